@@ -1,0 +1,3 @@
+//! textflight scores text columns.
+pub mod error;
+pub use error::{Error, Result};
