@@ -43,9 +43,6 @@ pub enum Error {
 impl Error {
     /// An [`Error::File`] for `path`.
     pub fn file(path: &Path, cause: impl std::fmt::Display) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            cause: cause.to_string(),
-        }
+        Self::File { path: path.to_owned(), cause: cause.to_string() }
     }
 }

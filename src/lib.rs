@@ -1,3 +1,27 @@
-//! textflight scores text columns.
+//! textflight scores text columns: record batches and Parquet files in, the same rows with `label` and `confidence` out.
+//!
+//! Every part speaks `RecordBatch -> RecordBatch`: Flight, Parquet and JSON are three codecs around one function,
+//! `decode → score → encode`, where `score = texts → tokens → plan → logits → scores → columns`.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
+//! | [`engine`] | the one queue and the model threads |
+//! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
+//! | [`table`] | the text column out of a record batch, the score columns back in |
+//!
+//! What always holds:
+//!
+//! - The same text gets the same label and confidence, bit for bit, on every transport and among any neighbours.
+//! - Rows come back in order, one for one. A job succeeds whole or fails whole.
+//! - Everything that waits is bounded, and whoever meets a bound is told.
+//! - A model thread that dies fails every job with the cause; no caller hangs.
+//! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
+
+pub mod classifier;
+pub mod engine;
 pub mod error;
+pub mod stream;
+pub mod table;
+
 pub use error::{Error, Result};

@@ -1,0 +1,172 @@
+//! Where a checkpoint's files are: in a folder, or on the hub with its cache.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::hub;
+use crate::{Error, Result};
+
+/// The checkpoint that serves where none is named.
+pub const DEFAULT_MODEL: &str = "distilbert/distilbert-base-uncased-finetuned-sst-2-english";
+
+/// What `--model` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelSource {
+    /// A folder in the layout of Hugging Face.
+    Folder(PathBuf),
+    /// A repository on the hub.
+    Hub {
+        /// `owner/name`
+        id: String,
+        /// A branch, a tag or a commit.
+        revision: String,
+    },
+}
+
+impl FromStr for ModelSource {
+    type Err = String;
+
+    /// A folder that exists is a folder; otherwise `owner/name[@revision]` is a hub id.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text);
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let is_name = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let is_revision = !revision.is_empty() && revision.split('/').all(|part| is_name(part));
+        match id.split_once('/') {
+            Some((owner, name)) if is_name(owner) && is_name(name) && is_revision => {
+                Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
+            }
+            _ if path.exists() => {
+                Err("a file; expected the folder that holds config.json and model.safetensors".to_owned())
+            }
+            _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision".to_owned()),
+        }
+    }
+}
+
+/// The files of one checkpoint, all there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// What `--model` named.
+    pub name: String,
+    /// The commit, where the hub told us one.
+    pub revision: Option<String>,
+    /// `config.json`
+    pub config: PathBuf,
+    /// `model.safetensors`
+    pub weights: PathBuf,
+    /// What the tokenizer is made of.
+    pub tokenizer: TokenizerFiles,
+}
+
+/// The files that a tokenizer is made of: `tokenizer.json` or `vocab.txt` is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenizerFiles {
+    /// `tokenizer.json`
+    pub tokenizer: Option<PathBuf>,
+    /// `vocab.txt`
+    pub vocab: Option<PathBuf>,
+    /// `tokenizer_config.json`
+    pub tokenizer_config: Option<PathBuf>,
+}
+
+/// The names of a checkpoint's files, the largest last: a download that broke off before it is not taken for whole.
+pub(super) const FILES: [&str; 5] =
+    ["config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt", "model.safetensors"];
+
+impl Checkpoint {
+    /// Finds the files, fetching from the hub what its cache lacks.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with the file that is missing, or why the hub could not be asked.
+    pub fn open(source: &ModelSource) -> Result<Self> {
+        match source {
+            ModelSource::Folder(folder) => Self::from_folder(folder, &folder.display().to_string(), None),
+            ModelSource::Hub { id, revision } => {
+                let snapshot = hub::fetch(id, revision)?;
+                Self::from_folder(&snapshot.folder, id, Some(snapshot.commit))
+            }
+        }
+    }
+
+    fn from_folder(folder: &Path, name: &str, revision: Option<String>) -> Result<Self> {
+        let find = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
+        let missing = |file: &str| missing(folder, file);
+        let [config, tokenizer_config, tokenizer, vocab, weights] = FILES.map(find);
+        let config = config.ok_or_else(|| missing("config.json"))?;
+        let weights = weights.ok_or_else(|| missing("model.safetensors"))?;
+        if tokenizer.is_none() && vocab.is_none() {
+            return Err(missing("tokenizer.json (or vocab.txt)"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            revision,
+            config,
+            weights,
+            tokenizer: TokenizerFiles { tokenizer, vocab, tokenizer_config },
+        })
+    }
+}
+
+fn missing(folder: &Path, file: &str) -> Error {
+    let pickled = folder.join("pytorch_model.bin").is_file() && file == "model.safetensors";
+    let hint = if pickled {
+        "it holds pytorch_model.bin alone: write safetensors with save_pretrained of transformers"
+    } else {
+        "a checkpoint has config.json, model.safetensors, and tokenizer.json or vocab.txt"
+    };
+    Error::Checkpoint(format!("{}: not found; {hint}", folder.join(file).display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub(id: &str, revision: &str) -> Result<ModelSource, String> {
+        Ok(ModelSource::Hub { id: id.to_owned(), revision: revision.to_owned() })
+    }
+
+    #[test]
+    fn tells_folders_from_hub_ids() {
+        assert_eq!(DEFAULT_MODEL.parse(), hub(DEFAULT_MODEL, "main"));
+        assert_eq!("a/b.c@v1.0".parse(), hub("a/b.c", "v1.0"));
+        assert_eq!("a/b@refs/pr/3".parse(), hub("a/b", "refs/pr/3"));
+        assert_eq!("src/classifier".parse(), Ok::<_, String>(ModelSource::Folder("src/classifier".into())));
+        for wrong in ["", "name", "/no/such/folder", "../a", "a/b/c", "a/b@", "a/b@..", "a b/c", "./a/b"] {
+            let error = wrong.parse::<ModelSource>().unwrap_err();
+            assert!(error.contains("owner/name"), "{wrong}: {error}");
+        }
+        assert!("src/lib.rs".parse::<ModelSource>().unwrap_err().contains("a file"));
+    }
+
+    #[test]
+    fn names_the_file_that_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Checkpoint::open(&ModelSource::Folder(folder.path().to_owned()));
+        for (file, next) in [("config.json", "model.safetensors"), ("model.safetensors", "tokenizer.json")] {
+            let before = open().unwrap_err().to_string();
+            assert!(before.contains(file) && before.contains("not found"), "{before}");
+            std::fs::write(folder.path().join(file), "").unwrap();
+            let after = open().unwrap_err().to_string();
+            assert!(after.contains(next), "{after}");
+        }
+        std::fs::write(folder.path().join("vocab.txt"), "").unwrap();
+        assert!(open().unwrap().tokenizer.vocab.is_some());
+    }
+
+    #[test]
+    fn pickled_weights_get_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["config.json", "pytorch_model.bin"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let error = Checkpoint::open(&ModelSource::Folder(folder.path().to_owned())).unwrap_err().to_string();
+        assert!(error.contains("save_pretrained"), "{error}");
+    }
+}

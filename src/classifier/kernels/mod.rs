@@ -1,0 +1,79 @@
+//! CPU kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
+//!
+//! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
+//! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
+
+mod attention;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod math;
+
+pub use attention::{Ragged, attention};
+pub use gelu::gelu;
+pub use layer_norm::add_layer_norm;
+pub use linear::linear;
+
+use candle_core::{CpuStorage, Layout, Result, bail};
+
+/// The elements of a contiguous f32 tensor.
+fn f32_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let CpuStorage::F32(values) = storage else {
+        bail!("expected f32, got {:?}", storage_dtype(storage));
+    };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&values[start..end]),
+        None => bail!("expected a contiguous tensor, got {layout:?}"),
+    }
+}
+
+/// The elements of a contiguous f32 tensor, to write.
+fn f32_slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    let dtype = storage_dtype(storage);
+    let CpuStorage::F32(values) = storage else {
+        bail!("expected f32, got {dtype:?}");
+    };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&mut values[start..end]),
+        None => bail!("expected a contiguous tensor, got {layout:?}"),
+    }
+}
+
+fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
+    use candle_core::backend::BackendStorage;
+    storage.dtype()
+}
+
+/// Compiles `$body` three times, for AVX-512, for AVX2 with FMA and for the build's own target, and picks at run time.
+/// The body is the same Rust in all three: the compiler vectorises it as wide as the processor allows.
+macro_rules! multiversion {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $body:block) => {
+        $(#[$doc])*
+        fn $name($($arg: $ty),*) {
+            #[inline(always)]
+            fn portable($($arg: $ty),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
+                fn avx512($($arg: $ty),*) { portable($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) { portable($($arg),*) }
+                if std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("fma")
+                {
+                    // SAFETY: the processor has the features that the function is compiled for.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: as above.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            portable($($arg),*)
+        }
+    };
+}
+use multiversion;

@@ -1,0 +1,192 @@
+//! The DistilBERT encoder with its classification head, over packed tokens.
+//!
+//! After Sanh et al., "DistilBERT, a distilled version of BERT" (2019), as Hugging Face transformers computes it. Linear
+//! layers see all tokens of a batch as one matrix `[tokens, hidden]`; only attention knows where a sequence ends.
+
+use candle_core::{D, Device, Result as CandleResult, Tensor};
+
+use super::kernels::{Ragged, add_layer_norm, attention, gelu, linear};
+use super::model_config::{Activation, ModelConfig};
+use super::weights::Weights;
+use crate::{Error, Result};
+
+const LAYER_NORM_EPSILON: f32 = 1e-12;
+
+/// A loaded network. Cheap to share: every forward leaves it as it was.
+pub struct Model {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    pre_classifier: Linear,
+    classifier: Linear,
+}
+
+impl Model {
+    /// Takes the tensors that `config` asks for out of `weights`.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when the two disagree.
+    pub fn load(config: &ModelConfig, mut weights: Weights, device: &Device) -> Result<Self> {
+        let w = &mut Loader { weights: &mut weights, device };
+        let model = Self {
+            embeddings: Embeddings::load(w, config)?,
+            layers: (0..config.n_layers).map(|i| Layer::load(w, config, i)).collect::<Result<_>>()?,
+            pre_classifier: w.linear("pre_classifier", config.dim, config.dim)?,
+            classifier: w.linear("classifier", config.dim, config.labels.len())?,
+        };
+        weights.finish()?;
+        Ok(model)
+    }
+
+    /// Logits `[sequences, labels]` of token sequences, each of 1 to `max_position_embeddings` ids below `vocab_size`.
+    ///
+    /// # Errors
+    /// When an id or a length is out of range, or the device fails.
+    pub fn forward(&self, sequences: &[&[u32]]) -> CandleResult<Tensor> {
+        let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len()));
+        let mut x = self.embeddings.forward(sequences)?;
+        let Some((last, rest)) = self.layers.split_last() else {
+            candle_core::bail!("a model without layers");
+        };
+        for layer in rest {
+            x = layer.forward(&x, &x, &tokens, &tokens)?;
+        }
+        // The head reads the first token alone, so the last layer computes no other.
+        let first = tokens.starts().iter().map(|i| *i as u32).collect::<Vec<_>>();
+        let first = Tensor::new(first, x.device())?;
+        let x = last.forward(&x.index_select(&first, 0)?, &x, &Ragged::singles(tokens.len()), &tokens)?;
+        self.classifier.forward(&self.pre_classifier.forward(&x)?.relu()?)
+    }
+}
+
+struct Embeddings {
+    words: Tensor,
+    positions: Tensor,
+    norm: Tensor,
+}
+
+impl Embeddings {
+    fn load(w: &mut Loader<'_>, config: &ModelConfig) -> Result<Self> {
+        Ok(Self {
+            words: w.tensor("embeddings.word_embeddings.weight", &[config.vocab_size, config.dim])?,
+            positions: w
+                .tensor("embeddings.position_embeddings.weight", &[config.max_position_embeddings, config.dim])?,
+            norm: w.norm("embeddings.LayerNorm", config.dim)?,
+        })
+    }
+
+    /// `[tokens, hidden]`, the sequences one after the other.
+    fn forward(&self, sequences: &[&[u32]]) -> CandleResult<Tensor> {
+        let device = self.words.device();
+        let positions: Vec<u32> = sequences.iter().flat_map(|s| (0..).zip(s.iter()).map(|(i, _)| i)).collect();
+        let words = self.words.index_select(&Tensor::new(sequences.concat(), device)?, 0)?;
+        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        add_layer_norm(&words, &positions, &self.norm, LAYER_NORM_EPSILON)?;
+        Ok(words)
+    }
+}
+
+struct Layer {
+    heads: usize,
+    query: Linear,
+    key_value: Linear,
+    output: Linear,
+    attention_norm: Tensor,
+    widen: Linear,
+    activation: Activation,
+    narrow: Linear,
+    output_norm: Tensor,
+}
+
+impl Layer {
+    fn load(w: &mut Loader<'_>, config: &ModelConfig, index: usize) -> Result<Self> {
+        let name = |part: &str| format!("transformer.layer.{index}.{part}");
+        let (dim, hidden) = (config.dim, config.hidden_dim);
+        Ok(Self {
+            heads: config.n_heads,
+            query: w.linear(&name("attention.q_lin"), dim, dim)?,
+            key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim)?,
+            output: w.linear(&name("attention.out_lin"), dim, dim)?,
+            attention_norm: w.norm(&name("sa_layer_norm"), dim)?,
+            widen: w.linear(&name("ffn.lin1"), dim, hidden)?,
+            activation: config.activation,
+            narrow: w.linear(&name("ffn.lin2"), hidden, dim)?,
+            output_norm: w.norm(&name("output_layer_norm"), dim)?,
+        })
+    }
+
+    /// What the rows of `queries` see of all of `x`: `[query rows, hidden]`.
+    fn forward(&self, queries: &Tensor, x: &Tensor, rows: &Ragged, tokens: &Ragged) -> CandleResult<Tensor> {
+        let context = attention(&self.query.forward(queries)?, &self.key_value.forward(x)?, rows, tokens, self.heads)?;
+        let attended = self.output.forward(&context)?;
+        add_layer_norm(&attended, queries, &self.attention_norm, LAYER_NORM_EPSILON)?;
+        let wide = self.activation.apply(self.widen.forward(&attended)?)?;
+        let y = self.narrow.forward(&wide)?;
+        add_layer_norm(&y, &attended, &self.output_norm, LAYER_NORM_EPSILON)?;
+        Ok(y)
+    }
+}
+
+impl Activation {
+    fn apply(self, x: Tensor) -> CandleResult<Tensor> {
+        match self {
+            Self::Gelu => gelu(&x).map(|()| x),
+            Self::GeluNew => x.gelu(),
+            Self::Relu => x.relu(),
+            Self::Silu => x.silu(),
+        }
+    }
+}
+
+/// `y = x · W + b`, the weight stored `[in, out]`.
+struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
+        linear(x, &self.weight, &self.bias)
+    }
+}
+
+/// Weights on their way to a device, laid out for the kernels once.
+struct Loader<'a> {
+    weights: &'a mut Weights,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.weights.take(name, shape)?;
+        tensor.to_device(self.device).map_err(device_failed)
+    }
+
+    fn linear(&mut self, name: &str, inner: usize, out: usize) -> Result<Linear> {
+        self.joined(&[name], inner, out)
+    }
+
+    /// Layers that read the same input as one, their outputs side by side.
+    fn joined(&mut self, names: &[&str], inner: usize, out: usize) -> Result<Linear> {
+        let mut weights = Vec::with_capacity(names.len());
+        let mut biases = Vec::with_capacity(names.len());
+        for name in names {
+            weights.push(self.tensor(&format!("{name}.weight"), &[out, inner])?);
+            biases.push(self.tensor(&format!("{name}.bias"), &[out])?);
+        }
+        let join = || -> CandleResult<Linear> {
+            Ok(Linear { weight: Tensor::cat(&weights, 0)?.t()?.contiguous()?, bias: Tensor::cat(&biases, D::Minus1)? })
+        };
+        join().map_err(device_failed)
+    }
+
+    /// Weight above bias, `[2, width]`.
+    fn norm(&mut self, name: &str, width: usize) -> Result<Tensor> {
+        let weight = self.tensor(&format!("{name}.weight"), &[width])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[width])?;
+        Tensor::stack(&[weight, bias], 0).map_err(device_failed)
+    }
+}
+
+fn device_failed(error: candle_core::Error) -> Error {
+    Error::Failed(format!("the device failed while the weights were laid out: {error}"))
+}

@@ -1,0 +1,95 @@
+//! What scoring a column of texts gives: columns again, one entry a row.
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+
+/// The scores of a column, row for row. A row whose text was null has none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    classes: usize,
+    /// `[rows, classes]`, 0 in a row without a score.
+    probabilities: Vec<f32>,
+    labels: Vec<u32>,
+    tokens: Vec<i32>,
+    truncated: Vec<bool>,
+    valid: Vec<bool>,
+}
+
+impl Scores {
+    /// `rows` rows without a score, of a model with so many classes.
+    pub fn nulls(rows: usize, classes: usize) -> Self {
+        Self {
+            classes,
+            probabilities: vec![0.0; rows * classes],
+            labels: vec![0; rows],
+            tokens: vec![0; rows],
+            truncated: vec![false; rows],
+            valid: vec![false; rows],
+        }
+    }
+
+    /// Fills a row from the score of its token sequence.
+    pub fn set(&mut self, row: usize, score: &Score, tokens: usize, truncated: bool) {
+        self.probabilities[row * self.classes..][..self.classes].copy_from_slice(&score.probabilities);
+        self.labels[row] = score.label;
+        self.tokens[row] = i32::try_from(tokens).unwrap_or(i32::MAX);
+        self.truncated[row] = truncated;
+        self.valid[row] = true;
+    }
+
+    /// Rows, those without a score included.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Classes of the model.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The class of a row, if it has a score.
+    pub fn label(&self, row: usize) -> Option<usize> {
+        self.valid[row].then(|| self.labels[row] as usize)
+    }
+
+    /// The probability of a row's class, if it has a score.
+    pub fn confidence(&self, row: usize) -> Option<f32> {
+        self.label(row).map(|class| self.probabilities[row * self.classes + class])
+    }
+
+    /// All probabilities, `[rows, classes]`, 0 in a row without a score.
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// Token counts before truncation, with the special ones, a row each.
+    pub fn tokens(&self) -> &[i32] {
+        &self.tokens
+    }
+
+    /// Which rows were truncated.
+    pub fn truncated(&self) -> BooleanBuffer {
+        BooleanBuffer::from(self.truncated.as_slice())
+    }
+
+    /// Which rows have a score; `None` where all have.
+    pub fn nulls_buffer(&self) -> Option<NullBuffer> {
+        let mut valid = BooleanBufferBuilder::new(self.len());
+        valid.append_slice(&self.valid);
+        Some(NullBuffer::new(valid.finish())).filter(|nulls| nulls.null_count() > 0)
+    }
+}
+
+/// The score of one token sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// The class.
+    pub label: u32,
+    /// A probability a class.
+    pub probabilities: Box<[f32]>,
+}

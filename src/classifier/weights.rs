@@ -1,0 +1,78 @@
+//! The tensors of a `model.safetensors`, asked for by name and shape.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::{Error, Result};
+
+/// The tensors of one file. Encoder tensors are found with and without the prefix `distilbert.`.
+pub struct Weights {
+    path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+    taken: HashSet<String>,
+    dtype: DType,
+}
+
+const PREFIX: &str = "distilbert.";
+
+impl Weights {
+    /// Reads the file whole, to compute in `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when the file cannot be read, or is truncated or corrupt.
+    pub fn open(path: &Path, dtype: DType) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::Checkpoint(format!("{}: {e}", path.display())))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
+            let cause = e.to_string();
+            let cause = cause.lines().next().unwrap_or_default();
+            Error::Checkpoint(format!(
+                "{}: truncated, or not a safetensors file ({cause}); fetch it again",
+                path.display()
+            ))
+        })?;
+        let tensors = tensors
+            .into_iter()
+            .map(|(name, tensor)| (name.strip_prefix(PREFIX).map_or(name.clone(), str::to_owned), tensor))
+            .collect();
+        Ok(Self { path: path.to_owned(), tensors, taken: HashSet::new(), dtype })
+    }
+
+    /// The tensor `name`, which must have this shape, in the dtype that the model computes in.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when it is missing, has another shape or is not of floats.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.wrong(format!("the tensor {name} is missing")))?;
+        if tensor.dims() != shape {
+            return Err(self.wrong(format!(
+                "the tensor {name} is {:?}, but config.json asks for {shape:?}; the two files belong to different models",
+                tensor.dims()
+            )));
+        }
+        if !tensor.dtype().is_float() {
+            return Err(self.wrong(format!("the tensor {name} is of {:?}, not of f32, f16 or bf16", tensor.dtype())));
+        }
+        self.taken.insert(name.to_owned());
+        tensor.to_dtype(self.dtype).map_err(|e| self.wrong(format!("the tensor {name}: {e}")))
+    }
+
+    /// Checks that no encoder layer was left over, as it is when `config.json` names fewer than the file has.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with the name of a tensor that nobody asked for.
+    pub fn finish(self) -> Result<()> {
+        let left = |name: &&String| name.starts_with("transformer.layer.") && !self.taken.contains(*name);
+        match self.tensors.keys().filter(left).min() {
+            Some(name) => Err(self.wrong(format!(
+                "the tensor {name} belongs to a layer that config.json does not have; the two files belong to different models"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong(&self, what: String) -> Error {
+        Error::Checkpoint(format!("{}: {what}", self.path.display()))
+    }
+}

@@ -1,0 +1,87 @@
+//! One column of texts with one reply.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{Array, StringViewArray};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::classifier::{Score, Scores};
+use crate::{Error, Result};
+
+type Reply = oneshot::Sender<Result<Scores>>;
+
+/// A job in the queue and in every batch that holds rows of it.
+pub struct Job {
+    texts: StringViewArray,
+    open: Mutex<Option<Open>>,
+    /// Its place in the lane, given back when the last batch lets go of the job.
+    _room: OwnedSemaphorePermit,
+}
+
+/// What a job has until it is answered.
+struct Open {
+    scores: Scores,
+    missing: usize,
+    reply: Reply,
+}
+
+/// One row of a job on its way through a batch.
+#[derive(Clone)]
+pub struct Row {
+    /// The job it belongs to.
+    pub job: Arc<Job>,
+    /// Its place there.
+    pub index: usize,
+    /// Token count before truncation.
+    pub tokens: usize,
+}
+
+impl Job {
+    /// A job that nobody has begun. At least one text is not null.
+    pub fn new(texts: StringViewArray, classes: usize, reply: Reply, room: OwnedSemaphorePermit) -> Arc<Self> {
+        let missing = texts.len() - texts.null_count();
+        let scores = Scores::nulls(texts.len(), classes);
+        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, reply })), _room: room })
+    }
+
+    /// Rows, those without a text included.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The text of a row, unless it is null.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        self.texts.is_valid(row).then(|| self.texts.value(row))
+    }
+
+    /// Whether someone still waits for the answer.
+    pub fn is_wanted(&self) -> bool {
+        self.lock().as_ref().is_some_and(|open| !open.reply.is_closed())
+    }
+
+    /// Answers with an error, unless the job has been answered.
+    pub fn fail(&self, error: &Error) {
+        if let Some(open) = self.lock().take() {
+            // Nobody may be waiting any more, and that is fine.
+            let _ = open.reply.send(Err(error.clone()));
+        }
+    }
+
+    /// Takes the score of one row; the last one answers the job.
+    pub fn set(&self, row: &Row, score: &Score, truncated: bool) {
+        let mut lock = self.lock();
+        let Some(open) = lock.as_mut() else { return };
+        open.scores.set(row.index, score, row.tokens, truncated);
+        open.missing -= 1;
+        if open.missing == 0
+            && let Some(open) = lock.take()
+        {
+            let _ = open.reply.send(Ok(open.scores));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // Nothing in here panics half-way: a poisoned lock holds a whole value.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

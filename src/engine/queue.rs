@@ -1,0 +1,140 @@
+//! What waits: jobs to be tokenized, and batches to be run, in two lanes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::Lane;
+use super::job::{Job, Row};
+use crate::classifier::plan::Batch;
+
+/// The queue that all model threads take from.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    window_rows: usize,
+}
+
+#[derive(Default)]
+struct State {
+    interactive: Waiting,
+    bulk: Waiting,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<Batch<Row>>,
+    jobs: VecDeque<(Arc<Job>, usize)>,
+}
+
+/// What a model thread does next.
+pub enum Work {
+    /// Run a batch.
+    Batch(Batch<Row>),
+    /// Tokenize and plan these rows of the lane's jobs.
+    Window(Lane, Vec<(Arc<Job>, std::ops::Range<usize>)>),
+}
+
+impl Queue {
+    /// An empty queue whose windows hold so many rows.
+    pub fn new(window_rows: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), window_rows }
+    }
+
+    /// Adds a job at its lane's end; an error when the queue was closed.
+    pub fn push(&self, lane: Lane, job: Arc<Job>) -> Result<(), ()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(());
+        }
+        state.lane(lane).jobs.push_back((job, 0));
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Adds the batches of a window that was planned.
+    pub fn push_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
+        self.lock().lane(lane).batches.extend(batches);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next thing to do; `None` when the queue is closed and empty.
+    ///
+    /// What is interactive comes before what is bulk, and a planned batch before a new window, which bounds how much is
+    /// tokenized ahead.
+    pub fn next(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            for lane in [Lane::Interactive, Lane::Bulk] {
+                let waiting = state.lane(lane);
+                if let Some(batch) = waiting.batches.pop_front() {
+                    return Some(Work::Batch(batch));
+                }
+                let window = waiting.window(self.window_rows);
+                if !window.is_empty() {
+                    if !waiting.jobs.is_empty() {
+                        self.changed.notify_one();
+                    }
+                    return Some(Work::Window(lane, window));
+                }
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes no more jobs; what is queued still runs.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes no more jobs, and drops all that wait, unanswered.
+    pub fn abandon(&self) {
+        let dropped = {
+            let mut state = self.lock();
+            state.closed = true;
+            (std::mem::take(&mut state.interactive), std::mem::take(&mut state.bulk))
+        };
+        self.changed.notify_all();
+        drop(dropped);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way: a poisoned lock holds a whole value.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    const fn lane(&mut self, lane: Lane) -> &mut Waiting {
+        match lane {
+            Lane::Interactive => &mut self.interactive,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+}
+
+impl Waiting {
+    /// The next rows in the order of arrival, of jobs that someone still waits for.
+    fn window(&mut self, rows: usize) -> Vec<(Arc<Job>, std::ops::Range<usize>)> {
+        let mut window = Vec::new();
+        let mut room = rows;
+        while room > 0
+            && let Some((job, next)) = self.jobs.pop_front()
+        {
+            if !job.is_wanted() {
+                continue;
+            }
+            let end = job.len().min(next + room);
+            room -= end - next;
+            if end < job.len() {
+                self.jobs.push_front((Arc::clone(&job), end));
+            }
+            window.push((job, next..end));
+        }
+        window
+    }
+}
