@@ -61,11 +61,16 @@ impl ScoreOptions {
     /// # Errors
     /// [`Error::Invalid`] that names the option.
     pub fn from_command(command: &[u8]) -> Result<Self> {
-        if command.trim_ascii().is_empty() {
+        let command = command.trim_ascii();
+        if command.is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_slice(command)
-            .map_err(|e| Error::Invalid(format!("the command is not a JSON object of options: {e}")))
+        let wrong = |cause: String| Error::Invalid(format!("the command is not a JSON object of options: {cause}"));
+        if !command.starts_with(b"{") {
+            // serde would read a struct from a list as well.
+            return Err(wrong("it does not start with a brace".to_owned()));
+        }
+        serde_json::from_slice(command).map_err(|e| wrong(e.to_string()))
     }
 }
 

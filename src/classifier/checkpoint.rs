@@ -32,6 +32,9 @@ impl FromStr for ModelSource {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
+        if path.exists() {
+            return Err("a file; expected the folder that holds config.json and model.safetensors".to_owned());
+        }
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
         let is_name = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -41,9 +44,6 @@ impl FromStr for ModelSource {
         match id.split_once('/') {
             Some((owner, name)) if is_name(owner) && is_name(name) && is_revision => {
                 Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
-            }
-            _ if path.exists() => {
-                Err("a file; expected the folder that holds config.json and model.safetensors".to_owned())
             }
             _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision".to_owned()),
         }

@@ -1,0 +1,109 @@
+//! Our network against Hugging Face transformers: ids, logits, confidences. `tools/golden.py` wrote the fixtures.
+
+use serde::Deserialize;
+use textflight::classifier::{Classifier, EMPTY_TEXT, Encoding, Score, is_blank};
+
+use crate::support::{fixture, json, load, repository};
+
+#[derive(Deserialize)]
+struct Golden {
+    max_length: usize,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    /// `None` for ids that no text gives.
+    text: Option<String>,
+    ids: Vec<u32>,
+    logits: Vec<f32>,
+}
+
+const CONFIGURATIONS: [&str; 6] =
+    ["three-labels", "one-layer-relu", "f16", "bf16-bare-names", "old-sinusoidal", "cased"];
+
+fn golden(name: &str) -> (Classifier, Vec<Case>) {
+    let folder = fixture("golden").join(name);
+    let golden: Golden = json(&folder.join("golden.json"));
+    (load(&folder, golden.max_length).unwrap(), golden.cases)
+}
+
+/// Logits within 1e-4, the confidence within 1e-5, the label equal.
+fn check(classifier: &Classifier, ids: &[u32], expected: &[f32], what: &str) {
+    let logits = classifier.logits(&[ids]).unwrap();
+    for (ours, theirs) in logits.iter().zip(expected) {
+        assert!((ours - theirs).abs() < 1e-4, "{what}: logits {logits:?}, transformers has {expected:?}");
+    }
+    let score = classifier.score(&[ids]).unwrap().remove(0);
+    let (label, confidence) = softmax(expected);
+    assert_eq!(score.label as usize, label, "{what}");
+    let ours = f64::from(score.probabilities[label]);
+    assert!((ours - confidence).abs() < 1e-5, "{what}: confidence {ours}, transformers has {confidence}");
+}
+
+fn softmax(logits: &[f32]) -> (usize, f64) {
+    let weights: Vec<f64> = logits.iter().map(|x| f64::from(*x).exp()).collect();
+    let best = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b])).unwrap();
+    (best, weights[best] / weights.iter().sum::<f64>())
+}
+
+#[test]
+fn odd_configurations_equal_transformers() {
+    for name in CONFIGURATIONS {
+        let (classifier, cases) = golden(name);
+        for (i, case) in cases.iter().enumerate() {
+            let what = format!("{name}, case {i}");
+            // A blank text is [EMPTY] to us: the ids that transformers gave it are still good for the network.
+            if let Some(text) = case.text.as_deref().filter(|text| !is_blank(text)) {
+                assert_eq!(classifier.encode(text).unwrap().ids, case.ids, "{what}: {text:?}");
+            }
+            check(&classifier, &case.ids, &case.logits, &what);
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_mixed_lengths_equals_its_rows_singly_to_the_bit() {
+    for name in CONFIGURATIONS {
+        let (classifier, cases) = golden(name);
+        let sequences: Vec<&[u32]> = cases.iter().map(|case| case.ids.as_slice()).collect();
+        let singly: Vec<Score> = sequences.iter().map(|s| classifier.score(&[s]).unwrap().remove(0)).collect();
+        assert_eq!(classifier.score(&sequences).unwrap(), singly, "{name}");
+        for size in [2, 3, 7] {
+            let batched: Vec<Score> =
+                sequences.chunks(size).flat_map(|batch| classifier.score(batch).unwrap()).collect();
+            assert_eq!(batched, singly, "{name} in batches of {size}");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenIds {
+    text: String,
+    ids: Vec<u32>,
+    tokens: usize,
+}
+
+#[test]
+fn token_ids_equal_transformers() {
+    let bundled = repository("data/sst2-mini");
+    // The same from vocab.txt alone, as in the repository of the default model.
+    let bare = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors", "vocab.txt"] {
+        std::fs::copy(bundled.join(file), bare.path().join(file)).unwrap();
+    }
+    let cases: Vec<TokenIds> = json(&fixture("token_ids.json"));
+    assert!(cases.len() > 300);
+    for folder in [bundled.as_path(), bare.path()] {
+        let classifier = load(folder, 128).unwrap();
+        for case in &cases {
+            let encoding = classifier.encode(&case.text).unwrap();
+            let expected = if is_blank(&case.text) {
+                classifier.encode(EMPTY_TEXT).unwrap()
+            } else {
+                Encoding { ids: case.ids.clone(), tokens: case.tokens }
+            };
+            assert_eq!(encoding, expected, "{:?}", case.text);
+        }
+    }
+}

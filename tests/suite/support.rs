@@ -1,0 +1,28 @@
+//! What the tests share: where the fixtures are, and loaded checkpoints.
+
+use std::path::{Path, PathBuf};
+
+use textflight::Result;
+use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, ModelSource};
+
+/// A path below the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A path below `tests/fixtures`.
+pub fn fixture(path: &str) -> PathBuf {
+    repository("tests/fixtures").join(path)
+}
+
+/// A JSON fixture.
+pub fn json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The checkpoint in a folder, as the server would load it.
+pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
+    let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned()))?;
+    Classifier::load(&checkpoint, ClassifierOptions { max_length, ..ClassifierOptions::default() })
+}
