@@ -21,6 +21,7 @@
 pub mod classifier;
 pub mod engine;
 pub mod error;
+pub mod flight;
 pub mod stream;
 pub mod table;
 

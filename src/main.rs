@@ -1,1 +1,115 @@
-fn main() {}
+//! The command line: parse, then one match over the commands.
+
+mod cli;
+mod config;
+mod telemetry;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use clap::Parser;
+use textflight::bulk::{self, FileJob, Progress};
+use textflight::classifier::{Checkpoint, Classifier};
+use textflight::cog::command::PredictRequest;
+use textflight::cog::http::Setup;
+use textflight::engine::Engine;
+use textflight::server::Server;
+use textflight::{Error, Result, cog};
+use tracing::info;
+
+use crate::cli::{Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match telemetry::init(&cli.log).and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error {
+                Error::Invalid(_) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Failed(format!("cannot start the runtime: {e}")))?;
+    let done = match command {
+        Command::Serve(args) => runtime.block_on(serve(args)),
+        Command::Score(args) => runtime.block_on(unless_interrupted(score(args))),
+        Command::Predict(args) => runtime.block_on(unless_interrupted(predict(args))),
+    };
+    // What still runs on a blocking thread must not hold the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn serve(args: ServeArgs) -> Result<()> {
+    let started = SystemTime::now();
+    let engine = start(&args.model, args.queue_rows)?;
+    let setup = Setup { started_at: started, completed_at: SystemTime::now() };
+    let server = Server::bind(args.server()).await?;
+    let serving = server.run(engine, setup, telemetry::signal());
+    serving.await
+}
+
+async fn score(args: ScoreArgs) -> Result<()> {
+    let jobs: Vec<FileJob> = bulk::pair(&args.inputs, &args.output)?
+        .into_iter()
+        .map(|pair| FileJob {
+            input: pair.input,
+            output: pair.output,
+            options: (&args.columns).into(),
+            truth: args.truth.clone(),
+            rows_in_flight: config::ROWS_IN_FLIGHT,
+            batch_rows: config::ROWS_IN_FLIGHT,
+        })
+        .collect();
+    let engine = start(&args.model, config::QUEUE_ROWS)?;
+    let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
+    if args.json {
+        println!("{}", summary.to_json()?);
+    } else {
+        println!("{summary}");
+    }
+    Ok(())
+}
+
+async fn predict(args: PredictArgs) -> Result<()> {
+    let engine = start(&args.model, config::QUEUE_ROWS)?;
+    cog::command::run(PredictRequest { inputs: args.inputs, output: args.output }, engine).await
+}
+
+/// Finds, loads and proves the checkpoint, then starts the model threads.
+fn start(args: &ModelArgs, queue_rows: std::num::NonZeroUsize) -> Result<Engine> {
+    let began = Instant::now();
+    let checkpoint = Checkpoint::open(&args.model)?;
+    let classifier = Classifier::load(&checkpoint, args.classifier())?;
+    let model = classifier.info().clone();
+    let limits = args.engine(queue_rows);
+    info!(
+        model = model.name,
+        revision = model.revision,
+        device = model.device,
+        dtype = model.dtype,
+        labels = model.labels.join(","),
+        max_length = model.max_length,
+        threads = limits.threads,
+        seconds = began.elapsed().as_secs_f32(),
+        "the model is loaded"
+    );
+    Engine::start(Arc::new(classifier), model, limits)
+}
+
+/// Drops the work, and with it what it left half-done, when a signal comes.
+async fn unless_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        done = work => done,
+        () = telemetry::signal() => Err(Error::Stopped("interrupted".to_owned())),
+    }
+}

@@ -1,0 +1,230 @@
+//! Raw arguments. Nothing else knows clap; what they mean is [`crate::config`]'s.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource};
+
+/// Scores text columns: every row comes back with a label and a confidence.
+///
+/// Tables come as Parquet files (score), over Arrow Flight from pandas or polars (serve), or as a JSON list (predict, and
+/// serve's HTTP port). The model is a DistilBERT classifier: a folder in Hugging Face's layout, or a hub id.
+#[derive(Debug, Parser)]
+#[command(name = "textflight", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  textflight score reviews.parquet -o scored.parquet --text text --model data/sst2-mini
+  textflight predict -i texts='[\"I hate apple\", \"I love apple\"]'
+  textflight serve --model data/sst2-mini
+
+Exit codes: 0 done, 1 failed, 2 what was asked for is wrong.
+Every option can be given as an environment variable: --batch-rows is TEXTFLIGHT_BATCH_ROWS.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve Arrow Flight and HTTP until a signal comes.
+    Serve(ServeArgs),
+    /// Score a column of Parquet files.
+    Score(ScoreArgs),
+    /// Score a JSON list of texts, as `cog predict` does.
+    Predict(PredictArgs),
+}
+
+/// Which checkpoint, and how it runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// A folder in Hugging Face's layout, or a hub id: owner/name or owner/name@revision.
+    #[arg(long, env = "TEXTFLIGHT_MODEL", value_name = "FOLDER|ID", default_value = textflight::classifier::DEFAULT_MODEL)]
+    pub model: ModelSource,
+    /// Where the model runs: auto or cpu. This build has no CUDA.
+    #[arg(long, env = "TEXTFLIGHT_DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The precision it computes in: auto or f32.
+    #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
+    pub dtype: DTypeChoice,
+    /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
+    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+    /// Texts in one batch of the model.
+    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", default_value = "32")]
+    pub batch_rows: std::num::NonZeroUsize,
+    /// Tokens in one batch of the model; a longer text runs alone.
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "TOKENS", default_value = "4096")]
+    pub batch_tokens: std::num::NonZeroUsize,
+    /// Model threads, each running one batch; by default one a core.
+    #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+/// `textflight serve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
+SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.")]
+pub struct ServeArgs {
+    /// Which checkpoint, and how it runs.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The address of Arrow Flight; port 0 takes a free one.
+    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value = "127.0.0.1:8815")]
+    pub flight: SocketAddr,
+    /// The address of the JSON entrypoint; port 0 takes a free one. [default: 127.0.0.1:5000, or port $PORT]
+    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT")]
+    pub http: Option<SocketAddr>,
+    /// Cog's variable for the port of the JSON entrypoint.
+    #[arg(long, env = "PORT", hide = true)]
+    pub port: Option<u16>,
+    /// The largest record batch that one Flight message may bring.
+    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    pub max_message_mib: u32,
+    /// Flight exchanges at a time; one more is told to try again.
+    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value = "64")]
+    pub max_exchanges: std::num::NonZeroUsize,
+    /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
+    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value = "65536")]
+    pub queue_rows: std::num::NonZeroUsize,
+    /// How long a Flight client may leave its results unread.
+    #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    pub stall_timeout: f64,
+    /// How long a signal lets running requests finish.
+    #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub drain_timeout: f64,
+}
+
+/// Which column, and what is appended.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Columns")]
+pub struct ColumnArgs {
+    /// The column to score; without it the only string column.
+    #[arg(long, env = "TEXTFLIGHT_TEXT", value_name = "COLUMN")]
+    pub text: Option<String>,
+    /// How labels are written: as the class's name, or its number.
+    #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
+    pub labels: Labels,
+    /// Append also how many tokens a text has, and whether it was cut.
+    #[arg(long, env = "TEXTFLIGHT_DETAILS")]
+    pub details: bool,
+    /// Append also the probability of every class.
+    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES")]
+    pub probabilities: bool,
+    /// The name of the column with the label.
+    #[arg(long, env = "TEXTFLIGHT_LABEL_COLUMN", value_name = "NAME", default_value = "label")]
+    pub label_column: String,
+    /// The name of the column with the confidence.
+    #[arg(long, env = "TEXTFLIGHT_CONFIDENCE_COLUMN", value_name = "NAME", default_value = "confidence")]
+    pub confidence_column: String,
+}
+
+/// How labels are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Labels {
+    /// POSITIVE
+    Name,
+    /// 1
+    Id,
+}
+
+/// `textflight score`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
+complete or not at all. Several inputs, or a folder, need a folder for the output.
+
+Example:
+  textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini")]
+pub struct ScoreArgs {
+    /// Parquet files, or folders of them.
+    #[arg(required = true, value_name = "IN")]
+    pub inputs: Vec<PathBuf>,
+    /// Where the scored file goes; a folder for several.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Which column, and what is appended.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// A column with the true class, by number or name: the closing line then gives the accuracy.
+    #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
+    pub truth: Option<String>,
+    /// Print the closing summary as JSON on stdout.
+    #[arg(long, env = "TEXTFLIGHT_JSON")]
+    pub json: bool,
+    /// Which checkpoint, and how it runs.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// `textflight predict`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  textflight predict -i texts='[\"I hate apple\", \"I love apple\"]'
+  textflight predict -i texts=@input.json -o output.json")]
+pub struct PredictArgs {
+    /// An input, as name=value or name=@file. The one that the model has is texts: a JSON list of texts, or one text.
+    #[arg(short, long = "input", value_name = "NAME=VALUE")]
+    pub inputs: Vec<String>,
+    /// Where the output goes instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Which checkpoint, and how it runs.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Logging, on stderr.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LogArgs {
+    /// What is logged: error, warn, info, debug or trace, or a filter such as textflight=debug.
+    #[arg(long, global = true, env = "TEXTFLIGHT_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+    /// How it is written.
+    #[arg(long, global = true, env = "TEXTFLIGHT_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    if seconds > 0.0 && seconds <= 86_400.0 { Ok(seconds) } else { Err("expected more than 0 and at most 86400 seconds".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_bounded() {
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        for wrong in ["0", "-1", "nan", "inf", "soon", "1e9"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the arguments mean: every limit with its name, unit and default.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use textflight::classifier::ClassifierOptions;
+use textflight::classifier::plan::BatchLimits;
+use textflight::engine::EngineLimits;
+use textflight::flight::FlightLimits;
+use textflight::server::ServerConfig;
+use textflight::table::{LabelKind, ScoreOptions};
+
+use crate::cli::{ColumnArgs, Labels, ModelArgs, ServeArgs};
+
+/// Rows that are tokenized and ordered by length together: 32 batches of 32, enough to pack them well.
+const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+
+/// Rows that may wait for the model where nothing serves: the one reader is held back by its own stream first.
+pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Rows of one stream in the engine at a time: eight windows, so that the next is there when one ends.
+pub const ROWS_IN_FLIGHT: usize = 8192;
+
+/// Where the JSON entrypoint listens, as Cog's does.
+const HTTP_PORT: u16 = 5000;
+
+impl ModelArgs {
+    /// How the checkpoint is served.
+    pub const fn classifier(&self) -> ClassifierOptions {
+        ClassifierOptions { device: self.device, dtype: self.dtype, max_length: self.max_length }
+    }
+
+    /// What bounds the engine.
+    pub fn engine(&self, queue_rows: NonZeroUsize) -> EngineLimits {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        EngineLimits {
+            threads: self.threads.unwrap_or_else(cores),
+            batch: BatchLimits { rows: self.batch_rows.get(), tokens: self.batch_tokens.get() },
+            window_rows: WINDOW_ROWS.max(self.batch_rows),
+            queue_rows,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// What the server binds and how long it waits.
+    pub fn server(&self) -> ServerConfig {
+        ServerConfig {
+            flight: self.flight,
+            http: self.http.unwrap_or_else(|| match self.port {
+                // In a container, where Cog's variable comes from, loopback would reach nobody.
+                Some(port) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+                None => SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT)),
+            }),
+            flight_limits: FlightLimits {
+                message_bytes: self.max_message_mib as usize * 1024 * 1024,
+                exchanges: self.max_exchanges.get(),
+                rows_in_flight: ROWS_IN_FLIGHT,
+                stall_timeout: Duration::from_secs_f64(self.stall_timeout),
+            },
+            drain_timeout: Duration::from_secs_f64(self.drain_timeout),
+        }
+    }
+}
+
+impl From<&ColumnArgs> for ScoreOptions {
+    fn from(args: &ColumnArgs) -> Self {
+        Self {
+            text: args.text.clone(),
+            labels: match args.labels {
+                Labels::Name => LabelKind::Name,
+                Labels::Id => LabelKind::Id,
+            },
+            details: args.details,
+            probabilities: args.probabilities,
+            label_column: args.label_column.clone(),
+            confidence_column: args.confidence_column.clone(),
+        }
+    }
+}

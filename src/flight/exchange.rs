@@ -1,0 +1,165 @@
+//! One DoExchange: decode → score → encode, with the reply bounded by how fast its client reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightData, FlightDescriptor};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use tokio::sync::{Mutex, mpsc};
+use tonic::{Status, Streaming};
+use tracing::{debug, info};
+
+use super::encode::Encoder;
+use super::status::from_flight;
+use crate::engine::{Engine, Lane};
+use crate::stream::score_batches;
+use crate::table::{ScoreOptions, ScorePlan};
+use crate::{Error, Result};
+
+/// What goes back to the client.
+pub type Reply = mpsc::Sender<Result<FlightData, Status>>;
+
+/// One exchange in progress.
+pub struct Exchange {
+    /// Where texts are scored.
+    pub engine: Engine,
+    /// Rows of this exchange in the engine at a time.
+    pub rows_in_flight: usize,
+    /// How long the client may leave its results unread.
+    pub stall_timeout: Duration,
+    /// Results on their way to the client.
+    pub reply: Reply,
+}
+
+/// The client's messages. Shared, so that they can be read to their end after the exchange has failed.
+type Inbound = Arc<Mutex<Streaming<FlightData>>>;
+
+impl Exchange {
+    /// Scores what the client sends until it sends no more.
+    ///
+    /// # Errors
+    /// What the client did wrong, or why scoring failed. The client has not been told yet.
+    pub async fn run(mut self, inbound: Streaming<FlightData>) -> Result<()> {
+        let inbound = Arc::new(Mutex::new(inbound));
+        let result = self.exchange(&inbound).await;
+        if let Err(Error::Stalled(_)) = result {
+            // The client is stuck in a write, and can only see an error once it reads: let it finish writing.
+            drain(&inbound, self.stall_timeout).await;
+        }
+        result
+    }
+
+    async fn exchange(&mut self, inbound: &Inbound) -> Result<()> {
+        let first = inbound.lock().await.message().await.map_err(|e| from_flight(e.into()))?;
+        let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
+        let options = options(first.flight_descriptor.as_ref())?;
+        let mut decoder = FlightDataDecoder::new(data_messages(first, Arc::clone(inbound)));
+
+        let Some(schema) = next_schema(&mut decoder).await? else {
+            debug!("an exchange without a schema");
+            return Ok(());
+        };
+        let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
+        let (mut encoder, schema) = Encoder::new(&plan.schema());
+        self.send(schema).await?;
+
+        let input = batches(decoder, plan.text_index());
+        let scored = score_batches(self.engine.clone(), Arc::clone(&plan), Lane::Bulk, self.rows_in_flight, input);
+        let mut scored = std::pin::pin!(scored);
+        let (mut batches, mut rows) = (0_u64, 0_u64);
+        while let Some(item) = scored.next().await {
+            let (scores, (batch, app_metadata)) = item?;
+            batches += 1;
+            rows += batch.num_rows() as u64;
+            for message in encoder.encode(&plan.append(&batch, &scores)?, app_metadata)? {
+                self.send(message).await?;
+            }
+        }
+        info!(batches, rows, "an exchange ended");
+        Ok(())
+    }
+
+    async fn send(&self, message: FlightData) -> Result<()> {
+        use mpsc::error::SendTimeoutError::{Closed, Timeout};
+        match self.reply.send_timeout(Ok(message), self.stall_timeout).await {
+            Ok(()) => Ok(()),
+            Err(Timeout(_)) => Err(Error::Stalled(format!(
+                "results were left unread for {} s; read while you write: write in one thread and read in another",
+                self.stall_timeout.as_secs_f32()
+            ))),
+            Err(Closed(_)) => Err(Error::Stopped("the client is gone".to_owned())),
+        }
+    }
+}
+
+/// The options in the first message's descriptor.
+fn options(descriptor: Option<&FlightDescriptor>) -> Result<ScoreOptions> {
+    match descriptor {
+        Some(descriptor) if descriptor.r#type() == DescriptorType::Cmd => ScoreOptions::from_command(&descriptor.cmd),
+        Some(_) => Err(Error::Invalid(
+            "DoExchange takes a command descriptor: FlightDescriptor.for_command(b\"{}\")".to_owned(),
+        )),
+        None => Err(Error::Invalid("the first message has no descriptor".to_owned())),
+    }
+}
+
+/// The messages that carry Arrow data.
+///
+/// C++ and Python send the descriptor, and what `write_metadata` writes, in messages without a header, which the decoder
+/// would take for broken ones. Metadata without data is not echoed: pyarrow's `read_all` ends at such a message.
+fn data_messages(
+    first: FlightData,
+    inbound: Inbound,
+) -> impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static {
+    let rest = futures::stream::unfold(inbound, async |inbound| {
+        let message = inbound.lock().await.message().await;
+        let message = message.transpose()?.map_err(FlightError::from);
+        Some((message, inbound))
+    });
+    let messages = futures::stream::iter([Ok(first)]).chain(rest);
+    messages.filter(|message| {
+        let carries_data = message.as_ref().map_or(true, |message| !message.data_header.is_empty());
+        std::future::ready(carries_data)
+    })
+}
+
+async fn next_schema(decoder: &mut FlightDataDecoder) -> Result<Option<arrow::datatypes::SchemaRef>> {
+    while let Some(message) = decoder.next().await {
+        match message.map_err(from_flight)?.payload {
+            DecodedPayload::Schema(schema) => return Ok(Some(schema)),
+            DecodedPayload::None => {}
+            DecodedPayload::RecordBatch(_) => {
+                return Err(Error::Invalid("a record batch before the schema".to_owned()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+type Input = (ArrayRef, (RecordBatch, Bytes));
+
+/// The text column of every batch, with the batch and its metadata.
+fn batches(decoder: FlightDataDecoder, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
+    decoder.filter_map(move |message| std::future::ready(message.map_err(from_flight).and_then(|m| batch(m, text)).transpose()))
+}
+
+fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {
+    match message.payload {
+        DecodedPayload::RecordBatch(batch) => {
+            Ok(Some((Arc::clone(batch.column(text)), (batch, message.inner.app_metadata))))
+        }
+        DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
+        DecodedPayload::None => Ok(None),
+    }
+}
+
+/// Reads and drops what the client still sends, until it ends or pauses for as long as `patience`.
+async fn drain(inbound: &Inbound, patience: Duration) {
+    let mut inbound = inbound.lock().await;
+    while let Ok(Ok(Some(_))) = tokio::time::timeout(patience, inbound.message()).await {}
+}

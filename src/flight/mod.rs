@@ -1,0 +1,8 @@
+//! The Flight service: record batches in over DoExchange, the same rows with their scores out.
+
+mod encode;
+mod exchange;
+mod service;
+mod status;
+
+pub use service::{FlightLimits, service};

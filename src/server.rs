@@ -1,0 +1,152 @@
+//! Listeners, and how they end: on a signal what has begun may finish, on a dead model thread nothing goes on.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tracing::{info, warn};
+
+use crate::cog::{self, Predictor};
+use crate::engine::Engine;
+use crate::flight::{self, FlightLimits};
+use crate::{Error, Result};
+
+/// What the server binds and how long it waits.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerConfig {
+    /// Where Arrow Flight listens; port 0 takes a free one.
+    pub flight: SocketAddr,
+    /// Where the JSON entrypoint listens; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// What bounds the Flight service.
+    pub flight_limits: FlightLimits,
+    /// How long running requests may take to finish.
+    pub drain_timeout: Duration,
+}
+
+/// HTTP/2 pings that find a client that is gone without a word.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+
+/// What one stream, and all streams of a connection, may send ahead of their reader.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// Both listeners, bound.
+pub struct Server {
+    config: ServerConfig,
+    flight: TcpListener,
+    http: TcpListener,
+}
+
+impl Server {
+    /// Takes the ports.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when an address cannot be bound.
+    pub async fn bind(config: ServerConfig) -> Result<Self> {
+        let flight = listen("--flight", config.flight).await?;
+        let http = listen("--http", config.http).await?;
+        Ok(Self { config, flight, http })
+    }
+
+    /// The line that tells a script where the server listens.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the system does not say.
+    pub fn ready_line(&self) -> Result<String> {
+        let address = |listener: &TcpListener| {
+            listener.local_addr().map_err(|e| Error::Failed(format!("a listener has no address: {e}")))
+        };
+        Ok(format!("ready flight={} http={}", address(&self.flight)?, address(&self.http)?))
+    }
+
+    /// Prints [`Server::ready_line`] to stdout, then serves until `stop` ends or the engine dies.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when a model thread died, and [`Error::Failed`] when a listener failed.
+    pub async fn run(self, engine: Engine, setup: cog::http::Setup, stop: impl Future<Output = ()>) -> Result<()> {
+        let ready = self.ready_line()?;
+        let (stopping, stopped) = watch::channel(false);
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(serve_flight(self.flight, engine.clone(), self.config.flight_limits, wait(stopped.clone())));
+        servers.spawn(serve_http(self.http, engine.clone(), setup, wait(stopped)));
+        announce(&ready);
+
+        tokio::select! {
+            () = stop => info!(seconds = self.config.drain_timeout.as_secs_f32(), "stopping: running requests may finish"),
+            error = engine.died() => return Err(error),
+            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
+        }
+        stopping.send_replace(true);
+        let drained = async { while servers.join_next().await.is_some() {} };
+        tokio::select! {
+            drained = tokio::time::timeout(self.config.drain_timeout, drained) => match drained {
+                Ok(()) => info!("stopped"),
+                Err(_) => warn!("stopped; some requests did not finish in time"),
+            },
+            error = engine.died() => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+async fn listen(option: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Error::Invalid(format!("{option} {address}: {e}; another address, or port 0 for a free port, may do"))
+    })
+}
+
+fn announce(ready: &str) {
+    // Nobody may be reading, and the server serves all the same.
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{ready}").and_then(|()| stdout.flush());
+    info!("{ready}");
+}
+
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    // The sender gone means that the server was dropped: stop then, too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn serve_flight(
+    listener: TcpListener,
+    engine: Engine,
+    limits: FlightLimits,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .tcp_nodelay(true)
+        .add_service(flight::service(engine, limits))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
+        .await
+        .map_err(|e| Error::Failed(format!("the Flight listener failed: {e}")))
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    engine: Engine,
+    setup: cog::http::Setup,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let router = cog::http::router(Predictor::new(engine), setup, cog::http::Limits::default());
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(|e| Error::Failed(format!("the HTTP listener failed: {e}")))
+}
+
+fn unexpected(ended: Result<Result<()>, tokio::task::JoinError>) -> Error {
+    match ended {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) => Error::Failed("a listener ended by itself".to_owned()),
+        Err(panic) => Error::Failed(format!("a listener failed: {panic}")),
+    }
+}
