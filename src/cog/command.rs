@@ -30,9 +30,7 @@ pub struct PredictRequest {
 /// Makes one prediction and writes its output as indented JSON.
 pub async fn run(request: PredictRequest, engine: Engine) -> Result<()> {
     let texts = texts(&request.inputs)?;
-    let output = Predictor::new(engine)
-        .predict(&texts, Lane::Interactive)
-        .await?;
+    let output = Predictor::new(engine).predict(&texts, Lane::Interactive).await?;
     write(&output, request.output.as_deref())
 }
 
@@ -41,20 +39,14 @@ fn texts(inputs: &[String]) -> Result<String> {
     let [input] = inputs else {
         return Err(Error::Invalid(match inputs.len() {
             0 => "input `texts` is missing: add -i texts='[\"I love apple\"]'".to_owned(),
-            count => format!(
-                "{count} inputs given, but there is only `texts`: put several texts into one JSON list"
-            ),
+            count => format!("{count} inputs given, but there is only `texts`: put several texts into one JSON list"),
         }));
     };
     let Some((name, value)) = input.split_once('=') else {
-        return Err(Error::Invalid(format!(
-            "input {input:?} has no value: write texts=VALUE or texts=@FILE"
-        )));
+        return Err(Error::Invalid(format!("input {input:?} has no value: write texts=VALUE or texts=@FILE")));
     };
     if !NAMES.contains(&name) {
-        return Err(Error::Invalid(format!(
-            "unknown input `{name}`; the only input is `texts`"
-        )));
+        return Err(Error::Invalid(format!("unknown input `{name}`; the only input is `texts`")));
     }
     let value = unquoted(value);
     match value.strip_prefix('@') {
@@ -65,10 +57,7 @@ fn texts(inputs: &[String]) -> Result<String> {
 
 /// `value` without the double quotes around it: shells on Windows leave them.
 fn unquoted(value: &str) -> &str {
-    value
-        .strip_prefix('"')
-        .and_then(|inner| inner.strip_suffix('"'))
-        .unwrap_or(value)
+    value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value)
 }
 
 /// The file's content as a `data:` address, which is how `cog predict` hands files to a string input.
@@ -82,10 +71,7 @@ fn data_uri(path: &Path) -> Result<String> {
             "not a .json file: as in Cog, its data address itself is scored, as one text"
         );
     }
-    Ok(format!(
-        "data:{media_type};base64,{}",
-        BASE64_STANDARD.encode(content)
-    ))
+    Ok(format!("data:{media_type};base64,{}", BASE64_STANDARD.encode(content)))
 }
 
 /// The file's content, unless it is too long for an input once it is base64.
@@ -93,10 +79,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     // Not by the length that the file system tells: a pipe has none.
     File::open(path)
-        .and_then(|file| {
-            file.take(MAX_FILE_BYTES as u64 + 1)
-                .read_to_end(&mut content)
-        })
+        .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content))
         .map_err(|error| Error::file(path, error))?;
     if content.len() > MAX_FILE_BYTES {
         return Err(Error::TooLarge(format!(
@@ -110,9 +93,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
 
 /// The media type that Cog would give a file by its extension.
 fn media_type(path: &Path) -> &'static str {
-    let extension = path
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("json") => "application/json",
         Some("txt") => "text/plain",
@@ -207,8 +188,7 @@ mod tests {
     fn files_that_cannot_be_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let missing = folder.path().join("missing.json");
-        let Err(Error::File { path, .. }) = parsed(&[&format!("texts=@{}", missing.display())])
-        else {
+        let Err(Error::File { path, .. }) = parsed(&[&format!("texts=@{}", missing.display())]) else {
             panic!("read a file that is not there");
         };
         assert_eq!(path, missing);
@@ -226,10 +206,7 @@ mod tests {
     fn the_output_is_indented_json() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.json");
-        let output = Output {
-            predicted_labels: vec![1, 0],
-            confidences: vec![1.0, 0.5],
-        };
+        let output = Output { predicted_labels: vec![1, 0], confidences: vec![1.0, 0.5] };
         write(&output, Some(&path)).expect("written");
         let expected = "{\n  \"predicted_labels\": [\n    1,\n    0\n  ],\n  \
             \"confidences\": [\n    1.0,\n    0.5\n  ]\n}\n";

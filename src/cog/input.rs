@@ -6,10 +6,8 @@ use arrow::array::{StringViewArray, StringViewBuilder};
 
 use super::base64::{self, Base64Error};
 use super::pyjson::{self, Element};
-use crate::classifier::is_blank;
+use crate::classifier::{EMPTY_TEXT, is_blank};
 
-/// What is scored in place of a blank text, and of an element that is no text.
-const EMPTY: &str = "[EMPTY]";
 /// Only this exact beginning makes an input a file; any other `data:` address is a text like any other.
 const JSON_FILE: &str = "data:application/json;base64,";
 
@@ -53,7 +51,7 @@ pub fn read(texts: &str) -> Result<StringViewArray, InputError> {
     let is_json = pyjson::elements(&document, |element| {
         match element {
             Element::Text(text) => builder.append_value(unless_blank(text)),
-            Element::Other => builder.append_value(EMPTY),
+            Element::Other => builder.append_value(EMPTY_TEXT),
             Element::LoneSurrogate => first_broken = first_broken.or(Some(count)),
         }
         count += 1;
@@ -73,15 +71,12 @@ fn document(texts: &str) -> Result<Cow<'_, str>, InputError> {
     let bytes = base64::decode(encoded).map_err(InputError::Base64)?;
     match String::from_utf8(bytes) {
         Ok(document) => Ok(Cow::Owned(document)),
-        Err(error) => Err(InputError::Utf8(decode_error(
-            error.as_bytes(),
-            error.utf8_error(),
-        ))),
+        Err(error) => Err(InputError::Utf8(decode_error(error.as_bytes(), error.utf8_error()))),
     }
 }
 
 fn unless_blank(text: &str) -> &str {
-    if is_blank(text) { EMPTY } else { text }
+    if is_blank(text) { EMPTY_TEXT } else { text }
 }
 
 /// What Python's `UnicodeDecodeError` says where Rust says `error` of `bytes`.
@@ -124,10 +119,7 @@ mod tests {
 
     #[test]
     fn lists_and_plain_texts() {
-        check(
-            r#"["I love apple", "I hate apple"]"#,
-            &["I love apple", "I hate apple"],
-        );
+        check(r#"["I love apple", "I hate apple"]"#, &["I love apple", "I hate apple"]);
         check("[]", &[]);
         check("I love this", &["I love this"]);
         check(r#""I love this""#, &["I love this"]);
@@ -138,27 +130,21 @@ mod tests {
 
     #[test]
     fn what_counts_as_empty() {
-        check("", &[EMPTY]);
-        check("  \u{3000}", &[EMPTY]);
-        check("42", &[EMPTY]);
+        check("", &[EMPTY_TEXT]);
+        check("  \u{3000}", &[EMPTY_TEXT]);
+        check("42", &[EMPTY_TEXT]);
         check(
             r#"[1, null, {"a": "b"}, ["x"], "", " \t\u001c", "\u200b", "ok"]"#,
-            &[EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, "\u{200b}", "ok"],
+            &[EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, EMPTY_TEXT, "\u{200b}", "ok"],
         );
     }
 
     #[test]
     fn a_json_file() {
-        check(
-            "data:application/json;base64,WyJJIGhhdGUgYXBwbGUiXQ==",
-            &["I hate apple"],
-        );
-        check(
-            "data:application/json;base64,SSBsb3ZlIGFwcGxl",
-            &["I love apple"],
-        );
-        check("data:application/json;base64,!!!!", &[EMPTY]);
-        check("data:application/json;base64,", &[EMPTY]);
+        check("data:application/json;base64,WyJJIGhhdGUgYXBwbGUiXQ==", &["I hate apple"]);
+        check("data:application/json;base64,SSBsb3ZlIGFwcGxl", &["I love apple"]);
+        check("data:application/json;base64,!!!!", &[EMPTY_TEXT]);
+        check("data:application/json;base64,", &[EMPTY_TEXT]);
         for literal in [
             "DATA:application/json;base64,WyJhIl0=",
             "data:text/plain;base64,WyJhIl0=",
@@ -171,10 +157,7 @@ mod tests {
 
     #[test]
     fn inputs_that_fail() {
-        check_failure(
-            "data:application/json;base64,WyJhIl0",
-            "Error: Incorrect padding",
-        );
+        check_failure("data:application/json;base64,WyJhIl0", "Error: Incorrect padding");
         check_failure(
             "data:application/json;base64,\u{e9}",
             "ValueError: string argument should contain only ASCII characters",
@@ -197,16 +180,12 @@ mod tests {
     fn our_own_words_name_the_element() {
         let error = read(r#"["fine", "\ud800 broken", "\udc00"]"#).expect_err("a lone surrogate");
         assert_eq!(error, InputError::LoneSurrogate(1));
-        assert!(
-            error
-                .to_string()
-                .starts_with("element 1 of `texts` holds half")
-        );
+        assert!(error.to_string().starts_with("element 1 of `texts` holds half"));
     }
 
     #[test]
     fn a_lone_surrogate_matters_only_in_a_text() {
-        check(r#"[["\ud800"]]"#, &[EMPTY]);
+        check(r#"[["\ud800"]]"#, &[EMPTY_TEXT]);
         check(r#"["\ud800",]"#, &[r#"["\ud800",]"#]);
     }
 }

@@ -5,6 +5,8 @@
 
 mod base64;
 pub mod command;
+#[cfg(test)]
+mod differential;
 pub mod http;
 mod input;
 mod output;

@@ -20,21 +20,14 @@ pub struct Output {
 impl Output {
     /// The answer that holds `scores`.
     pub fn new(scores: &Scores) -> Result<Self> {
-        let mut output = Self {
-            predicted_labels: Vec::with_capacity(scores.len()),
-            confidences: Vec::with_capacity(scores.len()),
-        };
+        let mut output =
+            Self { predicted_labels: Vec::with_capacity(scores.len()), confidences: Vec::with_capacity(scores.len()) };
         for row in 0..scores.len() {
-            let (Some(label), Some(confidence)) = (scores.label(row), scores.confidence(row))
-            else {
-                return Err(Error::Failed(format!(
-                    "text {row} came back without a score: a fault of the engine"
-                )));
+            let (Some(label), Some(confidence)) = (scores.label(row), scores.confidence(row)) else {
+                return Err(Error::Failed(format!("text {row} came back without a score: a fault of the engine")));
             };
             output.predicted_labels.push(label);
-            output
-                .confidences
-                .push(f64::from(to_four_places(confidence)));
+            output.confidences.push(f64::from(to_four_places(confidence)));
         }
         Ok(output)
     }
@@ -51,10 +44,7 @@ mod tests {
 
     #[track_caller]
     fn check(confidence: f32, expected: &str) {
-        let output = Output {
-            predicted_labels: vec![1],
-            confidences: vec![f64::from(to_four_places(confidence))],
-        };
+        let output = Output { predicted_labels: vec![1], confidences: vec![f64::from(to_four_places(confidence))] };
         let printed = serde_json::to_string(&output).expect("numbers print");
         let expected = format!(r#"{{"predicted_labels":[1],"confidences":[{expected}]}}"#);
         assert_eq!(printed, expected, "{confidence}");

@@ -28,10 +28,7 @@ pub(super) enum Shape {
 
 impl Field {
     fn other(echo: String) -> Self {
-        Self {
-            shape: Shape::Other,
-            echo,
-        }
+        Self { shape: Shape::Other, echo }
     }
 }
 
@@ -73,10 +70,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
     fn visit_str<E>(self, value: &str) -> Result<Field, E> {
         let mut echo = String::new();
         push_text(&mut echo, value);
-        Ok(Field {
-            shape: Shape::Text(value.to_owned()),
-            echo,
-        })
+        Ok(Field { shape: Shape::Text(value.to_owned()), echo })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
@@ -106,10 +100,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
             }
         }
         push(&mut echo, "}");
-        Ok(Field {
-            shape: Shape::Object(texts),
-            echo,
-        })
+        Ok(Field { shape: Shape::Object(texts), echo })
     }
 }
 

@@ -57,11 +57,7 @@ impl HealthCheck {
                 status: "succeeded",
                 logs: format!("{} on {} in {}\n", model.name, model.device, model.dtype),
             },
-            version: Version {
-                coglet: COG_VERSION,
-                python_sdk: COG_VERSION,
-                textflight: env!("CARGO_PKG_VERSION"),
-            },
+            version: Version { coglet: COG_VERSION, python_sdk: COG_VERSION, textflight: env!("CARGO_PKG_VERSION") },
             error,
         }
     }
@@ -69,11 +65,8 @@ impl HealthCheck {
 
 /// `time` as Cog writes it. A time out of its range, from a clock that is centuries off, reads as the epoch.
 fn rfc3339(time: SystemTime) -> String {
-    let nanoseconds = time
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0);
+    let nanoseconds =
+        time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
     arrow::temporal_conversions::timestamp_ns_to_datetime(nanoseconds)
         .map(|time| time.format("%Y-%m-%dT%H:%M:%S%.9f+00:00").to_string())
         .unwrap_or_default()

@@ -9,19 +9,14 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 pub(super) fn generate() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        });
+        .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
     format!("pred_{:x}", later(&LAST, now))
 }
 
 /// `now`, or the number after the last one given out if the clock has not passed that.
 fn later(last: &AtomicU64, now: u64) -> u64 {
     let next = |last: u64| now.max(last.wrapping_add(1));
-    last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-        Some(next(last))
-    })
-    .map_or(now, next)
+    last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).map_or(now, next)
 }
 
 #[cfg(test)]

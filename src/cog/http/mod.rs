@@ -38,9 +38,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Cog's: 100 MiB.
     fn default() -> Self {
-        Self {
-            body_bytes: super::MAX_INPUT_BYTES,
-        }
+        Self { body_bytes: super::MAX_INPUT_BYTES }
     }
 }
 

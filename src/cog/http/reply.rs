@@ -33,36 +33,18 @@ struct Metrics {
 }
 
 /// What prediction `id` came to after `elapsed`.
-pub(super) fn prediction(
-    id: String,
-    result: Result<Output, PredictError>,
-    elapsed: Duration,
-) -> Response {
-    let metrics = Metrics {
-        predict_time: elapsed.as_secs_f64(),
-    };
+pub(super) fn prediction(id: String, result: Result<Output, PredictError>, elapsed: Duration) -> Response {
+    let metrics = Metrics { predict_time: elapsed.as_secs_f64() };
     match result {
-        Ok(output) => Json(Finished {
-            id,
-            output: Some(output),
-            error: None,
-            logs: "",
-            status: "succeeded",
-            metrics,
-        })
-        .into_response(),
+        Ok(output) => Json(Finished { id, output: Some(output), error: None, logs: "", status: "succeeded", metrics })
+            .into_response(),
         Err(error) => match refusal(&error) {
             Some(refusal) => refusal,
             // To a client of Cog the failure of a prediction is a result like any other.
-            None => Json(Finished {
-                id,
-                output: None,
-                error: Some(failure(&error)),
-                logs: "",
-                status: "failed",
-                metrics,
-            })
-            .into_response(),
+            None => {
+                Json(Finished { id, output: None, error: Some(failure(&error)), logs: "", status: "failed", metrics })
+                    .into_response()
+            }
         },
     }
 }
@@ -70,10 +52,7 @@ pub(super) fn prediction(
 /// Why a prediction failed. Cog's server and its worker each put the same words in front.
 fn failure(error: &PredictError) -> String {
     match error {
-        PredictError::Input(error) => format!(
-            "Prediction failed: Prediction failed: {}",
-            error.exception()
-        ),
+        PredictError::Input(error) => format!("Prediction failed: Prediction failed: {}", error.exception()),
         PredictError::Engine(error) => format!("Prediction failed: {error}"),
     }
 }
@@ -84,18 +63,11 @@ fn refusal(error: &PredictError) -> Option<Response> {
         return None;
     };
     match error {
-        Error::Busy(_) => Some(failed(
-            StatusCode::CONFLICT,
-            "At capacity - all prediction slots busy",
-        )),
+        Error::Busy(_) => Some(failed(StatusCode::CONFLICT, "At capacity - all prediction slots busy")),
         Error::Stopped(cause) => Some(failed(StatusCode::SERVICE_UNAVAILABLE, cause)),
-        Error::TooLarge(limit) => Some(
-            (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                Json(json!({ "detail": limit })),
-            )
-                .into_response(),
-        ),
+        Error::TooLarge(limit) => {
+            Some((StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response())
+        }
         _ => None,
     }
 }

@@ -30,10 +30,7 @@ impl PredictionRequest {
     pub(super) fn into_texts(self) -> Result<String, Violation> {
         let texts = match self.input {
             None => None,
-            Some(Field {
-                shape: Shape::Object(texts),
-                ..
-            }) => texts,
+            Some(Field { shape: Shape::Object(texts), .. }) => texts,
             Some(other) => return Err(Violation::kind("__root__", &other, "object")),
         };
         let texts = *texts.ok_or_else(Violation::missing)?;
@@ -46,11 +43,7 @@ impl PredictionRequest {
 
 impl Violation {
     fn missing() -> Self {
-        Self {
-            loc: ["body", "input", "texts"],
-            msg: "Field required".to_owned(),
-            kind: "value_error.missing",
-        }
+        Self { loc: ["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
     }
 
     fn kind(field: &'static str, found: &Field, wanted: &str) -> Self {
@@ -67,9 +60,7 @@ mod tests {
     use super::*;
 
     fn texts(body: &str) -> Result<String, Violation> {
-        serde_json::from_str::<PredictionRequest>(body)
-            .expect(body)
-            .into_texts()
+        serde_json::from_str::<PredictionRequest>(body).expect(body).into_texts()
     }
 
     #[track_caller]
@@ -82,59 +73,27 @@ mod tests {
     #[test]
     fn texts_are_found() {
         assert_eq!(texts(r#"{"input": {"texts": "[]"}}"#).as_deref(), Ok("[]"));
-        assert_eq!(
-            texts(r#"{"extra": 1, "input": {"foo": [{}], "texts": "a\n", "bar": null}}"#)
-                .as_deref(),
-            Ok("a\n")
-        );
+        assert_eq!(texts(r#"{"extra": 1, "input": {"foo": [{}], "texts": "a\n", "bar": null}}"#).as_deref(), Ok("a\n"));
     }
 
     #[test]
     fn the_last_of_two_counts() {
-        assert_eq!(
-            texts(r#"{"input": {"texts": 1, "texts": "b"}}"#).as_deref(),
-            Ok("b")
-        );
+        assert_eq!(texts(r#"{"input": {"texts": 1, "texts": "b"}}"#).as_deref(), Ok("b"));
     }
 
     #[test]
     fn texts_are_required() {
-        for body in [
-            "{}",
-            r#"{"input": null}"#,
-            r#"{"input": {}}"#,
-            r#"{"input": {"text": "a"}}"#,
-        ] {
+        for body in ["{}", r#"{"input": null}"#, r#"{"input": {}}"#, r#"{"input": {"text": "a"}}"#] {
             check_violation(body, "texts", "Field required");
         }
     }
 
     #[test]
     fn values_of_another_type() {
-        check_violation(
-            r#"{"input": {"texts": null}}"#,
-            "texts",
-            r#"null is not of type "string""#,
-        );
-        check_violation(
-            r#"{"input": {"texts": [ "a", 1.5 ]}}"#,
-            "texts",
-            r#"["a",1.5] is not of type "string""#,
-        );
-        check_violation(
-            r#"{"input": {"texts": {"texts": "a"}}}"#,
-            "texts",
-            r#"{"texts":"a"} is not of type "string""#,
-        );
-        check_violation(
-            r#"{"input": []}"#,
-            "__root__",
-            r#"[] is not of type "object""#,
-        );
-        check_violation(
-            r#"{"input": "a"}"#,
-            "__root__",
-            r#""a" is not of type "object""#,
-        );
+        check_violation(r#"{"input": {"texts": null}}"#, "texts", r#"null is not of type "string""#);
+        check_violation(r#"{"input": {"texts": [ "a", 1.5 ]}}"#, "texts", r#"["a",1.5] is not of type "string""#);
+        check_violation(r#"{"input": {"texts": {"texts": "a"}}}"#, "texts", r#"{"texts":"a"} is not of type "string""#);
+        check_violation(r#"{"input": []}"#, "__root__", r#"[] is not of type "object""#);
+        check_violation(r#"{"input": "a"}"#, "__root__", r#""a" is not of type "object""#);
     }
 }

@@ -31,9 +31,7 @@ pub fn elements(document: &str, mut visit: impl FnMut(Element<'_>)) -> Result<()
     let mut scratch = String::new();
     reader.skip_white_space();
     if reader.peek() == Some(b'[') {
-        reader.list(1, &mut |reader| {
-            element(reader, 1, &mut scratch, &mut visit)
-        })?;
+        reader.list(1, &mut |reader| element(reader, 1, &mut scratch, &mut visit))?;
     } else {
         element(&mut reader, 0, &mut scratch, &mut visit)?;
     }

@@ -16,10 +16,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(document: &'a str) -> Self {
-        Self {
-            document,
-            position: 0,
-        }
+        Self { document, position: 0 }
     }
 
     /// Skips a value inside of `depth` open lists and objects.
@@ -146,11 +143,7 @@ impl<'a> Reader<'a> {
 
     /// Skips one digit or more; how many there were.
     fn digits(&mut self) -> Result<usize, NotJson> {
-        let count = self
-            .rest()
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.position += count;
         if count == 0 { Err(NotJson) } else { Ok(count) }
     }
