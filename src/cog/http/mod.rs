@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -83,8 +83,8 @@ async fn health_check(State(service): State<Arc<Service>>) -> Json<HealthCheck> 
     Json(HealthCheck::new(engine, service.setup))
 }
 
-async fn not_implemented(uri: Uri) -> Response {
-    reply::not_implemented(uri.path())
+async fn not_implemented(method: Method, uri: Uri) -> Response {
+    reply::not_implemented(&format!("{method} {}", uri.path()))
 }
 
 /// Scores the texts of the body. A client that hangs up drops this future, and with it the work.
