@@ -1,14 +1,15 @@
 //! The engines that the tests run on.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use textflight::classifier::plan::BatchLimits;
-use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, Encoding, ModelInfo, ModelSource, Score};
+use textflight::classifier::{Encoding, ModelInfo, Score};
 use textflight::engine::{Engine, EngineLimits, Scorer};
 use textflight::{Error, Result};
+
+use crate::support::{load, repository};
 
 fn limits(queue_rows: usize) -> EngineLimits {
     let number = |number| NonZeroUsize::new(number).unwrap();
@@ -22,9 +23,7 @@ fn limits(queue_rows: usize) -> EngineLimits {
 
 /// The model that comes with the repository.
 pub fn bundled() -> Engine {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sst2-mini");
-    let checkpoint = Checkpoint::open(&ModelSource::Folder(folder)).unwrap();
-    let classifier = Classifier::load(&checkpoint, ClassifierOptions::default()).unwrap();
+    let classifier = load(&repository("data/sst2-mini"), 128).unwrap();
     let info = classifier.info().clone();
     Engine::start(Arc::new(classifier), info, limits(10_000)).unwrap()
 }

@@ -11,8 +11,8 @@ use textflight::cog::http::Limits;
 use textflight::engine::Health;
 use tokio::task::JoinHandle;
 
-use crate::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
-use crate::engines::Fake;
+use super::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
+use super::engines::Fake;
 
 /// As the default of the limits: 100 MiB.
 const MAX_BODY: usize = 104_857_600;

@@ -5,8 +5,8 @@ use axum::http::{Request, header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::client::{Answer, ask, serve};
-use crate::engines;
+use super::client::{Answer, ask, serve};
+use super::engines;
 
 /// Exchanges that we do not answer as recorded, and why.
 const OUT_OF_SCOPE: &[(&str, &str)] = &[
@@ -21,7 +21,7 @@ const OUT_OF_SCOPE: &[(&str, &str)] = &[
     ("webhook_bad_filter", "no webhooks yet"),
     ("webhook_all", "no webhooks yet, no asynchronous predictions yet"),
     ("webhook_start_completed", "as webhook_all"),
-    ("busy", "several requests at a time over PUT and cancel; tests/cog/service.rs holds its 409"),
+    ("busy", "several requests at a time over PUT and cancel; service.rs beside this holds its 409"),
 ];
 
 /// Fields that we lack, and why.
@@ -60,7 +60,7 @@ struct RecordedResponse {
 }
 
 fn recorded() -> Vec<Exchange> {
-    let json = include_str!("../fixtures/cog/recorded.json");
+    let json = include_str!("../../fixtures/cog/recorded.json");
     serde_json::from_str(json).unwrap()
 }
 
