@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
+//! | [`cog`] | the JSON entrypoint: what a Cog container does, over HTTP and on the command line |
 //! | [`engine`] | the one queue and the model threads |
 //! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
 //! | [`table`] | the text column out of a record batch, the score columns back in |
@@ -19,6 +20,7 @@
 //! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
 
 pub mod classifier;
+pub mod cog;
 pub mod engine;
 pub mod error;
 pub mod flight;

@@ -1,0 +1,99 @@
+//! The body of `POST /predictions`, and whether it fits the predictor's schema.
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{Field, Shape};
+
+/// What a client asks for. Fields that nobody knows are ignored, as Cog ignores them.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PredictionRequest {
+    /// The client's own name for the prediction.
+    pub(super) id: Option<String>,
+    /// No input and `null` are the same as an empty object.
+    pub(super) input: Option<Field>,
+    /// Where the client wants to hear of the prediction.
+    pub(super) webhook: Option<String>,
+}
+
+/// How a request breaks the schema.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Violation {
+    /// The way to the field; `__root__` is `input` itself.
+    loc: [&'static str; 3],
+    msg: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl PredictionRequest {
+    /// The string under `input.texts`, or what is wrong with the input.
+    pub(super) fn into_texts(self) -> Result<String, Violation> {
+        let texts = match self.input {
+            None => None,
+            Some(Field { shape: Shape::Object(texts), .. }) => texts,
+            Some(other) => return Err(Violation::kind("__root__", &other, "object")),
+        };
+        let texts = *texts.ok_or_else(Violation::missing)?;
+        match texts.shape {
+            Shape::Text(texts) => Ok(texts),
+            _ => Err(Violation::kind("texts", &texts, "string")),
+        }
+    }
+}
+
+impl Violation {
+    fn missing() -> Self {
+        Self { loc: ["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
+    }
+
+    fn kind(field: &'static str, found: &Field, wanted: &str) -> Self {
+        Self {
+            loc: ["body", "input", field],
+            msg: format!("{} is not of type \"{wanted}\"", found.echo),
+            kind: "value_error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(body: &str) -> Result<String, Violation> {
+        serde_json::from_str::<PredictionRequest>(body).expect(body).into_texts()
+    }
+
+    #[track_caller]
+    fn check_violation(body: &str, field: &'static str, msg: &str) {
+        let violation = texts(body).expect_err(body);
+        assert_eq!(violation.loc, ["body", "input", field], "{body}");
+        assert_eq!(violation.msg, msg, "{body}");
+    }
+
+    #[test]
+    fn texts_are_found() {
+        assert_eq!(texts(r#"{"input": {"texts": "[]"}}"#).as_deref(), Ok("[]"));
+        assert_eq!(texts(r#"{"extra": 1, "input": {"foo": [{}], "texts": "a\n", "bar": null}}"#).as_deref(), Ok("a\n"));
+    }
+
+    #[test]
+    fn the_last_of_two_counts() {
+        assert_eq!(texts(r#"{"input": {"texts": 1, "texts": "b"}}"#).as_deref(), Ok("b"));
+    }
+
+    #[test]
+    fn texts_are_required() {
+        for body in ["{}", r#"{"input": null}"#, r#"{"input": {}}"#, r#"{"input": {"text": "a"}}"#] {
+            check_violation(body, "texts", "Field required");
+        }
+    }
+
+    #[test]
+    fn values_of_another_type() {
+        check_violation(r#"{"input": {"texts": null}}"#, "texts", r#"null is not of type "string""#);
+        check_violation(r#"{"input": {"texts": [ "a", 1.5 ]}}"#, "texts", r#"["a",1.5] is not of type "string""#);
+        check_violation(r#"{"input": {"texts": {"texts": "a"}}}"#, "texts", r#"{"texts":"a"} is not of type "string""#);
+        check_violation(r#"{"input": []}"#, "__root__", r#"[] is not of type "object""#);
+        check_violation(r#"{"input": "a"}"#, "__root__", r#""a" is not of type "object""#);
+    }
+}

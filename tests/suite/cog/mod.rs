@@ -1,0 +1,7 @@
+//! The JSON entrypoint: against what the original answered, and where the engine is busy, failing or dead.
+
+mod client;
+mod command;
+mod engines;
+mod replay;
+mod service;
