@@ -25,3 +25,4 @@ pub mod stream;
 pub mod table;
 
 pub use error::{Error, Result};
+pub mod bulk;
