@@ -5,6 +5,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`bulk`] | Parquet files in, the same files with score columns out |
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
 //! | [`engine`] | the one queue and the model threads |
 //! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
@@ -18,6 +19,7 @@
 //! - A model thread that dies fails every job with the cause; no caller hangs.
 //! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
 
+pub mod bulk;
 pub mod classifier;
 pub mod engine;
 pub mod error;
@@ -25,4 +27,3 @@ pub mod stream;
 pub mod table;
 
 pub use error::{Error, Result};
-pub mod bulk;
