@@ -5,6 +5,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`bulk`] | Parquet files in, the same files with score columns out |
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
 //! | [`cog`] | the JSON entrypoint: what a Cog container does, over HTTP and on the command line |
 //! | [`engine`] | the one queue and the model threads |
@@ -19,6 +20,7 @@
 //! - A model thread that dies fails every job with the cause; no caller hangs.
 //! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
 
+pub mod bulk;
 pub mod classifier;
 pub mod cog;
 pub mod engine;

@@ -1,0 +1,177 @@
+//! A file, or several, from input to output.
+//!
+//! ```text
+//!  decoder thread ──texts──▶ score_batches ──scores──▶ columns ──▶ writer thread ──▶ temporary file ──rename──▶ output
+//! ```
+//!
+//! Every arrow holds a bounded number of rows. The temporary file belongs to the future: whatever ends it (an error, a signal,
+//! a panic) removes the file, and only a complete one gets the output's name.
+
+use super::progress::Progress;
+use super::read::{self, within};
+use super::source::Source;
+use super::splice::Splice;
+use super::summary::{Summary, Tally};
+use super::target::{self, Target};
+use super::truth::Truth;
+use crate::engine::{Engine, Lane};
+use crate::stream::score_batches;
+use crate::table::{ScoreOptions, ScorePlan};
+use crate::{Error, Result};
+use arrow::array::ArrayRef;
+use futures::StreamExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+/// Scored batches that may wait for the writer.
+const BATCHES_BEHIND: usize = 2;
+
+/// A Parquet file to score.
+#[derive(Debug, Clone)]
+pub struct FileJob {
+    /// The file to read.
+    pub input: PathBuf,
+    /// The file to write, which is replaced if there is one.
+    pub output: PathBuf,
+    /// Which column is scored, and what is appended.
+    pub options: ScoreOptions,
+    /// A column with the right classes, to count how many labels agree.
+    pub truth: Option<String>,
+    /// How many rows may be in the engine at once.
+    pub rows_in_flight: usize,
+    /// How many rows are decoded at once, at most.
+    pub batch_rows: usize,
+}
+
+/// Scores one file. Dropping the future leaves no output, and an output that was there as it was.
+///
+/// # Errors
+/// [`Error::Invalid`] for an option or a path that cannot be, [`Error::File`] for a file that cannot be read or written,
+/// and whatever the engine fails with.
+pub async fn score_file(engine: Engine, job: &FileJob, progress: &Progress) -> Result<Summary> {
+    score_files(engine, std::slice::from_ref(job), progress).await
+}
+
+/// Scores files, one after the other. All are looked at before the first is scored. On an error the files that are
+/// done stay.
+///
+/// # Errors
+/// As [`score_file`].
+pub async fn score_files(engine: Engine, jobs: &[FileJob], progress: &Progress) -> Result<Summary> {
+    let started = Instant::now();
+    let classes = &engine.model().labels;
+    for job in jobs {
+        let opened = Opened::open(job, classes).await?;
+        progress.expect(opened.source.rows());
+    }
+    let mut tally = Tally::new(classes, jobs.iter().any(|job| job.truth.is_some()));
+    for job in jobs {
+        tally.merge(&score_one(&engine, job, progress).await?);
+    }
+    progress.finish();
+    Ok(tally.summary(started.elapsed()))
+}
+
+/// An input that can be scored as its job says.
+struct Opened {
+    source: Arc<Source>,
+    plan: Arc<ScorePlan>,
+    truth: Option<Truth>,
+}
+
+impl Opened {
+    async fn open(job: &FileJob, classes: &[String]) -> Result<Self> {
+        let (job, classes) = (job.clone(), classes.to_vec());
+        blocking(&job.input.clone(), move || {
+            target::check_pair(&job.input, &job.output)?;
+            let source = Source::open(&job.input)?;
+            let schema = source.schema();
+            let plan = ScorePlan::new(schema, &job.options, &classes);
+            let plan = plan.map_err(|error| within(&source, error))?;
+            let truth = job.truth.as_deref().map(|name| Truth::find(schema, name, &classes));
+            let truth = truth.transpose().map_err(|error| within(&source, error))?;
+            Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth })
+        })
+        .await
+    }
+}
+
+async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {
+    let Opened { source, plan, truth } = Opened::open(job, &engine.model().labels).await?;
+    let target = Target::create(&job.output)?;
+    let splice = begin(&source, &plan, &target).await?;
+    let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
+    let writer = spawn_blocking({
+        let source = Arc::clone(&source);
+        move || write(splice, &source, incoming)
+    });
+    let mut tally = Tally::new(&engine.model().labels, truth.is_some());
+    let texts = read::texts(Arc::clone(&source), plan.text_index(), truth, job.batch_rows);
+    let scored = score_batches(engine.clone(), Arc::clone(&plan), Lane::Bulk, job.rows_in_flight, texts);
+    let mut scored = pin!(scored);
+    while let Some(item) = scored.next().await {
+        let (scores, truths) = item?;
+        if columns.send(plan.columns(&scores)?).await.is_err() {
+            // The writer has failed, and says below of what.
+            break;
+        }
+        for row in 0..scores.len() {
+            tally.add(scores.label(row), truths.get(row).copied().flatten());
+        }
+        progress.advance(scores.len() as u64);
+    }
+    drop(columns);
+    joined(target.path(), writer).await?;
+    source.check_unchanged()?;
+    target.commit()?;
+    Ok(tally)
+}
+
+/// Copies what the input has.
+async fn begin(source: &Arc<Source>, plan: &Arc<ScorePlan>, target: &Target) -> Result<Splice> {
+    let stop = StopOnDrop::default();
+    let (source, plan, stopped) = (Arc::clone(source), Arc::clone(plan), Arc::clone(&stop.0));
+    let (path, file) = (target.path().to_owned(), target.file()?);
+    blocking(target.path(), move || {
+        let stop = || stopped.load(Ordering::Relaxed);
+        Splice::begin(&source, plan.new_fields(), plan.text_index(), &path, file, stop)
+    })
+    .await
+}
+
+/// Writes what comes until no more does.
+fn write(mut splice: Splice, source: &Source, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -> Result<()> {
+    while let Some(columns) = incoming.blocking_recv() {
+        splice.write(&columns)?;
+    }
+    splice.finish(source)
+}
+
+/// Tells a thread that copies a large file that nobody waits for it any more.
+#[derive(Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs what blocks. `path` is the file that it is about.
+async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    joined(path, spawn_blocking(work)).await
+}
+
+async fn joined<T>(path: &Path, thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.await.unwrap_or_else(|died| Err(damaged(path, &died)))
+}
+
+/// The Parquet reader panics at some damaged files.
+pub(super) fn damaged(path: &Path, died: &JoinError) -> Error {
+    Error::file(path, format!("damaged, or met a bug of textflight: {died}"))
+}

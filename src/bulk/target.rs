@@ -1,0 +1,222 @@
+//! The output file: complete under its name, or absent.
+
+use crate::{Error, Result};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// An output being written: a hidden file in the output's folder, which goes away with this value unless committed.
+///
+/// Only a killed process (or a machine that stops) can leave one behind: `.NAME.textflight-XXXXXX`.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Where the output will be: where a link leads, if `-o` names one.
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl Target {
+    /// Makes the file. `output` must not exist, or be a file that a finished output may replace.
+    pub(super) fn create(output: &Path) -> Result<Self> {
+        let path = check_output(output)?;
+        let (Some(folder), Some(name)) = (folder_of(&path), path.file_name()) else {
+            return Err(Error::Invalid(format!("-o {}: not the name of a file", output.display())));
+        };
+        let prefix = format!(".{}.textflight-", name.to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        // Not private, as temporary files usually are: the user's umask decides, as for any other output.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temporary = builder.tempfile_in(folder).map_err(|cause| Error::file(&path, cause))?;
+        Ok(Self { path, temporary })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A handle to write through.
+    pub(super) fn file(&self) -> Result<File> {
+        let file = self.temporary.as_file().try_clone();
+        file.map_err(|cause| Error::file(&self.path, cause))
+    }
+
+    /// Gives the file its name, in place of a file that has it. It must be on the disk already.
+    pub(super) fn commit(self) -> Result<()> {
+        let Self { path, temporary } = self;
+        temporary.persist(&path).map_err(|failure| Error::file(&path, failure.error))?;
+        sync_folder(&path).map_err(|cause| Error::file(&path, cause))
+    }
+}
+
+/// Fails unless `output` can be written, and is not one of the two names of `input`.
+pub(super) fn check_pair(input: &Path, output: &Path) -> Result<()> {
+    check_output(output)?;
+    if is_same_file(input, output) {
+        return Err(Error::Invalid(format!(
+            "-o {} is the input {}: name another file",
+            output.display(),
+            input.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The path to write to.
+fn check_output(output: &Path) -> Result<PathBuf> {
+    let invalid = |what: String| Error::Invalid(format!("-o {}: {what}", output.display()));
+    match fs::metadata(output) {
+        Ok(found) if found.is_dir() => Err(invalid("a folder; name the file to write".to_owned())),
+        Ok(found) if !found.is_file() => Err(invalid("neither a file nor a new name".to_owned())),
+        Ok(_) => fs::canonicalize(output).map_err(|cause| Error::file(output, cause)),
+        Err(_) => match folder_of(output) {
+            Some(folder) if folder.is_dir() => Ok(output.to_owned()),
+            folder => {
+                let folder = folder.unwrap_or(output).display();
+                Err(invalid(format!("the folder {folder} does not exist")))
+            }
+        },
+    }
+}
+
+/// The folder that a path lies in.
+fn folder_of(path: &Path) -> Option<&Path> {
+    match path.parent()? {
+        here if here.as_os_str().is_empty() => Some(Path::new(".")),
+        folder => Some(folder),
+    }
+}
+
+/// Whether two names lead to one file, through symbolic or hard links too.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
+        use std::os::unix::fs::MetadataExt;
+        return (one.dev(), one.ino()) == (other.dev(), other.ino());
+    }
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A new name lasts only once its folder is on the disk as well.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    if let Some(folder) = folder_of(path) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_committed_file_has_its_name_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        let target = Target::create(&path).unwrap();
+        target.file().unwrap().write_all(b"rows").unwrap();
+        assert!(!path.exists());
+        target.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"rows");
+        assert_eq!(names(folder.path()), ["out.parquet"]);
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        fs::write(&path, b"old").unwrap();
+        let target = Target::create(&path).unwrap();
+        target.file().unwrap().write_all(b"new").unwrap();
+        assert_eq!(names(folder.path()).len(), 2);
+        drop(target);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["out.parquet"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_umask_decides_who_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, b"").unwrap();
+        let path = folder.path().join("out.parquet");
+        Target::create(&path).unwrap().commit().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let target = Target::create(&link).unwrap();
+        target.file().unwrap().write_all(b"new").unwrap();
+        target.commit().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn the_input_is_no_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.parquet");
+        fs::write(&input, b"rows").unwrap();
+        let detour = folder.path().join(".").join("in.parquet");
+        let mut outputs = vec![input.clone(), detour];
+        #[cfg(unix)]
+        {
+            let (soft, hard) = (folder.path().join("soft"), folder.path().join("hard"));
+            std::os::unix::fs::symlink(&input, &soft).unwrap();
+            fs::hard_link(&input, &hard).unwrap();
+            outputs.extend([soft, hard]);
+        }
+        for output in outputs {
+            let error = check_pair(&input, &output).unwrap_err().to_string();
+            let (input, output) = (input.display(), output.display());
+            assert_eq!(error, format!("-o {output} is the input {input}: name another file"));
+        }
+        check_pair(&input, &folder.path().join("other.parquet")).unwrap();
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("missing").join("out.parquet");
+        let cases = [
+            (folder.path(), "a folder; name the file to write"),
+            (&*inside, "missing does not exist"),
+            (Path::new("/"), "a folder; name the file to write"),
+        ];
+        for (output, what) in cases {
+            let error = Target::create(output).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)));
+            assert!(error.to_string().ends_with(what), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused() {
+        let error = Target::create(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(error.to_string(), "-o /dev/null: neither a file nor a new name");
+    }
+}
