@@ -206,7 +206,11 @@ pub enum LogFormat {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
-    if seconds > 0.0 && seconds <= 86_400.0 { Ok(seconds) } else { Err("expected more than 0 and at most 86400 seconds".to_owned()) }
+    if seconds > 0.0 && seconds <= 86_400.0 {
+        Ok(seconds)
+    } else {
+        Err("expected more than 0 and at most 86400 seconds".to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@
 //! | [`engine`] | the one queue and the model threads |
 //! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
 //! | [`table`] | the text column out of a record batch, the score columns back in |
+//! | [`flight`] | the Flight service |
+//! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
+//! | [`bulk`] | Parquet files: read, splice, progress |
+//! | [`server`] | listeners, and how they end |
 //!
 //! What always holds:
 //!
@@ -26,6 +30,7 @@ pub mod cog;
 pub mod engine;
 pub mod error;
 pub mod flight;
+pub mod server;
 pub mod stream;
 pub mod table;
 

@@ -73,7 +73,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
     let engine = start(&args.model, config::QUEUE_ROWS)?;
     let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
     if args.json {
-        println!("{}", summary.to_json()?);
+        println!("{}", serde_json::json!(summary));
     } else {
         println!("{summary}");
     }

@@ -11,9 +11,9 @@ use crate::cli::{LogArgs, LogFormat};
 /// # Errors
 /// [`Error::Invalid`] when the filter cannot be read.
 pub fn init(args: &LogArgs) -> Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(&args.log)
-        .map_err(|e| Error::Invalid(format!("--log {:?}: {e}; expected a level such as info, or target=level", args.log)))?;
+    let filter = EnvFilter::builder().parse(&args.log).map_err(|e| {
+        Error::Invalid(format!("--log {:?}: {e}; expected a level such as info, or target=level", args.log))
+    })?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => logs.with_target(false).init(),

@@ -145,7 +145,9 @@ type Input = (ArrayRef, (RecordBatch, Bytes));
 
 /// The text column of every batch, with the batch and its metadata.
 fn batches(decoder: FlightDataDecoder, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
-    decoder.filter_map(move |message| std::future::ready(message.map_err(from_flight).and_then(|m| batch(m, text)).transpose()))
+    decoder.filter_map(move |message| {
+        std::future::ready(message.map_err(from_flight).and_then(|m| batch(m, text)).transpose())
+    })
 }
 
 fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {
