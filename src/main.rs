@@ -20,6 +20,7 @@ use tracing::info;
 
 use crate::cli::{Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
 
+#[expect(clippy::print_stderr, reason = "an error is for the person at the terminal")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match telemetry::init(&cli.log).and_then(|()| run(cli.command)) {
@@ -58,6 +59,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     serving.await
 }
 
+#[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs) -> Result<()> {
     let jobs: Vec<FileJob> = bulk::pair(&args.inputs, &args.output)?
         .into_iter()

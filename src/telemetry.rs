@@ -32,6 +32,7 @@ pub async fn signal() {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
     }
+    #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
     tokio::spawn(async move {
         tokio::select! {
             _ = term.recv() => {}

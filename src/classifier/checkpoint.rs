@@ -40,7 +40,7 @@ impl FromStr for ModelSource {
             part.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
-        let is_revision = !revision.is_empty() && revision.split('/').all(|part| is_name(part));
+        let is_revision = !revision.is_empty() && revision.split('/').all(is_name);
         match id.split_once('/') {
             Some((owner, name)) if is_name(owner) && is_name(name) && is_revision => {
                 Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })

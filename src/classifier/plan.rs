@@ -72,7 +72,7 @@ mod tests {
             let mut distinct = std::collections::HashSet::new();
             for batch in &batches {
                 prop_assert!(batch.sequences.len() <= rows && batch.sequences.len() == batch.rows.len());
-                let total: usize = batch.sequences.iter().map(|s| s.len()).sum();
+                let total: usize = batch.sequences.iter().map(Vec::len).sum();
                 prop_assert!(total <= tokens || batch.sequences.len() == 1);
                 for (sequence, rows) in batch.sequences.iter().zip(&batch.rows) {
                     prop_assert!(distinct.insert(sequence.clone()));
@@ -83,7 +83,7 @@ mod tests {
                 }
             }
             prop_assert!(seen.iter().all(|n| *n == 1));
-            let lengths: Vec<_> = batches.iter().flat_map(|b| &b.sequences).map(|s| s.len()).collect();
+            let lengths: Vec<_> = batches.iter().flat_map(|b| &b.sequences).map(Vec::len).collect();
             prop_assert!(lengths.is_sorted_by(|a, b| a >= b));
         }
     }

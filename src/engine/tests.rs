@@ -17,8 +17,8 @@ struct Fake {
 }
 
 impl Fake {
-    fn gated() -> (Arc<Self>, mpsc::Sender<()>) {
-        let (open, gate) = mpsc::channel();
+    fn gated() -> (Arc<Self>, mpsc::SyncSender<()>) {
+        let (open, gate) = mpsc::sync_channel(8);
         (Arc::new(Self { gate: Some(Mutex::new(gate)), ..Self::default() }), open)
     }
 }

@@ -1,5 +1,7 @@
 //! One binary for all tests that go through the crate's public face.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod cog;
+mod engines;
 mod golden;
 mod support;

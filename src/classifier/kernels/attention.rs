@@ -31,6 +31,11 @@ impl Ragged {
         self.0.len() - 1
     }
 
+    /// Whether there are no sequences.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Rows of all sequences together.
     pub fn rows(&self) -> usize {
         self.0[self.len()]

@@ -3,7 +3,7 @@
 use textflight::Error;
 use textflight::cog::command::{PredictRequest, run};
 
-use super::engines::Fake;
+use crate::engines::Fake;
 
 #[tokio::test]
 async fn a_file_in_a_file_out() {

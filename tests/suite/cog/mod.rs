@@ -2,6 +2,5 @@
 
 mod client;
 mod command;
-mod engines;
 mod replay;
 mod service;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::client::{Answer, ask, serve};
-use super::engines;
+use crate::engines;
 
 /// Exchanges that we do not answer as recorded, and why.
 const OUT_OF_SCOPE: &[(&str, &str)] = &[

@@ -12,7 +12,7 @@ use textflight::engine::Health;
 use tokio::task::JoinHandle;
 
 use super::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
-use super::engines::Fake;
+use crate::engines::Fake;
 
 /// As the default of the limits: 100 MiB.
 const MAX_BODY: usize = 104_857_600;

@@ -45,8 +45,8 @@ impl Fake {
     }
 
     /// As above; each batch waits until something is sent.
-    pub fn gated_engine(queue_rows: usize) -> (Engine, Arc<Self>, mpsc::Sender<()>) {
-        let (open, gate) = mpsc::channel();
+    pub fn gated_engine(queue_rows: usize) -> (Engine, Arc<Self>, mpsc::SyncSender<()>) {
+        let (open, gate) = mpsc::sync_channel(64);
         let fake = Arc::new(Self { gate: Some(Mutex::new(gate)), ..Self::default() });
         (start(Arc::clone(&fake), queue_rows), fake, open)
     }
