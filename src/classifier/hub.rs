@@ -19,7 +19,7 @@ pub struct Snapshot {
 
 /// Resolves `revision` to a commit and fetches what the cache lacks of it, with a progress bar on a terminal.
 ///
-/// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE` and the token of `huggingface-cli login` count as they do in Python. Where
+/// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN` and the token that a login left count as they do in Python. Where
 /// the hub cannot be reached, what the cache holds of `revision` serves, and the log says so.
 ///
 /// # Errors
@@ -30,7 +30,9 @@ pub fn fetch(id: &str, revision: &str) -> Result<Snapshot> {
     if std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| matches!(v.as_str(), "1" | "true" | "TRUE" | "yes" | "on")) {
         return cached(&cache, repo, "HF_HUB_OFFLINE is set");
     }
-    let api = ApiBuilder::from_env().with_retries(3).build().map_err(|e| failed(id, revision, &e))?;
+    let token = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()).or_else(|| cache.token());
+    let api = ApiBuilder::from_env().with_token(token).with_retries(3).build();
+    let api = api.map_err(|e| failed(id, revision, &e))?;
     match api.repo(repo.clone()).info() {
         Ok(info) => {
             let listed: Vec<_> = info.siblings.into_iter().map(|file| file.rfilename).collect();

@@ -28,7 +28,7 @@ impl Weights {
             let cause = e.to_string();
             let cause = cause.lines().next().unwrap_or_default();
             Error::Checkpoint(format!(
-                "{}: truncated, or not a safetensors file ({cause}); fetch it again",
+                "{}: truncated, or not a safetensors file ({cause}); delete it and fetch it again",
                 path.display()
             ))
         })?;

@@ -1,7 +1,9 @@
 //! One binary for all tests that go through the crate's public face.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod checkpoint;
 mod cog;
 mod engines;
 mod golden;
+mod hub;
 mod support;

@@ -1,0 +1,69 @@
+"""What a Python user of the Flight service writes, and what the tests ask of the answers."""
+import json
+import threading
+
+import pyarrow as pa
+import pyarrow.flight as fl
+
+NEW_COLUMNS = ["label", "confidence"]
+
+# No call of the tests needs a minute: one that takes longer hangs, and must fail instead of stopping the run.
+CALL = fl.FlightCallOptions(timeout=60)
+
+
+def descriptor(**options):
+    """The command that carries the options."""
+    return fl.FlightDescriptor.for_command(json.dumps(options).encode())
+
+
+def score(client, table, max_chunksize=8192, call=CALL, **options):
+    """The bulk pattern: write in one thread, read in another. It cannot deadlock, however large the table."""
+    writer, reader = client.do_exchange(descriptor(**options), call)
+
+    def pump():
+        try:
+            writer.begin(table.schema)
+            writer.write_table(table, max_chunksize=max_chunksize)
+            writer.done_writing()
+        except (pa.ArrowException, OSError):
+            pass  # The server has ended the exchange, and its reader is told why.
+
+    thread = threading.Thread(target=pump)
+    thread.start()
+    try:
+        return reader.read_all()
+    finally:
+        thread.join()
+        close(writer)
+
+
+def close(writer):
+    """Ends an exchange, of which a failed one has nothing more to say."""
+    try:
+        writer.close()
+    except (pa.ArrowException, OSError):
+        pass
+
+
+def texts(*values, type=pa.string()):
+    """A table of the one column that is scored."""
+    return pa.table({"text": pa.array(values, type)})
+
+
+def without_scores(scored, names=NEW_COLUMNS):
+    """The scored table as it was sent, if the server kept it."""
+    return scored.drop_columns(names)
+
+
+def assert_kept(scored, table):
+    """Every column, its type and all metadata came back, the scores behind them."""
+    scored.validate(full=True)
+    assert scored.column_names == table.column_names + NEW_COLUMNS
+    rest = without_scores(scored)
+    assert rest.schema.equals(table.schema, check_metadata=True), f"{rest.schema}\nwas\n{table.schema}"
+    assert rest.equals(table)
+
+
+def assert_serving(client):
+    """The server answers as if nothing had happened."""
+    assert score(client, texts("fine"))["label"].null_count == 0

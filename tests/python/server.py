@@ -1,0 +1,75 @@
+"""A textflight server as a process of its own, on free loopback ports."""
+import contextlib
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+MODEL = REPOSITORY / "data" / "sst2-mini"
+BINARY = pathlib.Path(os.environ.get("TEXTFLIGHT_BIN", REPOSITORY / "target" / "release" / "textflight")).absolute()
+
+# Loading the bundled model takes less than a second; the rest is for a machine that is busy with a build.
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+def environment():
+    """Ours without the TEXTFLIGHT_… variables, which would change what is tested, and without Cog's PORT."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TEXTFLIGHT_") and name != "PORT"}
+
+
+def run(*arguments, **options):
+    """Runs a command of the binary to its end; a command that hangs is a failure."""
+    command = [BINARY, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment(), **options)
+
+
+class Server:
+    """A running server: where it listens, what it has logged, how much memory it has used."""
+
+    def __init__(self, log, *options):
+        self.log = pathlib.Path(log)
+        command = [BINARY, "serve", "--model", MODEL, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
+        with open(self.log, "wb") as stderr:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment())
+        try:
+            self.flight, self.http = self._ready()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def _ready(self):
+        readable, _, _ = select.select([self.process.stdout], [], [], START_SECONDS)
+        line = self.process.stdout.readline() if readable else ""
+        ready = re.fullmatch(r"ready flight=(127\.0\.0\.1:\d+) http=(127\.0\.0\.1:\d+)\n", line)
+        assert ready, f"no ready line in {START_SECONDS} s but {line!r}; the log:\n{self.log.read_text()}"
+        return ready.groups()
+
+    def peak_memory(self):
+        """The most bytes that the process has had resident."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+
+    def stop(self):
+        """Ends the server as an operator would; it must take no more than the drain and exit with 0."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS + 5)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+        assert code == 0, f"exit code {code} after SIGTERM; the log:\n{self.log.read_text()}"
+
+
+@contextlib.contextmanager
+def serving(log, *options):
+    """A server for the length of a `with` block."""
+    server = Server(log, *options)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,151 @@
+"""Options of the command, and what a wrong one says."""
+import re
+
+import pyarrow as pa
+import pyarrow.flight as fl
+import pytest
+
+from client import CALL, NEW_COLUMNS, close, descriptor, score, texts
+
+REVIEWS = pa.table({"id": [1, 2, 3], "title": ["good", None, "bad"], "body": ["a joy to watch", "x", "a dreadful bore"]})
+BODY = REVIEWS.select(["id", "body"])
+
+
+def exchange(client, table, what):
+    """One exchange of the table under a descriptor that no `score` would send."""
+    writer, reader = client.do_exchange(what, CALL)
+    try:
+        writer.begin(table.schema)
+        writer.write_table(table)
+        writer.done_writing()
+        return reader.read_all()
+    finally:
+        close(writer)
+
+
+def test_the_only_string_column_needs_no_name(client):
+    assert score(client, BODY)["label"].to_pylist()[::2] == ["POSITIVE", "NEGATIVE"]
+
+
+@pytest.mark.parametrize("command", [b"", b"{}", b" \n", b' { "text" : null } '])
+def test_a_command_without_options(client, command):
+    scored = exchange(client, BODY, fl.FlightDescriptor.for_command(command))
+    assert scored.column_names == ["id", "body", *NEW_COLUMNS]
+
+
+def test_the_default_columns(client):
+    scored = score(client, REVIEWS, text="body")
+    assert scored.schema.field("label").type == pa.string()
+    assert scored.schema.field("confidence").type == pa.float32()
+    assert all(0.5 <= confidence <= 1 for confidence in scored["confidence"].to_pylist())
+
+
+def test_labels_as_numbers(client):
+    names, ids = score(client, REVIEWS, text="body"), score(client, REVIEWS, text="body", labels="id")
+    assert ids.schema.field("label").type == pa.int64()
+    assert [["NEGATIVE", "POSITIVE"][i] for i in ids["label"].to_pylist()] == names["label"].to_pylist()
+    assert ids["confidence"].equals(names["confidence"])
+
+
+def test_details(client):
+    scored = score(client, texts("one two three", None, "", "word " * 500), details=True)
+    assert scored.column_names == ["text", *NEW_COLUMNS, "tokens", "truncated"]
+    assert [scored.schema.field(name).type for name in ("tokens", "truncated")] == [pa.int32(), pa.bool_()]
+    tokens, truncated = scored["tokens"].to_pylist(), scored["truncated"].to_pylist()
+    assert (tokens[0], tokens[1], tokens[3]) == (5, None, 502) and tokens[2] > 2  # [EMPTY] has tokens of its own
+    assert truncated == [False, None, False, True]
+
+
+def test_probabilities(client):
+    scored = score(client, REVIEWS, text="title", labels="id", probabilities=True)
+    assert pa.types.is_fixed_size_list(scored.schema.field("probabilities").type)
+    for label, confidence, row in zip(*(scored[name].to_pylist() for name in ("label", "confidence", "probabilities"))):
+        if label is None:
+            assert row is None and confidence is None
+        else:
+            assert len(row) == 2 and row[label] == max(row) == confidence and abs(sum(row) - 1) < 1e-6
+
+
+def test_everything_under_other_names(client):
+    options = dict(text="body", details=True, probabilities=True, label_column="sentiment", confidence_column="sicher ✓")
+    scored = score(client, REVIEWS.append_column("label", pa.array([1, 2, 3])), **options)
+    assert scored.column_names == ["id", "title", "body", "label", "sentiment", "sicher ✓", "tokens", "truncated", "probabilities"]
+
+
+WRONG_OPTIONS = [
+    (dict(text="review"), 'column "review" not found; string columns: title, body'),
+    (dict(text="id"), 'column "id" is Int64, not text; string columns: title, body'),
+    ({}, r'more than one string column: title, body; name one with "text"'),
+    (dict(text=7), "expected a string"),
+    (dict(txet="body"), r"unknown field `txet`, expected one of `text`, `labels`, `details`, `probabilities`, `label_column`, `confidence_column`"),
+    (dict(text="body", labels="names"), "unknown variant `names`, expected `name` or `id`"),
+    (dict(text="body", details="yes"), "expected a boolean"),
+    (dict(text="body", label_column="id"), 'already has a column "id"; choose another name with "label_column"'),
+    (dict(text="body", confidence_column="id"), 'already has a column "id"; choose another name with "confidence_column"'),
+    (dict(text="body", confidence_column="label"), 'two new columns would be called "label"'),
+]
+
+
+@pytest.mark.parametrize("options, message", WRONG_OPTIONS)
+def test_a_wrong_option_says_what_would_be_right(client, options, message):
+    with pytest.raises(pa.ArrowInvalid, match=message):
+        score(client, REVIEWS, **options)
+
+
+@pytest.mark.parametrize("name", NEW_COLUMNS)
+def test_a_new_column_that_is_there_already(client, name):
+    with pytest.raises(pa.ArrowInvalid, match=f'already has a column "{name}"; choose another name with "{name}_column"'):
+        score(client, BODY.append_column(name, pa.array([0, 1, 2])))
+
+
+@pytest.mark.parametrize("name", ["tokens", "truncated", "probabilities"])
+def test_a_column_of_details_that_is_there_already(client, name):
+    table = BODY.append_column(name, pa.array([0, 1, 2]))
+    assert score(client, table).column_names == ["id", "body", name, *NEW_COLUMNS]
+    with pytest.raises(pa.ArrowInvalid, match=f'already has a column "{name}"; rename it'):
+        score(client, table, details=True, probabilities=True)
+
+
+@pytest.mark.parametrize("table, message", [
+    (REVIEWS.select(["id"]), r"no string column; columns: id \(Int64\)"),
+    (pa.table({"a": pa.nulls(2), "b": [1.5, 2.5]}), r"no string column; columns: a \(Null\), b \(Float64\)"),
+    (pa.table({}), "no string column; columns: none"),
+])
+def test_no_string_column(client, table, message):
+    with pytest.raises(pa.ArrowInvalid, match=message):
+        score(client, table)
+
+
+def test_two_text_columns_of_one_name(client):
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
+    with pytest.raises(pa.ArrowInvalid, match='more than one column is called "text"'):
+        score(client, twice, text="text")
+
+
+@pytest.mark.parametrize("command", [b"text", b"[]", b'{"text"', b"\xff", b'{"text": "a"} {}', b'["text"]', b'{"text": "\\ud800"}'])
+def test_a_command_that_is_no_json_object(client, command):
+    with pytest.raises(pa.ArrowInvalid, match="the command is not a JSON object of options"):
+        exchange(client, BODY, fl.FlightDescriptor.for_command(command))
+
+
+def test_a_path_is_no_command(client):
+    with pytest.raises(pa.ArrowInvalid, match=re.escape('DoExchange takes a command descriptor: FlightDescriptor.for_command(b"{}")')):
+        exchange(client, BODY, fl.FlightDescriptor.for_path("reviews.parquet"))
+
+
+CALLS = {
+    "ListFlights": lambda client: list(client.list_flights(options=CALL)),
+    "ListActions": lambda client: client.list_actions(CALL),
+    "GetFlightInfo": lambda client: client.get_flight_info(descriptor(), CALL),
+    "GetSchema": lambda client: client.get_schema(descriptor(), CALL),
+    "DoAction": lambda client: list(client.do_action("ping", CALL)),
+    "DoGet": lambda client: client.do_get(fl.Ticket(b"ticket"), CALL).read_all(),
+    "DoPut": lambda client: client.do_put(descriptor(), BODY.schema, CALL)[0].close(),
+    "Handshake": lambda client: client.authenticate_basic_token("user", "password", CALL),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_is_not_offered(client, call):
+    with pytest.raises(pa.ArrowNotImplementedError, match=f"{call} is not offered; score record batches with DoExchange"):
+        CALLS[call](client)
