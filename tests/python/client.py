@@ -50,6 +50,12 @@ def texts(*values, type=pa.string()):
     return pa.table({"text": pa.array(values, type)})
 
 
+def heavy(rows):
+    """A table of 64 KiB a row: much to carry, little to score."""
+    payload = pa.scalar(bytes(64 * 1024), pa.binary())
+    return pa.table({"text": ["a fine film"] * rows, "payload": pa.repeat(payload, rows)})
+
+
 def without_scores(scored, names=NEW_COLUMNS):
     """The scored table as it was sent, if the server kept it."""
     return scored.drop_columns(names)
@@ -62,6 +68,33 @@ def assert_kept(scored, table):
     rest = without_scores(scored)
     assert rest.schema.equals(table.schema, check_metadata=True), f"{rest.schema}\nwas\n{table.schema}"
     assert rest.equals(table)
+
+
+def take_place(client, table, **options):
+    """An exchange of the table's schema that is under way. A place may have to become free first: the server lets go of a
+    client a moment after the client is gone."""
+    while True:
+        writer, reader = client.do_exchange(descriptor(**options), CALL)
+        try:
+            writer.begin(table.schema)
+            assert reader.schema.names == [*table.column_names, *NEW_COLUMNS]
+            return writer, reader
+        except fl.FlightUnavailableError as busy:
+            assert "try again later" in str(busy)
+            close(writer)
+
+
+def finish(writer, reader):
+    """Ends an exchange that has nothing left to read."""
+    writer.done_writing()
+    assert reader.read_all().num_rows == 0
+    writer.close()
+
+
+def wait_until_served(client):
+    """Waits for a place, as long as a call may take."""
+    finish(*take_place(client, texts("fine")))
+    assert_serving(client)
 
 
 def assert_serving(client):

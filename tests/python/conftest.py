@@ -1,10 +1,19 @@
 """One server for all tests, and servers of their own for those that need other limits."""
-import pathlib
-
 import pyarrow.flight as fl
+import pyarrow.parquet as pq
 import pytest
 
 import server as servers
+
+
+def pytest_sessionstart():
+    if not servers.BINARY.exists():
+        pytest.exit(f"{servers.BINARY} is missing: build it with cargo build --release, or name another in TEXTFLIGHT_BIN", 2)
+
+
+def connect(running):
+    """A client with a connection of its own: gRPC would share one, and its flow control, between all of a process."""
+    return fl.FlightClient(f"grpc+tcp://{running.flight}", generic_options=[("grpc.use_local_subchannel_pool", 1)])
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +25,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def client(server):
-    """A client of its own connection, so that no test sees what another left unread."""
+    """A client of that server."""
     with connect(server) as connected:
         yield connected
 
@@ -57,14 +66,6 @@ def reviews():
 
 
 @pytest.fixture(scope="session")
-def dev_texts():
+def dev_texts(reviews):
     """The sentences of SST-2 dev, in order."""
-    import pyarrow.parquet as pq
-
-    return pq.read_table(servers.REPOSITORY / "data" / "reviews.parquet", columns=["text"])["text"].to_pylist()
-
-
-def connect(running):
-    # A pool of one connection a process would share its flow control between tests.
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    return fl.FlightClient(f"grpc+tcp://{running.flight}", generic_options=options)
+    return pq.read_table(reviews, columns=["text"])["text"].to_pylist()

@@ -3,33 +3,31 @@
 Flight's stock encoder would send them as plain strings (trap 7 of Flight servers), and the schema would no longer be the input's.
 """
 import pyarrow as pa
+import pyarrow.flight as fl
 import pytest
 
-from client import CALL, assert_kept, descriptor, score
+from client import assert_kept, descriptor, finish, score
 
 CATEGORICAL = pa.dictionary(pa.int8(), pa.string())
+DELTAS = fl.FlightCallOptions(timeout=60, write_options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True))
 FILMS = ["a joy", "a bore", "a gem"]
 
 
 def batch(values, keys):
     """A batch whose text and genre share a dictionary of these values."""
-    column = pa.DictionaryArray.from_arrays(pa.array(keys, pa.int8()), pa.array(values))
+    column = pa.DictionaryArray.from_arrays(pa.array(keys, pa.int8()), pa.array(values, pa.string()))
     return pa.record_batch({"text": column, "genre": column})
 
 
 def exchange(client, batches):
-    """The answers to the batches, one by one, under IPC options that allow a dictionary to grow."""
-    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
-    call = type(CALL)(timeout=60, write_options=options)
-    writer, reader = client.do_exchange(descriptor(text="text"), call)
+    """The answers to the batches, one by one, from a client that sends only what a dictionary has grown by."""
+    writer, reader = client.do_exchange(descriptor(text="text"), DELTAS)
     writer.begin(batches[0].schema)
     answers = []
     for one in batches:
         writer.write_batch(one)
         answers.append(reader.read_chunk().data)
-    writer.done_writing()
-    assert reader.read_all().num_rows == 0
-    writer.close()
+    finish(writer, reader)
     return answers
 
 

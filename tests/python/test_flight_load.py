@@ -11,7 +11,8 @@ import pyarrow.flight as fl
 import pytest
 
 import server as servers
-from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, close, descriptor, score, texts
+from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, close, descriptor, score, take_place, texts, wait_until_served
+from conftest import connect
 
 MIB = 1024 * 1024
 # Minutes of scoring on a busy machine, not a hang.
@@ -142,7 +143,7 @@ def test_a_client_that_cancels(serve, connect_to):
     running = serve("--max-exchanges", "1")
     client = connect_to(running)
     for _ in range(4):
-        writer, reader = take_place(client)
+        writer, reader = take_place(client, short_texts(0))
         writer.write_table(short_texts(5000))
         reader.cancel()
         with pytest.raises(fl.FlightCancelledError):
@@ -159,35 +160,10 @@ def test_a_call_that_runs_out_of_time(serve, connect_to):
     wait_until_served(client)
 
 
-def take_place(client):
-    """An exchange that is under way; another one may have to end first."""
-    table = short_texts(0)
-    while True:
-        writer, reader = client.do_exchange(descriptor(), CALL)
-        try:
-            writer.begin(table.schema)
-            assert reader.schema.names == [*table.column_names, *NEW_COLUMNS]
-            return writer, reader
-        except fl.FlightUnavailableError as busy:
-            assert "try again later" in str(busy)
-            close(writer)
-
-
-def wait_until_served(client):
-    """A place is free: the server lets go of a client once its connection has told it so."""
-    writer, reader = take_place(client)
-    writer.done_writing()
-    reader.read_all()
-    writer.close()
-    assert_serving(client)
-
-
 def test_a_signal_lets_a_running_exchange_finish(tmp_path):
     with servers.serving(tmp_path / "log") as running:
-        from conftest import connect
-
         with connect(running) as client:
-            writer, reader = take_place(client)
+            writer, reader = take_place(client, short_texts(0))
             running.process.send_signal(signal.SIGTERM)
             with connect(running) as late:
                 refused(late)

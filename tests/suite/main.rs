@@ -4,6 +4,7 @@
 mod checkpoint;
 mod cog;
 mod engines;
+mod flight;
 mod golden;
 mod hub;
 mod support;

@@ -1,0 +1,83 @@
+//! A client without a network, and the batches that it sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightData, FlightDescriptor};
+use futures::{Stream, StreamExt, TryStreamExt};
+use hyper_util::rt::TokioIo;
+use textflight::engine::Engine;
+use textflight::flight::{FlightLimits, service};
+use tonic::transport::{Channel, Endpoint, Server, Uri};
+use tonic::{Status, Streaming};
+
+pub type Client = FlightServiceClient<Channel>;
+
+pub const LIMITS: FlightLimits = FlightLimits {
+    message_bytes: 1024 * 1024,
+    exchanges: 4,
+    rows_in_flight: 256,
+    stall_timeout: Duration::from_millis(300),
+};
+
+/// A client of a server that ends with it.
+pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
+    tokio::spawn(Server::builder().add_service(service(engine, limits)).serve_with_incoming(served));
+    let mut ours = Some(ours);
+    let connector = tower::service_fn(move |_: Uri| {
+        let io = ours.take().map(TokioIo::new);
+        async move { io.ok_or_else(|| std::io::Error::other("the one connection is taken")) }
+    });
+    let channel = Endpoint::from_static("http://duplex").connect_with_connector(connector).await.unwrap();
+    FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
+}
+
+/// `id` counts from 0, `text` as given.
+pub fn batch(texts: &[Option<&str>]) -> RecordBatch {
+    let ids: ArrayRef = Arc::new((0..texts.len() as i64).collect::<Int64Array>());
+    let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+    RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("text", texts, true)]).unwrap()
+}
+
+/// The messages of an exchange: the descriptor is on the schema's.
+pub fn messages(command: &str, batches: Vec<RecordBatch>) -> impl Stream<Item = FlightData> + Send + 'static {
+    FlightDataEncoderBuilder::new()
+        .with_schema(batches[0].schema())
+        .with_dictionary_handling(DictionaryHandling::Resend)
+        .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command.to_owned())))
+        .build(futures::stream::iter(batches.into_iter().map(Ok)))
+        .map(|message| message.unwrap())
+}
+
+pub async fn exchange(
+    client: &mut Client,
+    messages: impl Stream<Item = FlightData> + Send + 'static,
+) -> Result<Streaming<FlightData>, Status> {
+    client.do_exchange(messages).await.map(tonic::Response::into_inner)
+}
+
+/// All batches of a reply.
+pub async fn read(reply: Streaming<FlightData>) -> Result<Vec<RecordBatch>, arrow_flight::error::FlightError> {
+    FlightRecordBatchStream::new_from_flight_data(reply.map_err(Into::into)).try_collect().await
+}
+
+/// The error that an exchange of these messages ends with, whether before or in its reply.
+pub async fn failure(client: &mut Client, messages: impl Stream<Item = FlightData> + Send + 'static) -> Status {
+    let mut reply = match exchange(client, messages).await {
+        Ok(reply) => reply,
+        Err(status) => return status,
+    };
+    loop {
+        match tokio::time::timeout(Duration::from_secs(20), reply.message()).await.expect("the exchange hangs") {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the exchange succeeded"),
+            Err(status) => return status,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Clients that do not read, engines that fail or die, more exchanges than there is room for.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow_flight::{Action, Empty, Ticket};
+use futures::{StreamExt, stream};
+use tonic::Code;
+
+use super::client::{LIMITS, batch, connect, exchange, failure, messages, read};
+use crate::engines::Fake;
+
+#[tokio::test]
+async fn a_failing_engine_fails_the_exchange_alone() {
+    let mut client = connect(Fake::engine(1000), LIMITS).await;
+    let status = failure(&mut client, messages("", vec![batch(&[Some("a")]), batch(&[Some("fail")])])).await;
+    assert_eq!((status.code(), status.message()), (Code::Internal, "the device failed"));
+    let reply = exchange(&mut client, messages("", vec![batch(&[Some("a")])])).await.unwrap();
+    assert_eq!(read(reply).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dead_engine_is_unavailable_with_the_cause() {
+    let mut client = connect(Fake::engine(1000), LIMITS).await;
+    for text in ["panic", "a"] {
+        let status = failure(&mut client, messages("", vec![batch(&[Some(text)])])).await;
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("the fake was told to"), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_exchange_too_many_is_told_to_try_again() {
+    let (engine, _fake, open) = Fake::gated_engine(1000);
+    let mut client = connect(engine, LIMITS).await;
+    let mut replies = Vec::new();
+    for _ in 0..LIMITS.exchanges {
+        replies.push(exchange(&mut client, messages("", vec![batch(&[Some("a")])])).await.unwrap());
+    }
+    let status = failure(&mut client, messages("", vec![batch(&[Some("a")])])).await;
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("4 exchanges are open"), "{status:?}");
+    drop(open);
+    for reply in replies {
+        assert_eq!(read(reply).await.unwrap().len(), 1);
+    }
+    let reply = exchange(&mut client, messages("", vec![batch(&[Some("a")])])).await.unwrap();
+    assert_eq!(read(reply).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_writes_all_before_it_reads_is_told_so() {
+    let mut client = connect(Fake::engine(100_000), LIMITS).await;
+    let text = "x".repeat(2000);
+    let many = vec![batch(&vec![Some(text.as_str()); 100]); 100];
+    let (wrote, written) = tokio::sync::oneshot::channel();
+    let mut wrote = Some(wrote);
+    let sent = messages("", many).chain(stream::poll_fn(move |_| {
+        wrote.take().map(|wrote| wrote.send(()));
+        std::task::Poll::Ready(None)
+    }));
+    let mut reply = exchange(&mut client, sent).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("the write never ends").unwrap();
+    let status = loop {
+        match reply.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the client was served, though it did not read"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(status.message().contains("read while you write"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_takes_its_rows_along() {
+    let (engine, fake, open) = Fake::gated_engine(1000);
+    let mut client = connect(engine.clone(), LIMITS).await;
+    let texts: Vec<String> = (0..100).map(|i| format!("text {i}")).collect();
+    let column: Vec<_> = texts.iter().map(|text| Some(text.as_str())).collect();
+    let reply = exchange(&mut client, messages("", vec![batch(&column)])).await.unwrap();
+    while fake.begun.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(reply);
+    // The server hears of it with the next frames; an exchange of another client proves that they were handled.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(open);
+    let reply = exchange(&mut client, messages("", vec![batch(&[Some("another")])])).await.unwrap();
+    assert_eq!(read(reply).await.unwrap().len(), 1);
+    let scored = fake.scored.lock().unwrap().clone();
+    assert!(scored.len() <= 33, "one batch had begun; then {} were scored", scored.len());
+    assert_eq!(scored.last().map(String::as_str), Some("another"));
+}
+
+#[tokio::test]
+async fn calls_that_are_not_offered_say_what_is() {
+    let mut client = connect(Fake::engine(1000), LIMITS).await;
+    let statuses = [
+        client.do_get(Ticket::new("")).await.map(drop).unwrap_err(),
+        client.do_action(Action::new("", "")).await.map(drop).unwrap_err(),
+        client.list_actions(Empty {}).await.map(drop).unwrap_err(),
+    ];
+    for status in statuses {
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert!(status.message().contains("DoExchange"), "{status:?}");
+    }
+}
