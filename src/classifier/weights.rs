@@ -44,7 +44,9 @@ impl Weights {
     /// # Errors
     /// [`Error::Checkpoint`] when it is missing, has another shape or is not of floats.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.tensors.get(name).ok_or_else(|| self.wrong(format!("the tensor {name} is missing")))?;
+        let tensor = self.tensors.get(name).ok_or_else(|| {
+            self.wrong(format!("the tensor {name} is missing; config.json and the weights belong to different models"))
+        })?;
         if tensor.dims() != shape {
             return Err(self.wrong(format!(
                 "the tensor {name} is {:?}, but config.json asks for {shape:?}; the two files belong to different models",

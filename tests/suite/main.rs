@@ -8,3 +8,4 @@ mod flight;
 mod golden;
 mod hub;
 mod support;
+mod twin;

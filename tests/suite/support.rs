@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+use tempfile::TempDir;
 use textflight::Result;
 use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, ModelSource};
 
@@ -25,4 +27,22 @@ pub fn json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
 pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned()))?;
     Classifier::load(&checkpoint, ClassifierOptions { max_length, ..ClassifierOptions::default() })
+}
+
+/// A copy of a good checkpoint, to be broken.
+pub fn copy_checkpoint(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(fixture("golden").join(name)).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    folder
+}
+
+/// Writes one key of the folder's `config.json`.
+pub fn edit_config(folder: &Path, key: &str, value: Value) {
+    let path = folder.join("config.json");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    config[key] = value;
+    std::fs::write(path, config.to_string()).unwrap();
 }
