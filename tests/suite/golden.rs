@@ -1,7 +1,7 @@
 //! Our network against Hugging Face transformers: ids, logits, confidences. `tools/golden.py` wrote the fixtures.
 
 use serde::Deserialize;
-use textflight::classifier::{Classifier, EMPTY_TEXT, Encoding, Score, is_blank};
+use textflight::classifier::{Classifier, DEFAULT_MODEL, EMPTY_TEXT, Encoding, Score, is_blank};
 
 use crate::support::{fixture, json, load, repository};
 
@@ -106,4 +106,47 @@ fn token_ids_equal_transformers() {
             assert_eq!(encoding, expected, "{:?}", case.text);
         }
     }
+}
+
+/// What the original's repository published for its checkpoint. Run where that is at hand:
+/// `TEXTFLIGHT_REFERENCE_MODEL=FOLDER cargo test --test suite published`.
+#[test]
+fn the_published_example_of_the_default_model() {
+    let Some(folder) = std::env::var_os("TEXTFLIGHT_REFERENCE_MODEL") else {
+        println!("skipped: TEXTFLIGHT_REFERENCE_MODEL does not name the folder of {DEFAULT_MODEL}");
+        return;
+    };
+    let classifier = load(std::path::Path::new(&folder), 128).unwrap();
+    let ids = ["I love apple", "I hate apple"].map(|text| classifier.encode(text).unwrap().ids);
+    let scores = classifier.score(&ids.each_ref().map(Vec::as_slice)).unwrap();
+    let labels = [scores[0].label, scores[1].label];
+    let confidences = [0, 1].map(|i| {
+        let confidence = scores[i].probabilities[labels[i] as usize];
+        f64::from((confidence * 10_000.0).round_ties_even() / 10_000.0)
+    });
+    assert_eq!((labels, confidences), ([1, 0], [0.999_800_026_416_778_6, 0.999_300_003_051_757_8]));
+}
+
+#[derive(Deserialize)]
+struct DevCase {
+    text: String,
+    truth: usize,
+    label: usize,
+    logits: Vec<f32>,
+}
+
+/// The bundled model on SST-2's development sentences: row for row what transformers gives, and good enough.
+#[test]
+fn sst2_dev_equals_transformers_row_for_row() {
+    let classifier = load(&repository("data/sst2-mini"), 128).unwrap();
+    let cases: Vec<DevCase> = json(&fixture("sst2_dev.json"));
+    assert_eq!(cases.len(), 872);
+    let mut right = 0;
+    for case in &cases {
+        let ids = classifier.encode(&case.text).unwrap().ids;
+        check(&classifier, &ids, &case.logits, &case.text);
+        assert_eq!(softmax(&case.logits).0, case.label);
+        right += usize::from(case.label == case.truth);
+    }
+    assert!(right * 100 >= 83 * cases.len(), "{right} of {} are right", cases.len());
 }

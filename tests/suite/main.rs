@@ -8,4 +8,5 @@ mod flight;
 mod golden;
 mod hub;
 mod support;
+mod tidy;
 mod twin;
