@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
 use crate::engines::Fake;
 
-/// As the default of the limits: 100 MiB.
-const MAX_BODY: usize = 104_857_600;
+/// 100 MiB.
+const MAX_BODY: usize = 100 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_prediction_has_the_fields_of_cog() {
@@ -125,6 +125,13 @@ async fn an_engine_that_fails_fails_the_prediction() {
     assert!(prediction["metrics"]["predict_time"].is_number());
     assert_eq!(prediction.get("output"), None);
     assert_eq!(post(&service, body("next")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_the_engine_is_not_a_result() {
+    let service = serve(Fake::engine(8));
+    let answer = post(&service, body("too large")).await;
+    check_json(&answer, 413, &json!({ "detail": "too large by the fake's measure" }));
 }
 
 #[tokio::test]
