@@ -18,10 +18,10 @@ pub enum Base64Error {
     Padding,
 }
 
-/// Decodes `encoded` by the rules of CPython 3.11's `binascii.a2b_base64` outside of its strict mode.
+/// Decodes `encoded` by the rules of Python 3.11's `binascii.a2b_base64` outside of its strict mode.
 ///
-/// Characters outside the alphabet are skipped. A `=` counts only after two data characters of a group of four: where it
-/// completes the group, decoding ends and the rest is ignored; anywhere else it is skipped.
+/// Characters outside the alphabet are skipped. A `=` counts only after two data characters of a group of four: where
+/// it completes the group, decoding ends and the rest is ignored; anywhere else it is skipped.
 pub fn decode(encoded: &str) -> Result<Vec<u8>, Base64Error> {
     if !encoded.is_ascii() {
         return Err(Base64Error::NotAscii);

@@ -12,8 +12,8 @@ pub struct Output {
     pub predicted_labels: Vec<usize>,
     /// The probability of that class, to four decimal places in float32.
     ///
-    /// Held as float64, since that is how the original prints them: the shortest decimal that reads as the same float64,
-    /// hence `0.9998000264167786`.
+    /// Held as float64, since that is how the original prints them: the shortest decimal that reads as the same
+    /// float64, hence `0.9998000264167786`.
     pub confidences: Vec<f64>,
 }
 

@@ -88,7 +88,8 @@ const PIECES: &[&str] = &[
     "'",
 ];
 
-/// Inputs at Python's limits on digits and depth. The exact depth depends on who calls `json.loads`, so not quite there.
+/// Inputs at Python's limits on digits and depth. The exact depth depends on who calls `json.loads`, so not quite
+/// there.
 fn long_inputs() -> Vec<String> {
     let mut inputs = Vec::new();
     for digits in [4299, 4300, 4301, 10_000] {

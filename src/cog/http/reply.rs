@@ -74,7 +74,7 @@ fn failed(status: StatusCode, error: &str) -> Response {
 }
 
 /// The answer to a request that breaks the schema.
-pub(super) fn unprocessable(violation: Violation) -> Response {
+pub(super) fn unprocessable(violation: &Violation) -> Response {
     let body = json!({ "detail": [violation] });
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }

@@ -25,7 +25,7 @@ async fn a_prediction_has_the_fields_of_cog() {
     let mut prediction = answer.json();
     assert!(prediction["id"].take().as_str().unwrap().starts_with("pred_"));
     assert!(prediction["metrics"]["predict_time"].take().as_f64().unwrap() > 0.0);
-    let output = json!({ "predicted_labels": [1, 0], "confidences": [0.75, 0.9998000264167786] });
+    let output = json!({ "predicted_labels": [1, 0], "confidences": [0.75, 0.999_800_026_416_778_6] });
     let expected = json!({
         "id": null, "output": output, "logs": "", "status": "succeeded", "metrics": { "predict_time": null },
     });
