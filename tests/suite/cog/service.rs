@@ -99,7 +99,7 @@ async fn the_limit_is_that_of_cog() {
 async fn what_is_not_there_says_so() {
     let service = serve(Fake::engine(8));
     let mut asynchronous = json_request(body("a"));
-    asynchronous.headers_mut().insert("prefer", "respond-async".parse().unwrap());
+    asynchronous.headers_mut().insert("prefer", "respond-async, wait=5".parse().unwrap());
     let webhook = json_request(r#"{"input": {"texts": "a"}, "webhook": "http://localhost/"}"#);
     let put = Request::put("/predictions/some-id").body(Body::empty()).unwrap();
     for (request, named) in [
@@ -111,6 +111,9 @@ async fn what_is_not_there_says_so() {
         assert_eq!(answer.status, 501, "{answer:?}");
         assert!(answer.json()["error"].as_str().unwrap().starts_with(named), "{answer:?}");
     }
+    let mut stream = json_request(body("a"));
+    stream.headers_mut().insert(header::ACCEPT, "application/json, text/event-stream".parse().unwrap());
+    assert_eq!(ask(&service, stream).await.status, 406);
 }
 
 #[tokio::test]
