@@ -18,10 +18,10 @@ pub enum Base64Error {
     Padding,
 }
 
-/// Decodes `encoded` by the rules of CPython 3.11's `binascii.a2b_base64` outside of its strict mode.
+/// Decodes `encoded` by the rules of Python 3.11's `binascii.a2b_base64` outside of its strict mode.
 ///
-/// Characters outside the alphabet are skipped. A `=` counts only after two data characters of a group of four: where it
-/// completes the group, decoding ends and the rest is ignored; anywhere else it is skipped.
+/// Characters outside the alphabet are skipped. A `=` counts only after two data characters of a group of four: where
+/// it completes the group, decoding ends and the rest is ignored; anywhere else it is skipped.
 pub fn decode(encoded: &str) -> Result<Vec<u8>, Base64Error> {
     if !encoded.is_ascii() {
         return Err(Base64Error::NotAscii);
@@ -32,12 +32,9 @@ pub fn decode(encoded: &str) -> Result<Vec<u8>, Base64Error> {
     let mut carried = 0; // bits of that one which no byte has taken yet
     for character in encoded.bytes() {
         if character == b'=' {
-            pads += 1;
-            if filled >= 2 && filled + pads >= 4 {
+            pads += usize::from(filled >= 2);
+            if filled + pads >= 4 {
                 return Ok(bytes);
-            }
-            if filled < 2 {
-                pads = 0;
             }
             continue;
         }
@@ -63,7 +60,7 @@ pub fn decode(encoded: &str) -> Result<Vec<u8>, Base64Error> {
 }
 
 /// The six bits for which `character` stands, if it is in the alphabet.
-fn sextet(character: u8) -> Option<u8> {
+const fn sextet(character: u8) -> Option<u8> {
     match character {
         b'A'..=b'Z' => Some(character - b'A'),
         b'a'..=b'z' => Some(character - b'a' + 26),

@@ -28,6 +28,10 @@ pub struct PredictRequest {
 }
 
 /// Makes one prediction and writes its output as indented JSON.
+///
+/// # Errors
+/// [`Error::Invalid`] for inputs that make no sense, [`Error::File`] for a file that cannot be read or written, and
+/// whatever the engine fails with.
 pub async fn run(request: PredictRequest, engine: Engine) -> Result<()> {
     let texts = texts(&request.inputs)?;
     let output = Predictor::new(engine).predict(&texts, Lane::Interactive).await?;

@@ -1,7 +1,7 @@
 //! The JSON entrypoint: what a Cog container with the original predictor does, over HTTP and on the command line.
 //!
-//! `input` and `output` are the predictor's rules, pure; `predict` puts the engine between them; `http` and `command` are
-//! the two ways in.
+//! `input` and `output` are the predictor's rules, pure; `predict` puts the engine between them; `http` and `command`
+//! are the two ways in.
 
 mod base64;
 pub mod command;

@@ -12,13 +12,16 @@ pub struct Output {
     pub predicted_labels: Vec<usize>,
     /// The probability of that class, to four decimal places in float32.
     ///
-    /// Held as float64, since that is how the original prints them: the shortest decimal that reads as the same float64,
-    /// hence `0.9998000264167786`.
+    /// Held as float64, since that is how the original prints them: the shortest decimal that reads as the same
+    /// float64, hence `0.9998000264167786`.
     pub confidences: Vec<f64>,
 }
 
 impl Output {
     /// The answer that holds `scores`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when a text has no score.
     pub fn new(scores: &Scores) -> Result<Self> {
         let mut output =
             Self { predicted_labels: Vec::with_capacity(scores.len()), confidences: Vec::with_capacity(scores.len()) };
@@ -33,7 +36,7 @@ impl Output {
     }
 }
 
-/// NumPy's `round(confidence, 4)`: in float32 throughout, halves to even.
+/// `NumPy`'s `round(confidence, 4)`: in float32 throughout, halves to even.
 fn to_four_places(confidence: f32) -> f32 {
     (confidence * 10_000.0).round_ties_even() / 10_000.0
 }
@@ -59,6 +62,12 @@ mod tests {
         check(0.999_99, "1.0");
         check(1.0, "1.0");
         check(0.0, "0.0");
+    }
+
+    #[test]
+    fn a_text_without_a_score_is_an_error() {
+        let error = Output::new(&Scores::nulls(2, 2)).expect_err("no scores");
+        assert!(matches!(error, Error::Failed(cause) if cause.starts_with("text 0 came back without a score")));
     }
 
     #[test]

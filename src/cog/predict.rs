@@ -24,16 +24,19 @@ pub enum PredictError {
 
 impl Predictor {
     /// A predictor that has its texts scored by `engine`.
-    pub fn new(engine: Engine) -> Self {
+    pub const fn new(engine: Engine) -> Self {
         Self { engine }
     }
 
     /// The engine behind it.
-    pub fn engine(&self) -> &Engine {
+    pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
     /// Scores what `texts` holds. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`PredictError::Input`] where the original would have raised, [`PredictError::Engine`] where the engine failed.
     pub async fn predict(&self, texts: &str, lane: Lane) -> Result<Output, PredictError> {
         let texts = input::read(texts)?;
         let scores = self.engine.score(texts, lane).await?;

@@ -82,9 +82,13 @@ impl Scorer for Fake {
         }
         let text = |sequence: &&[u32]| sequence.iter().filter_map(|id| char::from_u32(*id)).collect::<String>();
         let texts: Vec<String> = sequences.iter().map(text).collect();
-        assert!(!texts.iter().any(|text| text == "panic"), "the fake was told to");
-        if texts.iter().any(|text| text == "fail") {
-            return Err(Error::Failed("the device failed".to_owned()));
+        for text in &texts {
+            match text.as_str() {
+                "panic" => panic!("the fake was told to"),
+                "fail" => return Err(Error::Failed("the device failed".to_owned())),
+                "too large" => return Err(Error::TooLarge("too large by the fake's measure".to_owned())),
+                _ => {}
+            }
         }
         self.scored.lock().unwrap().extend(texts.iter().cloned());
         let score = |text: &String| match text.len() % 2 {

@@ -15,7 +15,7 @@ pub(super) fn generate(random: usize) -> Vec<String> {
 const SEEDS: &[&str] = &[
     r#"["I love apple", "I hate apple"]"#,
     r#"[1, 2.5, null, true, false, {"a": 1, "a": [2]}, ["x", []], "fine"]"#,
-    r#"[NaN, Infinity, -Infinity, -0, 0.0, 1e5, 1E-5, -1.5e+10, 1e999]"#,
+    "[NaN, Infinity, -Infinity, -0, 0.0, 1e5, 1E-5, -1.5e+10, 1e999]",
     r#"["", " ", "\t\n", "\u3000", "\u00a0\u2003", "\u001c\u001f", "\u200b", "ok"]"#,
     r#"["\ud83d\ude0d", "\u00e9\"\\\/\b\f\n\r\t", "e\u0301"]"#,
     r#"["fine", "\ud800 broken", {"\ud800": "\udc00"}]"#,
@@ -73,6 +73,11 @@ const PIECES: &[&str] = &[
     "null",
     "true",
     "\u{1c}",
+    "\u{1f}",
+    "\u{8}",
+    "\u{b}",
+    "\u{c}",
+    "\r",
     "\u{85}",
     "\u{200b}",
     "\u{feff}",
@@ -88,7 +93,8 @@ const PIECES: &[&str] = &[
     "'",
 ];
 
-/// Inputs at Python's limits on digits and depth. The exact depth depends on who calls `json.loads`, so not quite there.
+/// Inputs at Python's limits on digits and depth. The exact depth depends on who calls `json.loads`, so not quite
+/// there.
 fn long_inputs() -> Vec<String> {
     let mut inputs = Vec::new();
     for digits in [4299, 4300, 4301, 10_000] {
@@ -124,7 +130,10 @@ fn mutate(document: &mut String, random: &mut Random) {
     let (from, to) = (from.min(to), from.max(to));
     match random.below(6) {
         0 => document.replace_range(from..to, ""),
-        1 => document.insert_str(from, &document[from..to].to_owned()),
+        1 => {
+            let slice = document[from..to].to_owned();
+            document.insert_str(from, &slice);
+        }
         2 => document.truncate(to),
         3 => *document = format!("[{document}, {}]", random.choice(SEEDS)),
         _ => document.insert_str(from, random.choice(PIECES)),
@@ -156,7 +165,7 @@ fn data_uri(mut document: Vec<u8>, random: &mut Random) -> String {
     format!("data:application/json;base64,{encoded}")
 }
 
-/// SplitMix64: the same inputs every time.
+/// `SplitMix64`: the same inputs every time.
 struct Random(u64);
 
 impl Random {

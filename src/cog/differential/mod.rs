@@ -2,8 +2,7 @@
 
 mod inputs;
 
-use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -61,11 +60,15 @@ fn our_answer(input: &str) -> Answer {
 
 /// Python's version, and what the original's rules make of each input.
 fn ask_python(inputs: &[String]) -> (String, Vec<Answer>) {
-    let mut questions: File = tempfile::tempfile().expect("a temporary file");
+    let questions = tempfile::tempfile().expect("a temporary file");
+    let mut questions = BufWriter::new(questions);
     for input in inputs {
-        let hexadecimal: String = input.bytes().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(questions, "{hexadecimal}").expect("room for a question");
+        for byte in input.bytes() {
+            write!(questions, "{byte:02x}").expect("room for a question");
+        }
+        writeln!(questions).expect("room for a question");
     }
+    let mut questions = questions.into_inner().expect("room for the questions");
     questions.rewind().expect("the file's start");
     let python = Command::new("python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cog/original.py"))

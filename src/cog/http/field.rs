@@ -27,7 +27,7 @@ pub(super) enum Shape {
 }
 
 impl Field {
-    fn other(echo: String) -> Self {
+    const fn other(echo: String) -> Self {
         Self { shape: Shape::Other, echo }
     }
 }

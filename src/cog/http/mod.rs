@@ -1,7 +1,7 @@
 //! The predictor over HTTP, as Cog's server offers it.
 //!
-//! Synchronous predictions only. What Cog can do besides (asynchronous predictions, webhooks, cancelling by id, trainings,
-//! its OpenAPI document) answers 501 and says so, rather than do half of it.
+//! Synchronous predictions only. What Cog can do besides (asynchronous predictions, webhooks, cancelling by id,
+//! trainings, `/openapi.json`) answers 501 and says so, rather than do half of it.
 
 mod field;
 mod health;
@@ -101,7 +101,7 @@ async fn create_prediction(
     let id = request.id.clone().unwrap_or_else(id::generate);
     let texts = match request.into_texts() {
         Ok(texts) => texts,
-        Err(violation) => return reply::unprocessable(violation),
+        Err(violation) => return reply::unprocessable(&violation),
     };
     let start = Instant::now();
     let result = service.predictor.predict(&texts, Lane::Interactive).await;

@@ -34,19 +34,16 @@ struct Metrics {
 
 /// What prediction `id` came to after `elapsed`.
 pub(super) fn prediction(id: String, result: Result<Output, PredictError>, elapsed: Duration) -> Response {
-    let metrics = Metrics { predict_time: elapsed.as_secs_f64() };
-    match result {
-        Ok(output) => Json(Finished { id, output: Some(output), error: None, logs: "", status: "succeeded", metrics })
-            .into_response(),
+    let (status, output, error) = match result {
+        Ok(output) => ("succeeded", Some(output), None),
         Err(error) => match refusal(&error) {
-            Some(refusal) => refusal,
+            Some(refusal) => return refusal,
             // To a client of Cog the failure of a prediction is a result like any other.
-            None => {
-                Json(Finished { id, output: None, error: Some(failure(&error)), logs: "", status: "failed", metrics })
-                    .into_response()
-            }
+            None => ("failed", None, Some(failure(&error))),
         },
-    }
+    };
+    let metrics = Metrics { predict_time: elapsed.as_secs_f64() };
+    Json(Finished { id, output, error, logs: "", status, metrics }).into_response()
 }
 
 /// Why a prediction failed. Cog's server and its worker each put the same words in front.
@@ -77,7 +74,7 @@ fn failed(status: StatusCode, error: &str) -> Response {
 }
 
 /// The answer to a request that breaks the schema.
-pub(super) fn unprocessable(violation: Violation) -> Response {
+pub(super) fn unprocessable(violation: &Violation) -> Response {
     let body = json!({ "detail": [violation] });
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }

@@ -25,8 +25,8 @@ pub(super) fn resolve(raw: &str, text: &mut String) -> Option<()> {
 /// The character of `\uXXXX`, or of two such escapes that make a surrogate pair. `rest` begins behind the first `\u`.
 fn unicode(rest: &mut std::str::Chars<'_>) -> Option<char> {
     let unit = four_digits(rest)?;
-    if !(0xd800..=0xdfff).contains(&unit) {
-        return char::from_u32(u32::from(unit));
+    if let Some(character) = char::from_u32(u32::from(unit)) {
+        return Some(character);
     }
     *rest = rest.as_str().strip_prefix("\\u")?.chars();
     let low = four_digits(rest)?;

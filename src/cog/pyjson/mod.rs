@@ -1,7 +1,8 @@
-//! JSON as Python's `json.loads` reads it, as far as the predictor looks: is it valid, and what are the strings at the top.
+//! JSON as Python's `json.loads` reads it, as far as the predictor looks: is it valid, and what are the strings at the
+//! top.
 //!
-//! serde_json and Python disagree on which documents are valid (`NaN`, huge integers, deep nesting, lone surrogates), and
-//! here validity decides what is scored. So this reads over a document once and builds no values.
+//! `serde_json` and Python disagree on which documents are valid (`NaN`, huge integers, deep nesting, lone surrogates),
+//! and here validity decides what is scored. So this reads over a document once and builds no values.
 
 mod escape;
 mod reader;

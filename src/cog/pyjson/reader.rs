@@ -15,7 +15,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(document: &'a str) -> Self {
+    pub(super) const fn new(document: &'a str) -> Self {
         Self { document, position: 0 }
     }
 

@@ -156,6 +156,7 @@ fn what_is_not_json() {
         "\"tab\tinside\"",
         "\"line\ninside\"",
         "\"nul\0inside\"",
+        "\"last\u{1f}inside\"",
         "// no\n[]",
         "None",
         "True",

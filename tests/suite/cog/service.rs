@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
 use crate::engines::Fake;
 
-/// As the default of the limits: 100 MiB.
-const MAX_BODY: usize = 104_857_600;
+/// 100 MiB.
+const MAX_BODY: usize = 100 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_prediction_has_the_fields_of_cog() {
@@ -25,7 +25,7 @@ async fn a_prediction_has_the_fields_of_cog() {
     let mut prediction = answer.json();
     assert!(prediction["id"].take().as_str().unwrap().starts_with("pred_"));
     assert!(prediction["metrics"]["predict_time"].take().as_f64().unwrap() > 0.0);
-    let output = json!({ "predicted_labels": [1, 0], "confidences": [0.75, 0.9998000264167786] });
+    let output = json!({ "predicted_labels": [1, 0], "confidences": [0.75, 0.999_800_026_416_778_6] });
     let expected = json!({
         "id": null, "output": output, "logs": "", "status": "succeeded", "metrics": { "predict_time": null },
     });
@@ -99,7 +99,7 @@ async fn the_limit_is_that_of_cog() {
 async fn what_is_not_there_says_so() {
     let service = serve(Fake::engine(8));
     let mut asynchronous = json_request(body("a"));
-    asynchronous.headers_mut().insert("prefer", "respond-async".parse().unwrap());
+    asynchronous.headers_mut().insert("prefer", "respond-async, wait=5".parse().unwrap());
     let webhook = json_request(r#"{"input": {"texts": "a"}, "webhook": "http://localhost/"}"#);
     let put = Request::put("/predictions/some-id").body(Body::empty()).unwrap();
     for (request, named) in [
@@ -111,6 +111,9 @@ async fn what_is_not_there_says_so() {
         assert_eq!(answer.status, 501, "{answer:?}");
         assert!(answer.json()["error"].as_str().unwrap().starts_with(named), "{answer:?}");
     }
+    let mut stream = json_request(body("a"));
+    stream.headers_mut().insert(header::ACCEPT, "application/json, text/event-stream".parse().unwrap());
+    assert_eq!(ask(&service, stream).await.status, 406);
 }
 
 #[tokio::test]
@@ -125,6 +128,13 @@ async fn an_engine_that_fails_fails_the_prediction() {
     assert!(prediction["metrics"]["predict_time"].is_number());
     assert_eq!(prediction.get("output"), None);
     assert_eq!(post(&service, body("next")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_the_engine_is_not_a_result() {
+    let service = serve(Fake::engine(8));
+    let answer = post(&service, body("too large")).await;
+    check_json(&answer, 413, &json!({ "detail": "too large by the fake's measure" }));
 }
 
 #[tokio::test]
