@@ -1,6 +1,7 @@
 """What a Python user of the Flight service writes, and what the tests ask of the answers."""
 import json
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -70,18 +71,24 @@ def assert_kept(scored, table):
     assert rest.equals(table)
 
 
-def take_place(client, table, **options):
+def take_place(client, table, seconds=30):
     """An exchange of the table's schema that is under way. A place may have to become free first: the server lets go of a
     client a moment after the client is gone."""
+    deadline = time.monotonic() + seconds
     while True:
-        writer, reader = client.do_exchange(descriptor(**options), CALL)
+        writer = None
         try:
+            writer, reader = client.do_exchange(descriptor(), CALL)
             writer.begin(table.schema)
             assert reader.schema.names == [*table.column_names, *NEW_COLUMNS]
             return writer, reader
         except fl.FlightUnavailableError as busy:
             assert "try again later" in str(busy)
-            close(writer)
+            if time.monotonic() > deadline:
+                raise
+            if writer:
+                close(writer)
+            time.sleep(0.05)
 
 
 def finish(writer, reader):
@@ -92,7 +99,7 @@ def finish(writer, reader):
 
 
 def wait_until_served(client):
-    """Waits for a place, as long as a call may take."""
+    """Waits for a place, then scores a text."""
     finish(*take_place(client, texts("fine")))
     assert_serving(client)
 

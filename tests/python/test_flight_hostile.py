@@ -175,7 +175,7 @@ def nested(depth):
     return pa.schema([("text", pa.string()), ("it", kind)])
 
 
-@pytest.mark.parametrize("depth", [60, 1000, 20_000])
+@pytest.mark.parametrize("depth", [10, 60, 1000])
 def test_deep_nesting(exchange, client, depth):
     code, said, _ = exchange(raw.messages([raw.ipc(nested(depth))]))
     assert code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT), (code, said)

@@ -45,7 +45,9 @@ fn sources() -> Vec<(String, String)> {
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
             (name, code)
         })
-        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.ends_with("testing.rs") && !name.contains("/differential/"))
+        .filter(|(name, _)| {
+            !name.ends_with("tests.rs") && !name.ends_with("testing.rs") && !name.contains("/differential/")
+        })
         .collect()
 }
 
@@ -64,10 +66,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 fn uses<'a>(code: &'a str, path: &str) -> Option<&'a str> {
     let mentions = |line: &&str| {
         let line = line.trim_start();
-        !line.starts_with("//") && line.match_indices(path).any(|(at, _)| {
-            let before = line[..at].chars().next_back();
-            before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
-        })
+        !line.starts_with("//")
+            && line.match_indices(path).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
+            })
     };
     code.lines().find(mentions)
 }
