@@ -218,3 +218,6 @@ fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     let bytes = chunk.unencoded_byte_array_data_bytes();
     u64::try_from(bytes.unwrap_or(chunk.uncompressed_size())).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,7 +230,7 @@ fn merge(source: &Source, new: &[u8], entries: &[(usize, String)]) -> Result<Vec
     let new = Footer::parse(new).map_err(|cause| source.error(cause))?;
     let footer = old.with_columns_of(&new, entries).map_err(|cause| source.error(cause))?;
     ParquetMetaDataReader::decode_metadata(&footer)
-        .map_err(|cause| Error::Failed(format!("the new footer does not decode: {cause}")))?;
+        .map_err(|cause| source.error(format!("its footer cannot be extended: {cause}")))?;
     Ok(footer)
 }
 
