@@ -94,11 +94,6 @@ impl Splice {
         Ok(splice)
     }
 
-    /// Whether every row group has its rows.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Writes the next rows of the new columns. They may lie across row groups. Blocks.
     pub(super) fn write(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let rows = columns.first().map_or(0, |column| column.len());

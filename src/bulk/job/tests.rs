@@ -6,13 +6,13 @@ use crate::classifier::{Encoding, ModelInfo, Score};
 use crate::engine::{EngineLimits, Scorer};
 use crate::table::LabelKind;
 use arrow::array::{
-    Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
+    Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
 };
 use arrow::datatypes::{Float32Type, Int8Type};
 use parquet::file::properties::WriterProperties;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ fn confidence(len: usize) -> f32 {
 
 /// Does what `ByLength` does once the test says so; dies if the test has hung up.
 struct Gated {
-    reached: Mutex<Sender<()>>,
+    reached: Mutex<SyncSender<()>>,
     gate: Mutex<Receiver<()>>,
 }
 
@@ -213,6 +213,18 @@ async fn text_of_every_string_type() {
     }
 }
 
+#[tokio::test]
+async fn a_column_of_nulls_has_no_scores() {
+    let columns: [ArrayRef; 2] = [Arc::new(NullArray::new(3)), Arc::new(StringArray::from(vec![None::<&str>; 3]))];
+    for column in columns {
+        let batch = RecordBatch::try_from_iter_with_nullable([("text", column, true)]).unwrap();
+        let case = Case::new(&batch, &[3]);
+        let summary = case.run().await.unwrap();
+        assert_eq!((summary.rows, summary.nulls), (3, 3));
+        assert_eq!(read(&case.job.output)["label"].null_count(), 3);
+    }
+}
+
 fn truths(truth: ArrayRef) -> Case {
     let texts = StringArray::from(vec![Some("odd"), Some("even"), None, Some("even")]);
     // The truth before the text: the order of the columns must not matter.
@@ -274,8 +286,8 @@ async fn an_output_that_cannot_be_is_refused_before_any_work() {
 }
 
 /// An engine that waits at each batch: it says that it is there, and goes on once told.
-fn gated() -> (Engine, Receiver<()>, Sender<()>) {
-    let ((reached, at_gate), (open, gate)) = (channel(), channel());
+fn gated() -> (Engine, Receiver<()>, SyncSender<()>) {
+    let ((reached, at_gate), (open, gate)) = (sync_channel(4096), sync_channel(4096));
     (engine(Gated { reached: Mutex::new(reached), gate: Mutex::new(gate) }), at_gate, open)
 }
 
@@ -288,7 +300,7 @@ async fn a_run_that_is_dropped_leaves_nothing() {
         let job = case.job.clone();
         async move { score_file(engine, &job, &Progress::silent()).await }
     });
-    tokio::task::spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
+    spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
     assert_eq!(case.files().len(), 3, "a temporary file is there");
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
@@ -337,7 +349,7 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
         let job = case.job.clone();
         async move { score_file(engine, &job, &Progress::silent()).await }
     });
-    tokio::task::spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
+    spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
     let input = fs::File::options().append(true).open(&case.job.input).unwrap();
     input.set_len(input.metadata().unwrap().len() + 1).unwrap();
     for _ in 0..3000 {

@@ -106,7 +106,7 @@ fn a_file_that_changed_is_noticed() {
     let path = file(folder.path());
     let source = Source::open(&path).unwrap();
     source.check_unchanged().unwrap();
-    fs::File::options().append(true).open(&path).unwrap().set_len(source.data_len()).unwrap();
+    File::options().append(true).open(&path).unwrap().set_len(source.data_len()).unwrap();
     let error = source.check_unchanged().unwrap_err().to_string();
     assert_eq!(error, format!("{}: it changed while it was read; run again", path.display()));
 }
