@@ -20,6 +20,9 @@ pub struct Pair {
 /// One file goes to the file `output`; if that is a folder, to its own name in there. Several files, or folders of them, go
 /// each to its own name in the folder `output`. Of a folder the `*.parquet` files directly inside are taken, by name, without
 /// those that Spark and others hide behind a leading `.` or `_`.
+///
+/// # Errors
+/// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a folder cannot be read.
 pub fn pair(inputs: &[PathBuf], output: &Path) -> Result<Vec<Pair>> {
     let [only] = inputs else {
         return pair_with_folder(inputs, output);

@@ -175,3 +175,6 @@ async fn joined<T>(path: &Path, thread: JoinHandle<Result<T>>) -> Result<T> {
 pub(super) fn damaged(path: &Path, died: &JoinError) -> Error {
     Error::file(path, format!("damaged, or met a bug of textflight: {died}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl Progress {
         Self(Kind::Bar(bar))
     }
 
-    fn lines(out: Box<dyn Write + Send>, every: Duration) -> Self {
+    pub(super) fn lines(out: Box<dyn Write + Send>, every: Duration) -> Self {
         let now = Instant::now();
         Self(Kind::Lines(Mutex::new(Lines { out, every, started: now, told: now, done: 0, total: 0 })))
     }

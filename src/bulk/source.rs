@@ -1,8 +1,9 @@
 //! A Parquet file to be scored: what is in it, and its columns as record batches.
 
 use super::footer::Footer;
+use super::truth::is_string;
 use crate::{Error, Result};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -12,6 +13,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many bytes of decoded text a batch should hold at most, going by the average row.
 const BATCH_BYTES: u64 = 64 << 20;
@@ -101,14 +103,32 @@ impl Source {
         rows.clamp(1, at_most.max(1))
     }
 
-    /// Decodes these columns and no others, batch by batch, in the order of the file's rows and columns.
+    /// Decodes these columns and no others, batch by batch, in the order of the file's rows and columns; strings as views.
     pub(super) fn batches(&self, columns: &[usize], batch_rows: usize) -> Result<ParquetRecordBatchReader> {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.handle()?, self.metadata.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.handle()?, self.with_views(columns))
             .with_projection(mask)
             .with_batch_size(batch_rows)
             .build()
             .map_err(|cause| self.error(cause))
+    }
+
+    /// The metadata with string columns read as views: a long text that a dictionary holds once is then held once here
+    /// too, and the keys of a dictionary type cannot run out where a batch spans row groups.
+    fn with_views(&self, columns: &[usize]) -> ArrowReaderMetadata {
+        let schema = self.schema();
+        let view = |(index, field): (usize, &FieldRef)| match field.data_type() {
+            found if columns.contains(&index) && is_string(found) => {
+                Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
+            }
+            _ => Arc::clone(field),
+        };
+        let fields: Vec<_> = schema.fields().iter().enumerate().map(view).collect();
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let viewed = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
+        // A file whose schema cannot be handed back as it was read is read as it is: the same texts, only less thriftily.
+        viewed.unwrap_or_else(|_| self.metadata.clone())
     }
 
     /// Fails if the file is no longer what was opened.
@@ -218,3 +238,6 @@ fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     let bytes = chunk.unencoded_byte_array_data_bytes();
     u64::try_from(bytes.unwrap_or(chunk.uncompressed_size())).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,11 +94,6 @@ impl Splice {
         Ok(splice)
     }
 
-    /// Whether every row group has its rows.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Writes the next rows of the new columns. They may lie across row groups. Blocks.
     pub(super) fn write(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let rows = columns.first().map_or(0, |column| column.len());
@@ -230,7 +225,7 @@ fn merge(source: &Source, new: &[u8], entries: &[(usize, String)]) -> Result<Vec
     let new = Footer::parse(new).map_err(|cause| source.error(cause))?;
     let footer = old.with_columns_of(&new, entries).map_err(|cause| source.error(cause))?;
     ParquetMetaDataReader::decode_metadata(&footer)
-        .map_err(|cause| Error::Failed(format!("the new footer does not decode: {cause}")))?;
+        .map_err(|cause| source.error(format!("its footer cannot be extended: {cause}")))?;
     Ok(footer)
 }
 

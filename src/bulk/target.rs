@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 /// An output being written: a hidden file in the output's folder, which goes away with this value unless committed.
 ///
-/// Only a killed process (or a machine that stops) can leave one behind: `.NAME.textflight-XXXXXX`.
+/// Only a killed process (or a machine that stops) can leave one behind: `.textflight-` and six letters.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Where the output will be: where a link leads, if `-o` names one.
@@ -19,12 +19,11 @@ impl Target {
     /// Makes the file. `output` must not exist, or be a file that a finished output may replace.
     pub(super) fn create(output: &Path) -> Result<Self> {
         let path = check_output(output)?;
-        let (Some(folder), Some(name)) = (folder_of(&path), path.file_name()) else {
+        let Some(folder) = folder_of(&path) else {
             return Err(Error::Invalid(format!("-o {}: not the name of a file", output.display())));
         };
-        let prefix = format!(".{}.textflight-", name.to_string_lossy());
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix);
+        builder.prefix(".textflight-");
         // Not private, as temporary files usually are: the user's umask decides, as for any other output.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -25,7 +25,7 @@ pub(crate) fn rows(count: usize) -> RecordBatch {
     let price = Decimal128Array::from_iter((0..count).map(|row| each(row).map(|row| row as i128 * 7)));
     let price = price.with_precision_and_scale(12, 2).unwrap();
     let when: TimestampMicrosecondArray = (0..count).map(|row| each(row).map(|row| row as i64 * 1_000_000)).collect();
-    let bytes = BinaryArray::from_iter((0..count).map(|row| each(row).map(|row| row.to_le_bytes())));
+    let bytes = BinaryArray::from_iter((0..count).map(|row| each(row).map(usize::to_le_bytes)));
     let long: LargeStringArray = (0..count).map(|row| Some("long ".repeat(row % 50))).collect();
     let columns: Vec<(Field, ArrayRef)> = vec![
         (Field::new("id", DataType::Int64, false), Arc::new(id)),

@@ -20,7 +20,7 @@ impl Truth {
         let Some((index, field)) = schema.column_with_name(name) else {
             let columns = schema.fields().iter();
             let columns: Vec<_> = columns
-                .filter(|field| is_index(field.data_type()) || is_name(field.data_type()))
+                .filter(|field| is_index(field.data_type()) || is_string(field.data_type()))
                 .map(|field| field.name().as_str())
                 .collect();
             return Err(Error::Invalid(format!(
@@ -29,12 +29,12 @@ impl Truth {
             )));
         };
         let data_type = field.data_type();
-        if !is_index(data_type) && !is_name(data_type) {
+        if !is_index(data_type) && !is_string(data_type) {
             return Err(Error::Invalid(format!(
                 "truth column {name:?} is {data_type}; it must hold integers (class indexes) or strings (class names)"
             )));
         }
-        Ok(Self { name: name.to_owned(), index, is_name: is_name(data_type), classes: classes.to_vec() })
+        Ok(Self { name: name.to_owned(), index, is_name: is_string(data_type), classes: classes.to_vec() })
     }
 
     /// Which column of the file it is.
@@ -85,10 +85,11 @@ fn is_index(data_type: &DataType) -> bool {
     data_type.is_integer()
 }
 
-fn is_name(data_type: &DataType) -> bool {
+/// Every string type, and dictionaries of one.
+pub(super) fn is_string(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_name(values),
+        DataType::Dictionary(_, values) => is_string(values),
         _ => false,
     }
 }
