@@ -1,5 +1,8 @@
 //! `cargo bench --bench classifier`: tokenizing, and the forward at several rows and lengths. One thread.
 
+#![expect(clippy::expect_used, reason = "a bench may stop at the first surprise")]
+
+mod random_base;
 mod support;
 
 use std::hint::black_box;
@@ -24,7 +27,7 @@ fn tokenize(c: &mut Criterion) {
 }
 
 fn forward(c: &mut Criterion) {
-    for (name, classifier) in [("forward-mini", support::bundled()), ("forward-base", support::random_base())] {
+    for (name, classifier) in [("forward-mini", support::bundled()), ("forward-base", random_base::random_base())] {
         forward_of(c, name, &classifier);
     }
 }

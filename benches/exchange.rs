@@ -1,6 +1,8 @@
 //! `cargo bench --bench exchange`: rows a second through a whole DoExchange on the bundled model, client and server over an
 //! in-memory duplex.
 
+#![expect(clippy::expect_used, reason = "a bench may stop at the first surprise")]
+
 mod support;
 
 use std::num::NonZeroUsize;
@@ -39,7 +41,7 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
         message_bytes: 128 * 1024 * 1024,
         exchanges: 4,
         rows_in_flight: 8192,
-        stall_timeout: Duration::from_secs(60),
+        stall_timeout: Duration::from_mins(1),
     };
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());

@@ -227,9 +227,10 @@ fn find_text(schema: &Schema, wanted: Option<&str>) -> Result<usize> {
         }
         (None, _, None) => Err(Error::Invalid(format!("no string column; columns: {}", list(schema)))),
         (Some(_), Some(_), Some(name)) => Err(Error::Invalid(format!("more than one column is called {name:?}"))),
-        (Some(_), Some(_), None) => {
-            Err(Error::Invalid(format!("more than one string column: {}; name one with \"text\"", strings())))
-        }
+        (Some(_), Some(_), None) => Err(Error::Invalid(format!(
+            "more than one string column: {}; name one with \"text\" (--text on the command line)",
+            strings()
+        ))),
     }
 }
 

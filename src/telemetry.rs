@@ -1,5 +1,7 @@
 //! Logs on stderr, and the signals that end a process.
 
+use std::io::IsTerminal;
+
 use textflight::{Error, Result};
 use tokio::signal::unix::{SignalKind, signal as listen};
 use tracing_subscriber::EnvFilter;
@@ -15,8 +17,9 @@ pub fn init(args: &LogArgs) -> Result<()> {
         Error::Invalid(format!("--log {:?}: {e}; expected a level such as info, or target=level", args.log))
     })?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
     match args.log_format {
-        LogFormat::Text => logs.with_target(false).init(),
+        LogFormat::Text => logs.with_target(false).with_ansi(colours).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
     Ok(())

@@ -128,15 +128,15 @@ fn missing(folder: &Path, file: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn hub(id: &str, revision: &str) -> Result<ModelSource, String> {
-        Ok(ModelSource::Hub { id: id.to_owned(), revision: revision.to_owned() })
+    fn hub(id: &str, revision: &str) -> ModelSource {
+        ModelSource::Hub { id: id.to_owned(), revision: revision.to_owned() }
     }
 
     #[test]
     fn tells_folders_from_hub_ids() {
-        assert_eq!(DEFAULT_MODEL.parse(), hub(DEFAULT_MODEL, "main"));
-        assert_eq!("a/b.c@v1.0".parse(), hub("a/b.c", "v1.0"));
-        assert_eq!("a/b@refs/pr/3".parse(), hub("a/b", "refs/pr/3"));
+        assert_eq!(DEFAULT_MODEL.parse::<ModelSource>().unwrap(), hub(DEFAULT_MODEL, "main"));
+        assert_eq!("a/b.c@v1.0".parse::<ModelSource>().unwrap(), hub("a/b.c", "v1.0"));
+        assert_eq!("a/b@refs/pr/3".parse::<ModelSource>().unwrap(), hub("a/b", "refs/pr/3"));
         assert_eq!("src/classifier".parse(), Ok::<_, String>(ModelSource::Folder("src/classifier".into())));
         for wrong in ["", "name", "/no/such/folder", "../a", "a/b/c", "a/b@", "a/b@..", "a b/c", "./a/b"] {
             let error = wrong.parse::<ModelSource>().unwrap_err();

@@ -1,5 +1,5 @@
 //! One binary for all tests that go through the crate's public face.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
 
 mod checkpoint;
 mod cog;
