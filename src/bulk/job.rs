@@ -8,16 +8,16 @@
 //! a panic) removes the file, and only a complete one gets the output's name.
 
 use super::progress::Progress;
-use super::read::{self, within};
+use super::read::{self, damaged, within};
 use super::source::Source;
 use super::splice::Splice;
 use super::summary::{Summary, Tally};
 use super::target::{self, Target};
 use super::truth::Truth;
+use crate::Result;
 use crate::engine::{Engine, Lane};
 use crate::stream::score_batches;
 use crate::table::{ScoreOptions, ScorePlan};
-use crate::{Error, Result};
 use arrow::array::ArrayRef;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Scored batches that may wait for the writer.
 const BATCHES_BEHIND: usize = 2;
@@ -169,11 +169,6 @@ async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<
 
 async fn joined<T>(path: &Path, thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.await.unwrap_or_else(|died| Err(damaged(path, &died)))
-}
-
-/// The Parquet reader panics at some damaged files.
-pub(super) fn damaged(path: &Path, died: &JoinError) -> Error {
-    Error::file(path, format!("damaged, or met a bug of textflight: {died}"))
 }
 
 #[cfg(test)]

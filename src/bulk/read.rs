@@ -1,15 +1,15 @@
 //! The text column of a file as a stream, decoded on a thread of its own a few batches ahead.
 
-use super::job::damaged;
 use super::source::Source;
 use super::truth::Truth;
 use crate::{Error, Result};
 use arrow::array::ArrayRef;
 use futures::Stream;
 use futures::stream::unfold;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Decoded batches that may wait for the engine.
 const BATCHES_AHEAD: usize = 2;
@@ -80,4 +80,9 @@ pub(super) fn within(source: &Source, error: Error) -> Error {
         Error::Invalid(what) => Error::Invalid(format!("{}: {what}", source.path().display())),
         other => other,
     }
+}
+
+/// The Parquet reader panics at some damaged files.
+pub(super) fn damaged(path: &Path, died: &JoinError) -> Error {
+    Error::file(path, format!("damaged, or met a bug of textflight: {died}"))
 }

@@ -77,8 +77,7 @@ pub struct TokenizerFiles {
 }
 
 /// The names of a checkpoint's files, the largest last: a download that broke off before it is not taken for whole.
-pub(super) const FILES: [&str; 5] =
-    ["config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt", "model.safetensors"];
+const FILES: [&str; 5] = ["config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt", "model.safetensors"];
 
 impl Checkpoint {
     /// Finds the files, fetching from the hub what its cache lacks.
@@ -89,7 +88,7 @@ impl Checkpoint {
         match source {
             ModelSource::Folder(folder) => Self::from_folder(folder, &folder.display().to_string(), None),
             ModelSource::Hub { id, revision } => {
-                let snapshot = hub::fetch(id, revision)?;
+                let snapshot = hub::fetch(id, revision, &FILES)?;
                 Self::from_folder(&snapshot.folder, id, Some(snapshot.commit))
             }
         }

@@ -6,7 +6,6 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use tracing::warn;
 
-use super::checkpoint::FILES;
 use crate::{Error, Result};
 
 /// The files of one commit in the cache.
@@ -17,14 +16,14 @@ pub struct Snapshot {
     pub folder: PathBuf,
 }
 
-/// Resolves `revision` to a commit and fetches what the cache lacks of it, with a progress bar on a terminal.
+/// Resolves `revision` to a commit and fetches what the cache lacks of those of `files` that it has, in their order, with a progress bar on a terminal.
 ///
 /// `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN` and the token that a login left count as they do in Python. Where
 /// the hub cannot be reached, what the cache holds of `revision` serves, and the log says so.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] when there is no such repository or revision, or neither hub nor cache has it.
-pub fn fetch(id: &str, revision: &str) -> Result<Snapshot> {
+pub fn fetch(id: &str, revision: &str, files: &[&str]) -> Result<Snapshot> {
     let cache = Cache::from_env();
     let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
     if std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| matches!(v.as_str(), "1" | "true" | "TRUE" | "yes" | "on")) {
@@ -35,8 +34,9 @@ pub fn fetch(id: &str, revision: &str) -> Result<Snapshot> {
     let api = api.map_err(|e| failed(id, revision, &e))?;
     match api.repo(repo.clone()).info() {
         Ok(info) => {
-            let listed: Vec<_> = info.siblings.into_iter().map(|file| file.rfilename).collect();
-            let folder = download(&api, id, &info.sha, &listed)?;
+            let has = |file: &&&str| info.siblings.iter().any(|sibling| sibling.rfilename == **file);
+            let wanted: Vec<_> = files.iter().filter(has).copied().collect();
+            let folder = download(&api, id, &info.sha, &wanted)?;
             // Remembered under the branch's name too, for the day when the hub cannot be reached.
             cache.repo(repo).create_ref(&info.sha).map_err(|e| failed(id, revision, &e))?;
             Ok(Snapshot { commit: info.sha, folder })
@@ -46,16 +46,14 @@ pub fn fetch(id: &str, revision: &str) -> Result<Snapshot> {
     }
 }
 
-fn download(api: &Api, id: &str, commit: &str, listed: &[String]) -> Result<PathBuf> {
+fn download(api: &Api, id: &str, commit: &str, files: &[&str]) -> Result<PathBuf> {
     let repo = api.repo(Repo::with_revision(id.to_owned(), RepoType::Model, commit.to_owned()));
     let mut folder = None;
-    for file in FILES.into_iter().filter(|file| listed.iter().any(|name| name == file)) {
+    for file in files {
         let path = repo.get(file).map_err(|e| failed(id, commit, &e))?;
         folder = path.parent().map(ToOwned::to_owned);
     }
-    folder.ok_or_else(|| {
-        Error::Checkpoint(format!("{id} at {commit} on the hub holds no checkpoint: none of {}", FILES.join(", ")))
-    })
+    folder.ok_or_else(|| Error::Checkpoint(format!("{id} at {commit} on the hub holds none of a checkpoint's files")))
 }
 
 fn cached(cache: &Cache, repo: Repo, why: &str) -> Result<Snapshot> {
