@@ -1,4 +1,5 @@
 use super::*;
+use crate::Error;
 use crate::bulk::testing::{metadata, read, rows, write};
 use crate::bulk::{Accuracy, Labels};
 use crate::classifier::plan::BatchLimits;
