@@ -65,7 +65,7 @@ impl Splice {
         output: File,
         stop: impl Fn() -> bool,
     ) -> Result<Self> {
-        let failed = |cause: ParquetError| Error::file(path, cause);
+        let failed = |cause| unwritten(path, cause);
         let old = Footer::parse(source.footer()).map_err(|cause| source.error(cause))?;
         let entries = key_value::extended(old.key_values(), fields).map_err(|cause| source.error(cause))?;
         let schema = Arc::new(Schema::new(fields.clone()));
@@ -121,7 +121,7 @@ impl Splice {
         }
         let path = self.path;
         let failed = |cause: &dyn std::fmt::Display| Error::file(&path, cause);
-        let mut file = self.writer.into_inner().map_err(|cause| failed(&cause))?;
+        let mut file = self.writer.into_inner().map_err(|cause| unwritten(&path, cause))?;
         let new = take_footer(&mut file).map_err(|cause| failed(&cause))?;
         let footer = merge(source, &new, &self.entries)?;
         let len = u32::try_from(footer.len()).map_err(|_| source.error("its footer is too large"))?;
@@ -133,7 +133,7 @@ impl Splice {
     }
 
     fn write_within_group(&mut self, columns: &[ArrayRef], at: usize, len: usize) -> Result<()> {
-        let failed = |cause: ParquetError| Error::file(&self.path, cause);
+        let failed = |cause| unwritten(&self.path, cause);
         let mut writers = self.columns.iter_mut();
         for (field, column) in self.fields.iter().zip(columns) {
             let leaves = compute_leaves(field, &column.slice(at, len)).map_err(failed)?;
@@ -148,7 +148,7 @@ impl Splice {
     fn close_full_row_groups(&mut self) -> Result<()> {
         while self.waiting.last() == Some(&self.filled) {
             let writers = std::mem::take(&mut self.columns);
-            append(&mut self.writer, writers).map_err(|cause| Error::file(&self.path, cause))?;
+            append(&mut self.writer, writers).map_err(|cause| unwritten(&self.path, cause))?;
             self.waiting.pop();
             self.group += 1;
             self.filled = 0;
@@ -160,7 +160,7 @@ impl Splice {
     fn open_row_group(&mut self) -> Result<()> {
         if !self.waiting.is_empty() {
             let columns = self.factory.create_column_writers(self.group);
-            self.columns = columns.map_err(|cause| Error::file(&self.path, cause))?;
+            self.columns = columns.map_err(|cause| unwritten(&self.path, cause))?;
         }
         Ok(())
     }
@@ -194,6 +194,14 @@ fn copy(source: &Source, writer: &mut SerializedFileWriter<File>, path: &Path, s
         left -= want as u64;
     }
     Ok(())
+}
+
+/// The output cannot be written. What the system said about it comes without the library's words around it.
+fn unwritten(path: &Path, cause: ParquetError) -> Error {
+    match cause {
+        ParquetError::External(cause) => Error::file(path, cause),
+        cause => Error::file(path, cause),
+    }
 }
 
 fn append(writer: &mut SerializedFileWriter<File>, columns: Vec<ArrowColumnWriter>) -> Result<(), ParquetError> {

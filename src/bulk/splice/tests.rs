@@ -347,7 +347,9 @@ fn a_full_disk_is_an_error_that_names_the_output() {
     let path = Path::new("out.parquet");
     let outcome = Splice::begin(&source, scores(0).schema_ref().fields(), 1, path, full, || false);
     let error = outcome.map(drop).unwrap_err().to_string();
-    assert!(error.starts_with("out.parquet: ") && error.contains("No space left"), "{error}");
+    assert!(error.starts_with("out.parquet: No space left"), "{error}");
+    let outcome = unwritten(path, ParquetError::from(std::io::Error::from(std::io::ErrorKind::StorageFull)));
+    assert_eq!(outcome.to_string(), "out.parquet: no storage space");
 }
 
 #[test]
