@@ -88,8 +88,6 @@ pub(super) fn not_streaming() -> Response {
 
 /// The answer where Cog can do something that we cannot.
 pub(super) fn not_implemented(what: &str) -> Response {
-    let error = format!(
-        "{what} is not implemented by this server: POST /predictions without it answers when the prediction is done"
-    );
+    let error = format!("{what} is not implemented: this server makes synchronous predictions, by POST /predictions");
     (StatusCode::NOT_IMPLEMENTED, Json(json!({ "error": error }))).into_response()
 }
