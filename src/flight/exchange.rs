@@ -1,5 +1,6 @@
 //! One DoExchange: decode → score → encode, with the reply bounded by how fast its client reads.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::{Mutex, mpsc};
 use tonic::{Status, Streaming};
@@ -58,9 +60,9 @@ impl Exchange {
         let first = inbound.lock().await.message().await.map_err(|e| from_flight(e.into()))?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
         let options = options(first.flight_descriptor.as_ref())?;
-        let mut decoder = FlightDataDecoder::new(data_messages(first, Arc::clone(inbound)));
+        let mut decoded = decode(data_messages(first, Arc::clone(inbound)));
 
-        let Some(schema) = next_schema(&mut decoder).await? else {
+        let Some(schema) = next_schema(&mut decoded).await? else {
             debug!("an exchange without a schema");
             return Ok(());
         };
@@ -68,7 +70,7 @@ impl Exchange {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         self.send(schema).await?;
 
-        let input = batches(decoder, plan.text_index());
+        let input = batches(decoded, plan.text_index());
         let scored = score_batches(self.engine.clone(), Arc::clone(&plan), Lane::Bulk, self.rows_in_flight, input);
         let mut scored = std::pin::pin!(scored);
         let (mut batches, mut rows) = (0_u64, 0_u64);
@@ -128,9 +130,18 @@ fn data_messages(
     })
 }
 
-async fn next_schema(decoder: &mut FlightDataDecoder) -> Result<Option<arrow::datatypes::SchemaRef>> {
-    while let Some(message) = decoder.next().await {
-        match message.map_err(from_flight)?.payload {
+type Decoded = BoxStream<'static, Result<DecodedFlightData>>;
+
+/// Schemas and batches. arrow-ipc panics at some lengths that do not fit their data: that is the sender's error, too.
+fn decode(messages: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static) -> Decoded {
+    let decoded = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind();
+    let unfit = |_| Err(Error::Invalid("the stream cannot be decoded: a length does not fit its data".to_owned()));
+    decoded.map(move |message| message.map_or_else(unfit, |message| message.map_err(from_flight))).boxed()
+}
+
+async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::SchemaRef>> {
+    while let Some(message) = decoded.next().await {
+        match message?.payload {
             DecodedPayload::Schema(schema) => return Ok(Some(schema)),
             DecodedPayload::None => {}
             DecodedPayload::RecordBatch(_) => {
@@ -144,10 +155,8 @@ async fn next_schema(decoder: &mut FlightDataDecoder) -> Result<Option<arrow::da
 type Input = (ArrayRef, (RecordBatch, Bytes));
 
 /// The text column of every batch, with the batch and its metadata.
-fn batches(decoder: FlightDataDecoder, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
-    decoder.filter_map(move |message| {
-        std::future::ready(message.map_err(from_flight).and_then(|m| batch(m, text)).transpose())
-    })
+fn batches(decoded: Decoded, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
+    decoded.filter_map(move |message| std::future::ready(message.and_then(|m| batch(m, text)).transpose()))
 }
 
 fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {

@@ -1,4 +1,7 @@
-"""Data frames of pandas: a round trip equal but for the new columns, dtypes and index kept."""
+"""pandas data frames: what comes back is the frame that was sent, with two columns more."""
+import datetime
+import decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -6,57 +9,116 @@ import pytest
 
 from client import NEW_COLUMNS, score
 
-TEXTS = ["a lovely film", "dull , dull , dull", "it 's fine"]
+TEXTS = ["a lovely film", None, "dull"]
 
 
 def round_trip(client, frame, **options):
+    """Scores a frame as a pandas user would."""
     return score(client, pa.Table.from_pandas(frame), **options).to_pandas()
 
 
-def check(client, frame, **options):
-    scored = round_trip(client, frame, **options)
+def assert_kept(scored, frame):
+    """Equal but for the new columns: values, dtypes, the index and its names."""
     assert list(scored.columns) == [*frame.columns, *NEW_COLUMNS]
-    pd.testing.assert_frame_equal(scored.drop(columns=NEW_COLUMNS), frame)
-    return scored
+    pd.testing.assert_frame_equal(scored.drop(columns=NEW_COLUMNS), frame, check_column_type="exact", check_index_type="exact")
 
 
-@pytest.mark.parametrize("index", [
-    pd.RangeIndex(3),
-    pd.RangeIndex(10, 16, 2),
-    pd.Index([7, 8, 9], name="key"),
-    pd.Index(["x", "y", "z"], name="name"),
-    pd.MultiIndex.from_tuples([(1, "a"), (1, "b"), (2, "a")], names=["n", "l"]),
-    pd.date_range("2026-01-01", periods=3, tz="Europe/Berlin", name="day"),
-], ids=["range", "range-step", "named", "strings", "multi", "dates"])
-def test_the_index_is_kept(client, index):
-    check(client, pd.DataFrame({"text": TEXTS}, index=index), text="text")
+def test_the_default_dtypes(client):
+    frame = pd.DataFrame({
+        "id": [1, 2, 3],
+        "review": TEXTS,
+        "stars": [4.5, np.nan, -0.0],
+        "kept": [True, False, True],
+        "at": pd.to_datetime(["2024-02-29", None, "1970-01-01"]),
+    })
+    scored = round_trip(client, frame)
+    assert_kept(scored, frame)
+    assert scored["label"].isna().tolist() == scored["confidence"].isna().tolist() == [False, True, False]
+    assert scored["confidence"].dtype == np.float32
 
 
-def test_dtypes_are_kept(client):
-    check(client, pd.DataFrame({
-        "text": TEXTS,
-        "int8": np.array([1, 2, 3], dtype="int8"),
-        "float32": np.array([0.5, np.nan, 2.0], dtype="float32"),
-        "bool": [True, False, True],
-        "nullable": pd.array([1, None, 3], dtype="Int64"),
-        "boolean": pd.array([True, None, False], dtype="boolean"),
-        "when": pd.to_datetime(["2026-01-01", None, "2026-01-03"]).tz_localize("UTC"),
-        "took": pd.to_timedelta(["1s", "2s", None]),
-        "kind": pd.Categorical(["a", "b", "a"], categories=["b", "a"], ordered=True),
-    }), text="text")
+STRINGS = ["object", "str", "string[python]", "string[pyarrow]", "category", pd.ArrowDtype(pa.large_string()), pd.ArrowDtype(pa.string())]
 
 
-@pytest.mark.parametrize("dtype", ["object", "string", "string[pyarrow]", "str"])
+@pytest.mark.parametrize("dtype", STRINGS, ids=str)
 def test_string_dtypes(client, dtype):
-    frame = pd.DataFrame({"text": pd.Series([TEXTS[0], None, TEXTS[2]], dtype=dtype)})
-    scored = check(client, frame)
-    assert list(scored["label"].isna()) == [False, True, False]
+    frame = pd.DataFrame({"review": pd.Series(TEXTS, dtype=dtype), "n": [1, 2, 3]})
+    plain = pa.Table.from_pandas(frame).to_pandas()  # what pandas and pyarrow keep of it by themselves
+    scored = round_trip(client, frame)
+    assert_kept(scored, plain)
+    expected = score(client, pa.table({"review": TEXTS}))
+    assert scored["confidence"].dropna().tolist() == expected["confidence"].drop_null().to_pylist()
 
 
-def test_a_categorical_is_scored_and_stays_one(client):
-    scored = check(client, pd.DataFrame({"text": pd.Categorical(TEXTS * 2)}))
-    assert list(scored["confidence"][:3]) == list(scored["confidence"][3:])
+COLUMNS = {
+    "nullable integer": pd.array([1, None, 3], "Int16"),
+    "nullable boolean": pd.array([True, None, False], "boolean"),
+    "nullable float": pd.array([0.5, None, 1.5], "Float32"),
+    "time zone": pd.to_datetime(["2024-03-31 00:30", None, "2024-10-27 00:30"]).tz_localize("UTC").tz_convert("Europe/Berlin"),
+    "time delta": pd.to_timedelta(["1 day", None, "-3 ms"]),
+    "period": pd.PeriodIndex(["2024-01", None, "2024-03"], freq="M"),
+    "interval": pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), (2, 5)]),
+    "categorical": pd.Categorical([3, 1, None], categories=[3, 2, 1], ordered=True),
+    "lists": [["a", "b"], None, []],
+    "dates": [datetime.date(2024, 2, 29), None, datetime.date(1, 1, 1)],
+    "decimals": [decimal.Decimal("1.10"), None, decimal.Decimal("-7")],
+    "bytes": [b"\xff\x00", None, b""],
+    "arrow dtype": pd.array([[1], None, [2, 3]], pd.ArrowDtype(pa.list_(pa.int8()))),
+}
 
 
-def test_no_rows(client):
-    assert round_trip(client, pd.DataFrame({"text": pd.Series([], dtype="string")})).empty
+@pytest.mark.parametrize("column", COLUMNS)
+def test_other_dtypes(client, column):
+    frame = pd.DataFrame({"review": TEXTS, "it": COLUMNS[column]})
+    plain = pa.Table.from_pandas(frame).to_pandas()
+    assert_kept(round_trip(client, frame, text="review"), plain)
+
+
+INDEXES = {
+    "a range": pd.RangeIndex(10, 40, 10),
+    "a named range": pd.RangeIndex(3, name="row"),
+    "numbers": pd.Index([7, 5, 6]),
+    "named numbers": pd.Index([7, 5, 6], name="id"),
+    "times": pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03"], tz="UTC", name="day"),
+    "two levels": pd.MultiIndex.from_tuples([(1, 0.5), (1, 1.5), (2, 0.5)], names=["a", None]),
+}
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_indexes(client, index):
+    frame = pd.DataFrame({"review": TEXTS}, index=INDEXES[index])
+    plain = pa.Table.from_pandas(frame).to_pandas()
+    scored = round_trip(client, frame)
+    # An index that is a column to Arrow is in front of the new columns there, and an index again here.
+    pd.testing.assert_frame_equal(scored.drop(columns=NEW_COLUMNS), plain, check_index_type="exact")
+    assert scored.index.names == frame.index.names
+
+
+def test_an_index_of_strings_is_a_string_column(client):
+    frame = pd.DataFrame({"review": TEXTS}, index=pd.Index(["x", "y", "z"], name="key"))
+    with pytest.raises(pa.ArrowInvalid, match='more than one string column: review, key; name one with "text"'):
+        round_trip(client, frame)
+    assert round_trip(client, frame, text="review").index.equals(frame.index)
+
+
+def test_without_the_index(client):
+    frame = pd.DataFrame({"review": TEXTS}, index=[5, 6, 7])
+    scored = score(client, pa.Table.from_pandas(frame, preserve_index=False)).to_pandas()
+    assert_kept(scored, frame.reset_index(drop=True))
+
+
+def test_attributes(client):
+    frame = pd.DataFrame({"review": TEXTS})
+    frame.attrs = {"source": "here", "version": 2}
+    assert round_trip(client, frame).attrs == frame.attrs
+
+
+def test_a_frame_without_rows(client):
+    frame = pd.DataFrame({"review": pd.Series([], dtype="str"), "n": pd.Series([], dtype="int8")})
+    assert_kept(round_trip(client, frame), frame)
+
+
+def test_grouping_by_label(client):
+    """What the columns are for."""
+    frame = pd.DataFrame({"review": ["a wonderful film", "a wonderful cast", "an awful mess"], "stars": [5, 4, 1]})
+    assert round_trip(client, frame).groupby("label")["stars"].mean().to_dict() == {"NEGATIVE": 1.0, "POSITIVE": 4.5}

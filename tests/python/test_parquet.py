@@ -1,113 +1,174 @@
-"""`textflight score` on files that Python's libraries write."""
+"""`textflight score` on files that pyarrow, pandas and polars write, read back by pyarrow."""
 import json
 
 import pandas as pd
 import polars as pl
+import polars.testing
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import server as servers
-from client import NEW_COLUMNS
+from client import assert_kept
+from server import MODEL, REPOSITORY, run
 
-TEXTS = ["a lovely film", None, "dull , dull , dull", ""] * 25
+ROWS = 500
+TABLE = pa.table({
+    "id": pa.array(range(ROWS), pa.int32()),
+    "text": [None if i % 50 == 7 else f"film {i} is {'fun' if i % 2 else 'dull'}" for i in range(ROWS)],
+    "genre": pa.array([["drama", "crime", None][i % 3] for i in range(ROWS)]).dictionary_encode(),
+    "tags": [[["a", "b"], [], None, [None]][i % 4] for i in range(ROWS)],
+    "nested": [{"n": i, "m": [{"k": "v"}] * (i % 3)} if i % 5 else None for i in range(ROWS)],
+    "at": pa.array(range(ROWS), pa.timestamp("us", "UTC")),
+}).replace_schema_metadata({"source": "a test"})
+
+WRITTEN = {
+    **{codec: dict(compression=codec) for codec in ["none", "snappy", "gzip", "brotli", "zstd", "lz4"]},
+    "second data pages": dict(data_page_version="2.0", compression="zstd"),
+    "small pages": dict(data_page_size=256, write_batch_size=32, dictionary_pagesize_limit=128),
+    "no dictionary": dict(use_dictionary=False),
+    "delta": dict(use_dictionary=False, column_encoding={"id": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"}),
+    "lengths": dict(use_dictionary=False, column_encoding={"text": "DELTA_LENGTH_BYTE_ARRAY"}),
+    "many row groups": dict(row_group_size=37),
+    "page index and checksums": dict(write_page_index=True, write_page_checksum=True),
+    "first format": dict(version="1.0"),
+    "no Arrow schema": dict(store_schema=False),
+}
 
 
-def score(source, target, *options):
-    return servers.run("score", source, "-o", target, "--model", servers.MODEL, *options)
+def score(source, target, *options, check=0):
+    """Runs the command; gives back what it printed."""
+    done = run("score", source, "-o", target, "--model", MODEL, *options)
+    assert done.returncode == check, done.stderr
+    return done
 
 
-def scored(source, tmp_path, *options):
+def assert_scored(source, target):
+    before, after = pq.read_table(source), pq.read_table(target)
+    assert_kept(after, before)
+    assert after["label"].is_null().equals(before["text"].is_null())
+    assert pq.ParquetFile(target).num_row_groups == pq.ParquetFile(source).num_row_groups
+
+
+@pytest.mark.parametrize("options", WRITTEN.values(), ids=WRITTEN)
+def test_files_of_pyarrow(tmp_path, options):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(TABLE, source, **options)
+    score(source, target, "--text", "text")
+    assert_scored(source, target)
+
+
+def test_all_of_a_file_has_the_scores_of_an_exchange(tmp_path, client):
+    from client import score as exchange
+
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(TABLE, source)
+    score(source, target, "--text", "text", "--details", "--probabilities", "--labels", "id")
+    scored = exchange(client, TABLE, text="text", details=True, probabilities=True, labels="id")
+    names = ["label", "confidence", "tokens", "truncated"]
+    file = pq.read_table(target)
+    assert file.select(names).equals(scored.select(names))
+    assert file["probabilities"].to_pylist() == scored["probabilities"].to_pylist()
+
+
+def test_files_of_pandas(tmp_path):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    frame = pd.DataFrame({"text": ["fun", None, "dull"], "c": pd.Categorical(["x", "y", "x"])}, index=pd.Index([3, 1, 2], name="row"))
+    frame.to_parquet(source)
+    score(source, target, "--text", "text")
+    assert_scored(source, target)
+    pd.testing.assert_frame_equal(pd.read_parquet(target).drop(columns=["label", "confidence"]), pd.read_parquet(source))
+
+
+def test_files_of_polars(tmp_path):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    frame = pl.DataFrame({"text": ["fun", None, "dull"], "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical), "l": [[1], [], None]})
+    frame.write_parquet(source, row_group_size=2)
+    score(source, target, "--text", "text")
+    assert_scored(source, target)
+    pl.testing.assert_frame_equal(pl.read_parquet(target).drop("label", "confidence"), pl.read_parquet(source))
+
+
+def test_a_file_of_no_rows(tmp_path):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(TABLE.slice(0, 0), source)
+    assert "0 rows" in score(source, target, "--text", "text").stdout
+    assert_scored(source, target)
+
+
+def test_a_folder_of_files(tmp_path):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    target.mkdir()
+    for i in range(3):
+        pq.write_table(TABLE.slice(100 * i, 100), source / f"{i}.parquet")
+    assert json.loads(score(source, target, "--text", "text", "--json").stdout)["rows"] == 300
+    for i in range(3):
+        assert_scored(source / f"{i}.parquet", target / f"{i}.parquet")
+
+
+def test_the_reviews_and_their_accuracy(tmp_path, reviews):
+    """The bundled model's promise, counted by our own binary; its labels are those that transformers gives."""
     target = tmp_path / "scored.parquet"
-    done = score(source, target, *options)
-    assert done.returncode == 0, done.stderr
-    return pq.read_table(target), done
+    summary = json.loads(score(reviews, target, "--text", "text", "--truth", "truth", "--json").stdout)
+    assert summary["rows"] == summary["accuracy"]["judged"] == 872 and summary["nulls"] == 0
+    assert summary["accuracy"]["share"] >= 0.83
+    assert_scored(reviews, target)
+    scored = pq.read_table(target)
+    names = list(summary["labels"])
+    labels = [names.index(label) for label in scored["label"].to_pylist()]
+    truth = scored["truth"].to_pylist()
+    assert summary["accuracy"]["right"] == sum(map(int.__eq__, labels, truth))
+    assert summary["labels"] == {name: labels.count(i) for i, name in enumerate(names)}
+    transformers = json.loads((REPOSITORY / "tests" / "fixtures" / "sst2_dev.json").read_text())
+    assert labels == transformers["labels"]
 
 
-def assert_kept(table, source):
-    before = pq.read_table(source)
-    rest = table.drop_columns(NEW_COLUMNS)
-    assert rest.schema.equals(before.schema, check_metadata=True)
-    assert rest.equals(before)
+def test_the_closing_line(tmp_path, reviews):
+    done = score(reviews, tmp_path / "scored.parquet", "--text", "text", "--truth", "truth")
+    assert done.stdout.startswith("872 rows in ") and " POSITIVE; accuracy 8" in done.stdout
+    assert done.stdout.count("\n") == 1
 
 
-def nested():
-    return pa.table({
-        "id": pa.array(range(100), pa.int32()),
-        "text": pa.array(TEXTS),
-        "tags": pa.array([["a", "b"], [], None, ["c"]] * 25),
-        "place": pa.array([{"x": 1, "y": "e"}, None] * 50),
-        "map": pa.array([[("k", 1)], []] * 50, pa.map_(pa.string(), pa.int64())),
-        "kind": pa.array(["p", "q"] * 50).dictionary_encode(),
-    })
+WRONG = {
+    "a column that is not there": (2, ["--text", "review"], 'column "review" not found; string columns: text, genre'),
+    "several string columns": (2, [], 'more than one string column: text, genre; name one with "text"'),
+    "an option that nobody knows": (2, ["--txet", "text"], "--txet"),
+    "a folder that is no model": (1, ["--text", "text", "--model", "/nowhere/at/all"], "/nowhere/at/all"),
+}
 
 
-@pytest.mark.parametrize("options", [
-    dict(compression="none"), dict(compression="snappy"), dict(compression="zstd"), dict(compression="gzip"),
-    dict(compression="brotli"), dict(compression="lz4"), dict(data_page_version="2.0"), dict(use_dictionary=False),
-    dict(row_group_size=7), dict(write_page_index=True), dict(write_statistics=False),
-], ids=str)
-def test_what_pyarrow_writes(tmp_path, options):
-    source = tmp_path / "in.parquet"
-    pq.write_table(nested(), source, **options)
-    table, _ = scored(source, tmp_path, "--text", "text")
-    assert_kept(table, source)
-    assert [label is None for label in table["label"].to_pylist()] == [text is None for text in TEXTS]
-    before, after = pq.ParquetFile(source).metadata, pq.ParquetFile(tmp_path / "scored.parquet").metadata
-    for group in range(before.num_row_groups):
-        for column in range(before.num_columns):
-            assert after.row_group(group).column(column).to_dict() == before.row_group(group).column(column).to_dict()
+@pytest.mark.parametrize("code, options, message", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_and_leaves_no_file(tmp_path, code, options, message):
+    source, target = tmp_path / "in.parquet", tmp_path / "out" / "out.parquet"
+    target.parent.mkdir()
+    pq.write_table(TABLE, source)
+    arguments = ["score", source, "-o", target, *([] if "--model" in options else ["--model", MODEL]), *options]
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert list(target.parent.iterdir()) == []
 
 
-def test_what_pandas_and_polars_write(tmp_path):
-    frame = pd.DataFrame({"text": TEXTS, "n": range(100)}, index=pd.Index(range(100), name="key"))
-    frame.to_parquet(tmp_path / "pandas.parquet")
-    table, _ = scored(tmp_path / "pandas.parquet", tmp_path)
-    pd.testing.assert_frame_equal(table.to_pandas().drop(columns=NEW_COLUMNS), pd.read_parquet(tmp_path / "pandas.parquet"))
-
-    pl.DataFrame({"text": TEXTS, "n": range(100)}).write_parquet(tmp_path / "polars.parquet")
-    scored(tmp_path / "polars.parquet", tmp_path)
-    assert pl.read_parquet(tmp_path / "scored.parquet").drop(NEW_COLUMNS).equals(pl.read_parquet(tmp_path / "polars.parquet"))
-
-
-def test_no_rows(tmp_path):
-    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "in.parquet")
-    table, done = scored(tmp_path / "in.parquet", tmp_path)
-    assert table.num_rows == 0 and table.column_names == ["text", *NEW_COLUMNS]
-    assert done.stdout.startswith("0 rows")
+@pytest.mark.parametrize("damage", ["cut short", "no Parquet", "damaged pages"])
+def test_a_broken_file_fails_and_leaves_no_output(tmp_path, damage):
+    source, target = tmp_path / "in.parquet", tmp_path / "out" / "out.parquet"
+    target.parent.mkdir()
+    pq.write_table(TABLE, source, compression="zstd")
+    good = source.read_bytes()
+    middle = good.index(b"\x28\xb5\x2f\xfd")  # the first page's zstd frame
+    bytes_ = {"cut short": good[: len(good) // 2], "no Parquet": b"text\nfun\n", "damaged pages": good[:middle] + bytes(2000) + good[middle + 2000:]}
+    source.write_bytes(bytes_[damage])
+    done = score(source, target, "--text", "text", check=1)
+    assert str(source) in done.stderr and done.stdout == ""
+    assert list(target.parent.iterdir()) == []
 
 
-def test_the_accuracy_is_transformers_own_row_for_row(tmp_path, reviews):
-    expected = json.loads((servers.REPOSITORY / "tests/fixtures/sst2_dev.json").read_text())
-    table, done = scored(reviews, tmp_path, "--text", "text", "--truth", "truth", "--labels", "id", "--json")
-    assert table["label"].to_pylist() == [row["label"] for row in expected]
-    summary = json.loads(done.stdout)
-    right = sum(row["label"] == row["truth"] for row in expected)
-    assert (summary["rows"], summary["accuracy"]["right"]) == (872, right)
-    assert right / 872 >= 0.83
-
-
-@pytest.mark.parametrize("code, message, options", [
-    (2, "more than one string column", ()),
-    (2, 'column "body" not found; string columns: text', ("--text", "body")),
-    (2, "--max-length 5000", ("--text", "text", "--max-length", "5000")),
-    (2, "no CUDA support", ("--text", "text", "--device", "cuda:0")),
-    (2, "expected auto or f32", ("--text", "text", "--dtype", "f64")),
-], ids=str)
-def test_what_is_asked_for_wrongly(tmp_path, reviews, code, message, options):
-    done = score(reviews, tmp_path / "out.parquet", *options)
-    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_missing_input_or_argument(tmp_path):
-    done = score(tmp_path / "nope.parquet", tmp_path / "out.parquet")
-    assert done.returncode == 1 and "nope.parquet" in done.stderr
-    assert servers.run("score", "-o", tmp_path / "out.parquet").returncode == 2
-
-
-def test_a_file_that_is_no_parquet(tmp_path):
-    (tmp_path / "in.parquet").write_bytes(b"not a Parquet file at all")
-    done = score(tmp_path / "in.parquet", tmp_path / "out.parquet")
-    assert done.returncode == 1 and "in.parquet" in done.stderr
-    assert not (tmp_path / "out.parquet").exists()
+def test_an_output_that_is_there_stays_until_the_new_one_is_complete(tmp_path):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    target.write_bytes(b"yesterday's")
+    source.write_bytes(b"not Parquet")
+    score(source, target, check=1)
+    assert target.read_bytes() == b"yesterday's"
+    pq.write_table(TABLE, source)
+    score(source, target, "--text", "text")
+    assert_scored(source, target)

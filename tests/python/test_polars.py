@@ -1,45 +1,81 @@
-"""Data frames of polars, by both ways that they become Arrow tables."""
+"""polars data frames, by both of their ways to Arrow."""
+import datetime
+
 import polars as pl
 import pyarrow as pa
 import pytest
+from polars.testing import assert_frame_equal
 
 from client import NEW_COLUMNS, score
 
-TEXTS = ["a lovely film", None, "dull , dull , dull", "a lovely film"]
+TEXTS = ["a lovely film", None, "dull", "a lovely film"]
+ENUM = pl.Enum(["dull", "a lovely film", "unused"])
+# `to_arrow` gives large strings, `pa.table` string views.
+WAYS = {"to_arrow": lambda frame: frame.to_arrow(), "pa.table": pa.table}
 
 
-@pytest.fixture(params=["to_arrow", "pa.table"])
-def arrow(request):
-    return (lambda frame: frame.to_arrow()) if request.param == "to_arrow" else pa.table
+@pytest.fixture(params=WAYS)
+def round_trip(request, client):
+    """Scores a frame as a polars user would."""
+    return lambda frame, **options: pl.from_arrow(score(client, WAYS[request.param](frame), **options))
 
 
-def check(client, table):
-    scored = pl.from_arrow(score(client, table, text="text"))
-    assert scored.drop(NEW_COLUMNS).equals(pl.from_arrow(table))
-    assert scored["label"].is_null().to_list() == [text is None for text in TEXTS]
+def assert_kept(scored, frame):
+    """Equal but for the new columns, with every dtype; categories may be numbered anew."""
+    assert scored.columns == [*frame.columns, *NEW_COLUMNS]
+    assert_frame_equal(scored.drop(NEW_COLUMNS), frame, check_exact=True)
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, ENUM], ids=str)
+def test_string_dtypes(round_trip, dtype):
+    frame = pl.DataFrame({"review": pl.Series(TEXTS, dtype=dtype), "n": [1, 2, 3, 4]})
+    scored = round_trip(frame)
+    assert_kept(scored, frame)
+    assert scored.schema["label"] == pl.String and scored.schema["confidence"] == pl.Float32
+    assert scored["label"].is_null().to_list() == [False, True, False, False]
     assert scored["confidence"][0] == scored["confidence"][3]
-    return scored
 
 
-@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Enum(sorted({t for t in TEXTS if t}))], ids=str)
-def test_every_kind_of_string(client, arrow, dtype):
-    frame = pl.DataFrame({"text": pl.Series(TEXTS, dtype=pl.String).cast(dtype)})
-    scored = check(client, arrow(frame))
-    assert scored["text"].cast(pl.String).to_list() == TEXTS
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Null], ids=str)
+def test_a_column_of_nulls(round_trip, dtype):
+    scored = round_trip(pl.DataFrame({"review": pl.Series([None] * 3, dtype=dtype)}), text="review")
+    assert scored["label"].null_count() == scored["confidence"].null_count() == 3
 
 
-def test_columns_of_other_types_come_back(client, arrow):
-    check(client, arrow(pl.DataFrame({
-        "id": [1, 2, 3, 4],
-        "text": TEXTS,
-        "tags": [["a"], [], None, ["b", "c"]],
-        "place": [{"x": 1, "y": None}, None, {"x": 2, "y": 0.5}, {"x": 3, "y": 1.0}],
-        "when": pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 1, 4), "1d", eager=True),
-        "price": pl.Series(["1.50", None, "2.25", "3.00"]).cast(pl.Decimal(10, 2)),
-    })))
+def test_other_dtypes(round_trip):
+    frame = pl.DataFrame({
+        "review": TEXTS,
+        "genre": pl.Series(["drama", None, "crime", "drama"], dtype=pl.Categorical),
+        "medium": pl.Series(["dvd", "dvd", None, "film"], dtype=pl.Enum(["film", "dvd"])),
+        "small": pl.Series([1, None, -3, 127], dtype=pl.Int8),
+        "large": pl.Series([2**64 - 1, 0, None, 1], dtype=pl.UInt64),
+        "real": [0.5, float("inf"), None, -0.0],
+        "flag": [True, None, False, True],
+        "price": pl.Series(["1.10", None, "-7.00", "0.00"]).cast(pl.Decimal(10, 2)),
+        "day": [datetime.date(2024, 2, 29), None, datetime.date(1, 1, 1), datetime.date(9999, 12, 31)],
+        "at": pl.Series([datetime.datetime(2024, 3, 31, 12)] * 4).dt.replace_time_zone("Europe/Berlin"),
+        "time": [datetime.time(23, 59, 59, 999999), None, datetime.time(0), datetime.time(12)],
+        "took": [datetime.timedelta(days=1), None, datetime.timedelta(microseconds=-1), datetime.timedelta(0)],
+        "raw": [b"\xff", None, b"", b"\x00"],
+        "tags": [["a", None], [], None, ["b"]],
+        "pair": pl.Series([[1, 2]] * 4, dtype=pl.Array(pl.Int16, 2)),
+        "nested": [{"a": 1, "b": ["x"]}, None, {"a": None, "b": []}, {"a": 2, "b": None}],
+        "nothing": pl.Series([None] * 4, dtype=pl.Null),
+    })
+    assert_kept(round_trip(frame, text="review"), frame)
 
 
-def test_many_chunks(client, arrow):
-    frame = pl.concat([pl.DataFrame({"text": TEXTS})] * 50, rechunk=False)
-    scored = pl.from_arrow(score(client, arrow(frame)))
-    assert scored.height == 200 and scored["text"].to_list() == TEXTS * 50
+def test_a_slice_and_several_chunks(round_trip):
+    frame = pl.concat([pl.DataFrame({"review": TEXTS, "n": range(4)})] * 5, rechunk=False).slice(3, 11)
+    assert_kept(round_trip(frame), frame)
+
+
+def test_a_frame_without_rows(round_trip):
+    frame = pl.DataFrame(schema={"review": pl.String, "n": pl.Int8})
+    assert_kept(round_trip(frame), frame)
+
+
+def test_both_ways_score_alike(client):
+    frame = pl.DataFrame({"review": TEXTS})
+    one, other = (pl.from_arrow(score(client, way(frame))) for way in WAYS.values())
+    assert_frame_equal(one, other, check_exact=True)

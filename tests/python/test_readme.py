@@ -1,77 +1,100 @@
-"""Every command of the README, as printed: only the ports are those of the test's server."""
+"""Every code block of the README runs, as it is printed but for the ports, which are those of the test's server.
+
+The binary is built already: `cargo run --release --` stands for it, and `textflight` is on the path.
+"""
 import os
-import pathlib
 import re
+import select
+import signal
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
-import server as servers
+from server import BINARY, REPOSITORY, START_SECONDS, environment
 
-README = (servers.REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-# This test runs within the one; the server of the other is the fixture, which listens elsewhere.
-ALL_TESTS = "tools/test\n"
-MAIN_JOB = next(block for language, block in BLOCKS if block.startswith("cargo run --release"))
-SERVE = "textflight serve --model data/sst2-mini\n"
+README = (REPOSITORY / "README.md").read_text()
+# Language, code, and the line where it begins, for people who read a failure.
+BLOCKS = [(m[1], m[2], README[: m.start()].count("\n") + 2) for m in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
+SHELL, PYTHON = {"sh", "bash", "console"}, {"python"}
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder with the repository's data, so that what the commands write is not in there; `textflight` is on the path."""
-    (tmp_path / "data").symlink_to(servers.REPOSITORY / "data")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "textflight").symlink_to(servers.BINARY)
+def scratch(tmp_path):
+    """A folder like a fresh clone, that a block may write to: the data, and the binary under its name on the path."""
+    (tmp_path / "data").symlink_to(REPOSITORY / "data")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "textflight").symlink_to(BINARY)
     return tmp_path
 
 
-def run(command, folder, cwd=None):
-    path = os.pathsep.join([str(folder / "bin"), str(pathlib.Path(sys.executable).parent), servers.environment()["PATH"]])
-    done = subprocess.run(command, cwd=cwd or folder, env=servers.environment() | {"PATH": path}, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+def environ(scratch):
+    return {**environment(), "PATH": f"{scratch / 'bin'}:{os.environ['PATH']}"}
 
 
-def to_server(block, server):
-    return block.replace("127.0.0.1:8815", server.flight).replace("127.0.0.1:5000", server.http)
+def start(scratch, language, code):
+    """The block as a process."""
+    code = code.replace("cargo run --release --", "textflight")
+    command = [sys.executable, "-W", "error", "-c", code] if language in PYTHON else ["bash", "-euo", "pipefail", "-c", code]
+    return subprocess.Popen(command, cwd=scratch, env=environ(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_readme_has_the_blocks_that_this_file_knows():
-    assert {language for language, _ in BLOCKS} == {"sh", "python"}
-    assert sum(language == "python" for language, _ in BLOCKS) == 2
-    assert ALL_TESTS in [block for _, block in BLOCKS] and SERVE in [block for _, block in BLOCKS]
-    assert os.access(servers.REPOSITORY / "tools/test", os.X_OK)
+def starts_a_server(code):
+    return code.startswith("textflight serve")
 
 
-def test_the_main_job(folder):
-    """By cargo, in the repository, as a newcomer runs it."""
-    target = servers.REPOSITORY / "scored.parquet"
-    target.unlink(missing_ok=True)
-    out = run(["sh", "-euc", MAIN_JOB], folder, cwd=servers.REPOSITORY)
-    assert re.search(r"^872 rows in .*; accuracy \d+\.\d% \(\d+ of 872\)$", out, re.MULTILINE)
-    target.unlink()
+def is_this_run(code):
+    """The command that runs all tests, these among them."""
+    return code.strip() == "tools/test"
 
 
-@pytest.mark.parametrize("block", [block for language, block in BLOCKS if language == "sh" and block not in (ALL_TESTS, SERVE, MAIN_JOB)])
-def test_commands(block, folder, server):
-    out = run(["sh", "-euc", to_server(block, server)], folder)
-    if "predict" in block:
-        assert "predicted_labels" in out and "confidences" in out
+def test_the_readme_has_blocks_of_known_languages():
+    assert {language for language, _, _ in BLOCKS} <= SHELL | PYTHON
+    assert README.count("\n```") == 2 * len(BLOCKS), "a fence that is not matched"
 
 
-@pytest.mark.parametrize("block", [block for language, block in BLOCKS if language == "python"])
-def test_snippets(block, folder, server):
-    out = run([sys.executable, "-c", to_server(block, server)], folder)
-    assert "POSITIVE" in out and "NEGATIVE" in out
+@pytest.mark.parametrize("start_of_heading", ["## Quick start", "### pandas", "### polars", "### curl", "### Command line"])
+def test_the_readme_shows(start_of_heading):
+    section = re.search(rf"^{start_of_heading}$(.*?)(^#|\Z)", README, re.MULTILINE | re.DOTALL)
+    assert section and "```" in section[1]
 
 
-def test_the_server_of_the_readme_starts_with_the_printed_options(serve):
-    assert serve().flight.startswith("127.0.0.1:")
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"line {line}" for _, _, line in BLOCKS])
+def test_block(server, scratch, block):
+    language, code, _ = block
+    if is_this_run(code):
+        assert os.access(REPOSITORY / code.strip(), os.X_OK)
+    elif starts_a_server(code):
+        check_server(scratch, language, code)
+    else:
+        code = code.replace("127.0.0.1:8815", server.flight).replace("127.0.0.1:5000", server.http)
+        process = start(scratch, language, code)
+        output, log = process.communicate(timeout=120)
+        assert process.returncode == 0, log
+        check_output(code, output, scratch)
 
 
-def test_links_lead_somewhere():
-    for link in re.findall(r"\]\((?!https://)([^)#]+)\)", README):
-        assert (servers.REPOSITORY / link).exists(), link
+def check_server(scratch, language, code):
+    """It serves where the README says, or else on free ports: the usual ones may be taken here."""
+    assert "ready flight=127.0.0.1:8815 http=127.0.0.1:5000" in README
+    process = start(scratch, language, f"exec {code.strip()} --flight 127.0.0.1:0 --http 127.0.0.1:0")
+    try:
+        assert select.select([process.stdout], [], [], START_SECONDS)[0], "no ready line"
+        assert process.stdout.readline().startswith("ready flight=127.0.0.1:")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+
+
+def check_output(code, output, scratch):
+    """What the reader is promised to see."""
+    if "scored.parquet" in code:
+        assert pq.read_table(scratch / "scored.parquet").column_names[7:9] == ["label", "confidence"]
+    if "--truth" in code:
+        assert re.search(r"^872 rows in .*accuracy 8\d\.\d%", output, re.MULTILINE)
+    if "do_exchange" in code:
+        assert "label" in output and "POSITIVE" in output and "confidence" in output
+    if "I hate apple" in code:
+        assert "predicted_labels" in output and "confidences" in output
