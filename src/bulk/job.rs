@@ -51,7 +51,7 @@ pub struct FileJob {
 /// Scores one file. Dropping the future leaves no output, and an output that was there as it was.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an option or a path that cannot be, [`Error::File`] for a file that cannot be read or written,
+/// [`crate::Error::Invalid`] for an option or a path that cannot be, [`crate::Error::File`] for a file that cannot be read or written,
 /// and whatever the engine fails with.
 pub async fn score_file(engine: Engine, job: &FileJob, progress: &Progress) -> Result<Summary> {
     score_files(engine, std::slice::from_ref(job), progress).await
