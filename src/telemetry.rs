@@ -25,23 +25,26 @@ pub fn init(args: &LogArgs) -> Result<()> {
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C. A second signal ends the process at once.
-pub async fn signal() {
-    let (Ok(mut term), Ok(mut interrupt)) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt())) else {
-        // Without handlers the system's own apply, which end the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
-    tokio::spawn(async move {
+/// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first. A second signal ends the process at once.
+pub fn signal() -> impl Future<Output = ()> {
+    let listeners = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    async {
+        let (Ok(mut term), Ok(mut interrupt)) = listeners else {
+            // Without handlers the system's own apply, which end the process.
+            return std::future::pending().await;
+        };
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("error: a second signal; stopped at once");
-        std::process::exit(1);
-    });
+        #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            eprintln!("error: a second signal; stopped at once");
+            std::process::exit(1);
+        });
+    }
 }
