@@ -169,8 +169,9 @@ fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {
     }
 }
 
-/// Reads and drops what the client still sends, until it ends or pauses for as long as `patience`.
+/// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times as long.
 async fn drain(inbound: &Inbound, patience: Duration) {
     let mut inbound = inbound.lock().await;
-    while let Ok(Ok(Some(_))) = tokio::time::timeout(patience, inbound.message()).await {}
+    let all = async { while let Ok(Ok(Some(_))) = tokio::time::timeout(patience, inbound.message()).await {} };
+    let _ = tokio::time::timeout(patience * 10, all).await;
 }

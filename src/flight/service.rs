@@ -12,7 +12,7 @@ use arrow_flight::{
 };
 use futures::Stream;
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, info_span, warn};
@@ -53,6 +53,9 @@ const REPLY_MESSAGES: usize = 2;
 /// Batches of one exchange: the task that makes them ends with the stream.
 struct ReplyStream {
     messages: mpsc::Receiver<Result<FlightData, Status>>,
+    /// Why the messages ended early. Beside the channel, which a client that does not read keeps full: a stream that just ended would
+    /// look complete to it.
+    failure: oneshot::Receiver<Status>,
     task: JoinHandle<()>,
 }
 
@@ -60,7 +63,8 @@ impl Stream for ReplyStream {
     type Item = Result<FlightData, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.messages.poll_recv(context)
+        let message = std::task::ready!(self.messages.poll_recv(context));
+        Poll::Ready(message.or_else(|| self.failure.try_recv().ok().map(Err)))
     }
 }
 
@@ -82,9 +86,11 @@ impl Service {
             stall_timeout: self.limits.stall_timeout,
             reply: reply.clone(),
         };
-        let stall_timeout = self.limits.stall_timeout;
+        let (failed, failure) = oneshot::channel();
         let task = async move {
             let _permit = permit;
+            // The messages must not end before the failure can be read.
+            let _reply = reply;
             // In a task of its own, so that a panic becomes an error: a stream that just ends would look complete.
             let mut run = AbortOnDrop(tokio::spawn(exchange.run(inbound).in_current_span()));
             let error = match (&mut run.0).await {
@@ -94,9 +100,9 @@ impl Service {
             };
             warn!(%error, "an exchange failed");
             // A client that never reads again is never told.
-            let _ = reply.send_timeout(Err(to_status(&error)), stall_timeout).await;
+            let _ = failed.send(to_status(&error));
         };
-        Ok(ReplyStream { messages, task: tokio::spawn(task.instrument(info_span!("exchange"))) })
+        Ok(ReplyStream { messages, failure, task: tokio::spawn(task.instrument(info_span!("exchange"))) })
     }
 }
 

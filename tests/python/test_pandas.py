@@ -63,7 +63,6 @@ COLUMNS = {
     "dates": [datetime.date(2024, 2, 29), None, datetime.date(1, 1, 1)],
     "decimals": [decimal.Decimal("1.10"), None, decimal.Decimal("-7")],
     "bytes": [b"\xff\x00", None, b""],
-    "arrow dtype": pd.array([[1], None, [2, 3]], pd.ArrowDtype(pa.list_(pa.int8()))),
 }
 
 

@@ -133,7 +133,7 @@ WRONG = {
     "a column that is not there": (2, ["--text", "review"], 'column "review" not found; string columns: text, genre'),
     "several string columns": (2, [], 'more than one string column: text, genre; name one with "text"'),
     "an option that nobody knows": (2, ["--txet", "text"], "--txet"),
-    "a folder that is no model": (1, ["--text", "text", "--model", "/nowhere/at/all"], "/nowhere/at/all"),
+    "a folder that is no model": (2, ["--text", "text", "--model", "/nowhere/at/all"], "/nowhere/at/all"),
 }
 
 
