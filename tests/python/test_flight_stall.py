@@ -60,7 +60,7 @@ def test_a_client_that_reads_far_too_late_is_told_as_well(serve, connect_to):
 def test_a_client_that_writes_on_and_never_reads_is_let_go(serve, connect_to):
     """It does not keep its place for as long as it likes to write."""
     running = serve("--stall-timeout", "0.3", "--max-exchanges", "1")
-    writer, _ = connect_to(running).do_exchange(descriptor(), fl.FlightCallOptions(timeout=300))
+    writer, reader = connect_to(running).do_exchange(descriptor(), fl.FlightCallOptions(timeout=300))
     table = heavy(16)
     writer.begin(table.schema)
     ended = threading.Event()
@@ -78,6 +78,7 @@ def test_a_client_that_writes_on_and_never_reads_is_let_go(serve, connect_to):
         wait_until_served(connect_to(running))
     finally:
         ended.set()
+        reader.cancel()  # A write that nobody takes any more ends with its call alone.
         thread.join()
         close(writer)
 
