@@ -32,6 +32,7 @@ class Server:
 
     def __init__(self, log, *options):
         self.log = pathlib.Path(log)
+        self.terminated = False
         command = [BINARY, "serve", "--model", MODEL, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
         with open(self.log, "wb") as stderr:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment())
@@ -54,9 +55,15 @@ class Server:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
+    def terminate(self):
+        """Asks the server to stop, once: a second signal would end it without waiting, with exit code 1."""
+        if not self.terminated:
+            self.terminated = True
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self):
         """Ends the server as an operator would; it must take no more than the drain and exit with 0."""
-        self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             code = self.process.wait(STOP_SECONDS + 5)
         finally:

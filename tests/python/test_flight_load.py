@@ -11,7 +11,7 @@ import pyarrow.flight as fl
 import pytest
 
 import server as servers
-from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, close, descriptor, score, take_place, texts, wait_until_served
+from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, close, descriptor, score, score_in_turn, take_place, texts, wait_until_served
 from conftest import connect
 
 MIB = 1024 * 1024
@@ -107,7 +107,7 @@ def test_exchanges_over_the_limit_are_told_to_try_again(serve, connect_to):
         writer.begin(table.schema)
         assert reader.schema.names == ["text", *NEW_COLUMNS]  # its place is taken
     with pytest.raises(fl.FlightUnavailableError, match="2 exchanges are open; try again later"):
-        score(client, table)
+        score_in_turn(client, table)
     for writer, reader in held:
         writer.write_table(table)
         writer.done_writing()
@@ -159,8 +159,13 @@ def test_a_client_that_cancels(serve, connect_to):
 def test_a_call_that_runs_out_of_time(serve, connect_to):
     running = serve("--max-exchanges", "1")
     client = connect_to(running)
+    writer, _ = client.do_exchange(descriptor(), fl.FlightCallOptions(timeout=0.5))
+    table = short_texts(5000)
     with pytest.raises(fl.FlightTimedOutError):
-        score(client, short_texts(200_000), call=fl.FlightCallOptions(timeout=0.5))
+        writer.begin(table.schema)
+        while True:
+            writer.write_table(table)
+    close(writer)
     wait_until_served(client)
 
 
@@ -168,7 +173,7 @@ def test_a_signal_lets_a_running_exchange_finish(tmp_path):
     with servers.serving(tmp_path / "log") as running:
         with connect(running) as client:
             writer, reader = take_place(client, short_texts(0))
-            running.process.send_signal(signal.SIGTERM)
+            running.terminate()
             with connect(running) as late:
                 refused(late)
             table = short_texts(100)

@@ -5,22 +5,10 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
-from client import CALL, NEW_COLUMNS, close, descriptor, score, texts
+from client import CALL, NEW_COLUMNS, descriptor, score, score_in_turn, texts
 
 REVIEWS = pa.table({"id": [1, 2, 3], "title": ["good", None, "bad"], "body": ["a joy to watch", "x", "a dreadful bore"]})
 BODY = REVIEWS.select(["id", "body"])
-
-
-def exchange(client, table, what):
-    """One exchange of the table under a descriptor that no `score` would send."""
-    writer, reader = client.do_exchange(what, CALL)
-    try:
-        writer.begin(table.schema)
-        writer.write_table(table)
-        writer.done_writing()
-        return reader.read_all()
-    finally:
-        close(writer)
 
 
 def test_the_only_string_column_needs_no_name(client):
@@ -29,7 +17,7 @@ def test_the_only_string_column_needs_no_name(client):
 
 @pytest.mark.parametrize("command", [b"", b"{}", b" \n", b' { "text" : null } '])
 def test_a_command_without_options(client, command):
-    scored = exchange(client, BODY, fl.FlightDescriptor.for_command(command))
+    scored = score_in_turn(client, BODY, fl.FlightDescriptor.for_command(command))
     assert scored.column_names == ["id", "body", *NEW_COLUMNS]
 
 
@@ -89,13 +77,13 @@ WRONG_OPTIONS = [
 @pytest.mark.parametrize("options, message", WRONG_OPTIONS)
 def test_a_wrong_option_says_what_would_be_right(client, options, message):
     with pytest.raises(pa.ArrowInvalid, match=message):
-        score(client, REVIEWS, **options)
+        score_in_turn(client, REVIEWS, **options)
 
 
 @pytest.mark.parametrize("name", NEW_COLUMNS)
 def test_a_new_column_that_is_there_already(client, name):
     with pytest.raises(pa.ArrowInvalid, match=f'already has a column "{name}"; choose another name with "{name}_column"'):
-        score(client, BODY.append_column(name, pa.array([0, 1, 2])))
+        score_in_turn(client, BODY.append_column(name, pa.array([0, 1, 2])))
 
 
 @pytest.mark.parametrize("name", ["tokens", "truncated", "probabilities"])
@@ -103,7 +91,7 @@ def test_a_column_of_details_that_is_there_already(client, name):
     table = BODY.append_column(name, pa.array([0, 1, 2]))
     assert score(client, table).column_names == ["id", "body", name, *NEW_COLUMNS]
     with pytest.raises(pa.ArrowInvalid, match=f'already has a column "{name}"; rename it'):
-        score(client, table, details=True, probabilities=True)
+        score_in_turn(client, table, details=True, probabilities=True)
 
 
 @pytest.mark.parametrize("table, message", [
@@ -113,24 +101,24 @@ def test_a_column_of_details_that_is_there_already(client, name):
 ])
 def test_no_string_column(client, table, message):
     with pytest.raises(pa.ArrowInvalid, match=message):
-        score(client, table)
+        score_in_turn(client, table)
 
 
 def test_two_text_columns_of_one_name(client):
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
     with pytest.raises(pa.ArrowInvalid, match='more than one column is called "text"'):
-        score(client, twice, text="text")
+        score_in_turn(client, twice, text="text")
 
 
 @pytest.mark.parametrize("command", [b"text", b"[]", b'{"text"', b"\xff", b'{"text": "a"} {}', b'["text"]', b'{"text": "\\ud800"}'])
 def test_a_command_that_is_no_json_object(client, command):
     with pytest.raises(pa.ArrowInvalid, match="the command is not a JSON object of options"):
-        exchange(client, BODY, fl.FlightDescriptor.for_command(command))
+        score_in_turn(client, BODY, fl.FlightDescriptor.for_command(command))
 
 
 def test_a_path_is_no_command(client):
     with pytest.raises(pa.ArrowInvalid, match=re.escape('DoExchange takes a command descriptor: FlightDescriptor.for_command(b"{}")')):
-        exchange(client, BODY, fl.FlightDescriptor.for_path("reviews.parquet"))
+        score_in_turn(client, BODY, fl.FlightDescriptor.for_path("reviews.parquet"))
 
 
 CALLS = {

@@ -2,7 +2,7 @@
 import pyarrow as pa
 import pytest
 
-from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, descriptor, finish, heavy, score, texts
+from client import CALL, NEW_COLUMNS, assert_kept, assert_serving, descriptor, finish, heavy, score, score_in_turn, texts
 
 MIB = 1024 * 1024
 
@@ -44,7 +44,7 @@ def test_a_batch_above_the_limit_names_the_limit_and_the_way_out(serve, connect_
     running = serve("--max-message-mib", "2")
     client, table = connect_to(running), heavy(64)
     with pytest.raises(pa.ArrowInvalid) as raised:
-        score(client, table, max_chunksize=None)
+        score_in_turn(client, table)
     for part in (str(2 * MIB), "write_table(table, max_chunksize=", "--max-message-mib"):
         assert part in str(raised.value)
     assert_kept(score(client, table, max_chunksize=16), table)
