@@ -16,10 +16,10 @@ use super::target::{self, Target};
 use super::truth::Truth;
 use crate::Result;
 use crate::engine::{Engine, Lane};
-use crate::stream::score_batches;
+use crate::stream::{Column, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
-use arrow::array::ArrayRef;
-use futures::StreamExt;
+use arrow::array::{Array, ArrayRef};
+use futures::{StreamExt, TryStreamExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -112,6 +112,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     });
     let mut tally = Tally::new(&engine.model().labels, truth.is_some());
     let texts = read::texts(Arc::clone(&source), plan.text_index(), truth, job.batch_rows);
+    let texts = texts.map_ok(|(texts, truths)| Column { bytes: texts.get_array_memory_size(), texts, rest: truths });
     let scored = score_batches(engine.clone(), Arc::clone(&plan), Lane::Bulk, job.rows_in_flight, texts);
     let mut scored = pin!(scored);
     while let Some(item) = scored.next().await {

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use super::encode::Encoder;
 use super::status::from_flight;
 use crate::engine::{Engine, Lane};
-use crate::stream::score_batches;
+use crate::stream::{Column, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -152,7 +152,7 @@ async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::S
     Ok(None)
 }
 
-type Input = (ArrayRef, (RecordBatch, Bytes));
+type Input = Column<(RecordBatch, Bytes)>;
 
 /// The text column of every batch, with the batch and its metadata.
 fn batches(decoded: Decoded, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
@@ -162,7 +162,10 @@ fn batches(decoded: Decoded, text: usize) -> impl Stream<Item = Result<Input>> +
 fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {
     match message.payload {
         DecodedPayload::RecordBatch(batch) => {
-            Ok(Some((Arc::clone(batch.column(text)), (batch, message.inner.app_metadata))))
+            let bytes = message.inner.data_body.len() + message.inner.app_metadata.len();
+            // Copied, since it is a slice of the whole message, which the batch no longer needs.
+            let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
+            Ok(Some(Column { texts: Arc::clone(batch.column(text)), bytes, rest: (batch, app_metadata) }))
         }
         DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
         DecodedPayload::None => Ok(None),
