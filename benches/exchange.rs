@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits};
 use textflight::flight::{FlightLimits, service};
+use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 
 const ROWS: usize = 4096;
@@ -40,7 +41,7 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     let limits = FlightLimits {
         message_bytes: 128 * 1024 * 1024,
         exchanges: 4,
-        rows_in_flight: 8192,
+        in_flight: InFlight { rows: 8192, bytes: 1 << 26 },
         stall_timeout: Duration::from_mins(1),
     };
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);

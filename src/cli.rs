@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource};
 
@@ -114,10 +115,10 @@ pub struct ColumnArgs {
     #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
     pub labels: Labels,
     /// Append also how many tokens a text has, and whether it was cut.
-    #[arg(long, env = "TEXTFLIGHT_DETAILS")]
+    #[arg(long, env = "TEXTFLIGHT_DETAILS", value_parser = BoolishValueParser::new())]
     pub details: bool,
     /// Append also the probability of every class.
-    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES")]
+    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES", value_parser = BoolishValueParser::new())]
     pub probabilities: bool,
     /// The name of the column with the label.
     #[arg(long, env = "TEXTFLIGHT_LABEL_COLUMN", value_name = "NAME", default_value = "label")]
@@ -149,7 +150,7 @@ pub struct ScoreArgs {
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Where the scored file goes; a folder for several.
-    #[arg(short, long, value_name = "OUT")]
+    #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
     pub output: PathBuf,
     /// Which column, and what is appended.
     #[command(flatten)]
@@ -158,7 +159,7 @@ pub struct ScoreArgs {
     #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
     pub truth: Option<String>,
     /// Print the closing summary as JSON on stdout.
-    #[arg(long, env = "TEXTFLIGHT_JSON")]
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
@@ -173,10 +174,10 @@ Examples:
   textflight predict -i texts=@input.json -o output.json")]
 pub struct PredictArgs {
     /// An input, as name=value or name=@file. The one that the model has is texts: a JSON list of texts, or one text.
-    #[arg(short, long = "input", value_name = "NAME=VALUE")]
+    #[arg(short, long = "input", env = "TEXTFLIGHT_INPUT", value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,
     /// Where the output goes instead of stdout.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
@@ -222,6 +223,17 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// The contract: every flag can be an environment variable of its name.
+    #[test]
+    fn every_option_has_its_variable() {
+        for command in Cli::command().get_subcommands() {
+            for option in command.get_arguments().filter(|a| !a.is_positional() && !a.is_hide_set()) {
+                let name = option.get_long().unwrap().to_uppercase().replace('-', "_");
+                assert_eq!(option.get_env().unwrap(), format!("TEXTFLIGHT_{name}").as_str());
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use textflight::classifier::plan::BatchLimits;
 use textflight::engine::EngineLimits;
 use textflight::flight::FlightLimits;
 use textflight::server::ServerConfig;
+use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
 
 use crate::cli::{ColumnArgs, Labels, ModelArgs, ServeArgs};
@@ -19,8 +20,8 @@ const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Rows that may wait for the model where nothing serves: the one reader is held back by its own stream first.
 pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
-/// Rows of one stream in the engine at a time: eight windows, so that the next is there when one ends.
-pub const ROWS_IN_FLIGHT: usize = 8192;
+/// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
+pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
 
 /// Where the JSON entrypoint listens, as Cog's does.
 const HTTP_PORT: u16 = 5000;
@@ -56,7 +57,7 @@ impl ServeArgs {
             flight_limits: FlightLimits {
                 message_bytes: self.max_message_mib as usize * 1024 * 1024,
                 exchanges: self.max_exchanges.get(),
-                rows_in_flight: ROWS_IN_FLIGHT,
+                in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
             drain_timeout: Duration::from_secs_f64(self.drain_timeout),

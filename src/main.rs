@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod signal;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -55,7 +56,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let engine = start(&args.model, args.queue_rows)?;
     let setup = Setup { started_at: started, completed_at: SystemTime::now() };
     let server = Server::bind(args.server()).await?;
-    let serving = server.run(engine, setup, telemetry::signal());
+    let serving = server.run(engine, setup, signal::first());
     serving.await
 }
 
@@ -68,8 +69,8 @@ async fn score(args: ScoreArgs) -> Result<()> {
             output: pair.output,
             options: (&args.columns).into(),
             truth: args.truth.clone(),
-            rows_in_flight: config::ROWS_IN_FLIGHT,
-            batch_rows: config::ROWS_IN_FLIGHT,
+            in_flight: config::IN_FLIGHT,
+            batch_rows: config::IN_FLIGHT.rows,
         })
         .collect();
     let engine = start(&args.model, config::QUEUE_ROWS)?;
@@ -112,6 +113,6 @@ fn start(args: &ModelArgs, queue_rows: std::num::NonZeroUsize) -> Result<Engine>
 async fn unless_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::select! {
         done = work => done,
-        () = telemetry::signal() => Err(Error::Stopped("interrupted".to_owned())),
+        () = signal::first() => Err(Error::Stopped("interrupted".to_owned())),
     }
 }

@@ -15,8 +15,14 @@ use crate::classifier::Scores;
 use crate::engine::{Engine, Lane};
 use crate::table::ScorePlan;
 
-/// Bytes of one stream in the engine at a time, at least one batch: rows alone would let large ones pile up.
-const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// What one stream has in the engine at a time, as a count and as its bound. Rows alone would let large batches pile up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes held in memory until they are scored.
+    pub bytes: usize,
+}
 
 /// A text column on its way in.
 pub struct Column<T> {
@@ -28,28 +34,28 @@ pub struct Column<T> {
     pub rest: T,
 }
 
-type InFlight<T> = Pin<Box<dyn Future<Output = Result<(Scores, T)>> + Send>>;
+type Pending<T> = Pin<Box<dyn Future<Output = Result<(Scores, T)>> + Send>>;
 
 /// Scores the text columns of `input` in order, each with whatever belongs to it (`T`).
 ///
-/// The next column is taken in while fewer than `rows_in_flight` rows and 64 MiB are being scored, so that small batches
-/// of one client share a GPU batch, and at least one at a time. The stream ends with the first error.
+/// The next column is taken in while less than `bound` is being scored, so that small batches of one client share a batch
+/// of the model, and at least one at a time. The stream ends with the first error.
 pub fn score_batches<T: Send + 'static>(
     engine: Engine,
     plan: Arc<ScorePlan>,
     lane: Lane,
-    rows_in_flight: usize,
+    bound: InFlight,
     input: impl Stream<Item = Result<Column<T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(Scores, T)>> + Send {
     let pipeline = Pipeline {
         engine,
         plan,
         lane,
-        rows_in_flight,
+        bound,
         input: Some(input.boxed()),
         in_flight: FuturesOrdered::new(),
         sizes: VecDeque::new(),
-        total: Size::default(),
+        total: InFlight::default(),
     };
     futures::stream::unfold(Some(pipeline), async |pipeline| {
         let mut pipeline = pipeline?;
@@ -64,24 +70,18 @@ struct Pipeline<T> {
     engine: Engine,
     plan: Arc<ScorePlan>,
     lane: Lane,
-    rows_in_flight: usize,
+    bound: InFlight,
     input: Option<futures::stream::BoxStream<'static, Result<Column<T>>>>,
-    in_flight: FuturesOrdered<InFlight<T>>,
+    in_flight: FuturesOrdered<Pending<T>>,
     /// Of each column in flight, and of all.
-    sizes: VecDeque<Size>,
-    total: Size,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Size {
-    rows: usize,
-    bytes: usize,
+    sizes: VecDeque<InFlight>,
+    total: InFlight,
 }
 
 impl<T: Send + 'static> Pipeline<T> {
     async fn next(&mut self) -> Option<Result<(Scores, T)>> {
         loop {
-            let has_room = self.total.rows < self.rows_in_flight && self.total.bytes < BYTES_IN_FLIGHT;
+            let has_room = self.total.rows < self.bound.rows && self.total.bytes < self.bound.bytes;
             let input = self.input.as_mut().filter(|_| has_room || self.sizes.is_empty());
             let input = OptionFuture::from(input.map(|input| input.next()));
             tokio::select! {
@@ -103,7 +103,7 @@ impl<T: Send + 'static> Pipeline<T> {
 
     fn submit(&mut self, Column { texts, bytes, rest }: Column<T>) {
         // A column of no rows counts too, so that a flood of them is bounded as well.
-        let size = Size { rows: texts.len().max(1), bytes };
+        let size = InFlight { rows: texts.len().max(1), bytes };
         self.sizes.push_back(size);
         self.total.rows += size.rows;
         self.total.bytes += size.bytes;
@@ -113,3 +113,6 @@ impl<T: Send + 'static> Pipeline<T> {
         self.in_flight.push_back(Box::pin(async move { Ok((engine.score(texts?, lane).await?, rest)) }));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,8 @@
-//! Logs on stderr, and the signals that end a process.
+//! Logs on stderr.
 
 use std::io::IsTerminal;
 
 use textflight::{Error, Result};
-use tokio::signal::unix::{SignalKind, signal as listen};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{LogArgs, LogFormat};
@@ -23,28 +22,4 @@ pub fn init(args: &LogArgs) -> Result<()> {
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
     Ok(())
-}
-
-/// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first. A second signal ends the process at once.
-pub fn signal() -> impl Future<Output = ()> {
-    let listeners = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    async {
-        let (Ok(mut term), Ok(mut interrupt)) = listeners else {
-            // Without handlers the system's own apply, which end the process.
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            eprintln!("error: a second signal; stopped at once");
-            std::process::exit(1);
-        });
-    }
 }

@@ -22,7 +22,7 @@ pub struct Pair {
 /// those that Spark and others hide behind a leading `.` or `_`.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a folder cannot be read.
+/// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a file is not there or a folder cannot be read.
 pub fn pair(inputs: &[PathBuf], output: &Path) -> Result<Vec<Pair>> {
     let [only] = inputs else {
         return pair_with_folder(inputs, output);
@@ -30,6 +30,7 @@ pub fn pair(inputs: &[PathBuf], output: &Path) -> Result<Vec<Pair>> {
     if only.is_dir() || output.is_dir() {
         return pair_with_folder(inputs, output);
     }
+    check_exists(only)?;
     Ok(vec![Pair { input: only.clone(), output: output.to_owned() }])
 }
 
@@ -69,10 +70,16 @@ fn expand(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         if input.is_dir() {
             files.extend(parquet_files(input)?);
         } else {
+            check_exists(input)?;
             files.push(input.clone());
         }
     }
     Ok(files)
+}
+
+/// Said here, since what follows may first fetch a model.
+fn check_exists(input: &Path) -> Result<()> {
+    fs::metadata(input).map(drop).map_err(|cause| Error::file(input, cause))
 }
 
 fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -168,6 +175,16 @@ mod tests {
         ];
         let expected = [("in/a.parquet", "out/a.parquet"), ("in/b.parquet", "out/b.parquet")];
         check(&names, &["in"], "out", &expected);
+    }
+
+    #[test]
+    fn an_input_that_is_not_there_is_named() {
+        let folder = folder(&["a", "out/"]);
+        let path = |name: &str| folder.path().join(name);
+        for inputs in [vec![path("nope")], vec![path("a"), path("nope")]] {
+            let error = pair(&inputs, &path("out")).unwrap_err();
+            assert!(matches!(&error, Error::File { path, .. } if path.ends_with("nope")), "{error}");
+        }
     }
 
     #[test]

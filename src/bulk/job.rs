@@ -16,7 +16,7 @@ use super::target::{self, Target};
 use super::truth::Truth;
 use crate::Result;
 use crate::engine::{Engine, Lane};
-use crate::stream::{Column, score_batches};
+use crate::stream::{Column, InFlight, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use arrow::array::{Array, ArrayRef};
 use futures::{StreamExt, TryStreamExt};
@@ -42,8 +42,8 @@ pub struct FileJob {
     pub options: ScoreOptions,
     /// A column with the right classes, to count how many labels agree.
     pub truth: Option<String>,
-    /// How many rows may be in the engine at once.
-    pub rows_in_flight: usize,
+    /// How much may be in the engine at once.
+    pub in_flight: InFlight,
     /// How many rows are decoded at once, at most.
     pub batch_rows: usize,
 }
@@ -113,7 +113,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     let mut tally = Tally::new(&engine.model().labels, truth.is_some());
     let texts = read::texts(Arc::clone(&source), plan.text_index(), truth, job.batch_rows);
     let texts = texts.map_ok(|(texts, truths)| Column { bytes: texts.get_array_memory_size(), texts, rest: truths });
-    let scored = score_batches(engine.clone(), Arc::clone(&plan), Lane::Bulk, job.rows_in_flight, texts);
+    let scored = score_batches(engine.clone(), Arc::clone(&plan), Lane::Bulk, job.in_flight, texts);
     let mut scored = pin!(scored);
     while let Some(item) = scored.next().await {
         let (scores, truths) = item?;

@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use super::encode::Encoder;
 use super::status::from_flight;
 use crate::engine::{Engine, Lane};
-use crate::stream::{Column, score_batches};
+use crate::stream::{Column, InFlight, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -30,8 +30,8 @@ pub type Reply = mpsc::Sender<Result<FlightData, Status>>;
 pub struct Exchange {
     /// Where texts are scored.
     pub engine: Engine,
-    /// Rows of this exchange in the engine at a time.
-    pub rows_in_flight: usize,
+    /// What this exchange may have in the engine at a time.
+    pub in_flight: InFlight,
     /// How long the client may leave its results unread.
     pub stall_timeout: Duration,
     /// Results on their way to the client.
@@ -71,7 +71,7 @@ impl Exchange {
         self.send(schema).await?;
 
         let input = batches(decoded, plan.text_index());
-        let scored = score_batches(self.engine.clone(), Arc::clone(&plan), Lane::Bulk, self.rows_in_flight, input);
+        let scored = score_batches(self.engine.clone(), Arc::clone(&plan), Lane::Bulk, self.in_flight, input);
         let mut scored = std::pin::pin!(scored);
         let (mut batches, mut rows) = (0_u64, 0_u64);
         while let Some(item) = scored.next().await {
@@ -140,36 +140,37 @@ fn decode(messages: impl Stream<Item = Result<FlightData, FlightError>> + Send +
 }
 
 async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::SchemaRef>> {
-    while let Some(message) = decoded.next().await {
-        match message?.payload {
-            DecodedPayload::Schema(schema) => return Ok(Some(schema)),
-            DecodedPayload::None => {}
-            DecodedPayload::RecordBatch(_) => {
-                return Err(Error::Invalid("a record batch before the schema".to_owned()));
-            }
-        }
+    let Some(message) = decoded.next().await else { return Ok(None) };
+    match message?.payload {
+        DecodedPayload::Schema(schema) => Ok(Some(schema)),
+        DecodedPayload::RecordBatch(_) => Err(Error::Invalid("a record batch before the schema".to_owned())),
+        DecodedPayload::None => Err(neither()),
     }
-    Ok(None)
 }
 
 type Input = Column<(RecordBatch, Bytes)>;
 
 /// The text column of every batch, with the batch and its metadata.
 fn batches(decoded: Decoded, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
-    decoded.filter_map(move |message| std::future::ready(message.and_then(|m| batch(m, text)).transpose()))
+    decoded.map(move |message| message.and_then(|message| batch(message, text)))
 }
 
-fn batch(message: DecodedFlightData, text: usize) -> Result<Option<Input>> {
+fn batch(message: DecodedFlightData, text: usize) -> Result<Input> {
     match message.payload {
         DecodedPayload::RecordBatch(batch) => {
             let bytes = message.inner.data_body.len() + message.inner.app_metadata.len();
             // Copied, since it is a slice of the whole message, which the batch no longer needs.
             let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
-            Ok(Some(Column { texts: Arc::clone(batch.column(text)), bytes, rest: (batch, app_metadata) }))
+            Ok(Column { texts: Arc::clone(batch.column(text)), bytes, rest: (batch, app_metadata) })
         }
         DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
-        DecodedPayload::None => Ok(None),
+        DecodedPayload::None => Err(neither()),
     }
+}
+
+/// A header that names no kind of message. Those without a header have been taken out before.
+fn neither() -> Error {
+    Error::Invalid("the stream cannot be decoded: a message is neither a schema nor a batch".to_owned())
 }
 
 /// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times as long.

@@ -20,6 +20,7 @@ use tracing::{Instrument, info_span, warn};
 use super::exchange::Exchange;
 use super::status::to_status;
 use crate::engine::Engine;
+use crate::stream::InFlight;
 use crate::{Error, Result};
 
 /// What bounds the Flight service.
@@ -29,8 +30,8 @@ pub struct FlightLimits {
     pub message_bytes: usize,
     /// Exchanges at a time.
     pub exchanges: usize,
-    /// Rows of one exchange in the engine at a time.
-    pub rows_in_flight: usize,
+    /// What one exchange may have in the engine at a time.
+    pub in_flight: InFlight,
     /// How long a client may leave its results unread.
     pub stall_timeout: Duration,
 }
@@ -82,7 +83,7 @@ impl Service {
         let (reply, messages) = mpsc::channel(REPLY_MESSAGES);
         let exchange = Exchange {
             engine: self.engine.clone(),
-            rows_in_flight: self.limits.rows_in_flight,
+            in_flight: self.limits.in_flight,
             stall_timeout: self.limits.stall_timeout,
             reply: reply.clone(),
         };

@@ -1,6 +1,6 @@
 """Every code block of the README runs, as it is printed but for the ports, which are those of the test's server.
 
-The binary is built already: `cargo run --release --` stands for it, and `textflight` is on the path.
+The main job runs by cargo in the repository, as a newcomer runs it; elsewhere `textflight` is on the path.
 """
 import os
 import re
@@ -33,11 +33,10 @@ def environ(scratch):
     return {**environment(), "PATH": f"{scratch / 'bin'}:{os.environ['PATH']}"}
 
 
-def start(scratch, language, code):
+def start(scratch, language, code, cwd=None):
     """The block as a process."""
-    code = code.replace("cargo run --release --", "textflight")
     command = [sys.executable, "-W", "error", "-c", code] if language in PYTHON else ["bash", "-euo", "pipefail", "-c", code]
-    return subprocess.Popen(command, cwd=scratch, env=environ(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=cwd or scratch, env=environ(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def starts_a_server(code):
@@ -67,6 +66,8 @@ def test_block(server, scratch, block):
         assert os.access(REPOSITORY / code.strip(), os.X_OK)
     elif starts_a_server(code):
         check_server(scratch, language, code)
+    elif code.startswith("cargo run --release"):
+        check_main_job(scratch, language, code)
     else:
         code = code.replace("127.0.0.1:8815", server.flight).replace("127.0.0.1:5000", server.http)
         process = start(scratch, language, code)
@@ -86,6 +87,22 @@ def check_server(scratch, language, code):
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
+
+
+def check_main_job(scratch, language, code):
+    """Its output is ignored by git, and taken away again."""
+    target = REPOSITORY / "scored.parquet"
+    target.unlink(missing_ok=True)
+    process = start(scratch, language, code, cwd=REPOSITORY)
+    output, log = process.communicate(timeout=900)
+    assert process.returncode == 0, log
+    check_output(code, output, REPOSITORY)
+    target.unlink()
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\((?!https://)([^)#]+)\)", README)
+    assert links and all((REPOSITORY / link).exists() for link in links), links
 
 
 def check_output(code, output, scratch):

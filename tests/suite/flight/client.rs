@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
 use textflight::engine::Engine;
 use textflight::flight::{FlightLimits, service};
+use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tonic::{Status, Streaming};
 
@@ -20,7 +21,7 @@ pub type Client = FlightServiceClient<Channel>;
 pub const LIMITS: FlightLimits = FlightLimits {
     message_bytes: 1024 * 1024,
     exchanges: 4,
-    rows_in_flight: 256,
+    in_flight: InFlight { rows: 256, bytes: 1 << 20 },
     stall_timeout: Duration::from_millis(300),
 };
 

@@ -84,6 +84,7 @@ async fn the_schema_comes_before_the_first_row() {
 async fn every_transport_gives_the_same_bits() {
     use textflight::bulk::{FileJob, Progress, score_file};
     use textflight::engine::Lane;
+    use textflight::stream::InFlight;
     use textflight::table::ScoreOptions;
 
     let engine: Engine = crate::engines::bundled();
@@ -115,7 +116,7 @@ async fn every_transport_gives_the_same_bits() {
         output: output.clone(),
         options: ScoreOptions::default(),
         truth: None,
-        rows_in_flight: 2,
+        in_flight: InFlight { rows: 2, bytes: 1 << 20 },
         batch_rows: 2,
     };
     score_file(engine.clone(), &job, &Progress::silent()).await.unwrap();

@@ -73,6 +73,10 @@ fn headers_and_bodies_that_are_broken() {
     refused(with_good(|sent| sent[1].data_header = Bytes::from_static(b"garbage, all of it")), "cannot be decoded");
     refused(with_good(|sent| sent[1].data_header = sent[1].data_header.slice(..20)), "cannot be decoded");
     refused(with_good(|sent| sent[0].data_header = Bytes::from_static(&[0xff; 64])), "cannot be decoded");
+    for message in 0..2 {
+        let zeros = Bytes::from_static(&[0; 256]);
+        refused(with_good(|sent| sent[message].data_header = zeros), "neither a schema nor a batch");
+    }
 }
 
 #[test]
