@@ -65,6 +65,8 @@ impl TextTokenizer {
         let mut encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
         let tokens = encoding.len() + self.specials;
         encoding.truncate(self.max_length.saturating_sub(self.specials), 0, TruncationDirection::Right);
+        // What was cut off would get its special tokens, too.
+        drop(encoding.take_overflowing());
         let encoding = self.tokenizer.post_process(encoding, None, true).map_err(failed)?;
         Ok(Encoding { ids: encoding.get_ids().to_vec(), tokens })
     }
