@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
+use super::kernels::Precision;
 use crate::{Error, Result};
 
 /// The device that the operator asked for.
@@ -56,8 +57,12 @@ pub enum DTypeChoice {
     /// The most precise: f32.
     #[default]
     Auto,
-    /// Single precision.
+    /// f32
     F32,
+    /// bf16, with sums in f32.
+    Bf16,
+    /// 8-bit integers, quantized at load and on the fly.
+    Int8,
 }
 
 impl FromStr for DTypeChoice {
@@ -67,17 +72,21 @@ impl FromStr for DTypeChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "f32" => Ok(Self::F32),
-            "f16" | "bf16" | "int8" => Err(format!("{text} is not supported by this version; expected auto or f32")),
-            _ => Err("expected auto or f32".to_owned()),
+            "bf16" => Ok(Self::Bf16),
+            "int8" => Ok(Self::Int8),
+            "f16" => Err("f16 is for GPUs, and this build has no CUDA; expected auto, f32, bf16 or int8".to_owned()),
+            _ => Err("expected auto, f32, bf16 or int8".to_owned()),
         }
     }
 }
 
 impl DTypeChoice {
-    /// The element type that the model computes in.
-    pub const fn dtype(self) -> DType {
+    /// What the layers multiply in.
+    pub const fn precision(self) -> Precision {
         match self {
-            Self::Auto | Self::F32 => DType::F32,
+            Self::Auto | Self::F32 => Precision::Float32,
+            Self::Bf16 => Precision::Bfloat16,
+            Self::Int8 => Precision::Int8,
         }
     }
 }
@@ -104,6 +113,9 @@ mod tests {
     #[test]
     fn reads_precisions() {
         assert_eq!("f32".parse(), Ok(DTypeChoice::F32));
-        assert!("int8".parse::<DTypeChoice>().unwrap_err().contains("not supported"));
+        assert_eq!("bf16".parse(), Ok(DTypeChoice::Bf16));
+        assert_eq!("int8".parse(), Ok(DTypeChoice::Int8));
+        assert!("f16".parse::<DTypeChoice>().unwrap_err().contains("GPUs"));
+        assert!("int4".parse::<DTypeChoice>().unwrap_err().contains("expected"));
     }
 }

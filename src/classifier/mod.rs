@@ -55,7 +55,7 @@ pub struct ModelInfo {
     pub revision: Option<String>,
     /// `cpu`
     pub device: String,
-    /// `f32`
+    /// `f32`, `bf16` or `int8`
     pub dtype: String,
     /// Class names in class order.
     pub labels: Vec<String>,
@@ -90,13 +90,13 @@ impl Classifier {
             )));
         }
         let device = options.device.open()?;
-        let dtype = options.dtype.dtype();
-        let model = Model::load(&config, Weights::open(&checkpoint.weights, dtype)?, &device)?;
+        let precision = options.dtype.precision();
+        let model = Model::load(&config, Weights::open(&checkpoint.weights)?, &device, precision)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),
             device: device_name(&device),
-            dtype: dtype.as_str().to_owned(),
+            dtype: precision.to_string(),
             labels: config.labels,
             max_length: options.max_length,
         };

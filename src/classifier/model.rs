@@ -5,7 +5,7 @@
 
 use candle_core::{D, Device, Result as CandleResult, Tensor};
 
-use super::kernels::{Ragged, add_layer_norm, attention, gelu, linear};
+use super::kernels::{Linear, Precision, Ragged, add_layer_norm, attention};
 use super::model_config::{Activation, ModelConfig};
 use super::weights::Weights;
 use crate::{Error, Result};
@@ -25,8 +25,8 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when the two disagree.
-    pub fn load(config: &ModelConfig, mut weights: Weights, device: &Device) -> Result<Self> {
-        let w = &mut Loader { weights: &mut weights, device };
+    pub fn load(config: &ModelConfig, mut weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
+        let w = &mut Loader { weights: &mut weights, device, precision };
         let model = Self {
             embeddings: Embeddings::load(w, config)?,
             layers: (0..config.n_layers).map(|i| Layer::load(w, config, i)).collect::<Result<_>>()?,
@@ -107,7 +107,10 @@ impl Layer {
             key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim)?,
             output: w.linear(&name("attention.out_lin"), dim, dim)?,
             attention_norm: w.norm(&name("sa_layer_norm"), dim)?,
-            widen: w.linear(&name("ffn.lin1"), dim, hidden)?,
+            widen: match config.activation {
+                Activation::Gelu => w.linear(&name("ffn.lin1"), dim, hidden)?.with_gelu(),
+                _ => w.linear(&name("ffn.lin1"), dim, hidden)?,
+            },
             activation: config.activation,
             narrow: w.linear(&name("ffn.lin2"), hidden, dim)?,
             output_norm: w.norm(&name("output_layer_norm"), dim)?,
@@ -129,7 +132,8 @@ impl Layer {
 impl Activation {
     fn apply(self, x: Tensor) -> CandleResult<Tensor> {
         match self {
-            Self::Gelu => gelu(&x).map(|()| x),
+            // Done where the layer's output is made.
+            Self::Gelu => Ok(x),
             Self::GeluNew => x.gelu(),
             Self::Relu => x.relu(),
             Self::Silu => x.silu(),
@@ -137,22 +141,11 @@ impl Activation {
     }
 }
 
-/// `y = x · W + b`, the weight stored `[in, out]`.
-struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
-        linear(x, &self.weight, &self.bias)
-    }
-}
-
 /// Weights on their way to a device, laid out for the kernels once.
 struct Loader<'a> {
     weights: &'a mut Weights,
     device: &'a Device,
+    precision: Precision,
 }
 
 impl Loader<'_> {
@@ -174,7 +167,7 @@ impl Loader<'_> {
             biases.push(self.tensor(&format!("{name}.bias"), &[out])?);
         }
         let join = || -> CandleResult<Linear> {
-            Ok(Linear { weight: Tensor::cat(&weights, 0)?.t()?.contiguous()?, bias: Tensor::cat(&biases, D::Minus1)? })
+            Linear::new(&Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, D::Minus1)?, self.precision)
         };
         join().map_err(device_failed)
     }

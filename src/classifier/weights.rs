@@ -12,17 +12,16 @@ pub struct Weights {
     path: PathBuf,
     tensors: HashMap<String, Tensor>,
     taken: HashSet<String>,
-    dtype: DType,
 }
 
 const PREFIX: &str = "distilbert.";
 
 impl Weights {
-    /// Reads the file whole, to compute in `dtype`.
+    /// Reads the file whole.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when the file cannot be read, or is truncated or corrupt.
-    pub fn open(path: &Path, dtype: DType) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::Checkpoint(format!("{}: {e}", path.display())))?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
             let cause = e.to_string();
@@ -36,10 +35,10 @@ impl Weights {
             .into_iter()
             .map(|(name, tensor)| (name.strip_prefix(PREFIX).map_or(name.clone(), str::to_owned), tensor))
             .collect();
-        Ok(Self { path: path.to_owned(), tensors, taken: HashSet::new(), dtype })
+        Ok(Self { path: path.to_owned(), tensors, taken: HashSet::new() })
     }
 
-    /// The tensor `name`, which must have this shape, in the dtype that the model computes in.
+    /// The tensor `name`, which must have this shape, as f32.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when it is missing, has another shape or is not of floats.
@@ -57,7 +56,7 @@ impl Weights {
             return Err(self.wrong(format!("the tensor {name} is of {:?}, not of f32, f16 or bf16", tensor.dtype())));
         }
         self.taken.insert(name.to_owned());
-        tensor.to_dtype(self.dtype).map_err(|e| self.wrong(format!("the tensor {name}: {e}")))
+        tensor.to_dtype(DType::F32).map_err(|e| self.wrong(format!("the tensor {name}: {e}")))
     }
 
     /// Checks that no encoder layer was left over, as it is when `config.json` names fewer than the file has.

@@ -1,149 +1,262 @@
-//! A linear layer over packed tokens, `y = x · W + b`, on one thread: the engine runs one batch a core instead.
+//! A linear layer over packed tokens, `y = f(x · W + b)`, on one thread: the engine runs one batch a core instead.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
-use gemm::Parallelism;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
-use super::f32_slice;
+use super::int8::Affine;
+use super::tile::{COLUMNS, Panels, ROWS, Rows, Sums, TileKernel};
+use super::{bfloat16, f32_slice, float32, gelu, int8, multiversion};
 
-/// `x [rows, in]` times `weight [in, out]` plus `bias [out]`, as `[rows, out]`.
-///
-/// The weight is stored `[in, out]`, the transpose of PyTorch's, which gemm reads fastest at few rows.
-///
-/// # Errors
-/// When a tensor is not contiguous f32 on the CPU, or the shapes disagree.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    x.apply_op3_no_bwd(weight, bias, &Linear)
+/// In what a layer multiplies. Its input, its bias and its output are f32 in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32
+    #[default]
+    Float32,
+    /// bf16 with sums in f32.
+    Bfloat16,
+    /// 8-bit integers with exact sums: a scale for each output channel, a scale and a zero point for each token.
+    Int8,
 }
 
-struct Linear;
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, inner) = x_layout.shape().dims2()?;
-        let (weight_in, out) = weight_layout.shape().dims2()?;
-        if weight_in != inner || bias_layout.dims() != [out] {
-            bail!("linear: {:?} x {:?} + {:?}", x_layout.shape(), weight_layout.shape(), bias_layout.shape());
-        }
-        let x = f32_slice(x, x_layout)?;
-        let weight = f32_slice(weight, weight_layout)?;
-        let bias = f32_slice(bias, bias_layout)?;
-
-        let mut y = Vec::with_capacity(rows * out);
-        for _ in 0..rows {
-            y.extend_from_slice(bias);
-        }
-        let block = if out <= NARROW { NARROW } else { rows.max(1) };
-        for (y, x) in y.chunks_mut(block * out).zip(x.chunks(block * inner)) {
-            multiply_add(y, x, weight, inner, out);
-        }
-        Ok((CpuStorage::F32(y), Shape::from((rows, out))))
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Float32 => "f32",
+            Self::Bfloat16 => "bf16",
+            Self::Int8 => "int8",
+        })
     }
 }
 
-/// gemm cuts the inner dimension in one way up to 64 x 64 outputs and in another above, which would change the order of
-/// the sums with the number of rows. Layers this narrow are multiplied in blocks of as many rows, always the first way.
-const NARROW: usize = 64;
+/// A linear layer, its weights laid out for the kernels of this processor.
+pub struct Linear {
+    inner: usize,
+    out: usize,
+    panels: Panels,
+    kernel: Kernel,
+    /// Filled up with zeros to whole panels, as `channels` are.
+    bias: Vec<f32>,
+    channels: Channels,
+    gelu: bool,
+}
 
-/// `y [rows, out] += x [rows, inner] · weight [inner, out]`.
-fn multiply_add(y: &mut [f32], x: &[f32], weight: &[f32], inner: usize, out: usize) {
-    if y.len() == out {
-        // gemm takes another path for a single row, which sums in another order: give it two.
-        let mut two = [&*y, &*y].concat();
-        multiply_add(&mut two, &[x, x].concat(), weight, inner, out);
-        y.copy_from_slice(&two[..out]);
-        return;
+/// What multiplies a tile, by precision.
+#[derive(Clone, Copy)]
+pub enum Kernel {
+    /// See [`Precision::Float32`].
+    Float32(TileKernel<f32>),
+    /// See [`Precision::Bfloat16`].
+    Bfloat16(TileKernel<f32>),
+    /// See [`Precision::Int8`].
+    Int8(TileKernel<i32>),
+}
+
+/// What integer weights stand for; empty in other precisions.
+#[derive(Default)]
+struct Channels {
+    scales: Vec<f32>,
+    /// The sum of each channel's integers.
+    sums: Vec<i32>,
+}
+
+/// Rows that are made ready and then multiplied with all panels: their words stay in the second-level cache.
+const BLOCK: usize = 16 * ROWS;
+
+impl Kernel {
+    /// The kernels that this processor has for a precision, the fastest first.
+    pub fn all(precision: Precision) -> Vec<Self> {
+        match precision {
+            Precision::Float32 => float32::kernels().into_iter().map(Self::Float32).collect(),
+            Precision::Bfloat16 => bfloat16::kernels().into_iter().map(Self::Bfloat16).collect(),
+            Precision::Int8 => int8::kernels().into_iter().map(Self::Int8).collect(),
+        }
     }
-    let rows = y.len() / out;
-    assert!(x.len() == rows * inner && weight.len() == inner * out && y.len() == rows * out);
-    let (inner_stride, out_stride) = (inner.cast_signed(), out.cast_signed());
-    // SAFETY: the assertion above proves that the three row-major matrices lie inside their slices, and `y` is borrowed
-    // alone. Strides are column stride, then row stride.
-    unsafe {
-        gemm::gemm(
-            rows,
-            out,
-            inner,
-            y.as_mut_ptr(),
-            1,
-            out_stride,
-            true,
-            x.as_ptr(),
-            1,
-            inner_stride,
-            weight.as_ptr(),
-            1,
-            out_stride,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+
+    /// The instructions that it uses.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Float32(kernel) | Self::Bfloat16(kernel) => kernel.name(),
+            Self::Int8(kernel) => kernel.name(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use candle_core::Device;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::classifier::testing::max_difference;
-
-    fn random(rows: usize, inner: usize, out: usize) -> Result<[Tensor; 3]> {
-        let device = &Device::Cpu;
-        Ok([
-            Tensor::randn(0f32, 1f32, (rows, inner), device)?,
-            Tensor::randn(0f32, 1f32, (inner, out), device)?,
-            Tensor::randn(0f32, 1f32, out, device)?,
-        ])
+impl Linear {
+    /// Lays out a layer of `weight [out, in]`, as PyTorch stores it, and `bias [out]`.
+    ///
+    /// # Errors
+    /// When a tensor is not contiguous f32 on the CPU, the shapes disagree, or the layer has more inputs than int8 can sum.
+    pub fn new(weight: &Tensor, bias: &Tensor, precision: Precision) -> Result<Self> {
+        Self::with_kernel(weight, bias, Kernel::all(precision)[0])
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+    /// The same with erf-GELU after it.
+    #[must_use]
+    pub fn with_gelu(self) -> Self {
+        Self { gelu: true, ..self }
+    }
 
-        #[test]
-        fn equals_candle(rows in 1usize..70, inner in 1usize..130, out in 1usize..130) {
-            let [x, w, b] = random(rows, inner, out).unwrap();
-            let plain = x.matmul(&w).unwrap().broadcast_add(&b).unwrap();
-            let ours = linear(&x, &w, &b).unwrap();
-            prop_assert!(max_difference(&ours, &plain).unwrap() < 1e-4);
+    /// [`Linear::new`] with a kernel of one's choice, for tests and benches.
+    ///
+    /// # Errors
+    /// As for [`Linear::new`].
+    pub fn with_kernel(weight: &Tensor, bias: &Tensor, kernel: Kernel) -> Result<Self> {
+        let (out, inner) = weight.dims2()?;
+        if bias.dims() != [out] || inner == 0 {
+            bail!("linear: weight {:?}, bias {:?}", weight.shape(), bias.shape());
         }
+        let mut bias = bias.to_vec1()?;
+        bias.resize(out.next_multiple_of(COLUMNS), 0.0);
+        let (storage, layout) = weight.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else {
+            bail!("linear: the weight is not on the CPU");
+        };
+        let weight = f32_slice(storage, layout)?;
 
-        #[test]
-        fn a_row_has_the_same_bits_among_any_neighbours(rows in 2usize..300, inner in 1usize..900, out in 1usize..200) {
-            let [x, w, b] = random(rows, inner, out).unwrap();
-            let all = linear(&x, &w, &b).unwrap().to_vec2::<f32>().unwrap();
-            for row in [0, rows / 2, rows - 1] {
-                for count in [1, 2, 7] {
-                    let count = count.min(rows - row);
-                    let some = linear(&x.narrow(0, row, count).unwrap(), &w, &b).unwrap().to_vec2::<f32>().unwrap();
-                    prop_assert_eq!(&some[0], &all[row]);
+        let row = |column: usize| &weight[column * inner..][..inner];
+        let mut panels = Panels::default();
+        let mut channels = Channels::default();
+        match kernel {
+            Kernel::Float32(_) => panels.fill(inner, out, |step, column| row(column)[step].to_bits()),
+            Kernel::Bfloat16(_) => panels.fill(inner.div_ceil(bfloat16::PER_WORD), out, |step, column| {
+                let pair = &row(column)[step * bfloat16::PER_WORD..];
+                bfloat16::word(pair[0], pair.get(1).copied().unwrap_or(0.0))
+            }),
+            Kernel::Int8(_) => {
+                if inner > int8::MAX_INNER {
+                    bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
+                let steps = inner.div_ceil(int8::PER_WORD);
+                let mut words = vec![0; out * steps];
+                for (weights, words) in weight.chunks_exact(inner).zip(words.chunks_exact_mut(steps)) {
+                    let (scale, sum) = int8::quantize_channel(weights, words);
+                    channels.scales.push(scale);
+                    channels.sums.push(sum);
+                }
+                channels.scales.resize(bias.len(), 0.0);
+                channels.sums.resize(bias.len(), 0);
+                panels.fill(steps, out, |step, column| words[column * steps + step]);
+            }
+        }
+        Ok(Self { inner, out, panels, kernel, bias, channels, gelu: false })
+    }
+
+    /// `x [rows, in]` → `[rows, out]`.
+    ///
+    /// # Errors
+    /// When `x` is not contiguous f32 on the CPU, or has another width.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.apply_op1_no_bwd(self)
+    }
+
+    /// Multiplies up to [`BLOCK`] rows; `scratch` is memory to use again.
+    fn block(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+        let steps = self.panels.steps();
+        let rows = x.len() / self.inner;
+        scratch.words.resize(rows * steps, 0);
+        let words = scratch.words.chunks_exact_mut(steps);
+        let x_rows = x.chunks_exact(self.inner);
+        match self.kernel {
+            Kernel::Float32(kernel) => {
+                self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, done| {
+                    add_bias(sums, &self.bias[columns], done);
+                });
+            }
+            Kernel::Bfloat16(kernel) => {
+                words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
+                self.tiles(kernel, &scratch.words, y, |_, columns, sums, done| {
+                    add_bias(sums, &self.bias[columns], done);
+                });
+            }
+            Kernel::Int8(kernel) => {
+                scratch.tokens.resize(rows, Affine::default());
+                for ((words, x), token) in words.zip(x_rows).zip(&mut scratch.tokens) {
+                    int8::quantize_row(x, words, token);
+                }
+                self.tiles(kernel, &scratch.words, y, |rows, columns, sums, done| {
+                    let channels = (&self.channels.scales[columns.clone()], &self.channels.sums[columns.clone()]);
+                    dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], done);
+                });
             }
         }
     }
 
-    #[test]
-    fn no_rows_and_wrong_shapes() -> Result<()> {
-        let [_, w, b] = random(1, 4, 3)?;
-        let none = Tensor::zeros((0, 4), candle_core::DType::F32, &Device::Cpu)?;
-        assert_eq!(linear(&none, &w, &b)?.dims(), [0, 3]);
-        let wide = Tensor::zeros((2, 5), candle_core::DType::F32, &Device::Cpu)?;
-        assert!(linear(&wide, &w, &b).is_err());
-        Ok(())
+    /// All tiles of a block of rows; `finish` makes the outputs of a tile's rows and columns out of its sums.
+    fn tiles<S: Copy + Default>(
+        &self,
+        kernel: TileKernel<S>,
+        words: &[u32],
+        y: &mut [f32],
+        finish: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>, &Sums<S>, &mut Sums<f32>),
+    ) {
+        let stride = self.panels.steps();
+        let rows = words.len() / stride;
+        let mut sums = Sums::default();
+        let mut done = Sums::default();
+        for (panel, column) in self.panels.iter().zip((0..self.out).step_by(COLUMNS)) {
+            let width = COLUMNS.min(self.out - column);
+            for row in (0..rows).step_by(ROWS) {
+                let count = ROWS.min(rows - row);
+                kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, &mut sums);
+                finish(row..row + count, column..column + COLUMNS, &sums, &mut done);
+                if self.gelu {
+                    gelu::gelu(done.0[..count].as_flattened_mut());
+                }
+                for (done, y) in done.0[..count].iter().zip(y[row * self.out..].chunks_mut(self.out)) {
+                    y[column..column + width].copy_from_slice(&done[..width]);
+                }
+            }
+        }
     }
 }
+
+/// Memory that the blocks of one forward use in turn.
+#[derive(Default)]
+struct Scratch {
+    words: Vec<u32>,
+    tokens: Vec<Affine>,
+}
+
+impl CustomOp1 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, inner) = layout.shape().dims2()?;
+        if inner != self.inner {
+            bail!("linear: {:?} into a layer of {} inputs", layout.shape(), self.inner);
+        }
+        let x = f32_slice(x, layout)?;
+        let mut y = vec![0f32; rows * self.out];
+        let mut scratch = Scratch::default();
+        for (x, y) in x.chunks(BLOCK * inner).zip(y.chunks_mut(BLOCK * self.out)) {
+            self.block(x, y, &mut scratch);
+        }
+        Ok((CpuStorage::F32(y), Shape::from((rows, self.out))))
+    }
+}
+
+multiversion! {
+    fn add_bias(sums: &Sums<f32>, bias: &[f32], done: &mut Sums<f32>) {
+        for (sums, done) in sums.0.iter().zip(&mut done.0) {
+            for ((sum, bias), done) in sums.iter().zip(bias).zip(done) {
+                *done = sum + bias;
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn dequantize(sums: &Sums<i32>, tokens: &[Affine], channels: (&[f32], &[i32]), bias: &[f32], done: &mut Sums<f32>) {
+        for ((sums, done), token) in sums.0.iter().zip(&mut done.0).zip(tokens) {
+            let channels = channels.0.iter().zip(channels.1);
+            for (((sum, (scale, weights)), bias), done) in sums.iter().zip(channels).zip(bias).zip(done) {
+                *done = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,23 @@ pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum()
 }
 
+/// The least and the largest of the values; NaN is passed over, and of no values it is `(+∞, -∞)`.
+#[inline(always)]
+pub fn range(values: &[f32]) -> (f32, f32) {
+    let mut low = [f32::INFINITY; LANES];
+    let mut high = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let mut take = |chunk: &[f32]| {
+        for ((low, high), v) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if *v < *low { *v } else { *low };
+            *high = if *v > *high { *v } else { *high };
+        }
+    };
+    take(chunks.remainder());
+    chunks.for_each(&mut take);
+    (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,15 +4,18 @@
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
 
 mod attention;
+mod bfloat16;
+mod float32;
 mod gelu;
+mod int8;
 mod layer_norm;
 mod linear;
 mod math;
+mod tile;
 
 pub use attention::{Ragged, attention};
-pub use gelu::gelu;
 pub use layer_norm::add_layer_norm;
-pub use linear::linear;
+pub use linear::{Kernel, Linear, Precision};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 
@@ -47,9 +50,9 @@ fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
 /// Compiles `$body` three times, for AVX-512, for AVX2 with FMA and for the build's own target, and picks at run time.
 /// The body is the same Rust in all three: the compiler vectorises it as wide as the processor allows.
 macro_rules! multiversion {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $body:block) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) $body:block) => {
         $(#[$doc])*
-        fn $name($($arg: $ty),*) {
+        $vis fn $name($($arg: $ty),*) {
             #[inline(always)]
             fn portable($($arg: $ty),*) $body
             #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,67 @@
+//! `cargo bench --bench kernels`: every kernel of this processor at the sizes of DistilBERT-base, on one thread. Criterion's
+//! "elements a second" are operations: Gelem/s are GFLOP/s.
+
+#![expect(clippy::expect_used, reason = "a bench may stop at the first surprise")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use candle_core::{Device, Tensor};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use textflight::classifier::kernels::{Kernel, Linear, Precision, Ragged, add_layer_norm, attention};
+
+const HIDDEN: usize = 768;
+const WIDE: usize = 3072;
+const HEADS: usize = 12;
+
+fn random(rows: usize, columns: usize) -> Tensor {
+    Tensor::randn(0f32, 1f32, (rows, columns), &Device::Cpu).expect("a tensor")
+}
+
+fn operations(n: usize) -> Throughput {
+    Throughput::Elements(n as u64)
+}
+
+fn linear(c: &mut Criterion) {
+    for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+        for kernel in Kernel::all(precision) {
+            let mut group = c.benchmark_group(format!("linear {precision} {}", kernel.name()));
+            group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+            for (inner, out) in [(HIDDEN, HIDDEN), (HIDDEN, WIDE), (WIDE, HIDDEN)] {
+                let bias = random(1, out).get(0).expect("a row");
+                let layer = Linear::with_kernel(&random(out, inner), &bias, kernel).expect("a layer");
+                for rows in [1, 32, 256, 816] {
+                    let x = random(rows, inner);
+                    group.throughput(operations(2 * rows * inner * out));
+                    group.bench_function(BenchmarkId::new(format!("{inner} to {out}"), rows), |b| {
+                        b.iter(|| layer.forward(black_box(&x)));
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// 32 sequences of one length.
+fn attend(c: &mut Criterion) {
+    let mut group = c.benchmark_group("attention");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    for length in [8, 25, 64, 128] {
+        let tokens = Ragged::from_lengths([length; 32]);
+        let (query, key_value) = (random(tokens.rows(), HIDDEN), random(tokens.rows(), 2 * HIDDEN));
+        group.throughput(operations(4 * 32 * length * length * HIDDEN));
+        group.bench_function(BenchmarkId::from_parameter(length), |b| {
+            b.iter(|| attention(black_box(&query), &key_value, &tokens, &tokens, HEADS));
+        });
+    }
+}
+
+fn normalize(c: &mut Criterion) {
+    let (x, residual, affine) = (random(816, HIDDEN), random(816, HIDDEN), random(2, HIDDEN));
+    let mut group = c.benchmark_group("add-layer-norm");
+    group.throughput(operations(816 * HIDDEN)).sample_size(20).measurement_time(Duration::from_secs(1));
+    group.bench_function("816", |b| b.iter(|| add_layer_norm(black_box(&x), &residual, &affine, 1e-12)));
+}
+
+criterion_group!(benches, linear, attend, normalize);
+criterion_main!(benches);

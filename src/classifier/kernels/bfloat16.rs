@@ -1,0 +1,118 @@
+//! bf16: a word is two elements, rounded to the nearest; sums are f32.
+
+use super::multiversion;
+use super::tile::{Line, Rows, Sums, TileKernel, portable};
+#[cfg(target_arch = "x86_64")]
+use super::tile::{COLUMNS, ROWS, vector_tile};
+
+/// Elements of a word.
+pub const PER_WORD: usize = 2;
+
+/// The ways to compute a tile here, the fastest first.
+pub fn kernels() -> Vec<TileKernel<f32>> {
+    let mut kernels = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+            // SAFETY: the processor has AVX-512F and AVX512_BF16.
+            kernels.push(unsafe { TileKernel::new("AVX512_BF16", x86::avx512) });
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
+        }
+    }
+    // SAFETY: plain Rust.
+    kernels.push(unsafe { TileKernel::new("portable", plain) });
+    kernels
+}
+
+/// The nearest bf16, ties to even, as its bits; a NaN stays one.
+#[expect(clippy::inline_always, reason = "a loop vectorises only around an inlined body")]
+#[inline(always)]
+pub fn round(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
+    if x.is_nan() { 0x7fc0 } else { rounded }
+}
+
+/// A word of two elements.
+pub fn word(low: f32, high: f32) -> u32 {
+    bytemuck::cast([round(low), round(high)])
+}
+
+multiversion! {
+    /// Rounds a row of f32 into words; what is left of the last word is 0.
+    pub fn round_row(x: &[f32], words: &mut [u32]) {
+        let (elements, rest) = bytemuck::cast_slice_mut::<u32, u16>(words).split_at_mut(x.len());
+        for (element, x) in elements.iter_mut().zip(x) {
+            *element = round(*x);
+        }
+        rest.fill(0);
+    }
+}
+
+fn plain(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+    let widen = |word: u32| bytemuck::cast::<u32, [u16; 2]>(word).map(|x| f32::from_bits(u32::from(x) << 16));
+    portable(rows, panel, sums, |sum, x, w| {
+        let ([x0, x1], [w0, w1]) = (widen(x), widen(w));
+        sum + x0 * w0 + x1 * w1
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    vector_tile!(
+        pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 1 x 4, _mm512_setzero_ps(), _mm512_set1_epi32,
+        |acc, x, w| _mm512_dpbf16_ps(*acc, as_bf16(x), as_bf16(w))
+    );
+
+    #[target_feature(enable = "avx512f")]
+    fn as_bf16(words: __m512i) -> __m512bh {
+        // SAFETY: both types are 512 bits, and all bits are values of either.
+        unsafe { std::mem::transmute(words) }
+    }
+
+    // A bf16 is the upper half of an f32: both halves of a word are widened and multiplied as such.
+    vector_tile!(
+        pub avx2, "avx2,fma", f32, __m256, __m256i, 4 x 2, _mm256_setzero_ps(), _mm256_set1_epi32,
+        |acc, x, w| _mm256_fmadd_ps(high(x), high(w), _mm256_fmadd_ps(low(x), low(w), *acc))
+    );
+
+    #[target_feature(enable = "avx2")]
+    fn low(words: __m256i) -> __m256 {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn high(words: __m256i) -> __m256 {
+        _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(0xffff_0000_u32.cast_signed())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_to_nearest_even() {
+        let value = |x: f32| f32::from_bits(u32::from(round(x)) << 16);
+        for (x, expected) in [
+            (1.0, 1.0),
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0),
+            (1.0 + 1.1 / 256.0, 1.0 + 2.0 / 256.0),
+            (-0.0, -0.0),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+            (f32::MIN_POSITIVE, f32::MIN_POSITIVE),
+        ] {
+            assert_eq!(value(x).to_bits(), expected.to_bits(), "{x}");
+        }
+        assert!(value(f32::NAN).is_nan() && value(f32::from_bits(0x7fff_ffff)).is_nan());
+    }
+}

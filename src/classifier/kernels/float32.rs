@@ -1,0 +1,44 @@
+//! f32: a word is one element.
+
+use super::tile::{Line, Rows, Sums, TileKernel, portable};
+#[cfg(target_arch = "x86_64")]
+use super::tile::{COLUMNS, ROWS, vector_tile};
+
+/// The ways to compute a tile here, the fastest first.
+pub fn kernels() -> Vec<TileKernel<f32>> {
+    let mut kernels = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512F.
+            kernels.push(unsafe { TileKernel::new("AVX-512", x86::avx512) });
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
+        }
+    }
+    // SAFETY: plain Rust.
+    kernels.push(unsafe { TileKernel::new("portable", plain) });
+    kernels
+}
+
+fn plain(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+    portable(rows, panel, sums, |sum, x, w| sum + f32::from_bits(x) * f32::from_bits(w));
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    vector_tile!(
+        pub avx512, "avx512f", f32, __m512, __m512i, 1 x 4, _mm512_setzero_ps(), _mm512_set1_epi32,
+        |acc, x, w| _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(w), *acc)
+    );
+    vector_tile!(
+        pub avx2, "avx2,fma", f32, __m256, __m256i, 4 x 2, _mm256_setzero_ps(), _mm256_set1_epi32,
+        |acc, x, w| _mm256_fmadd_ps(_mm256_castsi256_ps(x), _mm256_castsi256_ps(w), *acc)
+    );
+}

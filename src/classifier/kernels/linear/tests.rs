@@ -1,0 +1,153 @@
+use candle_core::{DType, Device};
+use proptest::prelude::*;
+
+use super::*;
+use crate::classifier::testing::max_difference;
+
+const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];
+
+fn kernels() -> impl Iterator<Item = Kernel> {
+    PRECISIONS.into_iter().flat_map(Kernel::all)
+}
+
+fn name(kernel: Kernel) -> String {
+    let precision = match kernel {
+        Kernel::Float32(_) => Precision::Float32,
+        Kernel::Bfloat16(_) => Precision::Bfloat16,
+        Kernel::Int8(_) => Precision::Int8,
+    };
+    format!("{precision} by {}", kernel.name())
+}
+
+/// Input `[rows, inner]`, weight `[out, inner]`, bias `[out]`.
+fn random(rows: usize, inner: usize, out: usize) -> Result<[Tensor; 3]> {
+    let device = &Device::Cpu;
+    Ok([
+        Tensor::randn(0f32, 1f32, (rows, inner), device)?,
+        Tensor::randn(0f32, 1f32, (out, inner), device)?,
+        Tensor::randn(0f32, 1f32, out, device)?,
+    ])
+}
+
+/// The layer by candle's own operations, its operands rounded as the precision does, and how far sums may be off.
+fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, kernel: Kernel) -> Result<(Tensor, f32)> {
+    let inner = x.dim(1)? as f32;
+    let (x, weight, tolerance) = match kernel {
+        Kernel::Float32(_) => (x.clone(), weight.clone(), 1e-5 * inner.sqrt()),
+        Kernel::Bfloat16(_) => {
+            let round = |x: &Tensor| x.to_dtype(DType::BF16)?.to_dtype(DType::F32);
+            (round(x)?, round(weight)?, 1e-5 * inner.sqrt())
+        }
+        // Half a step of either operand, on values of about 1 whose range is within 10.
+        Kernel::Int8(_) => (x.clone(), weight.clone(), 0.15 * inner.sqrt()),
+    };
+    Ok((x.matmul(&weight.t()?)?.broadcast_add(bias)?, tolerance))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_kernel_equals_candle(rows in 1usize..110, inner in 1usize..200, out in 1usize..150, with_gelu in any::<bool>()) {
+        let [x, w, b] = random(rows, inner, out).unwrap();
+        for kernel in kernels() {
+            let (mut expected, tolerance) = plain(&x, &w, &b, kernel).unwrap();
+            let mut layer = Linear::with_kernel(&w, &b, kernel).unwrap();
+            if with_gelu {
+                expected = expected.gelu_erf().unwrap();
+                layer = layer.with_gelu();
+            }
+            let worst = max_difference(&layer.forward(&x).unwrap(), &expected).unwrap();
+            prop_assert!(worst < tolerance, "{}: off by {}", name(kernel), worst);
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_among_any_neighbours(rows in 2usize..300, inner in 1usize..900, out in 1usize..200) {
+        let [x, w, b] = random(rows, inner, out).unwrap();
+        for kernel in kernels() {
+            let layer = Linear::with_kernel(&w, &b, kernel).unwrap();
+            let all = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+            for row in [0, rows / 2, rows - 1] {
+                for count in [1, 2, 7] {
+                    let count = count.min(rows - row);
+                    let some = layer.forward(&x.narrow(0, row, count).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+                    prop_assert_eq!(&some[0], &all[row], "{}", name(kernel));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_int8_kernel_gives_the_same_bits(rows in 1usize..20, inner in 1usize..300, out in 1usize..100) {
+        let [x, w, b] = random(rows, inner, out).unwrap();
+        let outputs = Kernel::all(Precision::Int8).into_iter().map(|kernel| {
+            Linear::with_kernel(&w, &b, kernel).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap()
+        });
+        let outputs: Vec<_> = outputs.collect();
+        prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
+
+#[test]
+fn integers_at_their_limits_sum_exactly() -> Result<()> {
+    // 255 · 127 in every place: what saturates somewhere would show.
+    let inner = 3072;
+    let x = Tensor::ones((7, inner), DType::F32, &Device::Cpu)?;
+    let w = Tensor::ones((3, inner), DType::F32, &Device::Cpu)?;
+    let b = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
+    for kernel in Kernel::all(Precision::Int8) {
+        for sign in [1.0, -1.0] {
+            let y = Linear::with_kernel(&(&w * sign)?, &b, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+            for y in y.iter().flatten() {
+                assert!((f64::from(*y) - sign * inner as f64).abs() < 0.01, "{}: {y}", name(kernel));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_finite_stays_so_in_its_row_alone() -> Result<()> {
+    let [_, w, b] = random(1, 40, 5)?;
+    for kernel in kernels() {
+        let layer = Linear::with_kernel(&w, &b, kernel)?;
+        for poison in [f32::NAN, f32::INFINITY] {
+            let mut x = vec![0.5f32; 3 * 40];
+            x[57] = poison;
+            let y = layer.forward(&Tensor::from_vec(x, (3, 40), &Device::Cpu)?)?.to_vec2::<f32>()?;
+            assert!(y[1].iter().all(|y| !y.is_finite()), "{}: {:?}", name(kernel), y[1]);
+            assert!(y[0].iter().chain(&y[2]).all(|y| y.is_finite()), "{}", name(kernel));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn extreme_values() -> Result<()> {
+    let x = Tensor::new(&[[1e20f32, -1e20, 1e-20, 0.0]], &Device::Cpu)?;
+    let w = Tensor::new(&[[1e10f32, 1e10, 1e10, 1e10], [1e-10, 0.0, 0.0, 0.0]], &Device::Cpu)?;
+    let b = Tensor::zeros(2, DType::F32, &Device::Cpu)?;
+    for kernel in kernels() {
+        let y = Linear::with_kernel(&w, &b, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+        assert!(y[0][0].abs() < 1e28 && (y[0][1] / 1e10 - 1.0).abs() < 0.02, "{}: {y:?}", name(kernel));
+    }
+    Ok(())
+}
+
+#[test]
+fn no_rows_and_wrong_shapes() -> Result<()> {
+    let [_, w, b] = random(1, 4, 3)?;
+    let none = Tensor::zeros((0, 4), DType::F32, &Device::Cpu)?;
+    let wide = Tensor::zeros((2, 5), DType::F32, &Device::Cpu)?;
+    for kernel in kernels() {
+        let layer = Linear::with_kernel(&w, &b, kernel)?;
+        assert_eq!(layer.forward(&none)?.dims(), [0, 3]);
+        assert!(layer.forward(&wide).is_err());
+        assert!(Linear::with_kernel(&wide, &b, kernel).is_err());
+    }
+    let long = Tensor::zeros((3, int8::MAX_INNER + 1), DType::F32, &Device::Cpu)?;
+    let error = Linear::new(&long, &b, Precision::Int8).err().map(|e| e.to_string());
+    assert!(error.is_some_and(|e| e.contains("65536")));
+    Ok(())
+}
