@@ -29,7 +29,7 @@ fn linear(c: &mut Criterion) {
             group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
             for (inner, out) in [(HIDDEN, HIDDEN), (HIDDEN, WIDE), (WIDE, HIDDEN)] {
                 let bias = random(1, out).get(0).expect("a row");
-                let layer = Linear::with_kernel(&random(out, inner), &bias, kernel).expect("a layer");
+                let layer = Linear::with_kernel(&random(out, inner), &bias, None, kernel).expect("a layer");
                 for rows in [1, 32, 256, 816] {
                     let x = random(rows, inner);
                     group.throughput(operations(2 * rows * inner * out));

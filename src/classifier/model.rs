@@ -27,12 +27,15 @@ impl Model {
     /// [`Error::Checkpoint`] when the two disagree.
     pub fn load(config: &ModelConfig, mut weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
         let w = &mut Loader { weights: &mut weights, device, precision };
-        let model = Self {
-            embeddings: Embeddings::load(w, config)?,
-            layers: (0..config.n_layers).map(|i| Layer::load(w, config, i)).collect::<Result<_>>()?,
-            pre_classifier: w.linear("pre_classifier", config.dim, config.dim)?,
-            classifier: w.linear("classifier", config.dim, config.labels.len())?,
-        };
+        let embeddings = Embeddings::load(w, config)?;
+        let mut layers: Vec<Layer> = Vec::with_capacity(config.n_layers);
+        for index in 0..config.n_layers {
+            let norm = layers.last().map_or(&embeddings.norm, |layer| &layer.output_norm);
+            layers.push(Layer::load(w, config, index, norm)?);
+        }
+        let pre_classifier = w.linear("pre_classifier", config.dim, config.dim, None)?;
+        let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
+        let model = Self { embeddings, layers, pre_classifier, classifier };
         weights.finish()?;
         Ok(model)
     }
@@ -98,21 +101,21 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(w: &mut Loader<'_>, config: &ModelConfig, index: usize) -> Result<Self> {
+    /// `norm` is the one whose output the layer reads.
+    fn load(w: &mut Loader<'_>, config: &ModelConfig, index: usize, norm: &Tensor) -> Result<Self> {
         let name = |part: &str| format!("transformer.layer.{index}.{part}");
         let (dim, hidden) = (config.dim, config.hidden_dim);
+        let attention_norm = w.norm(&name("sa_layer_norm"), dim)?;
+        let widen = w.linear(&name("ffn.lin1"), dim, hidden, Some(&attention_norm))?;
         Ok(Self {
             heads: config.n_heads,
-            query: w.linear(&name("attention.q_lin"), dim, dim)?,
-            key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim)?,
-            output: w.linear(&name("attention.out_lin"), dim, dim)?,
-            attention_norm: w.norm(&name("sa_layer_norm"), dim)?,
-            widen: match config.activation {
-                Activation::Gelu => w.linear(&name("ffn.lin1"), dim, hidden)?.with_gelu(),
-                _ => w.linear(&name("ffn.lin1"), dim, hidden)?,
-            },
+            query: w.linear(&name("attention.q_lin"), dim, dim, Some(norm))?,
+            key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim, Some(norm))?,
+            output: w.linear(&name("attention.out_lin"), dim, dim, None)?,
+            attention_norm,
+            widen: if config.activation == Activation::Gelu { widen.with_gelu() } else { widen },
             activation: config.activation,
-            narrow: w.linear(&name("ffn.lin2"), hidden, dim)?,
+            narrow: w.linear(&name("ffn.lin2"), hidden, dim, None)?,
             output_norm: w.norm(&name("output_layer_norm"), dim)?,
         })
     }
@@ -154,12 +157,12 @@ impl Loader<'_> {
         tensor.to_device(self.device).map_err(device_failed)
     }
 
-    fn linear(&mut self, name: &str, inner: usize, out: usize) -> Result<Linear> {
-        self.joined(&[name], inner, out)
+    fn linear(&mut self, name: &str, inner: usize, out: usize, norm: Option<&Tensor>) -> Result<Linear> {
+        self.joined(&[name], inner, out, norm)
     }
 
-    /// Layers that read the same input as one, their outputs side by side.
-    fn joined(&mut self, names: &[&str], inner: usize, out: usize) -> Result<Linear> {
+    /// Layers that read the same input as one, their outputs side by side. `norm` gives that input, where one does.
+    fn joined(&mut self, names: &[&str], inner: usize, out: usize, norm: Option<&Tensor>) -> Result<Linear> {
         let mut weights = Vec::with_capacity(names.len());
         let mut biases = Vec::with_capacity(names.len());
         for name in names {
@@ -167,7 +170,8 @@ impl Loader<'_> {
             biases.push(self.tensor(&format!("{name}.bias"), &[out])?);
         }
         let join = || -> CandleResult<Linear> {
-            Linear::new(&Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, D::Minus1)?, self.precision)
+            let reach = norm.map(reach).transpose()?;
+            Linear::new(&Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, D::Minus1)?, reach.as_ref(), self.precision)
         };
         join().map_err(device_failed)
     }
@@ -178,6 +182,11 @@ impl Loader<'_> {
         let bias = self.tensor(&format!("{name}.bias"), &[width])?;
         Tensor::stack(&[weight, bias], 0).map_err(device_failed)
     }
+}
+
+/// How far the outputs of a norm go: three standard deviations of 1, scaled and shifted.
+fn reach(norm: &Tensor) -> CandleResult<Tensor> {
+    norm.get(1)?.abs()? + (norm.get(0)?.abs()? * 3.0)?
 }
 
 fn device_failed(error: candle_core::Error) -> Error {

@@ -1,9 +1,8 @@
 //! Attention over packed sequences: each sequence attends to itself alone, at its own length, without padding.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
-use gemm::Parallelism;
-
-use super::{f32_slice, math, multiversion};
+use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
+use super::{f32_slice, float32, math, multiversion};
 
 /// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,106 +91,94 @@ impl CustomOp2 for Attention<'_> {
         let q = f32_slice(q, q_layout)?;
         let kv = f32_slice(kv, kv_layout)?;
         let mut context = vec![0f32; query_rows * hidden];
-        let mut scores = Vec::new();
+        let mut head = Head::new(hidden / self.heads);
         for (queries, keys) in self.queries.ranges().zip(self.keys.ranges()) {
-            let sequence = Sequence {
-                q: &q[queries.start * hidden..queries.end * hidden],
-                kv: &kv[keys.start * 2 * hidden..keys.end * 2 * hidden],
-                hidden,
-                heads: self.heads,
-            };
-            sequence.attend(&mut scores, &mut context[queries.start * hidden..queries.end * hidden]);
+            let q = &q[queries.start * hidden..queries.end * hidden];
+            let kv = &kv[keys.start * 2 * hidden..keys.end * 2 * hidden];
+            let context = &mut context[queries.start * hidden..queries.end * hidden];
+            for column in (0..hidden).step_by(head.width) {
+                head.attend(q, kv, context, hidden, column);
+            }
         }
         Ok((CpuStorage::F32(context), Shape::from((query_rows, hidden))))
     }
 }
 
-/// One sequence: `q` is `[query rows, hidden]`, `kv` `[rows, 2 · hidden]`.
-struct Sequence<'a> {
-    q: &'a [f32],
-    kv: &'a [f32],
-    hidden: usize,
-    heads: usize,
+/// One head of one sequence at a time, in memory that the next one uses again.
+struct Head {
+    kernel: TileKernel<f32>,
+    width: usize,
+    keys: Panels,
+    values: Panels,
+    /// `[ROWS, keys]`, the keys filled up to whole vectors.
+    weights: Vec<f32>,
 }
 
-impl Sequence<'_> {
-    /// Writes the context `[query rows, hidden]`; `scores` is scratch space.
-    fn attend(&self, scores: &mut Vec<f32>, context: &mut [f32]) {
-        let (queries, keys) = (self.q.len() / self.hidden, self.kv.len() / (2 * self.hidden));
+impl Head {
+    fn new(width: usize) -> Self {
+        Self {
+            kernel: float32::kernels()[0],
+            width,
+            keys: Panels::default(),
+            values: Panels::default(),
+            weights: Vec::new(),
+        }
+    }
+
+    /// Writes the context of the head whose columns begin at `column`: `q` and `context` are `[queries, hidden]`, `kv`
+    /// `[keys, 2 · hidden]`.
+    fn attend(&mut self, q: &[f32], kv: &[f32], context: &mut [f32], hidden: usize, column: usize) {
+        let (queries, keys) = (q.len() / hidden, kv.len() / (2 * hidden));
         if queries == 0 || keys == 0 {
             return;
         }
-        assert_eq!(context.len(), self.q.len());
-        scores.clear();
-        scores.resize(queries * keys, 0.0);
-        let width = self.hidden / self.heads;
-        let scale = 1.0 / (width as f32).sqrt();
-        let (hidden, row) = (self.hidden.cast_signed(), (2 * self.hidden).cast_signed());
-        for column in (0..self.hidden).step_by(width) {
-            let (k, v) = (column, self.hidden + column);
-            // SAFETY: `q` and `context` hold `queries` rows of `hidden`, `kv` holds `keys` rows of `2 · hidden`, `scores`
-            // holds `queries · keys`, and a head's columns end inside its row. Strides are column, then row; the keys are
-            // read transposed. `scores` and `context` are borrowed alone.
-            unsafe {
-                gemm::gemm(
-                    queries,
-                    keys,
-                    width,
-                    scores.as_mut_ptr(),
-                    1,
-                    keys.cast_signed(),
-                    false,
-                    self.q[column..].as_ptr(),
-                    1,
-                    hidden,
-                    self.kv[k..].as_ptr(),
-                    row,
-                    1,
-                    0.0,
-                    scale,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                );
-                softmax_rows(scores, keys);
-                gemm::gemm(
-                    queries,
-                    width,
-                    keys,
-                    context[column..].as_mut_ptr(),
-                    1,
-                    hidden,
-                    false,
-                    scores.as_ptr(),
-                    1,
-                    keys.cast_signed(),
-                    self.kv[v..].as_ptr(),
-                    1,
-                    row,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                );
+        self.keys.reset(self.width, keys);
+        self.values.reset(keys, self.width);
+        for (index, row) in bytemuck::cast_slice(kv).chunks_exact(2 * hidden).enumerate() {
+            self.keys.set_column(index, &row[column..][..self.width]);
+            self.values.set_row(index, &row[hidden + column..][..self.width]);
+        }
+        // Whole vectors: what stands beyond the keys is of no weight.
+        let stride = keys.next_multiple_of(math::LANES);
+        self.weights.resize(ROWS * stride, 0.0);
+        let scale = 1.0 / (self.width as f32).sqrt();
+        for first in (0..queries).step_by(ROWS) {
+            let count = ROWS.min(queries - first);
+            let rows = Rows { words: bytemuck::cast_slice(&q[first * hidden + column..]), stride: hidden, count };
+            let weights = &mut self.weights[..count * stride];
+            product(self.kernel, rows, &self.keys, weights, stride);
+            for row in weights.chunks_exact_mut(stride) {
+                row[keys..].fill(f32::NEG_INFINITY);
             }
+            softmax_rows(weights, stride, scale);
+            let rows = Rows { words: bytemuck::cast_slice(weights), stride, count };
+            product(self.kernel, rows, &self.values, &mut context[first * hidden + column..], hidden);
+        }
+    }
+}
+
+/// `rows · panels`, row `i` into `out[i * stride..]`.
+fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
+    let mut sums = Sums::default();
+    for (panel, columns) in panels.iter() {
+        kernel.multiply(rows, panel, columns.len(), &mut sums);
+        for (sums, out) in sums.0[..rows.count].iter().zip(out.chunks_mut(stride)) {
+            out[columns.clone()].copy_from_slice(&sums[..columns.len()]);
         }
     }
 }
 
 multiversion! {
-    /// Softmax over each row of `width` scores, the largest taken away first so that nothing overflows.
-    fn softmax_rows(scores: &mut [f32], width: usize) {
+    /// Softmax over each row of `width` scores times `scale`, the largest taken away first so that nothing overflows.
+    fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
-            let max = row.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+            let (_, max) = math::range(row);
             for x in row.iter_mut() {
-                *x = math::exp(*x - max);
+                *x = math::exp((*x - max) * scale);
             }
-            let scale = 1.0 / math::sum(row, |x| x);
+            let share = 1.0 / math::sum(row, |x| x);
             for x in row.iter_mut() {
-                *x *= scale;
+                *x *= share;
             }
         }
     }

@@ -52,9 +52,9 @@ multiversion! {
     }
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
     let widen = |word: u32| bytemuck::cast::<u32, [u16; 2]>(word).map(|x| f32::from_bits(u32::from(x) << 16));
-    portable(rows, panel, sums, |sum, x, w| {
+    portable(rows, panel, columns, sums, |sum, x, w| {
         let ([x0, x1], [w0, w1]) = (widen(x), widen(w));
         sum + x0 * w0 + x1 * w1
     });
@@ -67,7 +67,7 @@ mod x86 {
     use super::*;
 
     vector_tile!(
-        pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 1 x 4, _mm512_setzero_ps(), _mm512_set1_epi32,
+        pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,
         |acc, x, w| _mm512_dpbf16_ps(*acc, as_bf16(x), as_bf16(w))
     );
 
@@ -79,7 +79,7 @@ mod x86 {
 
     // A bf16 is the upper half of an f32: both halves of a word are widened and multiplied as such.
     vector_tile!(
-        pub avx2, "avx2,fma", f32, __m256, __m256i, 4 x 2, _mm256_setzero_ps(), _mm256_set1_epi32,
+        pub avx2, "avx2,fma", f32, __m256, __m256i, 2, _mm256_setzero_ps(), _mm256_set1_epi32,
         |acc, x, w| _mm256_fmadd_ps(high(x), high(w), _mm256_fmadd_ps(low(x), low(w), *acc))
     );
 

@@ -23,8 +23,8 @@ pub fn kernels() -> Vec<TileKernel<f32>> {
     kernels
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
-    portable(rows, panel, sums, |sum, x, w| sum + f32::from_bits(x) * f32::from_bits(w));
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
+    portable(rows, panel, columns, sums, |sum, x, w| sum + f32::from_bits(x) * f32::from_bits(w));
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -34,11 +34,11 @@ mod x86 {
     use super::*;
 
     vector_tile!(
-        pub avx512, "avx512f", f32, __m512, __m512i, 1 x 4, _mm512_setzero_ps(), _mm512_set1_epi32,
+        pub avx512, "avx512f", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,
         |acc, x, w| _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(w), *acc)
     );
     vector_tile!(
-        pub avx2, "avx2,fma", f32, __m256, __m256i, 4 x 2, _mm256_setzero_ps(), _mm256_set1_epi32,
+        pub avx2, "avx2,fma", f32, __m256, __m256i, 2, _mm256_setzero_ps(), _mm256_set1_epi32,
         |acc, x, w| _mm256_fmadd_ps(_mm256_castsi256_ps(x), _mm256_castsi256_ps(w), *acc)
     );
 }

@@ -46,30 +46,162 @@ pub struct Affine {
 /// 1.5 · 2^23: what is added to it is rounded to the nearest integer, which stands in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// Quantizes one output channel into words of integers from -127 to 127; gives the scale that leads back, and their sum.
-pub fn quantize_channel(weights: &[f32], words: &mut [u32]) -> (f32, i32) {
-    let mut scale = 0.0;
-    scale_channel(weights, words, &mut scale);
-    let integers = bytemuck::cast_slice::<u32, i8>(words);
-    (scale, integers.iter().map(|q| i32::from(*q)).sum())
+/// What integer weights stand for.
+pub struct Channels {
+    /// What each input is multiplied by, as its weights are divided by it: see [`smoothing`].
+    factors: Vec<f32>,
+    /// Inputs that are read again after all others: see [`Channels::quantize`].
+    copies: Vec<usize>,
+    /// For each output, what one step of its weights is worth.
+    pub scales: Vec<f32>,
+    /// For each output, the sum of its weights.
+    pub sums: Vec<i32>,
+}
+
+/// The largest weight that stays in one integer, in standard deviations of its output's weights, the first choice first.
+const REACH: [f32; 5] = [5.0, 6.0, 8.0, 12.0, 20.0];
+
+/// One copy for so many inputs at most: what they cost.
+const INPUTS_PER_COPY: usize = 32;
+
+impl Channels {
+    /// Quantizes `weight [out, in]` into rows of [`Channels::steps`] words each, one after the other.
+    ///
+    /// `reach [in]` says, where it is known, how far from 0 each input goes.
+    ///
+    /// A few weights far larger than the rest would leave those few steps. They are split over copies of their input
+    /// instead (Zhao et al., "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting",
+    /// 2019): an integer beyond ±127 is the sum of several, exactly.
+    pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>) -> (Self, Vec<u32>) {
+        let smoothing = reach.map_or_else(|| vec![1.0; inner], |reach| smoothing(weight, reach));
+        let mut smooth = vec![0.0; weight.len()];
+        for (weights, smooth) in weight.chunks_exact(inner).zip(smooth.chunks_exact_mut(inner)) {
+            multiply(weights, &smoothing, smooth);
+        }
+        let (reach, copies) = split(&peaks(&smooth, inner));
+        let factors = smoothing.into_iter().map(f32::recip).collect();
+        let mut channels = Self { factors, copies, scales: Vec::new(), sums: Vec::new() };
+        let mut words = vec![0; smooth.len() / inner * channels.steps()];
+        for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
+            let (low, high) = math::range(weights);
+            let largest = high.max(-low).min(reach * deviation(weights));
+            let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
+            let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
+            channels.sums.push(channels.quantize_channel(weights, inverse, integers));
+            channels.scales.push(largest / 127.0 + math::sum(weights, |w| w * 0.0));
+        }
+        (channels, words)
+    }
+
+    /// Words of a row of inputs or weights.
+    pub const fn steps(&self) -> usize {
+        (self.factors.len() + self.copies.len()).div_ceil(PER_WORD)
+    }
+
+    /// The integers of one output; gives their sum.
+    fn quantize_channel(&self, weights: &[f32], inverse: f32, integers: &mut [i8]) -> i32 {
+        round_scaled(weights, inverse, integers);
+        let mut left = None;
+        for (copy, input) in self.copies.iter().enumerate() {
+            // Copies of one input follow each other: each takes what those before it left.
+            let whole = (weights[*input] * inverse).round_ties_even() as i32;
+            let rest = match left {
+                Some((last, rest)) if last == *input => rest,
+                _ => whole - i32::from(integers[*input]),
+            };
+            let part = rest.clamp(-127, 127);
+            integers[weights.len() + copy] = part as i8;
+            left = Some((*input, rest - part));
+        }
+        integers.iter().map(|q| i32::from(*q)).sum()
+    }
+
+    /// Quantizes a row of inputs into words; `scratch` is memory to use again.
+    pub fn quantize_row(&self, x: &[f32], words: &mut [u32], scratch: &mut Vec<f32>) -> Affine {
+        scratch.resize(x.len(), 0.0);
+        multiply(x, &self.factors, scratch);
+        let mut affine = Affine::default();
+        quantize_row(scratch, words, &mut affine);
+        let (elements, rest) = bytemuck::cast_slice_mut::<u32, u8>(words).split_at_mut(x.len());
+        for (copy, input) in rest.iter_mut().zip(&self.copies) {
+            *copy = elements[*input];
+        }
+        affine
+    }
+}
+
+/// For each input its largest weight, in standard deviations of the weights of its output.
+fn peaks(weight: &[f32], inner: usize) -> Vec<f32> {
+    let mut peaks = vec![0f32; inner];
+    for weights in weight.chunks_exact(inner) {
+        let deviation = deviation(weights);
+        if deviation > 0.0 {
+            raise(weights, 1.0 / deviation, &mut peaks);
+        }
+    }
+    peaks
+}
+
+/// The root of the mean square.
+fn deviation(weights: &[f32]) -> f32 {
+    (math::sum(weights, |w| w * w) / weights.len() as f32).sqrt()
+}
+
+/// How far one integer reaches, and which inputs need copies for what lies beyond.
+fn split(peaks: &[f32]) -> (f32, Vec<usize>) {
+    for reach in REACH {
+        let copies = |peak: &f32| ((peak / reach).ceil() as usize).saturating_sub(1);
+        let all: usize = peaks.iter().map(copies).sum();
+        if all <= peaks.len() / INPUTS_PER_COPY {
+            let copies = peaks.iter().map(copies).enumerate();
+            return (reach, copies.flat_map(|(input, n)| std::iter::repeat_n(input, n)).collect());
+        }
+    }
+    (f32::INFINITY, Vec::new())
+}
+
+/// Which share of the difference between inputs goes from the inputs to their weights; Xiao et al. call it α.
+const SHARE: f32 = 0.6;
+
+/// By what to divide each input, and multiply its weights, so that both share the rounding.
+///
+/// An input that reaches further than the others would leave them few of the 256 steps of their token (Xiao et al.,
+/// "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", 2022). `weight` is
+/// `[out, in]`, `reach` `[in]`.
+fn smoothing(weight: &[f32], reach: &[f32]) -> Vec<f32> {
+    let shared = reach.iter().zip(peaks(weight, reach.len())).map(|(reach, peak)| reach.powf(SHARE) / peak.powf(1.0 - SHARE));
+    // An input without weights, or that is always 0, needs none.
+    shared.map(|s| if s.is_normal() { s.clamp(1e-6, 1e6) } else { 1.0 }).collect()
 }
 
 multiversion! {
-    fn scale_channel(weights: &[f32], words: &mut [u32], scale: &mut f32) {
-        let (low, high) = math::range(weights);
-        let largest = high.max(-low);
-        let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
-        let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
-        for (integer, w) in integers.iter_mut().zip(weights) {
-            *integer = (w * inverse + ROUND).to_bits() as i8;
+    fn multiply(a: &[f32], b: &[f32], ab: &mut [f32]) {
+        for ((a, b), ab) in a.iter().zip(b).zip(ab) {
+            *ab = a * b;
         }
-        *scale = largest / 127.0 + math::sum(weights, |w| w * 0.0);
+    }
+}
+
+multiversion! {
+    fn raise(weights: &[f32], inverse: f32, peaks: &mut [f32]) {
+        for (peak, w) in peaks.iter_mut().zip(weights) {
+            let w = w.abs() * inverse;
+            *peak = if w > *peak { w } else { *peak };
+        }
+    }
+}
+
+multiversion! {
+    fn round_scaled(weights: &[f32], inverse: f32, integers: &mut [i8]) {
+        for (integer, w) in integers.iter_mut().zip(weights) {
+            *integer = ((w * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i8;
+        }
     }
 }
 
 multiversion! {
     /// Quantizes a row of f32 into words; what is left of the last word is 0.
-    pub fn quantize_row(x: &[f32], words: &mut [u32], affine: &mut Affine) {
+    fn quantize_row(x: &[f32], words: &mut [u32], affine: &mut Affine) {
         let (low, high) = math::range(x);
         let (low, high) = (low.min(0.0), high.max(0.0));
         let scale = (high - low) / 255.0;
@@ -85,8 +217,8 @@ multiversion! {
     }
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
-    portable(rows, panel, sums, |sum, x, w| {
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<i32>) {
+    portable(rows, panel, columns, sums, |sum, x, w| {
         let x = bytemuck::cast::<u32, [u8; 4]>(x);
         let w = bytemuck::cast::<u32, [i8; 4]>(w);
         x.iter().zip(w).fold(sum, |sum, (x, w)| sum + i32::from(*x) * i32::from(w))
@@ -100,13 +232,13 @@ mod x86 {
     use super::*;
 
     vector_tile!(
-        pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 1 x 4, _mm512_setzero_si512(), _mm512_set1_epi32,
+        pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,
         |acc, x, w| _mm512_dpbusd_epi32(*acc, x, w)
     );
 
     // AVX2's product of bytes saturates: even and odd bytes are widened to 16 bits, whose products it adds exactly.
     vector_tile!(
-        pub avx2, "avx2", i32, __m256i, __m256i, 4 x 2, _mm256_setzero_si256(), _mm256_set1_epi32,
+        pub avx2, "avx2", i32, __m256i, __m256i, 2, _mm256_setzero_si256(), _mm256_set1_epi32,
         |acc, x, w| {
             let even = _mm256_madd_epi16(
                 _mm256_and_si256(x, _mm256_set1_epi16(0xff)),
@@ -145,6 +277,16 @@ mod tests {
     }
 
     #[test]
+    fn smoothing_shares_what_is_far_apart() {
+        let weight = [1.0, -7.0, 5.0, 5.0];
+        assert_eq!(peaks(&weight, 2), [1.0, 1.4]);
+        let factors = smoothing(&weight, &[4.0, 0.7]);
+        assert!((factors[0] - 4f32.powf(0.6)).abs() < 1e-6, "{factors:?}");
+        assert!((factors[1] - 0.7f32.powf(0.6) / 1.4f32.powf(0.4)).abs() < 1e-6, "{factors:?}");
+        assert_eq!(smoothing(&[0.0, 1.0, f32::NAN, 1.0], &[1.0, 0.0]), [1.0; 2]);
+    }
+
+    #[test]
     fn what_is_not_finite_poisons_its_row() {
         for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for n in [1, 5, 40] {
@@ -155,18 +297,47 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_channel_comes_back_within_half_a_step() {
-        let weights = [0.5, -1.27, 0.004, 0.0, 1.0, 0.1];
-        let mut words = [0; 2];
-        let (scale, sum) = quantize_channel(&weights, &mut words);
+    /// The weights that the integers of the only output stand for, copies added to what they are copies of.
+    fn restored(weights: &[f32]) -> (Vec<f32>, Channels) {
+        let (channels, words) = Channels::quantize(weights, weights.len(), None);
         let integers = bytemuck::cast_slice::<u32, i8>(&words);
-        for (w, q) in weights.iter().zip(integers) {
-            assert!((w - scale * f32::from(*q)).abs() <= scale * 0.5001, "{w} is {q} of {scale}");
+        let (first, rest) = integers.split_at(weights.len());
+        let mut sums: Vec<i32> = first.iter().map(|q| i32::from(*q)).collect();
+        for (input, q) in channels.copies.iter().zip(rest) {
+            sums[*input] += i32::from(*q);
         }
-        assert_eq!(sum, integers.iter().map(|q| i32::from(*q)).sum::<i32>());
-        assert_eq!(integers[1], -127);
-        assert_eq!(quantize_channel(&[0.0; 4], &mut words[..1]), (0.0, 0));
-        assert!(quantize_channel(&[f32::NAN, 1.0], &mut words[..1]).0.is_nan());
+        assert!(rest[channels.copies.len()..].iter().all(|q| *q == 0));
+        assert_eq!(sums.iter().sum::<i32>(), channels.sums[0]);
+        (sums.iter().map(|q| channels.scales[0] * *q as f32).collect(), channels)
+    }
+
+    fn assert_close(weights: &[f32], restored: &[f32], scale: f32) {
+        for (w, back) in weights.iter().zip(restored) {
+            assert!((w - back).abs() <= scale * 0.5001, "{w} came back as {back}, steps of {scale}");
+        }
+    }
+
+    #[test]
+    fn weights_come_back_within_half_a_step() {
+        for weights in [vec![0.5, -1.27, 0.004, 0.0, 1.0, 0.1], vec![-3.0], vec![1e-20, 1e20], vec![0.0; 5]] {
+            let (back, channels) = restored(&weights);
+            assert_close(&weights, &back, channels.scales[0]);
+            assert!(channels.copies.is_empty());
+        }
+        assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None).0.scales[0].is_nan());
+    }
+
+    #[test]
+    fn a_weight_that_towers_is_split_over_copies() {
+        let mut weights: Vec<f32> = (0_u16..512).map(|i| f32::from(i % 7) - 3.0).collect();
+        let plain = weights.clone();
+        weights[100] = -30.0;
+        weights[300] = 11.0;
+        let (back, channels) = restored(&weights);
+        assert_eq!(channels.copies, [100, 100]);
+        assert_close(&weights, &back, channels.scales[0]);
+        let alone = 3.0 / 127.0;
+        assert_eq!(restored(&plain).1.scales[0], alone);
+        assert!(channels.scales[0] < 5.0 * alone, "{}", channels.scales[0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
-use super::int8::Affine;
+use super::int8::{Affine, Channels};
 use super::tile::{COLUMNS, Panels, ROWS, Rows, Sums, TileKernel};
 use super::{bfloat16, f32_slice, float32, gelu, int8, multiversion};
 
@@ -33,10 +33,9 @@ pub struct Linear {
     inner: usize,
     out: usize,
     panels: Panels,
-    kernel: Kernel,
-    /// Filled up with zeros to whole panels, as `channels` are.
+    product: Product,
+    /// Filled up with zeros to whole panels.
     bias: Vec<f32>,
-    channels: Channels,
     gelu: bool,
 }
 
@@ -51,12 +50,11 @@ pub enum Kernel {
     Int8(TileKernel<i32>),
 }
 
-/// What integer weights stand for; empty in other precisions.
-#[derive(Default)]
-struct Channels {
-    scales: Vec<f32>,
-    /// The sum of each channel's integers.
-    sums: Vec<i32>,
+/// A kernel with what its precision keeps of the weights.
+enum Product {
+    Float32(TileKernel<f32>),
+    Bfloat16(TileKernel<f32>),
+    Int8(TileKernel<i32>, Channels),
 }
 
 /// Rows that are made ready and then multiplied with all panels: their words stay in the second-level cache.
@@ -84,10 +82,12 @@ impl Kernel {
 impl Linear {
     /// Lays out a layer of `weight [out, in]`, as PyTorch stores it, and `bias [out]`.
     ///
+    /// `reach [in]` says, where it is known, how far from 0 each input goes: see [`Channels::quantize`].
+    ///
     /// # Errors
     /// When a tensor is not contiguous f32 on the CPU, the shapes disagree, or the layer has more inputs than int8 can sum.
-    pub fn new(weight: &Tensor, bias: &Tensor, precision: Precision) -> Result<Self> {
-        Self::with_kernel(weight, bias, Kernel::all(precision)[0])
+    pub fn new(weight: &Tensor, bias: &Tensor, reach: Option<&Tensor>, precision: Precision) -> Result<Self> {
+        Self::with_kernel(weight, bias, reach, Kernel::all(precision)[0])
     }
 
     /// The same with erf-GELU after it.
@@ -100,11 +100,12 @@ impl Linear {
     ///
     /// # Errors
     /// As for [`Linear::new`].
-    pub fn with_kernel(weight: &Tensor, bias: &Tensor, kernel: Kernel) -> Result<Self> {
+    pub fn with_kernel(weight: &Tensor, bias: &Tensor, reach: Option<&Tensor>, kernel: Kernel) -> Result<Self> {
         let (out, inner) = weight.dims2()?;
-        if bias.dims() != [out] || inner == 0 {
-            bail!("linear: weight {:?}, bias {:?}", weight.shape(), bias.shape());
+        if bias.dims() != [out] || inner == 0 || reach.is_some_and(|reach| reach.dims() != [inner]) {
+            bail!("linear: weight {:?}, bias {:?}, reach {reach:?}", weight.shape(), bias.shape());
         }
+        let reach = reach.map(Tensor::to_vec1::<f32>).transpose()?;
         let mut bias = bias.to_vec1()?;
         bias.resize(out.next_multiple_of(COLUMNS), 0.0);
         let (storage, layout) = weight.storage_and_layout();
@@ -115,30 +116,31 @@ impl Linear {
 
         let row = |column: usize| &weight[column * inner..][..inner];
         let mut panels = Panels::default();
-        let mut channels = Channels::default();
-        match kernel {
-            Kernel::Float32(_) => panels.fill(inner, out, |step, column| row(column)[step].to_bits()),
-            Kernel::Bfloat16(_) => panels.fill(inner.div_ceil(bfloat16::PER_WORD), out, |step, column| {
-                let pair = &row(column)[step * bfloat16::PER_WORD..];
-                bfloat16::word(pair[0], pair.get(1).copied().unwrap_or(0.0))
-            }),
-            Kernel::Int8(_) => {
+        let product = match kernel {
+            Kernel::Float32(kernel) => {
+                panels.fill(inner, out, |step, column| row(column)[step].to_bits());
+                Product::Float32(kernel)
+            }
+            Kernel::Bfloat16(kernel) => {
+                panels.fill(inner.div_ceil(bfloat16::PER_WORD), out, |step, column| {
+                    let pair = &row(column)[step * bfloat16::PER_WORD..];
+                    bfloat16::word(pair[0], pair.get(1).copied().unwrap_or(0.0))
+                });
+                Product::Bfloat16(kernel)
+            }
+            Kernel::Int8(kernel) => {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
-                let steps = inner.div_ceil(int8::PER_WORD);
-                let mut words = vec![0; out * steps];
-                for (weights, words) in weight.chunks_exact(inner).zip(words.chunks_exact_mut(steps)) {
-                    let (scale, sum) = int8::quantize_channel(weights, words);
-                    channels.scales.push(scale);
-                    channels.sums.push(sum);
-                }
+                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref());
                 channels.scales.resize(bias.len(), 0.0);
                 channels.sums.resize(bias.len(), 0);
+                let steps = channels.steps();
                 panels.fill(steps, out, |step, column| words[column * steps + step]);
+                Product::Int8(kernel, channels)
             }
-        }
-        Ok(Self { inner, out, panels, kernel, bias, channels, gelu: false })
+        };
+        Ok(Self { inner, out, panels, product, bias, gelu: false })
     }
 
     /// `x [rows, in]` → `[rows, out]`.
@@ -156,25 +158,24 @@ impl Linear {
         scratch.words.resize(rows * steps, 0);
         let words = scratch.words.chunks_exact_mut(steps);
         let x_rows = x.chunks_exact(self.inner);
-        match self.kernel {
-            Kernel::Float32(kernel) => {
+        match &self.product {
+            Product::Float32(kernel) => {
                 self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, done| {
                     add_bias(sums, &self.bias[columns], done);
                 });
             }
-            Kernel::Bfloat16(kernel) => {
+            Product::Bfloat16(kernel) => {
                 words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
                 self.tiles(kernel, &scratch.words, y, |_, columns, sums, done| {
                     add_bias(sums, &self.bias[columns], done);
                 });
             }
-            Kernel::Int8(kernel) => {
-                scratch.tokens.resize(rows, Affine::default());
-                for ((words, x), token) in words.zip(x_rows).zip(&mut scratch.tokens) {
-                    int8::quantize_row(x, words, token);
-                }
+            Product::Int8(kernel, channels) => {
+                scratch.tokens.clear();
+                let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
+                scratch.tokens.extend(tokens);
                 self.tiles(kernel, &scratch.words, y, |rows, columns, sums, done| {
-                    let channels = (&self.channels.scales[columns.clone()], &self.channels.sums[columns.clone()]);
+                    let channels = (&channels.scales[columns.clone()], &channels.sums[columns.clone()]);
                     dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], done);
                 });
             }
@@ -184,7 +185,7 @@ impl Linear {
     /// All tiles of a block of rows; `finish` makes the outputs of a tile's rows and columns out of its sums.
     fn tiles<S: Copy + Default>(
         &self,
-        kernel: TileKernel<S>,
+        kernel: &TileKernel<S>,
         words: &[u32],
         y: &mut [f32],
         finish: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>, &Sums<S>, &mut Sums<f32>),
@@ -193,17 +194,17 @@ impl Linear {
         let rows = words.len() / stride;
         let mut sums = Sums::default();
         let mut done = Sums::default();
-        for (panel, column) in self.panels.iter().zip((0..self.out).step_by(COLUMNS)) {
-            let width = COLUMNS.min(self.out - column);
+        for (panel, columns) in self.panels.iter() {
+            let filled = columns.start..columns.start + COLUMNS;
             for row in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - row);
-                kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, &mut sums);
-                finish(row..row + count, column..column + COLUMNS, &sums, &mut done);
+                kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, columns.len(), &mut sums);
+                finish(row..row + count, filled.clone(), &sums, &mut done);
                 if self.gelu {
                     gelu::gelu(done.0[..count].as_flattened_mut());
                 }
                 for (done, y) in done.0[..count].iter().zip(y[row * self.out..].chunks_mut(self.out)) {
-                    y[column..column + width].copy_from_slice(&done[..width]);
+                    y[columns.clone()].copy_from_slice(&done[..columns.len()]);
                 }
             }
         }
@@ -215,6 +216,7 @@ impl Linear {
 struct Scratch {
     words: Vec<u32>,
     tokens: Vec<Affine>,
+    smooth: Vec<f32>,
 }
 
 impl CustomOp1 for Linear {

@@ -12,7 +12,8 @@ pub fn exp(x: f32) -> f32 {
     // Adding and taking away 1.5 * 2^23 rounds to the nearest integer in the default rounding mode.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
-    let n = (clamped * LOG2_E + ROUND) - ROUND;
+    let rounded = clamped * LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = clamped - n * LN2_HIGH - n * LN2_LOW;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;
@@ -21,7 +22,8 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
     let e = p * r * r + r + 1.0;
-    let two_to_n = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    // The integer stands in the lowest bits of the rounded sum: with the bias added it is the exponent of 2^n.
+    let two_to_n = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { e * two_to_n }
 }
 
@@ -47,7 +49,7 @@ pub fn erf(x: f32) -> f32 {
 }
 
 /// Partial sums that are kept side by side: the order is fixed, and the compiler holds them in one register.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// The sum of `f` over the values, in an order that depends on their number alone.
 #[inline(always)]

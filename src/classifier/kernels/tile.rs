@@ -6,12 +6,16 @@
 //! So all precisions have one layout, and an element's sum runs over the inner dimension in one order, whatever stands
 //! beside it: its bits depend on its own row and column alone.
 
+use std::ops::Range;
+
 /// Rows of a tile: with [`COLUMNS`] they fill 24 of AVX-512's 32 registers with sums.
 pub const ROWS: usize = 6;
 /// Columns of a tile, and of a panel of weights.
 pub const COLUMNS: usize = 64;
 /// Words of a cache line.
 const LANES: usize = 16;
+/// Cache lines of a panel's row.
+const LINES: usize = COLUMNS / LANES;
 
 /// A cache line of words.
 #[derive(Clone, Copy)]
@@ -45,14 +49,16 @@ pub struct Rows<'a> {
 pub struct Panels {
     lines: Vec<Line>,
     steps: usize,
+    columns: usize,
 }
 
 impl Panels {
     /// Lays out a matrix of `steps` words by `columns`, anew in the same memory.
     pub fn fill(&mut self, steps: usize, columns: usize, word: impl Fn(usize, usize) -> u32) {
         self.steps = steps;
+        self.columns = columns;
         self.lines.clear();
-        self.lines.reserve(columns.div_ceil(COLUMNS) * steps * COLUMNS / LANES);
+        self.lines.reserve(columns.div_ceil(COLUMNS) * steps * LINES);
         for first in (0..columns).step_by(COLUMNS) {
             for step in 0..steps {
                 for first in (first..first + COLUMNS).step_by(LANES) {
@@ -63,14 +69,41 @@ impl Panels {
         }
     }
 
+    /// Room for a matrix of `steps` words by `columns`, in the same memory; each word is to be set.
+    pub fn reset(&mut self, steps: usize, columns: usize) {
+        self.steps = steps;
+        self.columns = columns;
+        self.lines.resize(columns.div_ceil(COLUMNS) * steps * LINES, Line([0; LANES]));
+    }
+
+    /// Sets a column, a word for each step.
+    pub fn set_column(&mut self, column: usize, words: &[u32]) {
+        let (panel, column) = (column / COLUMNS, column % COLUMNS);
+        let lines = self.lines[panel * self.steps * LINES..].iter_mut().skip(column / LANES).step_by(LINES);
+        for (line, word) in lines.zip(words) {
+            line.0[column % LANES] = *word;
+        }
+    }
+
+    /// Sets a row, a word for each column.
+    pub fn set_row(&mut self, step: usize, words: &[u32]) {
+        for (panel, words) in words.chunks(COLUMNS).enumerate() {
+            let lines = &mut self.lines[(panel * self.steps + step) * LINES..][..LINES];
+            for (line, words) in lines.iter_mut().zip(words.chunks(LANES)) {
+                line.0[..words.len()].copy_from_slice(words);
+            }
+        }
+    }
+
     /// Words of the inner dimension.
     pub const fn steps(&self) -> usize {
         self.steps
     }
 
-    /// The panels from left to right.
-    pub fn iter(&self) -> impl Iterator<Item = &[Line]> {
-        self.lines.chunks_exact((self.steps * COLUMNS / LANES).max(1))
+    /// The panels from left to right, each with its columns.
+    pub fn iter(&self) -> impl Iterator<Item = (&[Line], Range<usize>)> {
+        let panels = self.lines.chunks_exact((self.steps * LINES).max(1));
+        panels.zip((0..self.columns).step_by(COLUMNS).map(|first| first..self.columns.min(first + COLUMNS)))
     }
 }
 
@@ -78,8 +111,11 @@ impl Panels {
 #[derive(Clone, Copy)]
 pub struct TileKernel<S> {
     name: &'static str,
-    tile: unsafe fn(Rows<'_>, &[Line], &mut Sums<S>),
+    tile: Tile<S>,
 }
+
+/// The products of rows with the first so many columns of a panel.
+type Tile<S> = unsafe fn(Rows<'_>, &[Line], usize, &mut Sums<S>);
 
 impl<S> TileKernel<S> {
     /// A kernel by the name of its instructions.
@@ -87,7 +123,7 @@ impl<S> TileKernel<S> {
     /// # Safety
     /// The processor has the instructions, and `tile` keeps to the rows, lines and sums that [`TileKernel::multiply`]
     /// proves to be there.
-    pub const unsafe fn new(name: &'static str, tile: unsafe fn(Rows<'_>, &[Line], &mut Sums<S>)) -> Self {
+    pub const unsafe fn new(name: &'static str, tile: Tile<S>) -> Self {
         Self { name, tile }
     }
 
@@ -96,39 +132,47 @@ impl<S> TileKernel<S> {
         self.name
     }
 
-    /// The products of the rows with a panel, into the first `rows.count` rows of `sums`.
-    pub fn multiply(&self, rows: Rows<'_>, panel: &[Line], sums: &mut Sums<S>) {
-        let steps = panel.len() * LANES / COLUMNS;
-        assert!(panel.len() * LANES == steps * COLUMNS && (1..=ROWS).contains(&rows.count));
+    /// The products of the rows with the first `columns` of a panel, into the first `rows.count` rows of `sums`. What
+    /// stands in `sums` beyond those is of no meaning.
+    pub fn multiply(&self, rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<S>) {
+        let steps = panel.len() / LINES;
+        assert!(panel.len() == steps * LINES && (1..=ROWS).contains(&rows.count));
+        assert!(columns <= COLUMNS);
         assert!((rows.count - 1) * rows.stride + steps <= rows.words.len());
         // SAFETY: `new` was promised the instructions, and the assertions are the bounds that a tile keeps to.
-        unsafe { (self.tile)(rows, panel, sums) }
+        unsafe { (self.tile)(rows, panel, columns, sums) }
     }
 }
 
-/// A tile in vector instructions: `$groups` passes over `$vectors` vectors of columns, so that sums, weights and a
+/// A tile in vector instructions: passes over groups of at most `$most` vectors of columns, so that sums, weights and a
 /// broadcast word fit the registers. `$dot` adds the product of a broadcast and a weight vector to a sum.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vector_tile {
     (
-        $vis:vis $name:ident, $features:literal, $sum:ty, $vector:ty, $words:ty, $groups:literal x $vectors:literal,
+        $vis:vis $name:ident, $features:literal, $sum:ty, $vector:ty, $words:ty, $most:literal,
         $zero:expr, $splat:expr, |$acc:ident, $x:ident, $w:ident| $dot:expr
     ) => {
         #[target_feature(enable = $features)]
-        $vis fn $name(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<$sum>) {
+        $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
+            const LANES: usize = size_of::<$words>() / 4;
+
             #[target_feature(enable = $features)]
-            fn tile<const R: usize>(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<$sum>) {
-                const LANES: usize = size_of::<$words>() / 4;
+            fn tile<const R: usize, const V: usize>(
+                rows: Rows<'_>,
+                panel: &[Line],
+                columns: usize,
+                sums: &mut Sums<$sum>,
+            ) {
                 const VECTORS: usize = COLUMNS / LANES;
                 let steps = panel.len() * size_of::<Line>() / (COLUMNS * 4);
                 let weights = panel.as_ptr().cast::<$words>();
                 let words = rows.words.as_ptr();
-                for group in 0..$groups {
-                    let mut acc = [[$zero; $vectors]; R];
+                for group in 0..columns.div_ceil(V * LANES) {
+                    let mut acc = [[$zero; V]; R];
                     for step in 0..steps {
-                        // SAFETY: the panel holds `steps` times VECTORS vectors, and `$groups` groups of `$vectors` are
-                        // as many.
-                        let w = unsafe { weights.add(step * VECTORS + group * $vectors).cast::<[$words; $vectors]>().read() };
+                        // SAFETY: the panel holds `steps` times VECTORS vectors, and as `columns` is at most COLUMNS, V
+                        // of them begin here.
+                        let w = unsafe { weights.add(step * VECTORS + group * V).cast::<[$words; V]>().read() };
                         for (row, acc) in acc.iter_mut().enumerate() {
                             // SAFETY: `multiply` has seen that the last of the rows holds `steps` words.
                             let $x = $splat(unsafe { words.add(row * rows.stride + step).read() }.cast_signed());
@@ -138,21 +182,31 @@ macro_rules! vector_tile {
                         }
                     }
                     for (acc, sums) in acc.into_iter().zip(&mut sums.0) {
-                        let sums = sums[group * $vectors * LANES..][..$vectors * LANES].as_mut_ptr().cast::<$vector>();
+                        let sums = sums[group * V * LANES..][..V * LANES].as_mut_ptr().cast::<$vector>();
                         for (v, acc) in acc.into_iter().enumerate() {
-                            // SAFETY: the slice above holds `$vectors` vectors.
+                            // SAFETY: the slice above holds V vectors.
                             unsafe { sums.add(v).write_unaligned(acc) };
                         }
                     }
                 }
             }
-            match rows.count {
-                1 => tile::<1>(rows, panel, sums),
-                2 => tile::<2>(rows, panel, sums),
-                3 => tile::<3>(rows, panel, sums),
-                4 => tile::<4>(rows, panel, sums),
-                5 => tile::<5>(rows, panel, sums),
-                _ => tile::<ROWS>(rows, panel, sums),
+
+            #[target_feature(enable = $features)]
+            fn grouped<const V: usize>(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
+                match rows.count {
+                    1 => tile::<1, V>(rows, panel, columns, sums),
+                    2 => tile::<2, V>(rows, panel, columns, sums),
+                    3 => tile::<3, V>(rows, panel, columns, sums),
+                    4 => tile::<4, V>(rows, panel, columns, sums),
+                    5 => tile::<5, V>(rows, panel, columns, sums),
+                    _ => tile::<ROWS, V>(rows, panel, columns, sums),
+                }
+            }
+
+            if columns <= 2 * LANES {
+                grouped::<2>(rows, panel, columns, sums);
+            } else {
+                grouped::<$most>(rows, panel, columns, sums);
             }
         }
     };
@@ -164,14 +218,15 @@ pub(super) use vector_tile;
 pub fn portable<S: Copy + Default>(
     rows: Rows<'_>,
     panel: &[Line],
+    columns: usize,
     sums: &mut Sums<S>,
     dot: impl Fn(S, u32, u32) -> S,
 ) {
     for (row, sums) in sums.0.iter_mut().take(rows.count).enumerate() {
         *sums = [S::default(); COLUMNS];
         let words = &rows.words[row * rows.stride..];
-        for (x, lines) in words.iter().zip(panel.chunks_exact(COLUMNS / LANES)) {
-            for (sums, line) in sums.chunks_exact_mut(LANES).zip(lines) {
+        for (x, lines) in words.iter().zip(panel.chunks_exact(LINES)) {
+            for (sums, line) in sums.chunks_exact_mut(LANES).zip(lines).take(columns.div_ceil(LANES)) {
                 for (sum, w) in sums.iter_mut().zip(&line.0) {
                     *sum = dot(*sum, *x, *w);
                 }
