@@ -4,6 +4,8 @@
 //! With `x ≈ s (u - z)` and `w ≈ t q`, `Σ x w ≈ s t (Σ u q - z Σ q)` (Jacob et al., "Quantization and Training of Neural
 //! Networks for Efficient Integer-Arithmetic-Only Inference", 2017).
 
+use std::borrow::Cow;
+
 use super::tile::{Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
@@ -48,8 +50,9 @@ const ROUND: f32 = 12_582_912.0;
 
 /// What integer weights stand for.
 pub struct Channels {
+    inputs: usize,
     /// What each input is multiplied by, as its weights are divided by it: see [`smoothing`].
-    factors: Vec<f32>,
+    factors: Option<Vec<f32>>,
     /// Inputs that are read again after all others: see [`Channels::quantize`].
     copies: Vec<usize>,
     /// For each output, what one step of its weights is worth.
@@ -73,14 +76,17 @@ impl Channels {
     /// instead (Zhao et al., "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting",
     /// 2019): an integer beyond ±127 is the sum of several, exactly.
     pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>) -> (Self, Vec<u32>) {
-        let smoothing = reach.map_or_else(|| vec![1.0; inner], |reach| smoothing(weight, reach));
-        let mut smooth = vec![0.0; weight.len()];
-        for (weights, smooth) in weight.chunks_exact(inner).zip(smooth.chunks_exact_mut(inner)) {
-            multiply(weights, &smoothing, smooth);
+        let mut smooth = Cow::Borrowed(weight);
+        let mut factors = None;
+        if let Some(reach) = reach {
+            let smoothing = smoothing(weight, reach);
+            for (weights, smooth) in weight.chunks_exact(inner).zip(smooth.to_mut().chunks_exact_mut(inner)) {
+                multiply(weights, &smoothing, smooth);
+            }
+            factors = Some(smoothing.into_iter().map(f32::recip).collect());
         }
         let (reach, copies) = split(&peaks(&smooth, inner));
-        let factors = smoothing.into_iter().map(f32::recip).collect();
-        let mut channels = Self { factors, copies, scales: Vec::new(), sums: Vec::new() };
+        let mut channels = Self { inputs: inner, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
             let (low, high) = math::range(weights);
@@ -95,7 +101,7 @@ impl Channels {
 
     /// Words of a row of inputs or weights.
     pub const fn steps(&self) -> usize {
-        (self.factors.len() + self.copies.len()).div_ceil(PER_WORD)
+        (self.inputs + self.copies.len()).div_ceil(PER_WORD)
     }
 
     /// The integers of one output; gives their sum.
@@ -118,10 +124,15 @@ impl Channels {
 
     /// Quantizes a row of inputs into words; `scratch` is memory to use again.
     pub fn quantize_row(&self, x: &[f32], words: &mut [u32], scratch: &mut Vec<f32>) -> Affine {
-        scratch.resize(x.len(), 0.0);
-        multiply(x, &self.factors, scratch);
         let mut affine = Affine::default();
-        quantize_row(scratch, words, &mut affine);
+        match &self.factors {
+            Some(factors) => {
+                scratch.resize(x.len(), 0.0);
+                multiply(x, factors, scratch);
+                quantize_row(scratch, words, &mut affine);
+            }
+            None => quantize_row(x, words, &mut affine),
+        }
         let (elements, rest) = bytemuck::cast_slice_mut::<u32, u8>(words).split_at_mut(x.len());
         for (copy, input) in rest.iter_mut().zip(&self.copies) {
             *copy = elements[*input];

@@ -1,10 +1,12 @@
 //! A linear layer over packed tokens, `y = f(x · W + b)`, on one thread: the engine runs one batch a core instead.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
 use super::int8::{Affine, Channels};
-use super::tile::{COLUMNS, Panels, ROWS, Rows, Sums, TileKernel};
-use super::{bfloat16, f32_slice, float32, gelu, int8, multiversion};
+use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
+use super::{bfloat16, f32_slice, float32, int8, math, multiversion};
 
 /// In what a layer multiplies. Its input, its bias and its output are f32 in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,7 +36,6 @@ pub struct Linear {
     out: usize,
     panels: Panels,
     product: Product,
-    /// Filled up with zeros to whole panels.
     bias: Vec<f32>,
     gelu: bool,
 }
@@ -106,8 +107,7 @@ impl Linear {
             bail!("linear: weight {:?}, bias {:?}, reach {reach:?}", weight.shape(), bias.shape());
         }
         let reach = reach.map(Tensor::to_vec1::<f32>).transpose()?;
-        let mut bias = bias.to_vec1()?;
-        bias.resize(out.next_multiple_of(COLUMNS), 0.0);
+        let bias = bias.to_vec1()?;
         let (storage, layout) = weight.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else {
             bail!("linear: the weight is not on the CPU");
@@ -132,9 +132,7 @@ impl Linear {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
-                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref());
-                channels.scales.resize(bias.len(), 0.0);
-                channels.sums.resize(bias.len(), 0);
+                let (channels, words) = Channels::quantize(weight, inner, reach.as_deref());
                 let steps = channels.steps();
                 panels.fill(steps, out, |step, column| words[column * steps + step]);
                 Product::Int8(kernel, channels)
@@ -160,23 +158,20 @@ impl Linear {
         let x_rows = x.chunks_exact(self.inner);
         match &self.product {
             Product::Float32(kernel) => {
-                self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, done| {
-                    add_bias(sums, &self.bias[columns], done);
-                });
+                self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, y| self.add_bias(columns, sums, y));
             }
             Product::Bfloat16(kernel) => {
                 words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
-                self.tiles(kernel, &scratch.words, y, |_, columns, sums, done| {
-                    add_bias(sums, &self.bias[columns], done);
-                });
+                self.tiles(kernel, &scratch.words, y, |_, columns, sums, y| self.add_bias(columns, sums, y));
             }
             Product::Int8(kernel, channels) => {
                 scratch.tokens.clear();
                 let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
                 scratch.tokens.extend(tokens);
-                self.tiles(kernel, &scratch.words, y, |rows, columns, sums, done| {
+                self.tiles(kernel, &scratch.words, y, |rows, columns, sums, y| {
+                    let of = Outputs { columns: columns.clone(), stride: self.out, gelu: self.gelu };
                     let channels = (&channels.scales[columns.clone()], &channels.sums[columns.clone()]);
-                    dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], done);
+                    dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], y, of);
                 });
             }
         }
@@ -188,27 +183,31 @@ impl Linear {
         kernel: &TileKernel<S>,
         words: &[u32],
         y: &mut [f32],
-        finish: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>, &Sums<S>, &mut Sums<f32>),
+        finish: impl Fn(Range<usize>, Range<usize>, &Sums<S>, &mut [f32]),
     ) {
         let stride = self.panels.steps();
         let rows = words.len() / stride;
         let mut sums = Sums::default();
-        let mut done = Sums::default();
         for (panel, columns) in self.panels.iter() {
-            let filled = columns.start..columns.start + COLUMNS;
             for row in (0..rows).step_by(ROWS) {
                 let count = ROWS.min(rows - row);
                 kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, columns.len(), &mut sums);
-                finish(row..row + count, filled.clone(), &sums, &mut done);
-                if self.gelu {
-                    gelu::gelu(done.0[..count].as_flattened_mut());
-                }
-                for (done, y) in done.0[..count].iter().zip(y[row * self.out..].chunks_mut(self.out)) {
-                    y[columns.clone()].copy_from_slice(&done[..columns.len()]);
-                }
+                finish(row..row + count, columns.clone(), &sums, &mut y[row * self.out..(row + count) * self.out]);
             }
         }
     }
+
+    fn add_bias(&self, columns: Range<usize>, sums: &Sums<f32>, y: &mut [f32]) {
+        let of = Outputs { columns: columns.clone(), stride: self.out, gelu: self.gelu };
+        add_bias(sums, &self.bias[columns], y, of);
+    }
+}
+
+/// Where the outputs of a tile stand in its rows, and whether GELU follows.
+struct Outputs {
+    columns: Range<usize>,
+    stride: usize,
+    gelu: bool,
 }
 
 /// Memory that the blocks of one forward use in turn.
@@ -240,21 +239,31 @@ impl CustomOp1 for Linear {
 }
 
 multiversion! {
-    fn add_bias(sums: &Sums<f32>, bias: &[f32], done: &mut Sums<f32>) {
-        for (sums, done) in sums.0.iter().zip(&mut done.0) {
-            for ((sum, bias), done) in sums.iter().zip(bias).zip(done) {
-                *done = sum + bias;
+    fn add_bias(sums: &Sums<f32>, bias: &[f32], y: &mut [f32], of: Outputs) {
+        for (sums, y) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)) {
+            let y = &mut y[of.columns.clone()];
+            for ((sum, bias), y) in sums.iter().zip(bias).zip(&mut *y) {
+                *y = sum + bias;
+            }
+            if of.gelu {
+                y.iter_mut().for_each(|y| *y = math::gelu(*y));
             }
         }
     }
 }
 
 multiversion! {
-    fn dequantize(sums: &Sums<i32>, tokens: &[Affine], channels: (&[f32], &[i32]), bias: &[f32], done: &mut Sums<f32>) {
-        for ((sums, done), token) in sums.0.iter().zip(&mut done.0).zip(tokens) {
+    fn dequantize(
+        sums: &Sums<i32>, tokens: &[Affine], channels: (&[f32], &[i32]), bias: &[f32], y: &mut [f32], of: Outputs
+    ) {
+        for ((sums, y), token) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)).zip(tokens) {
+            let y = &mut y[of.columns.clone()];
             let channels = channels.0.iter().zip(channels.1);
-            for (((sum, (scale, weights)), bias), done) in sums.iter().zip(channels).zip(bias).zip(done) {
-                *done = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
+            for (((sum, (scale, weights)), bias), y) in sums.iter().zip(channels).zip(bias).zip(&mut *y) {
+                *y = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
+            }
+            if of.gelu {
+                y.iter_mut().for_each(|y| *y = math::gelu(*y));
             }
         }
     }

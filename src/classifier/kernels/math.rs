@@ -48,6 +48,12 @@ pub fn erf(x: f32) -> f32 {
     if x.abs() >= 4.0 { 1f32.copysign(x) } else { x * p / q }
 }
 
+/// GELU in its exact form, `x · (1 + erf(x / √2)) / 2`.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
 /// Partial sums that are kept side by side: the order is fixed, and the compiler holds them in one register.
 pub const LANES: usize = 16;
 
@@ -99,6 +105,19 @@ mod tests {
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn gelu_equals_candle() -> candle_core::Result<()> {
+        use candle_core::{Device, Tensor};
+        let x = (Tensor::rand(-1f32, 1f32, 1000, &Device::Cpu)? * 8.0)?;
+        let plain = x.gelu_erf()?.to_vec1::<f32>()?;
+        for (x, plain) in x.to_vec1::<f32>()?.into_iter().zip(plain) {
+            assert!((gelu(x) - plain).abs() < 2e-6, "{x}: {} is not {plain}", gelu(x));
+        }
+        assert!(gelu(-50.0).abs() < 1e-5 && gelu(f32::NAN).is_nan());
+        assert_eq!([0.0, 50.0, 1e30].map(gelu), [0.0, 50.0, 1e30]);
+        Ok(())
     }
 
     #[test]

@@ -6,7 +6,6 @@
 mod attention;
 mod bfloat16;
 mod float32;
-mod gelu;
 mod int8;
 mod layer_norm;
 mod linear;
@@ -47,10 +46,39 @@ fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
     storage.dtype()
 }
 
+/// How wide the vectors of this processor are.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+enum Vectors {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Vectors {
+    /// Looked up once: a kernel's loop asks for every tile.
+    fn detected() -> Self {
+        static DETECTED: std::sync::LazyLock<Vectors> = std::sync::LazyLock::new(|| {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw");
+            match (avx2, avx512) {
+                (true, true) => Vectors::Avx512,
+                (true, false) => Vectors::Avx2,
+                _ => Vectors::Portable,
+            }
+        });
+        *DETECTED
+    }
+}
+
 /// Compiles `$body` three times, for AVX-512, for AVX2 with FMA and for the build's own target, and picks at run time.
 /// The body is the same Rust in all three: the compiler vectorises it as wide as the processor allows.
 macro_rules! multiversion {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) $body:block) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
         $vis fn $name($($arg: $ty),*) {
             #[inline(always)]
@@ -61,18 +89,12 @@ macro_rules! multiversion {
                 fn avx512($($arg: $ty),*) { portable($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) { portable($($arg),*) }
-                if std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512vl")
-                    && std::arch::is_x86_feature_detected!("avx512dq")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("fma")
-                {
+                match $crate::classifier::kernels::Vectors::detected() {
                     // SAFETY: the processor has the features that the function is compiled for.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    $crate::classifier::kernels::Vectors::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    return unsafe { avx2($($arg),*) };
+                    $crate::classifier::kernels::Vectors::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::classifier::kernels::Vectors::Portable => {}
                 }
             }
             portable($($arg),*)
