@@ -18,7 +18,7 @@ mod weights;
 pub use blank::is_blank;
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
-pub use model_config::{Activation, ModelConfig};
+pub use model_config::ModelConfig;
 pub use scores::{Score, Scores};
 pub use tokenize::{EMPTY_TEXT, Encoding};
 

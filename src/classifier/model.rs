@@ -5,8 +5,8 @@
 
 use candle_core::{D, Device, Result as CandleResult, Tensor};
 
-use super::kernels::{Linear, Precision, Ragged, add_layer_norm, attention};
-use super::model_config::{Activation, ModelConfig};
+use super::kernels::{Activation, FeedForward, Linear, Precision, Ragged, add_layer_norm, attention};
+use super::model_config::ModelConfig;
 use super::weights::Weights;
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ impl Model {
             let norm = layers.last().map_or(&embeddings.norm, |layer| &layer.output_norm);
             layers.push(Layer::load(w, config, index, norm)?);
         }
-        let pre_classifier = w.linear("pre_classifier", config.dim, config.dim, None)?;
+        let pre_classifier = w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
         let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
         let model = Self { embeddings, layers, pre_classifier, classifier };
         weights.finish()?;
@@ -57,7 +57,7 @@ impl Model {
         let first = tokens.starts().iter().map(|i| *i as u32).collect::<Vec<_>>();
         let first = Tensor::new(first, x.device())?;
         let x = last.forward(&x.index_select(&first, 0)?, &x, &Ragged::singles(tokens.len()), &tokens)?;
-        self.classifier.forward(&self.pre_classifier.forward(&x)?.relu()?)
+        self.classifier.forward(&self.pre_classifier.forward(&x)?)
     }
 }
 
@@ -94,9 +94,7 @@ struct Layer {
     key_value: Linear,
     output: Linear,
     attention_norm: Tensor,
-    widen: Linear,
-    activation: Activation,
-    narrow: Linear,
+    feed_forward: FeedForward,
     output_norm: Tensor,
 }
 
@@ -107,15 +105,14 @@ impl Layer {
         let (dim, hidden) = (config.dim, config.hidden_dim);
         let attention_norm = w.norm(&name("sa_layer_norm"), dim)?;
         let widen = w.linear(&name("ffn.lin1"), dim, hidden, Some(&attention_norm))?;
+        let narrow = w.linear(&name("ffn.lin2"), hidden, dim, None)?;
         Ok(Self {
             heads: config.n_heads,
             query: w.linear(&name("attention.q_lin"), dim, dim, Some(norm))?,
             key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim, Some(norm))?,
             output: w.linear(&name("attention.out_lin"), dim, dim, None)?,
             attention_norm,
-            widen: if config.activation == Activation::Gelu { widen.with_gelu() } else { widen },
-            activation: config.activation,
-            narrow: w.linear(&name("ffn.lin2"), hidden, dim, None)?,
+            feed_forward: FeedForward::new(widen.with_activation(config.activation), narrow).map_err(device_failed)?,
             output_norm: w.norm(&name("output_layer_norm"), dim)?,
         })
     }
@@ -125,22 +122,9 @@ impl Layer {
         let context = attention(&self.query.forward(queries)?, &self.key_value.forward(x)?, rows, tokens, self.heads)?;
         let attended = self.output.forward(&context)?;
         add_layer_norm(&attended, queries, &self.attention_norm, LAYER_NORM_EPSILON)?;
-        let wide = self.activation.apply(self.widen.forward(&attended)?)?;
-        let y = self.narrow.forward(&wide)?;
+        let y = self.feed_forward.forward(&attended)?;
         add_layer_norm(&y, &attended, &self.output_norm, LAYER_NORM_EPSILON)?;
         Ok(y)
-    }
-}
-
-impl Activation {
-    fn apply(self, x: Tensor) -> CandleResult<Tensor> {
-        match self {
-            // Done where the layer's output is made.
-            Self::Gelu => Ok(x),
-            Self::GeluNew => x.gelu(),
-            Self::Relu => x.relu(),
-            Self::Silu => x.silu(),
-        }
     }
 }
 

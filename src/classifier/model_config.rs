@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::kernels::Activation;
+
 /// The numbers that define the network, checked for sense. Unknown keys are left alone: old configurations carry many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelConfig {
@@ -25,22 +27,6 @@ pub struct ModelConfig {
     pub labels: Vec<String>,
 }
 
-/// The activation of the feed-forward block, by its name in Hugging Face's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// GELU by the error function.
-    Gelu,
-    /// GELU by the tanh approximation.
-    #[serde(alias = "gelu_pytorch_tanh")]
-    GeluNew,
-    /// max(x, 0)
-    Relu,
-    /// x · sigmoid(x)
-    #[serde(alias = "swish")]
-    Silu,
-}
-
 #[derive(Deserialize)]
 struct Raw {
     vocab_size: usize,
@@ -53,19 +39,39 @@ struct Raw {
     n_layers: usize,
     #[serde(alias = "num_attention_heads")]
     n_heads: usize,
-    #[serde(default = "default_activation")]
-    activation: Activation,
+    #[serde(default)]
+    activation: ActivationName,
     num_labels: Option<usize>,
     id2label: Option<BTreeMap<String, String>>,
     problem_type: Option<String>,
 }
 
-const fn default_positions() -> usize {
-    512
+/// An activation by its name in Hugging Face's table.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ActivationName {
+    #[default]
+    Gelu,
+    #[serde(alias = "gelu_pytorch_tanh")]
+    GeluNew,
+    Relu,
+    #[serde(alias = "swish")]
+    Silu,
 }
 
-const fn default_activation() -> Activation {
-    Activation::Gelu
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::GeluNew => Self::GeluTanh,
+            ActivationName::Relu => Self::Relu,
+            ActivationName::Silu => Self::Silu,
+        }
+    }
+}
+
+const fn default_positions() -> usize {
+    512
 }
 
 const ARCHITECTURE: &str = "DistilBertForSequenceClassification";
@@ -87,7 +93,7 @@ impl ModelConfig {
             hidden_dim: raw.hidden_dim,
             n_layers: raw.n_layers,
             n_heads: raw.n_heads,
-            activation: raw.activation,
+            activation: raw.activation.into(),
             labels,
         })
     }

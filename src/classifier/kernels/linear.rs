@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor,
 
 use super::int8::{Affine, Channels};
 use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
-use super::{bfloat16, f32_slice, float32, int8, math, multiversion};
+use super::{Activation, bfloat16, f32_slice, float32, int8, multiversion};
 
 /// In what a layer multiplies. Its input, its bias and its output are f32 in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ pub struct Linear {
     panels: Panels,
     product: Product,
     bias: Vec<f32>,
-    gelu: bool,
+    activation: Activation,
 }
 
 /// What multiplies a tile, by precision.
@@ -91,10 +91,10 @@ impl Linear {
         Self::with_kernel(weight, bias, reach, Kernel::all(precision)[0])
     }
 
-    /// The same with erf-GELU after it.
+    /// The same with an activation after it.
     #[must_use]
-    pub fn with_gelu(self) -> Self {
-        Self { gelu: true, ..self }
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     /// [`Linear::new`] with a kernel of one's choice, for tests and benches.
@@ -138,7 +138,7 @@ impl Linear {
                 Product::Int8(kernel, channels)
             }
         };
-        Ok(Self { inner, out, panels, product, bias, gelu: false })
+        Ok(Self { inner, out, panels, product, bias, activation: Activation::None })
     }
 
     /// `x [rows, in]` → `[rows, out]`.
@@ -149,8 +149,18 @@ impl Linear {
         x.apply_op1_no_bwd(self)
     }
 
-    /// Multiplies up to [`BLOCK`] rows; `scratch` is memory to use again.
-    fn block(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+    /// Inputs of the layer.
+    pub const fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// Outputs of the layer.
+    pub const fn out(&self) -> usize {
+        self.out
+    }
+
+    /// `x [rows, in]` into `y [rows, out]`, for as many rows as caches hold; `scratch` is memory to use again.
+    pub fn multiply(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
         let steps = self.panels.steps();
         let rows = x.len() / self.inner;
         scratch.words.resize(rows * steps, 0);
@@ -169,7 +179,7 @@ impl Linear {
                 let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
                 scratch.tokens.extend(tokens);
                 self.tiles(kernel, &scratch.words, y, |rows, columns, sums, y| {
-                    let of = Outputs { columns: columns.clone(), stride: self.out, gelu: self.gelu };
+                    let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
                     let channels = (&channels.scales[columns.clone()], &channels.sums[columns.clone()]);
                     dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], y, of);
                 });
@@ -198,21 +208,21 @@ impl Linear {
     }
 
     fn add_bias(&self, columns: Range<usize>, sums: &Sums<f32>, y: &mut [f32]) {
-        let of = Outputs { columns: columns.clone(), stride: self.out, gelu: self.gelu };
+        let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
         add_bias(sums, &self.bias[columns], y, of);
     }
 }
 
-/// Where the outputs of a tile stand in its rows, and whether GELU follows.
+/// Where the outputs of a tile stand in its rows, and what follows.
 struct Outputs {
     columns: Range<usize>,
     stride: usize,
-    gelu: bool,
+    activation: Activation,
 }
 
-/// Memory that the blocks of one forward use in turn.
+/// Memory that blocks of rows use in turn.
 #[derive(Default)]
-struct Scratch {
+pub struct Scratch {
     words: Vec<u32>,
     tokens: Vec<Affine>,
     smooth: Vec<f32>,
@@ -232,7 +242,7 @@ impl CustomOp1 for Linear {
         let mut y = vec![0f32; rows * self.out];
         let mut scratch = Scratch::default();
         for (x, y) in x.chunks(BLOCK * inner).zip(y.chunks_mut(BLOCK * self.out)) {
-            self.block(x, y, &mut scratch);
+            self.multiply(x, y, &mut scratch);
         }
         Ok((CpuStorage::F32(y), Shape::from((rows, self.out))))
     }
@@ -245,9 +255,7 @@ multiversion! {
             for ((sum, bias), y) in sums.iter().zip(bias).zip(&mut *y) {
                 *y = sum + bias;
             }
-            if of.gelu {
-                y.iter_mut().for_each(|y| *y = math::gelu(*y));
-            }
+            of.activation.apply(y);
         }
     }
 }
@@ -262,9 +270,7 @@ multiversion! {
             for (((sum, (scale, weights)), bias), y) in sums.iter().zip(channels).zip(bias).zip(&mut *y) {
                 *y = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
             }
-            if of.gelu {
-                y.iter_mut().for_each(|y| *y = math::gelu(*y));
-            }
+            of.activation.apply(y);
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
 
+mod activation;
 mod attention;
 mod bfloat16;
+mod feed_forward;
 mod float32;
 mod int8;
 mod layer_norm;
@@ -12,9 +14,11 @@ mod linear;
 mod math;
 mod tile;
 
+pub use activation::Activation;
 pub use attention::{Ragged, attention};
+pub use feed_forward::FeedForward;
 pub use layer_norm::add_layer_norm;
-pub use linear::{Kernel, Linear, Precision};
+pub use linear::{Kernel, Linear, Precision, Scratch};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

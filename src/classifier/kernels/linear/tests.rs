@@ -55,7 +55,7 @@ proptest! {
             let mut layer = Linear::with_kernel(&w, &b, None, kernel).unwrap();
             if with_gelu {
                 expected = expected.gelu_erf().unwrap();
-                layer = layer.with_gelu();
+                layer = layer.with_activation(Activation::Gelu);
             }
             let worst = max_difference(&layer.forward(&x).unwrap(), &expected).unwrap();
             prop_assert!(worst < tolerance, "{}: off by {}", name(kernel), worst);
