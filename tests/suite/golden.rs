@@ -1,9 +1,10 @@
 //! Our network against Hugging Face transformers: ids, logits, confidences. `tools/golden.py` wrote the fixtures.
 
+use proptest::prelude::*;
 use serde::Deserialize;
-use textflight::classifier::{Classifier, DEFAULT_MODEL, EMPTY_TEXT, Encoding, Score, is_blank};
+use textflight::classifier::{Classifier, DEFAULT_MODEL, DTypeChoice, EMPTY_TEXT, Encoding, Score, is_blank};
 
-use crate::support::{fixture, json, load, repository};
+use crate::support::{fixture, json, load, load_in, repository};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -21,6 +22,8 @@ struct Case {
 
 const CONFIGURATIONS: [&str; 6] =
     ["three-labels", "one-layer-relu", "f16", "bf16-bare-names", "old-sinusoidal", "cased"];
+
+const DTYPES: [DTypeChoice; 3] = [DTypeChoice::F32, DTypeChoice::Bf16, DTypeChoice::Int8];
 
 fn golden(name: &str) -> (Classifier, Vec<Case>) {
     let folder = fixture("golden").join(name);
@@ -64,16 +67,61 @@ fn odd_configurations_equal_transformers() {
 
 #[test]
 fn a_batch_of_mixed_lengths_equals_its_rows_singly_to_the_bit() {
-    for name in CONFIGURATIONS {
-        let (classifier, cases) = golden(name);
+    for (name, dtype) in CONFIGURATIONS.into_iter().flat_map(|name| DTYPES.map(|dtype| (name, dtype))) {
+        let (_, cases) = golden(name);
+        let classifier = load_in(&fixture("golden").join(name), 64, dtype).unwrap();
         let sequences: Vec<&[u32]> = cases.iter().map(|case| case.ids.as_slice()).collect();
         let singly: Vec<Score> = sequences.iter().map(|s| classifier.score(&[s]).unwrap().remove(0)).collect();
-        assert_eq!(classifier.score(&sequences).unwrap(), singly, "{name}");
+        assert_eq!(classifier.score(&sequences).unwrap(), singly, "{name} in {dtype:?}");
         for size in [2, 3, 7] {
             let batched: Vec<Score> =
                 sequences.chunks(size).flat_map(|batch| classifier.score(batch).unwrap()).collect();
-            assert_eq!(batched, singly, "{name} in batches of {size}");
+            assert_eq!(batched, singly, "{name} in {dtype:?}, batches of {size}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Any lengths, any neighbours, any order: in every precision a text has one score.
+    #[test]
+    fn a_text_has_the_same_bits_in_any_batch(
+        texts in prop::collection::vec(prop::collection::vec(1000u32..20_000, 1..126), 1..33),
+        order in any::<prop::sample::Index>(),
+    ) {
+        for dtype in DTYPES {
+            let classifier = load_in(&repository("data/sst2-mini"), 128, dtype).unwrap();
+            let mut sequences: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+            sequences.rotate_left(order.index(texts.len()));
+            let together = classifier.score(&sequences).unwrap();
+            for (sequence, score) in sequences.iter().zip(&together) {
+                prop_assert_eq!(&classifier.score(&[sequence]).unwrap()[0], score, "{:?}", dtype);
+            }
+        }
+    }
+}
+
+/// What a smaller precision may cost on SST-2's development set: half a point of accuracy, and few labels.
+#[test]
+fn bf16_and_int8_keep_to_f32() {
+    let cases: Vec<DevCase> = json(&fixture("sst2_dev.json"));
+    let right = |dtype| {
+        let classifier = load_in(&repository("data/sst2-mini"), 128, dtype).unwrap();
+        let labels = cases.iter().map(|case| {
+            let ids = classifier.encode(&case.text).unwrap().ids;
+            classifier.score(&[&ids]).unwrap()[0].label as usize
+        });
+        let labels: Vec<usize> = labels.collect();
+        let right = cases.iter().zip(&labels).filter(|(case, label)| case.truth == **label).count();
+        let changed = cases.iter().zip(&labels).filter(|(case, label)| case.label != **label).count();
+        (right as f64 / cases.len() as f64, changed as f64 / cases.len() as f64)
+    };
+    let (exact, _) = right(DTypeChoice::F32);
+    for (dtype, changes) in [(DTypeChoice::Bf16, 0.002), (DTypeChoice::Int8, 0.007)] {
+        let (accuracy, changed) = right(dtype);
+        assert!((accuracy - exact).abs() <= 0.005, "{dtype:?}: {accuracy} against {exact}");
+        assert!(changed <= changes, "{dtype:?} changes {changed} of the labels");
     }
 }
 

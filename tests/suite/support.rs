@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use textflight::Result;
-use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, ModelSource};
+use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, ModelSource};
 
 /// A path below the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -25,8 +25,13 @@ pub fn json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
 
 /// The checkpoint in a folder, as the server would load it.
 pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
+    load_in(folder, max_length, DTypeChoice::F32)
+}
+
+/// The same in a precision.
+pub fn load_in(folder: &Path, max_length: usize, dtype: DTypeChoice) -> Result<Classifier> {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned()))?;
-    Classifier::load(&checkpoint, ClassifierOptions { max_length, ..ClassifierOptions::default() })
+    Classifier::load(&checkpoint, ClassifierOptions { max_length, dtype, ..ClassifierOptions::default() })
 }
 
 /// A copy of a good checkpoint, to be broken.

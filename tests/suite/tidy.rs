@@ -14,7 +14,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("candle_core", &["classifier/"]),
     ("tokenizers", &["classifier/"]),
     ("hf_hub", &["classifier/"]),
-    ("gemm", &["classifier/kernels/"]),
+    ("bytemuck", &["classifier/kernels/"]),
     ("clap", &["cli.rs", "main.rs"]),
 ];
 
@@ -106,7 +106,8 @@ fn dependencies_point_downwards() {
 #[test]
 fn unsafe_code_is_in_the_kernels_alone() {
     for (name, code) in sources() {
-        if !name.starts_with("classifier/kernels/") {
+        // Mapping a file is unsafe, too.
+        if !name.starts_with("classifier/kernels/") && name != "classifier/weights.rs" {
             assert_eq!(uses(&code, "unsafe {"), None, "src/{name} has unsafe code");
         }
     }

@@ -234,3 +234,48 @@ pub fn portable<S: Copy + Default>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::kernels::{bfloat16, float32, int8};
+
+    /// Small integers in words of either kind: every sum is exact, so that all kernels must agree to the bit. Slices end
+    /// where the last word ends, for a sanitizer to see what reads beyond.
+    fn agree<S: Copy + Default + PartialEq + std::fmt::Debug>(kernels: &[TileKernel<S>], word: fn(usize) -> u32) {
+        for (steps, columns) in [(1, 1), (3, COLUMNS + 1), (2, COLUMNS), (5, 2 * COLUMNS - 1), (7, LANES)] {
+            for (count, gap) in (1..=ROWS).flat_map(|count| [(count, 0), (count, 3)]) {
+                let stride = steps + gap;
+                let words: Box<[u32]> = (0..(count - 1) * stride + steps).map(word).collect();
+                let weight = |step, column| word(step * 7 + column * 3 + 1);
+                let [mut filled, mut set] = [Panels::default(), Panels::default()];
+                filled.fill(steps, columns, weight);
+                set.reset(steps, columns);
+                for column in 0..columns {
+                    set.set_column(column, &(0..steps).map(|step| weight(step, column)).collect::<Vec<_>>());
+                }
+                let product = |kernel: &TileKernel<S>, panels: &Panels| {
+                    let mut sums = Sums::default();
+                    let panel = |(panel, columns): (&[Line], Range<usize>)| {
+                        let rows = Rows { words: &words, stride, count };
+                        kernel.multiply(rows, panel, columns.len(), &mut sums);
+                        sums.0[..count].iter().flat_map(|row| &row[..columns.len()]).copied().collect::<Vec<_>>()
+                    };
+                    panels.iter().flat_map(panel).collect::<Vec<_>>()
+                };
+                let expected = product(&kernels[kernels.len() - 1], &filled);
+                for kernel in kernels {
+                    assert_eq!(product(kernel, &filled), expected, "{} of {count} rows", kernel.name());
+                    assert_eq!(product(kernel, &set), expected, "{} of {count} rows", kernel.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_kernels_agree_on_all_shapes() {
+        agree(&float32::kernels(), |i| ((i % 13) as f32 - 6.0).to_bits());
+        agree(&bfloat16::kernels(), |i| bfloat16::word((i % 13) as f32 - 6.0, (i % 5) as f32));
+        agree(&int8::kernels(), |i| (i as u32).wrapping_mul(0x0103_0507));
+    }
+}
