@@ -33,7 +33,8 @@ impl Model {
             let norm = layers.last().map_or(&embeddings.norm, |layer| &layer.output_norm);
             layers.push(Layer::load(w, config, index, norm)?);
         }
-        let pre_classifier = w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
+        let pre_classifier =
+            w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
         let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
         let model = Self { embeddings, layers, pre_classifier, classifier };
         weights.finish()?;

@@ -35,7 +35,9 @@ impl Activation {
 
 #[inline(always)]
 fn each(values: &mut [f32], f: impl Fn(f32) -> f32) {
-    values.iter_mut().for_each(|x| *x = f(*x));
+    for x in values {
+        *x = f(*x);
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Attention over packed sequences: each sequence attends to itself alone, at its own length, without padding.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
 use super::{f32_slice, float32, math, multiversion};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! bf16: a word is two elements, rounded to the nearest; sums are f32.
 
 use super::multiversion;
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{Line, Rows, Sums, TileKernel, portable};
 
 /// Elements of a word.
 pub const PER_WORD: usize = 2;
@@ -62,9 +62,13 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, __m256i, __m512, __m512bh, __m512i, _mm256_and_si256, _mm256_castsi256_ps, _mm256_fmadd_ps,
+        _mm256_set1_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm512_dpbf16_ps, _mm512_set1_epi32,
+        _mm512_setzero_ps,
+    };
 
-    use super::*;
+    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

@@ -1,8 +1,8 @@
 //! f32: a word is one element.
 
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{Line, Rows, Sums, TileKernel, portable};
 
 /// The ways to compute a tile here, the fastest first.
 pub fn kernels() -> Vec<TileKernel<f32>> {
@@ -29,9 +29,12 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, __m256i, __m512, __m512i, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_set1_epi32, _mm256_setzero_ps,
+        _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_set1_epi32, _mm512_setzero_ps,
+    };
 
-    use super::*;
+    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{Line, Rows, Sums, TileKernel, portable};
 use super::{math, multiversion};
 
 /// Elements of a word.
@@ -177,10 +177,11 @@ const SHARE: f32 = 0.6;
 /// By what to divide each input, and multiply its weights, so that both share the rounding.
 ///
 /// An input that reaches further than the others would leave them few of the 256 steps of their token (Xiao et al.,
-/// "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", 2022). `weight` is
+/// "`SmoothQuant`: Accurate and Efficient Post-Training Quantization for Large Language Models", 2022). `weight` is
 /// `[out, in]`, `reach` `[in]`.
 fn smoothing(weight: &[f32], reach: &[f32]) -> Vec<f32> {
-    let shared = reach.iter().zip(peaks(weight, reach.len())).map(|(reach, peak)| reach.powf(SHARE) / peak.powf(1.0 - SHARE));
+    let shared =
+        reach.iter().zip(peaks(weight, reach.len())).map(|(reach, peak)| reach.powf(SHARE) / peak.powf(1.0 - SHARE));
     // An input without weights, or that is always 0, needs none.
     shared.map(|s| if s.is_normal() { s.clamp(1e-6, 1e6) } else { 1.0 }).collect()
 }
@@ -238,9 +239,13 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<i32>) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32,
+        _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm512_dpbusd_epi32,
+        _mm512_set1_epi32, _mm512_setzero_si512,
+    };
 
-    use super::*;
+    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,

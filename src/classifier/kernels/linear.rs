@@ -83,7 +83,7 @@ impl Kernel {
 impl Linear {
     /// Lays out a layer of `weight [out, in]`, as PyTorch stores it, and `bias [out]`.
     ///
-    /// `reach [in]` says, where it is known, how far from 0 each input goes: see [`Channels::quantize`].
+    /// `reach [in]` says, where it is known, how far from 0 each input goes: int8 makes use of it.
     ///
     /// # Errors
     /// When a tensor is not contiguous f32 on the CPU, the shapes disagree, or the layer has more inputs than int8 can sum.

@@ -57,7 +57,7 @@ pub fn gelu(x: f32) -> f32 {
 /// GELU by the tanh approximation, `x · sigmoid(2 √(2/π) (x + 0.044715 x³))`.
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_SQRT_2_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_PI: f32 = 1.595_769;
     x / (1.0 + exp(-TWICE_SQRT_2_PI * (x + 0.044_715 * x * x * x)))
 }
 

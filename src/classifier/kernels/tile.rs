@@ -156,6 +156,7 @@ macro_rules! vector_tile {
         $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
             const LANES: usize = size_of::<$words>() / 4;
 
+            #[expect(clippy::cast_ptr_alignment, reason = "the sums are written unaligned")]
             #[target_feature(enable = $features)]
             fn tile<const R: usize, const V: usize>(
                 rows: Rows<'_>,
