@@ -5,9 +5,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`bulk`] | Parquet files in, the same files with score columns out |
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
-//! | [`cog`] | the JSON entrypoint: what a Cog container does, over HTTP and on the command line |
 //! | [`engine`] | the one queue and the model threads |
 //! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
 //! | [`table`] | the text column out of a record batch, the score columns back in |

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""How speed and memory grow with rows, with text length and with clients: tables in Markdown. The bundled model, this machine.
+
+  pip install pyarrow
+  cargo build --release
+  benches/growth.py [--dtype f32] [--most-rows 1000000]
+
+Every text ends in its own number, so that none is computed once for many. Loading is not counted.
+"""
+import argparse, json, os, pathlib, random, subprocess, sys, tempfile, threading, time
+
+import pyarrow as pa
+import pyarrow.flight as fl
+import pyarrow.parquet as pq
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+MODEL = REPOSITORY / "data/sst2-mini"
+REVIEWS = pq.read_table(REPOSITORY / "data/reviews.parquet", columns=["text"])["text"].to_pylist()
+
+
+def texts(rows):
+    return pa.table({"text": [f"{REVIEWS[i % len(REVIEWS)]} {i}" for i in range(rows)]})
+
+
+def score(args, folder, table, *options):
+    """Rows a second of one file, and the process's peak memory in MiB."""
+    file, out = folder / "in.parquet", folder / "out.parquet"
+    pq.write_table(table, file)
+    out.unlink(missing_ok=True)
+    command = [args.binary, "score", file, "-o", out, "--json", "--model", MODEL, "--dtype", args.dtype, *options]
+    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    summary = json.loads(process.stdout.read())
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0 and summary["rows"] == table.num_rows
+    return summary["rows_per_second"], usage.ru_maxrss / 1024
+
+
+def rows(args, folder):
+    print("| rows | rows/s | peak memory, MiB |\n|---|---|---|")
+    count = 1000
+    while count <= args.most_rows:
+        speed, memory = score(args, folder, texts(count))
+        print(f"| {count:,} | {speed:,.0f} | {memory:.0f} |", flush=True)
+        count *= 10
+
+
+def lengths(args, folder):
+    """Texts of words that are one token each, so that their number is the length but for the two special tokens."""
+    words = [w for w in (MODEL / "vocab.txt").read_text().splitlines() if w.isascii() and w.isalpha() and len(w) > 2]
+    print("\n| tokens a text | tokens/s | rows/s | peak memory, MiB |\n|---|---|---|---|")
+    for length in [4, 8, 16, 32, 64, 128, 256, 512]:
+        rng = random.Random(length)
+        column = [" ".join(rng.choices(words, k=length - 2)) for _ in range(max(400_000 // length, 2000))]
+        speed, memory = score(args, folder, pa.table({"text": column}), "--max-length", "512")
+        print(f"| {length} | {speed * length:,.0f} | {speed:,.0f} | {memory:.0f} |", flush=True)
+
+
+def clients(args):
+    command = [args.binary, "serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--model", MODEL, "--dtype", args.dtype]
+    print("\n| clients | rows/s together | peak memory of the server, MiB |\n|---|---|---|")
+    for count in [1, 4, 16, 64]:
+        server = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            address = server.stdout.readline().split()[1].removeprefix("flight=")
+            table = texts(64_000)
+            parts = [table.slice(i * 64_000 // count, 64_000 // count) for i in range(count)]
+            start = time.perf_counter()
+            threads = [threading.Thread(target=exchange, args=(address, part)) for part in parts]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seconds = time.perf_counter() - start
+            peak = next(l for l in open(f"/proc/{server.pid}/status") if l.startswith("VmHWM"))
+            print(f"| {count} | {64_000 / seconds:,.0f} | {int(peak.split()[1]) / 1024:.0f} |", flush=True)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def exchange(address, table):
+    with fl.connect(f"grpc://{address}") as client:
+        writer, reader = client.do_exchange(fl.FlightDescriptor.for_command(b"{}"))
+
+        def write():
+            writer.begin(table.schema)
+            writer.write_table(table, max_chunksize=1000)
+            writer.done_writing()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert reader.read_all().num_rows == table.num_rows
+        thread.join()
+        writer.close()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/textflight")
+    p.add_argument("--dtype", default="f32")
+    p.add_argument("--most-rows", type=int, default=1_000_000)
+    args = p.parse_args()
+    processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown processor")
+    print(f"{args.dtype}, {os.cpu_count()} cores, {processor}, {time.strftime('%Y-%m-%d')}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        rows(args, pathlib.Path(folder))
+        lengths(args, pathlib.Path(folder))
+    clients(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
