@@ -29,19 +29,28 @@ def score(args, folder, table, *options):
     out.unlink(missing_ok=True)
     command = [args.binary, "score", file, "-o", out, "--json", "--model", MODEL, "--dtype", args.dtype, *options]
     process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    peak = 0
+    # What the system counts for a child that has ended includes this process, of which it was a copy.
+    while process.poll() is None:
+        peak = max(peak, memory(process))
+        time.sleep(0.01)
     summary = json.loads(process.stdout.read())
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0 and summary["rows"] == table.num_rows
-    return summary["rows_per_second"], usage.ru_maxrss / 1024
+    return summary["rows_per_second"], peak
+
+
+def memory(process):
+    """The most MiB that a running process has had resident, 0 when it has just ended."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return next((int(l.split()[1]) / 1024 for l in status.splitlines() if l.startswith("VmHWM")), 0)
 
 
 def rows(args, folder):
     print("| rows | rows/s | peak memory, MiB |\n|---|---|---|")
     count = 1000
     while count <= args.most_rows:
-        speed, memory = score(args, folder, texts(count))
-        print(f"| {count:,} | {speed:,.0f} | {memory:.0f} |", flush=True)
+        speed, peak = score(args, folder, texts(count))
+        print(f"| {count:,} | {speed:,.0f} | {peak:.0f} |", flush=True)
         count *= 10
 
 
@@ -52,8 +61,8 @@ def lengths(args, folder):
     for length in [4, 8, 16, 32, 64, 128, 256, 512]:
         rng = random.Random(length)
         column = [" ".join(rng.choices(words, k=length - 2)) for _ in range(max(400_000 // length, 2000))]
-        speed, memory = score(args, folder, pa.table({"text": column}), "--max-length", "512")
-        print(f"| {length} | {speed * length:,.0f} | {speed:,.0f} | {memory:.0f} |", flush=True)
+        speed, peak = score(args, folder, pa.table({"text": column}), "--max-length", "512")
+        print(f"| {length} | {speed * length:,.0f} | {speed:,.0f} | {peak:.0f} |", flush=True)
 
 
 def clients(args):
@@ -72,8 +81,7 @@ def clients(args):
             for thread in threads:
                 thread.join()
             seconds = time.perf_counter() - start
-            peak = next(l for l in open(f"/proc/{server.pid}/status") if l.startswith("VmHWM"))
-            print(f"| {count} | {64_000 / seconds:,.0f} | {int(peak.split()[1]) / 1024:.0f} |", flush=True)
+            print(f"| {count} | {64_000 / seconds:,.0f} | {memory(server):.0f} |", flush=True)
         finally:
             server.terminate()
             server.wait()

@@ -109,7 +109,7 @@ impl Engine {
     /// [`Error::Failed`] when the system gives no thread.
     pub fn start(scorer: Arc<dyn Scorer>, info: ModelInfo, limits: EngineLimits) -> Result<Self> {
         let (dying, health) = watch::channel(Health::Serving);
-        let queue = Arc::new(Queue::new(limits.window_rows.get()));
+        let queue = Arc::new(Queue::new(limits.window_rows.get(), limits.threads.get()));
         for index in 0..limits.threads.get() {
             worker::spawn(index, limits, Arc::clone(&queue), Arc::clone(&scorer), dying.clone())?;
         }

@@ -7,11 +7,15 @@ use super::Lane;
 use super::job::{Job, Row};
 use crate::classifier::plan::Batch;
 
+/// Rows that are not shared out: tokenizing them takes no longer than a batch does.
+const LEAST_WINDOW: usize = 128;
+
 /// The queue that all model threads take from.
 pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     window_rows: usize,
+    threads: usize,
 }
 
 #[derive(Default)]
@@ -36,9 +40,9 @@ pub enum Work {
 }
 
 impl Queue {
-    /// An empty queue whose windows hold so many rows.
-    pub fn new(window_rows: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), window_rows }
+    /// An empty queue whose windows hold so many rows, for so many model threads.
+    pub fn new(window_rows: usize, threads: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), window_rows, threads }
     }
 
     /// Adds a job at its lane's end; an error when the queue was closed.
@@ -70,7 +74,9 @@ impl Queue {
                 if let Some(batch) = waiting.batches.pop_front() {
                     return Some(Work::Batch(batch));
                 }
-                let window = waiting.window(self.window_rows);
+                // Few rows are shared out, so that no thread waits while another tokenizes for it.
+                let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
+                let window = waiting.window(share.min(self.window_rows));
                 if !window.is_empty() {
                     if !waiting.jobs.is_empty() {
                         self.changed.notify_one();
@@ -118,6 +124,11 @@ impl State {
 }
 
 impl Waiting {
+    /// Rows that are not in a batch yet.
+    fn rows(&self) -> usize {
+        self.jobs.iter().map(|(job, next)| job.len() - next).sum()
+    }
+
     /// The next rows in the order of arrival, of jobs that someone still waits for.
     fn window(&mut self, rows: usize) -> Vec<(Arc<Job>, std::ops::Range<usize>)> {
         let mut window = Vec::new();
