@@ -172,11 +172,11 @@ multiversion! {
     /// Softmax over each row of `width` scores times `scale`, the largest taken away first so that nothing overflows.
     fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
-            let (_, max) = math::range::<{ math::LANES }>(row);
+            let (_, max) = math::range(row);
             for x in row.iter_mut() {
                 *x = math::exp((*x - max) * scale);
             }
-            let share = 1.0 / math::sum::<{ math::LANES }>(row, |x| x);
+            let share = 1.0 / math::sum(row, |x| x);
             for x in row.iter_mut() {
                 *x *= share;
             }

@@ -89,12 +89,12 @@ impl Channels {
         let mut channels = Self { inputs: inner, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
-            let (low, high) = math::range::<{ math::WIDE }>(weights);
+            let (low, high) = math::range(weights);
             let largest = high.max(-low).min(reach * deviation(weights));
             let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
             channels.sums.push(channels.quantize_channel(weights, inverse, integers));
-            channels.scales.push(largest / 127.0 + math::sum::<{ math::WIDE }>(weights, |w| w * 0.0));
+            channels.scales.push(largest / 127.0 + math::sum(weights, |w| w * 0.0));
         }
         (channels, words)
     }
@@ -155,7 +155,7 @@ fn peaks(weight: &[f32], inner: usize) -> Vec<f32> {
 
 /// The root of the mean square.
 fn deviation(weights: &[f32]) -> f32 {
-    (math::sum::<{ math::WIDE }>(weights, |w| w * w) / weights.len() as f32).sqrt()
+    (math::sum(weights, |w| w * w) / weights.len() as f32).sqrt()
 }
 
 /// How far one integer reaches, and which inputs need copies for what lies beyond.
@@ -214,7 +214,7 @@ multiversion! {
 multiversion! {
     /// Quantizes a row of f32 into words; what is left of the last word is 0.
     fn quantize_row(x: &[f32], words: &mut [u32], affine: &mut Affine) {
-        let (low, high) = math::range::<{ math::WIDE }>(x);
+        let (low, high) = math::range(x);
         let (low, high) = (low.min(0.0), high.max(0.0));
         let scale = (high - low) / 255.0;
         // A subnormal scale has no finite inverse: such a row is as good as zero.
@@ -225,7 +225,7 @@ multiversion! {
             *element = ((x * inverse + zero).clamp(0.0, 255.0) + ROUND).to_bits() as u8;
         }
         rest.fill(0);
-        *affine = Affine { scale: scale + math::sum::<{ math::WIDE }>(x, |x| x * 0.0), zero: zero as i32 };
+        *affine = Affine { scale: scale + math::sum(x, |x| x * 0.0), zero: zero as i32 };
     }
 }
 

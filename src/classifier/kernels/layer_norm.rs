@@ -53,8 +53,8 @@ multiversion! {
             *x += r;
         }
         let n = x.len() as f32;
-        let mean = math::sum::<{ math::WIDE }>(x, |v| v) / n;
-        let variance = math::sum::<{ math::WIDE }>(x, |v| (v - mean) * (v - mean)) / n;
+        let mean = math::sum(x, |v| v) / n;
+        let variance = math::sum(x, |v| (v - mean) * (v - mean)) / n;
         let scale = 1.0 / (variance + epsilon).sqrt();
         for ((x, w), b) in x.iter_mut().zip(weight).zip(bias) {
             *x = (*x - mean) * scale * w + b;

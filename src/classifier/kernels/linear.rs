@@ -59,7 +59,7 @@ enum Product {
 }
 
 /// Rows that are made ready and then multiplied with all panels: their words stay in the second-level cache.
-const BLOCK: usize = 64 * ROWS;
+const BLOCK: usize = 16 * ROWS;
 
 impl Kernel {
     /// The kernels that this processor has for a precision, the fastest first.

@@ -61,47 +61,39 @@ pub fn gelu_tanh(x: f32) -> f32 {
     x / (1.0 + exp(-TWICE_SQRT_2_PI * (x + 0.044_715 * x * x * x)))
 }
 
-/// Values that one vector holds.
+/// Partial sums that are kept side by side: the order is fixed, and the compiler holds them in one register.
 pub const LANES: usize = 16;
 
-/// Partial results of a long row that are kept side by side: four vectors, so that none waits for another.
-pub const WIDE: usize = 4 * LANES;
-
-/// Takes every value into one of the lanes, in an order that depends on their number alone.
+/// The sum of `f` over the values, in an order that depends on their number alone.
 #[inline(always)]
-fn spread<const WIDE: usize>(values: &[f32], lanes: &mut [f32; WIDE], take: impl Fn(&mut f32, f32)) {
-    let wide = values.chunks_exact(WIDE);
-    let single = wide.remainder().chunks_exact(LANES);
-    for (lane, v) in lanes.iter_mut().zip(single.remainder()) {
-        take(lane, *v);
+pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let chunks = values.chunks_exact(LANES);
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane += f(*v);
     }
-    for chunk in single {
-        for (lane, v) in lanes[..LANES].iter_mut().zip(chunk) {
-            take(lane, *v);
-        }
-    }
-    for chunk in wide {
+    for chunk in chunks {
         for (lane, v) in lanes.iter_mut().zip(chunk) {
-            take(lane, *v);
+            *lane += f(*v);
         }
     }
-}
-
-/// The sum of `f` over the values, in an order that depends on their number alone: so many partial sums at a time.
-#[inline(always)]
-pub fn sum<const WIDE: usize>(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0f32; WIDE];
-    spread(values, &mut lanes, |lane, v| *lane += f(v));
     lanes.iter().sum()
 }
 
 /// The least and the largest of the values; NaN is passed over, and of no values it is `(+∞, -∞)`.
 #[inline(always)]
-pub fn range<const WIDE: usize>(values: &[f32]) -> (f32, f32) {
-    let mut low = [f32::INFINITY; WIDE];
-    let mut high = [f32::NEG_INFINITY; WIDE];
-    spread(values, &mut low, |low, v| *low = if v < *low { v } else { *low });
-    spread(values, &mut high, |high, v| *high = if v > *high { v } else { *high });
+pub fn range(values: &[f32]) -> (f32, f32) {
+    let mut low = [f32::INFINITY; LANES];
+    let mut high = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let mut take = |chunk: &[f32]| {
+        for ((low, high), v) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if *v < *low { *v } else { *low };
+            *high = if *v > *high { *v } else { *high };
+        }
+    };
+    take(chunks.remainder());
+    chunks.for_each(&mut take);
     (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
@@ -127,8 +119,7 @@ mod tests {
         for n in 0_u8..100 {
             let values: Vec<f32> = (0..n).map(f32::from).collect();
             let exact: u32 = (0..u32::from(n)).sum();
-            assert_eq!(sum::<LANES>(&values, |v| v), exact as f32);
-            assert_eq!(sum::<WIDE>(&values, |v| v), exact as f32);
+            assert_eq!(sum(&values, |v| v), exact as f32);
         }
     }
 
