@@ -53,7 +53,7 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// The precision it multiplies in: auto (f32), f32, bf16 (about twice as fast, changes 1 label in 1000) or int8 (about
-    /// three times as fast, changes 6 labels in 1000).
+    /// three times as fast, changes up to 7 labels in 1000).
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
