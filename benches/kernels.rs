@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use textflight::classifier::kernels::{Kernel, Linear, Precision, Ragged, add_layer_norm, attention};
+use textflight::classifier::kernels::{
+    Activation, FeedForward, Kernel, Linear, Precision, Ragged, add_layer_norm, attention,
+};
 
 const HIDDEN: usize = 768;
 const WIDE: usize = 3072;
@@ -42,6 +44,23 @@ fn linear(c: &mut Criterion) {
     }
 }
 
+/// Both layers with GELU between them.
+fn feed_forward(c: &mut Criterion) {
+    let mut group = c.benchmark_group("feed-forward");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+        let layer = |inner, out| {
+            let bias = random(1, out).get(0).expect("a row");
+            Linear::new(&random(out, inner), &bias, None, precision).expect("a layer")
+        };
+        let (widen, narrow) = (layer(HIDDEN, WIDE).with_activation(Activation::Gelu), layer(WIDE, HIDDEN));
+        let block = FeedForward::new(widen, narrow).expect("layers that fit");
+        let x = random(816, HIDDEN);
+        group.throughput(operations(4 * 816 * HIDDEN * WIDE));
+        group.bench_function(BenchmarkId::new(precision.to_string(), 816), |b| b.iter(|| block.forward(black_box(&x))));
+    }
+}
+
 /// 32 sequences of one length.
 fn attend(c: &mut Criterion) {
     let mut group = c.benchmark_group("attention");
@@ -63,5 +82,5 @@ fn normalize(c: &mut Criterion) {
     group.bench_function("816", |b| b.iter(|| add_layer_norm(black_box(&x), &residual, &affine, 1e-12)));
 }
 
-criterion_group!(benches, linear, attend, normalize);
+criterion_group!(benches, linear, feed_forward, attend, normalize);
 criterion_main!(benches);

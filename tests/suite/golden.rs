@@ -1,5 +1,7 @@
 //! Our network against Hugging Face transformers: ids, logits, confidences. `tools/golden.py` wrote the fixtures.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde::Deserialize;
 use textflight::classifier::{Classifier, DEFAULT_MODEL, DTypeChoice, EMPTY_TEXT, Encoding, Score, is_blank};
@@ -25,10 +27,10 @@ const CONFIGURATIONS: [&str; 6] =
 
 const DTYPES: [DTypeChoice; 3] = [DTypeChoice::F32, DTypeChoice::Bf16, DTypeChoice::Int8];
 
-fn golden(name: &str) -> (Classifier, Vec<Case>) {
+fn golden(name: &str, dtype: DTypeChoice) -> (Classifier, Vec<Case>) {
     let folder = fixture("golden").join(name);
     let golden: Golden = json(&folder.join("golden.json"));
-    (load(&folder, golden.max_length).unwrap(), golden.cases)
+    (load_in(&folder, golden.max_length, dtype).unwrap(), golden.cases)
 }
 
 /// Logits within 1e-4, the confidence within 1e-5, the label equal.
@@ -53,7 +55,7 @@ fn softmax(logits: &[f32]) -> (usize, f64) {
 #[test]
 fn odd_configurations_equal_transformers() {
     for name in CONFIGURATIONS {
-        let (classifier, cases) = golden(name);
+        let (classifier, cases) = golden(name, DTypeChoice::F32);
         for (i, case) in cases.iter().enumerate() {
             let what = format!("{name}, case {i}");
             // A blank text is [EMPTY] to us: the ids that transformers gave it are still good for the network.
@@ -68,8 +70,7 @@ fn odd_configurations_equal_transformers() {
 #[test]
 fn a_batch_of_mixed_lengths_equals_its_rows_singly_to_the_bit() {
     for (name, dtype) in CONFIGURATIONS.into_iter().flat_map(|name| DTYPES.map(|dtype| (name, dtype))) {
-        let (_, cases) = golden(name);
-        let classifier = load_in(&fixture("golden").join(name), 64, dtype).unwrap();
+        let (classifier, cases) = golden(name, dtype);
         let sequences: Vec<&[u32]> = cases.iter().map(|case| case.ids.as_slice()).collect();
         let singly: Vec<Score> = sequences.iter().map(|s| classifier.score(&[s]).unwrap().remove(0)).collect();
         assert_eq!(classifier.score(&sequences).unwrap(), singly, "{name} in {dtype:?}");
@@ -90,13 +91,14 @@ proptest! {
         texts in prop::collection::vec(prop::collection::vec(1000u32..20_000, 1..126), 1..33),
         order in any::<prop::sample::Index>(),
     ) {
-        for dtype in DTYPES {
-            let classifier = load_in(&repository("data/sst2-mini"), 128, dtype).unwrap();
+        static CLASSIFIERS: LazyLock<[Classifier; 3]> =
+            LazyLock::new(|| DTYPES.map(|dtype| load_in(&repository("data/sst2-mini"), 128, dtype).unwrap()));
+        for classifier in &*CLASSIFIERS {
             let mut sequences: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
             sequences.rotate_left(order.index(texts.len()));
             let together = classifier.score(&sequences).unwrap();
             for (sequence, score) in sequences.iter().zip(&together) {
-                prop_assert_eq!(&classifier.score(&[sequence]).unwrap()[0], score, "{:?}", dtype);
+                prop_assert_eq!(&classifier.score(&[sequence]).unwrap()[0], score, "{}", classifier.info().dtype);
             }
         }
     }

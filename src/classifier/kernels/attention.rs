@@ -117,7 +117,7 @@ struct Head {
 impl Head {
     fn new(width: usize) -> Self {
         Self {
-            kernel: float32::kernels()[0],
+            kernel: float32::fastest(),
             width,
             keys: Panels::default(),
             values: Panels::default(),

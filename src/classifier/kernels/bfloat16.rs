@@ -30,15 +30,10 @@ pub fn kernels() -> Vec<TileKernel<f32>> {
 /// The nearest bf16, ties to even, as its bits; a NaN stays one.
 #[expect(clippy::inline_always, reason = "a loop vectorises only around an inlined body")]
 #[inline(always)]
-pub fn round(x: f32) -> u16 {
+fn round(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
     if x.is_nan() { 0x7fc0 } else { rounded }
-}
-
-/// A word of two elements.
-pub fn word(low: f32, high: f32) -> u32 {
-    bytemuck::cast([round(low), round(high)])
 }
 
 multiversion! {

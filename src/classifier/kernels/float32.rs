@@ -1,5 +1,7 @@
 //! f32: a word is one element.
 
+use std::sync::LazyLock;
+
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
 use super::tile::{Line, Rows, Sums, TileKernel, portable};
@@ -21,6 +23,12 @@ pub fn kernels() -> Vec<TileKernel<f32>> {
     // SAFETY: plain Rust.
     kernels.push(unsafe { TileKernel::new("portable", plain) });
     kernels
+}
+
+/// The fastest of them, looked up once.
+pub fn fastest() -> TileKernel<f32> {
+    static FASTEST: LazyLock<TileKernel<f32>> = LazyLock::new(|| kernels()[0]);
+    *FASTEST
 }
 
 fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {

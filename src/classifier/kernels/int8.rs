@@ -14,8 +14,8 @@ use super::{math, multiversion};
 /// Elements of a word.
 pub const PER_WORD: usize = 4;
 
-/// The longest inner dimension whose sums fit 32 bits: 255 · 127 · 2^16 < 2^31.
-pub const MAX_INNER: usize = 1 << 16;
+/// The longest inner dimension whose sums fit 32 bits, copies included: 255 · 127 · 2^15 · 33 / 32 < 2^31.
+pub const MAX_INNER: usize = 1 << 15;
 
 /// The ways to compute a tile here, the fastest first.
 pub fn kernels() -> Vec<TileKernel<i32>> {

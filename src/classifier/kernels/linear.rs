@@ -114,18 +114,21 @@ impl Linear {
         };
         let weight = f32_slice(storage, layout)?;
 
-        let row = |column: usize| &weight[column * inner..][..inner];
+        let rows = weight.chunks_exact(inner).enumerate();
         let mut panels = Panels::default();
         let product = match kernel {
             Kernel::Float32(kernel) => {
-                panels.fill(inner, out, |step, column| row(column)[step].to_bits());
+                panels.reset(inner, out);
+                rows.for_each(|(column, weights)| panels.set_column(column, bytemuck::cast_slice(weights)));
                 Product::Float32(kernel)
             }
             Kernel::Bfloat16(kernel) => {
-                panels.fill(inner.div_ceil(bfloat16::PER_WORD), out, |step, column| {
-                    let pair = &row(column)[step * bfloat16::PER_WORD..];
-                    bfloat16::word(pair[0], pair.get(1).copied().unwrap_or(0.0))
-                });
+                let mut words = vec![0; inner.div_ceil(bfloat16::PER_WORD)];
+                panels.reset(words.len(), out);
+                for (column, weights) in rows {
+                    bfloat16::round_row(weights, &mut words);
+                    panels.set_column(column, &words);
+                }
                 Product::Bfloat16(kernel)
             }
             Kernel::Int8(kernel) => {
@@ -133,8 +136,10 @@ impl Linear {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
                 let (channels, words) = Channels::quantize(weight, inner, reach.as_deref());
-                let steps = channels.steps();
-                panels.fill(steps, out, |step, column| words[column * steps + step]);
+                panels.reset(channels.steps(), out);
+                for (column, words) in words.chunks_exact(channels.steps()).enumerate() {
+                    panels.set_column(column, words);
+                }
                 Product::Int8(kernel, channels)
             }
         };
@@ -159,7 +164,7 @@ impl Linear {
         self.out
     }
 
-    /// `x [rows, in]` into `y [rows, out]`, for as many rows as caches hold; `scratch` is memory to use again.
+    /// `x [rows, in]` into `y [rows, out]`, all rows at once: they should fit a cache. `scratch` is memory to use again.
     pub fn multiply(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
         let steps = self.panels.steps();
         let rows = x.len() / self.inner;

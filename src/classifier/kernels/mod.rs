@@ -1,7 +1,7 @@
 //! CPU kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
 //!
 //! All products, those of attention included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
-//! `bfloat16.rs` and `int8.rs`. Which instructions a processor has is looked up when a model is loaded.
+//! `bfloat16.rs` and `int8.rs`. Which instructions a processor has is looked up once.
 //!
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
@@ -21,7 +21,7 @@ pub use activation::Activation;
 pub use attention::{Ragged, attention};
 pub use feed_forward::FeedForward;
 pub use layer_norm::add_layer_norm;
-pub use linear::{Kernel, Linear, Precision, Scratch};
+pub use linear::{Kernel, Linear, Precision};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

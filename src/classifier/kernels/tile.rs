@@ -44,7 +44,7 @@ pub struct Rows<'a> {
     pub count: usize,
 }
 
-/// A matrix as panels of [`COLUMNS`] columns, each `[steps, COLUMNS]` words; the last one is filled up with zeros.
+/// A matrix as panels of [`COLUMNS`] columns, each `[steps, COLUMNS]` words; what fills the last one up is of no meaning.
 #[derive(Default)]
 pub struct Panels {
     lines: Vec<Line>,
@@ -53,22 +53,6 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Lays out a matrix of `steps` words by `columns`, anew in the same memory.
-    pub fn fill(&mut self, steps: usize, columns: usize, word: impl Fn(usize, usize) -> u32) {
-        self.steps = steps;
-        self.columns = columns;
-        self.lines.clear();
-        self.lines.reserve(columns.div_ceil(COLUMNS) * steps * LINES);
-        for first in (0..columns).step_by(COLUMNS) {
-            for step in 0..steps {
-                for first in (first..first + COLUMNS).step_by(LANES) {
-                    let word = |lane| if first + lane < columns { word(step, first + lane) } else { 0 };
-                    self.lines.push(Line(std::array::from_fn(word)));
-                }
-            }
-        }
-    }
-
     /// Room for a matrix of `steps` words by `columns`, in the same memory; each word is to be set.
     pub fn reset(&mut self, steps: usize, columns: usize) {
         self.steps = steps;
@@ -249,11 +233,14 @@ mod tests {
                 let stride = steps + gap;
                 let words: Box<[u32]> = (0..(count - 1) * stride + steps).map(word).collect();
                 let weight = |step, column| word(step * 7 + column * 3 + 1);
-                let [mut filled, mut set] = [Panels::default(), Panels::default()];
-                filled.fill(steps, columns, weight);
-                set.reset(steps, columns);
+                let [mut by_columns, mut by_rows] = [Panels::default(), Panels::default()];
+                by_columns.reset(steps, columns);
                 for column in 0..columns {
-                    set.set_column(column, &(0..steps).map(|step| weight(step, column)).collect::<Vec<_>>());
+                    by_columns.set_column(column, &(0..steps).map(|step| weight(step, column)).collect::<Vec<_>>());
+                }
+                by_rows.reset(steps, columns);
+                for step in 0..steps {
+                    by_rows.set_row(step, &(0..columns).map(|column| weight(step, column)).collect::<Vec<_>>());
                 }
                 let product = |kernel: &TileKernel<S>, panels: &Panels| {
                     let mut sums = Sums::default();
@@ -264,10 +251,10 @@ mod tests {
                     };
                     panels.iter().flat_map(panel).collect::<Vec<_>>()
                 };
-                let expected = product(&kernels[kernels.len() - 1], &filled);
+                let expected = product(&kernels[kernels.len() - 1], &by_columns);
                 for kernel in kernels {
-                    assert_eq!(product(kernel, &filled), expected, "{} of {count} rows", kernel.name());
-                    assert_eq!(product(kernel, &set), expected, "{} of {count} rows", kernel.name());
+                    assert_eq!(product(kernel, &by_columns), expected, "{} of {count} rows", kernel.name());
+                    assert_eq!(product(kernel, &by_rows), expected, "{} of {count} rows", kernel.name());
                 }
             }
         }
@@ -276,7 +263,11 @@ mod tests {
     #[test]
     fn all_kernels_agree_on_all_shapes() {
         agree(&float32::kernels(), |i| ((i % 13) as f32 - 6.0).to_bits());
-        agree(&bfloat16::kernels(), |i| bfloat16::word((i % 13) as f32 - 6.0, (i % 5) as f32));
+        agree(&bfloat16::kernels(), |i| {
+            let mut word = [0];
+            bfloat16::round_row(&[(i % 13) as f32 - 6.0, (i % 5) as f32], &mut word);
+            word[0]
+        });
         agree(&int8::kernels(), |i| (i as u32).wrapping_mul(0x0103_0507));
     }
 }
