@@ -149,3 +149,32 @@ impl Waiting {
         window
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+
+    /// The rows of the next windows of a queue for two threads, when one job of so many rows waits in it.
+    fn windows(rows: usize, count: usize) -> Vec<usize> {
+        let queue = Queue::new(1024, 2);
+        let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (reply, _answer) = oneshot::channel();
+        queue.push(Lane::Bulk, Job::new(texts, 2, reply, room)).unwrap();
+        let next = |_| match queue.next().unwrap() {
+            Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
+            Work::Batch(_) => unreachable!("nothing was planned"),
+        };
+        (0..count).map(next).collect()
+    }
+
+    #[test]
+    fn few_rows_are_shared_out_and_many_are_not() {
+        assert_eq!(windows(10_000, 3), [1024; 3]);
+        assert_eq!(windows(1000, 4), [500, 250, 128, 122]);
+        assert_eq!(windows(100, 1), [100]);
+    }
+}

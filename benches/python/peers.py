@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Rows a second of textflight and of what its users could run instead, on this machine, as tables in Markdown.
 
-  pip install -r benches/peers/requirements.txt
+  pip install -r benches/python/requirements.txt
   cargo build --release
-  benches/peers/peers.py --texts FILE [--model FOLDER] [--rows 872] [--rounds 5] [CONTENDER ...]
+  benches/python/peers.py --texts FILE [--model FOLDER] [--rows 872] [--rounds 5] [CONTENDER ...]
 
 FILE holds a text a line, or is a Parquet file (--column text). Without --model a checkpoint of DistilBERT-base's size with random
 weights is made once in --cache: speed does not depend on their values.
@@ -12,7 +12,7 @@ Every contender runs once a round, one after the other, so that a noisy machine 
 Loading is not counted, all else is: reading and writing a Parquet file or a Flight stream for textflight, tokenizing in batches of
 32 rows, padded to their longest, for the others. "sorted" orders the rows by length first, as a careful user would; textflight does so itself.
 """
-import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve()
 REPOSITORY = HERE.parent.parent.parent
@@ -157,24 +157,11 @@ class Textflight:
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["rows_per_second"]
 
     def exchange(self):
-        import pyarrow.flight as fl
+        from client import exchange
 
-        with fl.connect(f"grpc://{self.address}") as client:
-            start = time.perf_counter()
-            writer, reader = client.do_exchange(fl.FlightDescriptor.for_command(b"{}"))
-
-            def write():
-                writer.begin(self.table.schema)
-                writer.write_table(self.table, max_chunksize=1024)
-                writer.done_writing()
-
-            thread = threading.Thread(target=write)
-            thread.start()
-            rows = reader.read_all().num_rows
-            thread.join()
-            writer.close()
-            assert rows == self.table.num_rows
-            return rows / (time.perf_counter() - start)
+        start = time.perf_counter()
+        exchange(self.address, self.table)
+        return self.table.num_rows / (time.perf_counter() - start)
 
     def close(self):
         self.server.terminate()
@@ -182,8 +169,9 @@ class Textflight:
 
 
 def report(names, contenders, measured, args, count):
-    processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown processor")
-    print(f"\n{count} rows of {args.texts.name}, {args.threads} threads, {processor}, {time.strftime('%Y-%m-%d')}; "
+    from client import processor
+
+    print(f"\n{count} rows of {args.texts.name}, {args.threads} threads, {processor()}, {time.strftime('%Y-%m-%d')}; "
           f"rows/s, median of {args.rounds} rounds (least to most)\n")
     cell = lambda values: f"{statistics.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
     print("| | client order | sorted by length |\n|---|---|---|")

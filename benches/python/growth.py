@@ -3,17 +3,18 @@
 
   pip install pyarrow
   cargo build --release
-  benches/growth.py [--dtype f32] [--most-rows 1000000]
+  benches/python/growth.py [--dtype f32] [--most-rows 1000000]
 
 Every text ends in its own number, so that none is computed once for many. Loading is not counted.
 """
-import argparse, json, os, pathlib, random, subprocess, sys, tempfile, threading, time
+import argparse, json, os, pathlib, random, subprocess, tempfile, threading, time
 
 import pyarrow as pa
-import pyarrow.flight as fl
 import pyarrow.parquet as pq
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+from client import exchange, processor
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 MODEL = REPOSITORY / "data/sst2-mini"
 REVIEWS = pq.read_table(REPOSITORY / "data/reviews.parquet", columns=["text"])["text"].to_pylist()
 
@@ -87,30 +88,13 @@ def clients(args):
             server.wait()
 
 
-def exchange(address, table):
-    with fl.connect(f"grpc://{address}") as client:
-        writer, reader = client.do_exchange(fl.FlightDescriptor.for_command(b"{}"))
-
-        def write():
-            writer.begin(table.schema)
-            writer.write_table(table, max_chunksize=1000)
-            writer.done_writing()
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        assert reader.read_all().num_rows == table.num_rows
-        thread.join()
-        writer.close()
-
-
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/textflight")
     p.add_argument("--dtype", default="f32")
     p.add_argument("--most-rows", type=int, default=1_000_000)
     args = p.parse_args()
-    processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown processor")
-    print(f"{args.dtype}, {os.cpu_count()} cores, {processor}, {time.strftime('%Y-%m-%d')}\n")
+    print(f"{args.dtype}, {os.cpu_count()} cores, {processor()}, {time.strftime('%Y-%m-%d')}\n")
     with tempfile.TemporaryDirectory() as folder:
         rows(args, pathlib.Path(folder))
         lengths(args, pathlib.Path(folder))
@@ -118,4 +102,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
