@@ -172,7 +172,7 @@ multiversion! {
     /// Softmax over each row of `width` scores times `scale`, the largest taken away first so that nothing overflows.
     fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
-            let (_, max) = math::range(row);
+            let max = math::largest(row);
             for x in row.iter_mut() {
                 *x = math::exp((*x - max) * scale);
             }

@@ -89,8 +89,7 @@ impl Channels {
         let mut channels = Self { inputs: inner, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
-            let (low, high) = math::range(weights);
-            let largest = high.max(-low).min(reach * deviation(weights));
+            let largest = math::largest(weights).max(-math::least(weights)).min(reach * deviation(weights));
             let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
             channels.sums.push(channels.quantize_channel(weights, inverse, integers));
@@ -214,8 +213,7 @@ multiversion! {
 multiversion! {
     /// Quantizes a row of f32 into words; what is left of the last word is 0.
     fn quantize_row(x: &[f32], words: &mut [u32], affine: &mut Affine) {
-        let (low, high) = math::range(x);
-        let (low, high) = (low.min(0.0), high.max(0.0));
+        let (low, high) = (math::least(x).min(0.0), math::largest(x).max(0.0));
         let scale = (high - low) / 255.0;
         // A subnormal scale has no finite inverse: such a row is as good as zero.
         let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };

@@ -67,34 +67,37 @@ pub const LANES: usize = 16;
 /// The sum of `f` over the values, in an order that depends on their number alone.
 #[inline(always)]
 pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0f32; LANES];
+    reduce(values, 0.0, |sum, v| sum + f(v)).into_iter().sum()
+}
+
+/// The least of the values; NaN is passed over, and of no values it is +∞.
+#[inline(always)]
+pub fn least(values: &[f32]) -> f32 {
+    let lesser = |least, v| if v < least { v } else { least };
+    reduce(values, f32::INFINITY, lesser).into_iter().fold(f32::INFINITY, lesser)
+}
+
+/// The largest of the values; NaN is passed over, and of no values it is -∞.
+#[inline(always)]
+pub fn largest(values: &[f32]) -> f32 {
+    let larger = |largest, v| if v > largest { v } else { largest };
+    reduce(values, f32::NEG_INFINITY, larger).into_iter().fold(f32::NEG_INFINITY, larger)
+}
+
+/// Takes the values into lanes in turn. One array of lanes a loop: with two, the compiler keeps both in memory.
+#[inline(always)]
+fn reduce(values: &[f32], first: f32, f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    let mut lanes = [first; LANES];
     let chunks = values.chunks_exact(LANES);
     for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane += f(*v);
+        *lane = f(*lane, *v);
     }
     for chunk in chunks {
         for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += f(*v);
+            *lane = f(*lane, *v);
         }
     }
-    lanes.iter().sum()
-}
-
-/// The least and the largest of the values; NaN is passed over, and of no values it is `(+∞, -∞)`.
-#[inline(always)]
-pub fn range(values: &[f32]) -> (f32, f32) {
-    let mut low = [f32::INFINITY; LANES];
-    let mut high = [f32::NEG_INFINITY; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let mut take = |chunk: &[f32]| {
-        for ((low, high), v) in low.iter_mut().zip(&mut high).zip(chunk) {
-            *low = if *v < *low { *v } else { *low };
-            *high = if *v > *high { *v } else { *high };
-        }
-    };
-    take(chunks.remainder());
-    chunks.for_each(&mut take);
-    (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
+    lanes
 }
 
 #[cfg(test)]
