@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringViewArray};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use self::job::Job;
 use self::queue::Queue;
@@ -72,6 +72,13 @@ pub enum Lane {
     Bulk,
 }
 
+/// Room for a job's rows in a lane, given back when it is dropped or its job is done.
+#[derive(Debug)]
+pub struct Place {
+    lane: Lane,
+    room: OwnedSemaphorePermit,
+}
+
 /// Whether jobs are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -125,14 +132,48 @@ impl Engine {
     /// [`Error::Busy`] when the interactive lane is full, [`Error::Failed`] when scoring failed, and
     /// [`Error::Stopped`] when a model thread died.
     pub async fn score(&self, texts: StringViewArray, lane: Lane) -> Result<Scores> {
-        let rows = texts.len();
-        if texts.null_count() == rows {
-            return Ok(Scores::nulls(rows, self.shared.info.labels.len()));
+        let place = match lane {
+            Lane::Interactive => self.reserve(texts.len())?,
+            Lane::Bulk => self.wait(texts.len()).await?,
+        };
+        self.score_in(place, texts).await
+    }
+
+    /// A place in the interactive lane for so many rows, to be scored by [`Engine::score_in`].
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the lane is full, and [`Error::Stopped`] when a model thread died.
+    pub fn reserve(&self, rows: usize) -> Result<Place> {
+        if self.health() != Health::Serving {
+            return Err(self.stopped());
         }
-        let room = self.room(rows, lane).await?;
+        let lane = Arc::clone(&self.shared.interactive);
+        let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
+            Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
+        })?;
+        Ok(Place { lane: Lane::Interactive, room })
+    }
+
+    /// A place in the bulk lane, when there is room for so many rows.
+    async fn wait(&self, rows: usize) -> Result<Place> {
+        let lane = Arc::clone(&self.shared.bulk);
+        let room = lane.acquire_many_owned(self.permits(rows)).await.map_err(|_| self.stopped())?;
+        Ok(Place { lane: Lane::Bulk, room })
+    }
+
+    /// [`Engine::score`] where the place was taken before.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when scoring failed, and [`Error::Stopped`] when a model thread died.
+    pub async fn score_in(&self, place: Place, texts: StringViewArray) -> Result<Scores> {
+        let rows = texts.len();
+        let classes = self.shared.info.labels.len();
+        if texts.null_count() == rows {
+            return Ok(Scores::nulls(rows, classes));
+        }
         let (reply, answer) = oneshot::channel();
-        let job = Job::new(texts, self.shared.info.labels.len(), reply, room);
-        self.shared.queue.push(lane, job).map_err(|()| self.stopped())?;
+        let job = Job::new(texts, classes, reply, place.room);
+        self.shared.queue.push(place.lane, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
     }
 
@@ -155,20 +196,8 @@ impl Engine {
     }
 
     /// A job larger than the lane takes the whole of it.
-    async fn room(&self, rows: usize, lane: Lane) -> Result<tokio::sync::OwnedSemaphorePermit> {
-        let permits = u32::try_from(rows).unwrap_or(u32::MAX).min(self.shared.queue_rows);
-        match lane {
-            Lane::Bulk => {
-                let lane = Arc::clone(&self.shared.bulk);
-                lane.acquire_many_owned(permits).await.map_err(|_| self.stopped())
-            }
-            Lane::Interactive => {
-                let lane = Arc::clone(&self.shared.interactive);
-                lane.try_acquire_many_owned(permits).map_err(|_| {
-                    Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
-                })
-            }
-        }
+    fn permits(&self, rows: usize) -> u32 {
+        u32::try_from(rows).unwrap_or(u32::MAX).min(self.shared.queue_rows)
     }
 
     fn stopped(&self) -> Error {
