@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource};
+use textflight::cog::http::ModelName;
 
 /// Scores text columns: every row comes back with a label and a confidence.
 ///
@@ -40,6 +41,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Score a JSON list of texts, as `cog predict` does.
     Predict(PredictArgs),
+    /// Print the OpenAPI document of the JSON entrypoint.
+    Schema,
 }
 
 /// Which checkpoint, and how it runs.
@@ -97,6 +100,21 @@ pub struct ServeArgs {
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
     #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value = "65536")]
     pub queue_rows: std::num::NonZeroUsize,
+    /// Predictions over HTTP at a time; one more gets 409.
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_concurrent_predictions: u32,
+    /// Cog's variable for the same, which counts where that option is not given.
+    #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub cog_max_concurrency: Option<u32>,
+    /// Refuse clients that do not send this token: `Authorization: Bearer TOKEN`, over HTTP and Flight.
+    #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub api_token: Option<String>,
+    /// Cog's variable for the token that webhooks are called with.
+    #[arg(long, env = "WEBHOOK_AUTH_TOKEN", hide = true, hide_env_values = true)]
+    pub webhook_auth_token: Option<String>,
+    /// What Replicate's clients call the model.
+    #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME", default_value_t)]
+    pub replicate_model: ModelName,
     /// How long a Flight client may leave its results unread.
     #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub stall_timeout: f64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use textflight::classifier::ClassifierOptions;
 use textflight::classifier::plan::BatchLimits;
+use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineLimits;
 use textflight::flight::FlightLimits;
 use textflight::server::ServerConfig;
@@ -60,7 +61,20 @@ impl ServeArgs {
                 in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
+            cog: self.cog(),
             drain_timeout: Duration::from_secs_f64(self.drain_timeout),
+        }
+    }
+
+    /// How the JSON entrypoint presents itself.
+    fn cog(&self) -> Options {
+        let mut limits = Limits::default();
+        limits.predictions.concurrent = self.cog_max_concurrency.unwrap_or(self.max_concurrent_predictions);
+        Options {
+            limits,
+            api_token: self.api_token.clone(),
+            webhook_token: self.webhook_auth_token.clone(),
+            model: self.replicate_model.clone(),
         }
     }
 }

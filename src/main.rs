@@ -7,15 +7,14 @@ mod telemetry;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use clap::Parser;
 use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::PredictRequest;
-use textflight::cog::http::Setup;
 use textflight::engine::Engine;
-use textflight::server::Server;
+use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
 use tracing::info;
 
@@ -45,6 +44,7 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(args) => runtime.block_on(serve(args)),
         Command::Score(args) => runtime.block_on(unless_interrupted(score(args))),
         Command::Predict(args) => runtime.block_on(unless_interrupted(predict(args))),
+        Command::Schema => schema(),
     };
     // What still runs on a blocking thread must not hold the process.
     runtime.shutdown_background();
@@ -52,12 +52,16 @@ fn run(command: Command) -> Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> Result<()> {
-    let started = SystemTime::now();
-    let engine = start(&args.model, args.queue_rows)?;
-    let setup = Setup { started_at: started, completed_at: SystemTime::now() };
+    let stop = signal::first();
     let server = Server::bind(args.server()).await?;
-    let serving = server.run(engine, setup, signal::first());
-    serving.await
+    let load = tokio::task::spawn_blocking(move || {
+        let checkpoint = Checkpoint::open(&args.model.model)?;
+        let engine = start(&args.model, &checkpoint, args.queue_rows)?;
+        Ok(Model { engine, version: checkpoint.version()? })
+    });
+    let load =
+        async { load.await.unwrap_or_else(|panic| Err(Error::Failed(format!("the model was not loaded: {panic}")))) };
+    server.run(load, stop).await
 }
 
 #[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
@@ -73,7 +77,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
             batch_rows: config::IN_FLIGHT.rows,
         })
         .collect();
-    let engine = start(&args.model, config::QUEUE_ROWS)?;
+    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?;
     let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
@@ -84,15 +88,20 @@ async fn score(args: ScoreArgs) -> Result<()> {
 }
 
 async fn predict(args: PredictArgs) -> Result<()> {
-    let engine = start(&args.model, config::QUEUE_ROWS)?;
+    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?;
     cog::command::run(PredictRequest { inputs: args.inputs, output: args.output }, engine).await
 }
 
-/// Finds, loads and proves the checkpoint, then starts the model threads.
-fn start(args: &ModelArgs, queue_rows: std::num::NonZeroUsize) -> Result<Engine> {
+#[expect(clippy::print_stdout, reason = "the document is the command's answer")]
+fn schema() -> Result<()> {
+    println!("{}", cog::http::openapi()?);
+    Ok(())
+}
+
+/// Loads and proves the checkpoint, then starts the model threads.
+fn start(args: &ModelArgs, checkpoint: &Checkpoint, queue_rows: std::num::NonZeroUsize) -> Result<Engine> {
     let began = Instant::now();
-    let checkpoint = Checkpoint::open(&args.model)?;
-    let classifier = Classifier::load(&checkpoint, args.classifier())?;
+    let classifier = Classifier::load(checkpoint, args.classifier())?;
     let model = classifier.info().clone();
     let limits = args.engine(queue_rows);
     info!(

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::{info, warn};
 
@@ -14,8 +15,8 @@ use crate::engine::Engine;
 use crate::flight::{self, FlightLimits};
 use crate::{Error, Result};
 
-/// What the server binds and how long it waits.
-#[derive(Debug, Clone, Copy)]
+/// What the server binds, how long it waits, and what its clients may do.
+#[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// Where Arrow Flight listens; port 0 takes a free one.
     pub flight: SocketAddr,
@@ -23,6 +24,8 @@ pub struct ServerConfig {
     pub http: SocketAddr,
     /// What bounds the Flight service.
     pub flight_limits: FlightLimits,
+    /// How the JSON entrypoint presents itself.
+    pub cog: cog::http::Options,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
 }
@@ -34,6 +37,14 @@ const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// What one stream, and all streams of a connection, may send ahead of their reader.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// What is to be served.
+pub struct Model {
+    /// What scores.
+    pub engine: Engine,
+    /// The checkpoint's version, in hexadecimal.
+    pub version: String,
+}
 
 /// Both listeners, bound.
 pub struct Server {
@@ -64,16 +75,34 @@ impl Server {
         Ok(format!("ready flight={} http={}", address(&self.flight)?, address(&self.http)?))
     }
 
-    /// Prints [`Server::ready_line`] to stdout, then serves until `stop` ends or the engine dies.
+    /// Answers health checks while `load` brings the model, then prints [`Server::ready_line`] to stdout and serves until
+    /// `stop` ends, a client asks for the end, or the engine dies.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when a model thread died, and [`Error::Failed`] when a listener failed.
-    pub async fn run(self, engine: Engine, setup: cog::http::Setup, stop: impl Future<Output = ()>) -> Result<()> {
+    /// What `load` failed with, [`Error::Stopped`] when a model thread died, and [`Error::Failed`] when a listener failed.
+    pub async fn run(self, load: impl Future<Output = Result<Model>>, stop: impl Future<Output = ()>) -> Result<()> {
         let ready = self.ready_line()?;
+        let json = cog::http::Service::new(self.config.cog.clone(), SystemTime::now());
         let (stopping, stopped) = watch::channel(false);
-        let mut servers = tokio::task::JoinSet::new();
-        servers.spawn(serve_flight(self.flight, engine.clone(), self.config.flight_limits, wait(stopped.clone())));
-        servers.spawn(serve_http(self.http, engine.clone(), setup, wait(stopped)));
+        let mut servers = JoinSet::new();
+        servers.spawn(serve_http(self.http, json.router(), wait(stopped.clone())));
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = json.shutdown() => info!("a client asks for the end"),
+            }
+        };
+        tokio::pin!(stop);
+
+        let model = tokio::select! {
+            model = load => model?,
+            () = &mut stop => return Ok(()),
+            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
+        };
+        let engine = model.engine;
+        json.serve(Predictor::new(engine.clone()), model.version);
+        let token = self.config.cog.api_token.clone();
+        servers.spawn(serve_flight(self.flight, engine.clone(), self.config.flight_limits, token, wait(stopped)));
         announce(&ready);
 
         tokio::select! {
@@ -82,7 +111,10 @@ impl Server {
             Some(ended) = servers.join_next() => return Err(unexpected(ended)),
         }
         stopping.send_replace(true);
-        let drained = async { while servers.join_next().await.is_some() {} };
+        let drained = async {
+            while servers.join_next().await.is_some() {}
+            json.drained().await;
+        };
         tokio::select! {
             drained = tokio::time::timeout(self.config.drain_timeout, drained) => match drained {
                 Ok(()) => info!("stopped"),
@@ -116,6 +148,7 @@ async fn serve_flight(
     listener: TcpListener,
     engine: Engine,
     limits: FlightLimits,
+    token: Option<String>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     tonic::transport::Server::builder()
@@ -124,7 +157,7 @@ async fn serve_flight(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true)
-        .add_service(flight::service(engine, limits))
+        .add_service(flight::service(engine, limits, token))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
         .await
         .map_err(|e| Error::Failed(format!("the Flight listener failed: {e}")))
@@ -132,11 +165,9 @@ async fn serve_flight(
 
 async fn serve_http(
     listener: TcpListener,
-    engine: Engine,
-    setup: cog::http::Setup,
+    router: axum::Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let router = cog::http::router(Predictor::new(engine), setup, cog::http::Limits::default());
     axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await

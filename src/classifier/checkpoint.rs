@@ -1,7 +1,11 @@
 //! Where a checkpoint's files are: in a folder, or on the hub with its cache.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
 
 use super::hub;
 use crate::{Error, Result};
@@ -94,6 +98,25 @@ impl Checkpoint {
         }
     }
 
+    /// The hash of the checkpoint's files, in hexadecimal: equal files, equal version, wherever they lie.
+    ///
+    /// # Errors
+    /// [`Error::File`] when one cannot be read.
+    pub fn version(&self) -> Result<String> {
+        let TokenizerFiles { tokenizer, vocab, tokenizer_config } = &self.tokenizer;
+        let tokenizer = [tokenizer_config, tokenizer, vocab].into_iter().flatten();
+        let mut version = Sha256::new();
+        for path in [&self.config].into_iter().chain(tokenizer).chain([&self.weights]) {
+            // Each file by its own hash, so that none can end where another begins.
+            let mut file = HashedFile::default();
+            File::open(path)
+                .and_then(|mut opened| std::io::copy(&mut opened, &mut file))
+                .map_err(|error| Error::file(path, error))?;
+            version.update(file.0.finalize());
+        }
+        Ok(version.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     fn from_folder(folder: &Path, name: &str, revision: Option<String>) -> Result<Self> {
         let find = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
         let missing = |file: &str| missing(folder, file);
@@ -110,6 +133,21 @@ impl Checkpoint {
             weights,
             tokenizer: TokenizerFiles { tokenizer, vocab, tokenizer_config },
         })
+    }
+}
+
+/// Takes what is written into a hash.
+#[derive(Default)]
+struct HashedFile(Sha256);
+
+impl Write for HashedFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -157,6 +195,20 @@ mod tests {
         }
         std::fs::write(folder.path().join("vocab.txt"), "").unwrap();
         assert!(open().unwrap().tokenizer.vocab.is_some());
+    }
+
+    #[test]
+    fn a_version_is_of_the_files_and_not_of_their_place() {
+        let version = |config: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            for (file, text) in [("config.json", config), ("model.safetensors", "w"), ("vocab.txt", "a")] {
+                std::fs::write(folder.path().join(file), text).unwrap();
+            }
+            Checkpoint::open(&ModelSource::Folder(folder.path().to_owned())).unwrap().version().unwrap()
+        };
+        assert_eq!(version("{}"), version("{}"));
+        assert_ne!(version("{}"), version("{ }"));
+        assert_eq!(version("{}").len(), 64);
     }
 
     #[test]

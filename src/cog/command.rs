@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::MAX_INPUT_BYTES;
 use super::output::Output;
 use super::predict::Predictor;
-use crate::engine::{Engine, Lane};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 /// The spellings of the one input that the predictor has; the original's own manual uses both.
@@ -34,7 +34,7 @@ pub struct PredictRequest {
 /// whatever the engine fails with.
 pub async fn run(request: PredictRequest, engine: Engine) -> Result<()> {
     let texts = texts(&request.inputs)?;
-    let output = Predictor::new(engine).predict(&texts, Lane::Interactive).await?;
+    let output = Predictor::new(engine).predict(&texts).await?;
     write(&output, request.output.as_deref())
 }
 

@@ -11,11 +11,15 @@ pub mod http;
 mod input;
 mod output;
 mod predict;
+mod predictions;
 mod pyjson;
 
 pub use input::InputError;
 pub use output::Output;
 pub use predict::{PredictError, Predictor};
+
+/// The Cog whose contract this server keeps.
+const COG_VERSION: &str = "0.23.1";
 
 /// The longest input: what fits a request to Cog, 100 MiB.
 const MAX_INPUT_BYTES: usize = 100 * 1024 * 1024;

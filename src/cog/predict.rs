@@ -1,8 +1,10 @@
 //! The predictor: reads its input, has it scored, shapes its answer.
 
+use arrow::array::{Array, StringViewArray};
+
 use super::input::{self, InputError};
 use super::output::Output;
-use crate::engine::{Engine, Lane};
+use crate::engine::{Engine, Place};
 use crate::error::Error;
 
 /// The original predictor's function over our engine. Cheap to clone.
@@ -37,11 +39,36 @@ impl Predictor {
     ///
     /// # Errors
     /// [`PredictError::Input`] where the original would have raised, [`PredictError::Engine`] where the engine failed.
-    pub async fn predict(&self, texts: &str, lane: Lane) -> Result<Output, PredictError> {
-        let texts = input::read(texts)?;
-        let scores = self.engine.score(texts, lane).await?;
+    pub async fn predict(&self, texts: &str) -> Result<Output, PredictError> {
+        self.score(self.admit(texts)??).await
+    }
+
+    /// Reads what `texts` holds and takes a place for it with the engine. An input that the original fails on needs none.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no place.
+    pub fn admit(&self, texts: &str) -> crate::Result<Result<Admitted, PredictError>> {
+        match input::read(texts) {
+            Ok(texts) => Ok(Ok(Admitted { place: self.engine.reserve(texts.len())?, texts })),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    /// Scores what was admitted. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`PredictError::Engine`] where the engine failed.
+    pub async fn score(&self, admitted: Admitted) -> Result<Output, PredictError> {
+        let scores = self.engine.score_in(admitted.place, admitted.texts).await?;
         Ok(Output::new(&scores)?)
     }
+}
+
+/// Texts with their place in the engine.
+#[derive(Debug)]
+pub struct Admitted {
+    texts: StringViewArray,
+    place: Place,
 }
 
 impl From<PredictError> for Error {

@@ -14,6 +14,7 @@ use futures::Stream;
 use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, info_span, warn};
 
@@ -21,7 +22,7 @@ use super::exchange::Exchange;
 use super::status::to_status;
 use crate::engine::Engine;
 use crate::stream::InFlight;
-use crate::{Error, Result};
+use crate::{Error, Result, token};
 
 /// What bounds the Flight service.
 #[derive(Debug, Clone, Copy)]
@@ -36,15 +37,16 @@ pub struct FlightLimits {
     pub stall_timeout: Duration,
 }
 
-/// The service, ready for tonic's router.
-pub fn service(engine: Engine, limits: FlightLimits) -> FlightServiceServer<impl FlightService> {
-    let service = Service { engine, limits, exchanges: Arc::new(Semaphore::new(limits.exchanges)) };
+/// The service, ready for tonic's router. With a token, calls must carry it as `authorization: Bearer`.
+pub fn service(engine: Engine, limits: FlightLimits, token: Option<String>) -> FlightServiceServer<impl FlightService> {
+    let service = Service { engine, limits, token, exchanges: Arc::new(Semaphore::new(limits.exchanges)) };
     FlightServiceServer::new(service).max_decoding_message_size(limits.message_bytes)
 }
 
 struct Service {
     engine: Engine,
     limits: FlightLimits,
+    token: Option<String>,
     exchanges: Arc<Semaphore>,
 }
 
@@ -76,6 +78,15 @@ impl Drop for ReplyStream {
 }
 
 impl Service {
+    fn authorize(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let Some(expected) = &self.token else { return Ok(()) };
+        let header = metadata.get("authorization").map(|value| value.as_bytes());
+        if header.is_some_and(|header| token::is_bearer(header, expected)) {
+            return Ok(());
+        }
+        Err(Status::unauthenticated("this server asks for its token: send the header `authorization: Bearer TOKEN`"))
+    }
+
     fn exchange(&self, inbound: Streaming<FlightData>) -> Result<ReplyStream> {
         let permit = Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
             Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
@@ -133,6 +144,7 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.authorize(request.metadata())?;
         let stream = self.exchange(request.into_inner()).map_err(|error| to_status(&error))?;
         Ok(Response::new(Box::pin(stream)))
     }

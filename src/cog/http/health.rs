@@ -1,11 +1,13 @@
 //! `GET /health-check`: always 200, the state is in the body.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::COG_VERSION;
-use crate::engine::{Engine, Health};
+use super::time::rfc3339;
+use crate::cog::predictions::Predictions;
+use crate::engine::Health;
 
 /// When the model was loaded, as the health check reports it.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +31,8 @@ pub(super) struct HealthCheck {
 #[derive(Serialize)]
 struct SetupReport {
     started_at: String,
-    completed_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
     status: &'static str,
     logs: String,
 }
@@ -42,48 +45,30 @@ struct Version {
     textflight: &'static str,
 }
 
+const VERSION: Version =
+    Version { coglet: COG_VERSION, python_sdk: COG_VERSION, textflight: env!("CARGO_PKG_VERSION") };
+
 impl HealthCheck {
-    pub(super) fn new(engine: &Engine, setup: Setup) -> Self {
-        let (status, error) = match engine.health() {
-            Health::Serving => ("READY", None),
-            Health::Dead(cause) => ("DEFUNCT", Some(cause)),
-        };
-        let model = engine.model();
-        Self {
-            status,
-            setup: SetupReport {
-                started_at: rfc3339(setup.started_at),
-                completed_at: rfc3339(setup.completed_at),
-                status: "succeeded",
-                logs: format!("{} on {} in {}\n", model.name, model.device, model.dtype),
-            },
-            version: Version { coglet: COG_VERSION, python_sdk: COG_VERSION, textflight: env!("CARGO_PKG_VERSION") },
-            error,
-        }
+    /// While the model loads.
+    pub(super) fn starting(started_at: SystemTime) -> Self {
+        let started_at = rfc3339(started_at);
+        let setup = SetupReport { started_at, completed_at: None, status: "starting", logs: String::new() };
+        Self { status: "STARTING", setup, version: VERSION, error: None }
     }
-}
 
-/// `time` as Cog writes it. A time out of its range, from a clock that is centuries off, reads as the epoch.
-fn rfc3339(time: SystemTime) -> String {
-    let nanoseconds =
-        time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
-    arrow::temporal_conversions::timestamp_ns_to_datetime(nanoseconds)
-        .map(|time| time.format("%Y-%m-%dT%H:%M:%S%.9f+00:00").to_string())
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn times_are_written_as_cog_writes_them() {
-        let time = UNIX_EPOCH + Duration::new(1_795_505_235, 577_425_584);
-        assert_eq!(rfc3339(time), "2026-11-24T07:27:15.577425584+00:00");
-        assert_eq!(rfc3339(UNIX_EPOCH), "1970-01-01T00:00:00.000000000+00:00");
-        let before = UNIX_EPOCH - Duration::from_secs(1);
-        assert_eq!(rfc3339(before), rfc3339(UNIX_EPOCH));
+    /// When the model is there.
+    pub(super) fn new(predictions: &Predictions, health: Health, logs: String, setup: Setup) -> Self {
+        let (status, error) = match health {
+            Health::Dead(cause) => ("DEFUNCT", Some(cause)),
+            Health::Serving if predictions.is_busy() => ("BUSY", None),
+            Health::Serving => ("READY", None),
+        };
+        let setup = SetupReport {
+            started_at: rfc3339(setup.started_at),
+            completed_at: Some(rfc3339(setup.completed_at)),
+            status: "succeeded",
+            logs,
+        };
+        Self { status, setup, version: VERSION, error }
     }
 }

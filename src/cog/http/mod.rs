@@ -1,68 +1,137 @@
-//! The predictor over HTTP, as Cog's server offers it.
-//!
-//! Synchronous predictions only. What Cog can do besides (asynchronous predictions, webhooks, cancelling by id,
-//! trainings, `/openapi.json`) answers 501 and says so, rather than do half of it.
+//! The predictor over HTTP, as Cog's server offers it, and under `/v1` as Replicate does.
 
+mod auth;
 mod field;
 mod health;
-mod id;
+mod predictions;
+mod replicate;
 mod reply;
 mod request;
+mod schema;
+mod time;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, Uri, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use self::health::HealthCheck;
 pub use self::health::Setup;
-use self::request::PredictionRequest;
+pub use self::replicate::ModelName;
+pub use self::schema::openapi;
+use super::COG_VERSION;
 use super::predict::Predictor;
-use crate::engine::Lane;
+use super::predictions::{PredictionLimits, Predictions, Retention};
 
-/// The Cog whose contract this server keeps.
-const COG_VERSION: &str = "0.23.1";
-
-/// Bounds on what a client may send.
+/// Bounds on what clients may ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The longest request body, in bytes.
     pub body_bytes: usize,
+    /// How many predictions run, and which can still be read.
+    pub predictions: PredictionLimits,
 }
 
 impl Default for Limits {
-    /// Cog's: 100 MiB.
+    /// Cog's 100 MiB a body; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB.
     fn default() -> Self {
-        Self { body_bytes: super::MAX_INPUT_BYTES }
+        let retention = Retention { count: 1000, bytes: 64 * 1024 * 1024, age: Duration::from_secs(3600) };
+        Self { body_bytes: super::MAX_INPUT_BYTES, predictions: PredictionLimits { concurrent: 1000, retention } }
     }
 }
 
-/// What the handlers share.
-struct Service {
-    predictor: Predictor,
-    setup: Setup,
+/// How the JSON entrypoint presents itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What bounds it.
+    pub limits: Limits,
+    /// Without this token in `Authorization: Bearer`, requests are refused.
+    pub api_token: Option<String>,
+    /// Sent to webhooks in the same header.
+    pub webhook_token: Option<String>,
+    /// What Replicate's clients call the model.
+    pub model: ModelName,
 }
 
-/// The routes of the predictor. `setup` is what its health check tells of the model's loading.
-pub fn router(predictor: Predictor, setup: Setup, limits: Limits) -> Router {
-    Router::new()
-        .route("/", get(root))
-        .route("/health-check", get(health_check))
-        .route("/predictions", post(create_prediction))
-        .route("/predictions/{id}", put(not_implemented))
-        .route("/predictions/{id}/cancel", post(not_implemented))
-        .route("/trainings", post(not_implemented))
-        .route("/trainings/{id}", put(not_implemented))
-        .route("/trainings/{id}/cancel", post(not_implemented))
-        .route("/openapi.json", get(not_implemented))
-        .route("/shutdown", post(not_implemented))
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .with_state(Arc::new(Service { predictor, setup }))
+/// The JSON entrypoint, with or without its model. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+/// What the handlers share.
+struct Shared {
+    options: Options,
+    predictions: Arc<Predictions>,
+    started_at: SystemTime,
+    loaded: OnceLock<Loaded>,
+    shutdown: watch::Sender<bool>,
+}
+
+/// What is known once the model is there.
+struct Loaded {
+    setup: Setup,
+    version: String,
+}
+
+impl Service {
+    /// A service whose model is on its way since `started_at`.
+    pub fn new(options: Options, started_at: SystemTime) -> Self {
+        let predictions = Arc::new(Predictions::new(options.limits.predictions, options.webhook_token.as_deref()));
+        let (loaded, shutdown) = (OnceLock::new(), watch::Sender::new(false));
+        Self { shared: Arc::new(Shared { options, predictions, started_at, loaded, shutdown }) }
+    }
+
+    /// The model is there: predictions are taken from now on. `version` is the checkpoint's, in hexadecimal. Only the
+    /// first call counts.
+    pub fn serve(&self, predictor: Predictor, version: String) {
+        let setup = Setup { started_at: self.shared.started_at, completed_at: SystemTime::now() };
+        // A second model would be a fault of the caller; the first goes on serving.
+        let _ = self.shared.loaded.set(Loaded { setup, version });
+        self.shared.predictions.serve(predictor);
+    }
+
+    /// Waits for a client to ask for the server's end.
+    pub async fn shutdown(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.shared.shutdown.subscribe().wait_for(|asked| *asked).await;
+    }
+
+    /// Waits until no prediction runs and all webhooks were called; none is begun after.
+    pub async fn drained(&self) {
+        self.shared.predictions.drained().await;
+    }
+
+    /// The routes.
+    pub fn router(&self) -> Router {
+        let shared = Arc::clone(&self.shared);
+        let guarded = Router::new()
+            .route("/openapi.json", get(schema::get))
+            .route("/shutdown", post(shutdown))
+            .route("/predictions", post(predictions::create))
+            .route("/predictions/{id}", put(predictions::create_named).get(predictions::find))
+            .route("/predictions/{id}/cancel", post(predictions::cancel))
+            .route("/trainings", post(predictions::create))
+            .route("/trainings/{id}", put(predictions::create_named).get(predictions::find))
+            .route("/trainings/{id}/cancel", post(predictions::cancel))
+            .nest("/v1", replicate::routes())
+            .layer(DefaultBodyLimit::max(shared.options.limits.body_bytes))
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), auth::check));
+        Router::new().route("/", get(root)).route("/health-check", get(health_check)).merge(guarded).with_state(shared)
+    }
+}
+
+impl Shared {
+    /// The checkpoint's version; empty while there is none.
+    fn version(&self) -> &str {
+        self.loaded.get().map_or("", |loaded| &loaded.version)
+    }
 }
 
 async fn root() -> Json<Value> {
@@ -78,49 +147,22 @@ async fn root() -> Json<Value> {
     }))
 }
 
-async fn health_check(State(service): State<Arc<Service>>) -> Json<HealthCheck> {
-    let engine = service.predictor.engine();
-    Json(HealthCheck::new(engine, service.setup))
-}
-
-async fn not_implemented(method: Method, uri: Uri) -> Response {
-    reply::not_implemented(&format!("{method} {}", uri.path()))
-}
-
-/// Scores the texts of the body. A client that hangs up drops this future, and with it the work.
-async fn create_prediction(
-    State(service): State<Arc<Service>>,
-    headers: HeaderMap,
-    body: Option<Json<PredictionRequest>>,
-) -> Response {
-    // As in Cog, a request without a content type has no body that counts.
-    let Json(request) = body.unwrap_or_default();
-    if let Some(refusal) = unsupported(&headers, &request) {
-        return refusal;
-    }
-    let id = request.id.clone().unwrap_or_else(id::generate);
-    let texts = match request.into_texts() {
-        Ok(texts) => texts,
-        Err(violation) => return reply::unprocessable(&violation),
+async fn health_check(State(shared): State<Arc<Shared>>) -> Json<HealthCheck> {
+    let (Some(predictor), Some(loaded)) = (shared.predictions.predictor(), shared.loaded.get()) else {
+        return Json(HealthCheck::starting(shared.started_at));
     };
-    let start = Instant::now();
-    let result = service.predictor.predict(&texts, Lane::Interactive).await;
-    reply::prediction(id, result, start.elapsed())
+    let engine = predictor.engine();
+    let model = engine.model();
+    let logs = format!("{} on {} in {}\n", model.name, model.device, model.dtype);
+    Json(HealthCheck::new(&shared.predictions, engine.health(), logs, loaded.setup))
 }
 
-/// The answer to a request that wants its result in a way that we do not have.
-fn unsupported(headers: &HeaderMap, request: &PredictionRequest) -> Option<Response> {
-    let wants = |name, value: &str| {
-        let header = headers.get(name).and_then(|found| found.to_str().ok());
-        header.is_some_and(|found| found.contains(value))
-    };
-    if wants(header::ACCEPT, "text/event-stream") {
-        Some(reply::not_streaming())
-    } else if wants(header::HeaderName::from_static("prefer"), "respond-async") {
-        Some(reply::not_implemented("`Prefer: respond-async`"))
-    } else if request.webhook.is_some() {
-        Some(reply::not_implemented("`webhook`"))
-    } else {
-        None
-    }
+async fn shutdown(State(shared): State<Arc<Shared>>) -> Response {
+    shared.shutdown.send_replace(true);
+    (StatusCode::OK, Json(json!({}))).into_response()
+}
+
+/// Whether a header of this name mentions `value`.
+fn wants(headers: &HeaderMap, name: &header::HeaderName, value: &str) -> bool {
+    headers.get_all(name).iter().filter_map(|found| found.to_str().ok()).any(|found| found.contains(value))
 }

@@ -1,7 +1,5 @@
 //! The answers: status codes and bodies as Cog gives them.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,68 +7,96 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::request::Violation;
+use super::time::rfc3339;
 use crate::cog::output::Output;
-use crate::cog::predict::PredictError;
+use crate::cog::predictions::{Failure, Metrics, Prediction, Progress, Refusal, Status};
 use crate::error::Error;
 
-/// A prediction that ran to its end, well or not.
+/// A prediction as Cog shows it. The times and the version were Cog's before its present server, and clients read them.
 #[derive(Serialize)]
-struct Finished {
-    id: String,
+struct Shown<'a> {
+    id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<Output>,
+    input: Option<Input<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Output>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     logs: &'static str,
-    status: &'static str,
+    status: Status,
     metrics: Metrics,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
+    version: &'a str,
 }
 
 #[derive(Serialize)]
-struct Metrics {
-    /// In seconds.
-    predict_time: f64,
+struct Input<'a> {
+    texts: &'a str,
 }
 
-/// What prediction `id` came to after `elapsed`.
-pub(super) fn prediction(id: String, result: Result<Output, PredictError>, elapsed: Duration) -> Response {
-    let (status, output, error) = match result {
-        Ok(output) => ("succeeded", Some(output), None),
-        Err(error) => match refusal(&error) {
-            Some(refusal) => return refusal,
-            // To a client of Cog the failure of a prediction is a result like any other.
-            None => ("failed", None, Some(failure(&error))),
-        },
-    };
-    let metrics = Metrics { predict_time: elapsed.as_secs_f64() };
-    Json(Finished { id, output, error, logs: "", status, metrics }).into_response()
-}
-
-/// Why a prediction failed. Cog's server and its worker each put the same words in front.
-fn failure(error: &PredictError) -> String {
-    match error {
-        PredictError::Input(error) => format!("Prediction failed: Prediction failed: {}", error.exception()),
-        PredictError::Engine(error) => format!("Prediction failed: {error}"),
+impl<'a> Shown<'a> {
+    fn new(prediction: &'a Prediction, progress: &'a Progress, version: &'a str) -> Self {
+        Self {
+            id: &prediction.id,
+            input: None,
+            output: progress.output().map(AsRef::as_ref),
+            error: progress.failure().map(Failure::message),
+            logs: "",
+            status: progress.status(),
+            metrics: progress.metrics(),
+            created_at: rfc3339(prediction.created_at),
+            started_at: progress.started.map(|(at, _)| rfc3339(at)),
+            completed_at: progress.ended.as_ref().map(|(at, _, _)| rfc3339(*at)),
+            version,
+        }
     }
+}
+
+/// What a prediction came to. To a client of Cog a failure is a result like any other, unless it never began.
+pub(super) fn ended(prediction: &Prediction, progress: &Progress, version: &str) -> Response {
+    match progress.failure() {
+        Some(Failure::Engine(Error::Stopped(cause))) => failed(StatusCode::SERVICE_UNAVAILABLE, cause),
+        Some(Failure::Engine(Error::TooLarge(limit))) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response()
+        }
+        _ => Json(Shown::new(prediction, progress, version)).into_response(),
+    }
+}
+
+/// What has become of a prediction, with its input for those who did not send it.
+pub(super) fn snapshot(status: StatusCode, prediction: &Prediction, version: &str) -> Response {
+    let progress = prediction.progress();
+    let input = Some(Input { texts: &prediction.texts });
+    (status, Json(Shown { input, ..Shown::new(prediction, &progress, version) })).into_response()
+}
+
+/// The answer to a client that does not wait.
+pub(super) fn accepted(prediction: &Prediction) -> Response {
+    let body = json!({ "id": prediction.id, "status": Status::Starting });
+    (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
 /// The answer to a prediction that could not even start.
-fn refusal(error: &PredictError) -> Option<Response> {
-    let PredictError::Engine(error) = error else {
-        return None;
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::AtCapacity => StatusCode::CONFLICT,
+        Refusal::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    match error {
-        Error::Busy(_) => Some(failed(StatusCode::CONFLICT, "At capacity - all prediction slots busy")),
-        Error::Stopped(cause) => Some(failed(StatusCode::SERVICE_UNAVAILABLE, cause)),
-        Error::TooLarge(limit) => {
-            Some((StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response())
-        }
-        _ => None,
-    }
+    failed(status, &refusal.to_string())
 }
 
 fn failed(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error, "status": "failed" }))).into_response()
+}
+
+/// The answer to who looks for a prediction that is not there.
+pub(super) fn unknown() -> Response {
+    let detail = "no such prediction: it was never made, or ended too long ago";
+    (StatusCode::NOT_FOUND, Json(json!({ "detail": detail }))).into_response()
 }
 
 /// The answer to a request that breaks the schema.
@@ -84,10 +110,4 @@ pub(super) fn not_streaming() -> Response {
     let error = "This model does not support streaming responses. \
         Add @cog.streaming to predict() to enable SSE.";
     (StatusCode::NOT_ACCEPTABLE, Json(json!({ "error": error }))).into_response()
-}
-
-/// The answer where Cog can do something that we cannot.
-pub(super) fn not_implemented(what: &str) -> Response {
-    let error = format!("{what} is not implemented: this server makes synchronous predictions, by POST /predictions");
-    (StatusCode::NOT_IMPLEMENTED, Json(json!({ "error": error }))).into_response()
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Shape};
+use crate::cog::predictions::{Event, NewPrediction, Trace, WebhookRequest};
 
 /// What a client asks for. Fields that nobody knows are ignored, as Cog ignores them.
 #[derive(Debug, Default, Deserialize)]
@@ -13,21 +14,42 @@ pub(super) struct PredictionRequest {
     pub(super) input: Option<Field>,
     /// Where the client wants to hear of the prediction.
     pub(super) webhook: Option<String>,
+    /// Of what; of everything where it is left out.
+    pub(super) webhook_events_filter: Option<Vec<Event>>,
 }
 
 /// How a request breaks the schema.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Violation {
     /// The way to the field; `__root__` is `input` itself.
-    loc: [&'static str; 3],
+    loc: Vec<&'static str>,
     msg: String,
     #[serde(rename = "type")]
     kind: &'static str,
 }
 
 impl PredictionRequest {
+    /// What is to be predicted, or what is wrong with the input. `trace` goes with the webhook.
+    pub(super) fn into_prediction(mut self, trace: Trace) -> Result<NewPrediction, Violation> {
+        let filter = self.webhook_events_filter.take();
+        let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
+        Ok(NewPrediction { id: self.id.take(), texts: self.into_texts()?, webhook })
+    }
+
+    /// The same under the id of the path, from which the body's may not differ.
+    pub(super) fn named(self, id: String) -> Result<Self, Violation> {
+        if self.id.as_ref().is_some_and(|own| *own != id) {
+            return Err(Violation {
+                loc: vec!["body", "id"],
+                msg: "prediction ID must match the ID supplied in the URL".to_owned(),
+                kind: "value_error",
+            });
+        }
+        Ok(Self { id: Some(id), ..self })
+    }
+
     /// The string under `input.texts`, or what is wrong with the input.
-    pub(super) fn into_texts(self) -> Result<String, Violation> {
+    fn into_texts(self) -> Result<String, Violation> {
         let texts = match self.input {
             None => None,
             Some(Field { shape: Shape::Object(texts), .. }) => texts,
@@ -41,14 +63,20 @@ impl PredictionRequest {
     }
 }
 
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "- {}: {}", self.loc[1..].join("."), self.msg)
+    }
+}
+
 impl Violation {
     fn missing() -> Self {
-        Self { loc: ["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
+        Self { loc: vec!["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
     }
 
     fn kind(field: &'static str, found: &Field, wanted: &str) -> Self {
         Self {
-            loc: ["body", "input", field],
+            loc: vec!["body", "input", field],
             msg: format!("{} is not of type \"{wanted}\"", found.echo),
             kind: "value_error",
         }

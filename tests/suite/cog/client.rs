@@ -1,24 +1,35 @@
 //! A client without a network.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use serde_json::Value;
 use textflight::cog::Predictor;
-use textflight::cog::http::{Limits, Setup, router};
+use textflight::cog::http::{Options, Service};
 use textflight::engine::Engine;
 use tower::ServiceExt;
 
-/// The routes over `engine`, with the default limits.
+/// What the tests call the checkpoint.
+pub const VERSION: &str = "5c7d5b6ee8b7b3d1f9f2b8a6f3a1c4e0d9b8a7f6e5d4c3b2a1908f7e6d5c4b3a";
+
+/// The routes over `engine`, with the default options.
 pub fn serve(engine: Engine) -> Router {
-    serve_within(engine, Limits::default())
+    serve_with(engine, Options::default())
 }
 
-pub fn serve_within(engine: Engine, limits: Limits) -> Router {
-    let now = SystemTime::now();
-    router(Predictor::new(engine), Setup { started_at: now, completed_at: now }, limits)
+pub fn serve_with(engine: Engine, options: Options) -> Router {
+    let service = Service::new(options, SystemTime::now());
+    service.serve(Predictor::new(engine), VERSION.to_owned());
+    service.router()
+}
+
+/// Options under which so many predictions run at a time.
+pub fn concurrent(predictions: u32) -> Options {
+    let mut options = Options::default();
+    options.limits.predictions.concurrent = predictions;
+    options
 }
 
 /// An answer, read to its end.
@@ -50,6 +61,13 @@ pub async fn get(service: &Router, path: &str) -> Answer {
     ask(service, Request::get(path).body(Body::empty()).unwrap()).await
 }
 
+/// A request with JSON in it.
+pub async fn send(service: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    ask(service, request.body(Body::from(body.to_string())).unwrap()).await
+}
+
 /// `POST /predictions` with a body that says that it is JSON.
 pub async fn post(service: &Router, body: impl Into<Body>) -> Answer {
     ask(service, json_request(body)).await
@@ -63,4 +81,14 @@ pub fn json_request(body: impl Into<Body>) -> Request<Body> {
 /// The body that asks for `texts`.
 pub fn body(texts: &str) -> String {
     serde_json::json!({ "input": { "texts": texts } }).to_string()
+}
+
+pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited ten seconds for {what}");
 }

@@ -2,5 +2,8 @@
 
 mod client;
 mod command;
+mod predictions;
+mod receiver;
 mod replay;
+mod replicate;
 mod service;

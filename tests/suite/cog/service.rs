@@ -1,17 +1,16 @@
 //! The routes where a recorded exchange cannot reach: limits, refusals, and an engine in trouble.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::{Value, json};
-use textflight::cog::http::Limits;
+use textflight::cog::http::Options;
 use textflight::engine::Health;
 use tokio::task::JoinHandle;
 
-use super::client::{Answer, ask, body, get, json_request, post, serve, serve_within};
+use super::client::{Answer, VERSION, ask, body, get, json_request, post, serve, serve_with, wait_until};
 use crate::engines::Fake;
 
 /// 100 MiB.
@@ -26,8 +25,12 @@ async fn a_prediction_has_the_fields_of_cog() {
     assert!(prediction["id"].take().as_str().unwrap().starts_with("pred_"));
     assert!(prediction["metrics"]["predict_time"].take().as_f64().unwrap() > 0.0);
     let output = json!({ "predicted_labels": [1, 0], "confidences": [0.75, 0.999_800_026_416_778_6] });
+    for time in ["created_at", "started_at", "completed_at"] {
+        assert!(prediction[time].take().as_str().unwrap().starts_with("20"), "{prediction}");
+    }
     let expected = json!({
         "id": null, "output": output, "logs": "", "status": "succeeded", "metrics": { "predict_time": null },
+        "created_at": null, "started_at": null, "completed_at": null, "version": VERSION,
     });
     assert_eq!(prediction, expected);
 
@@ -78,7 +81,9 @@ async fn the_content_type_decides_whether_there_is_a_body() {
 
 #[tokio::test]
 async fn a_body_has_a_limit() {
-    let service = serve_within(Fake::engine(8), Limits { body_bytes: 40 });
+    let mut options = Options::default();
+    options.limits.body_bytes = 40;
+    let service = serve_with(Fake::engine(8), options);
     assert_eq!(post(&service, body("short")).await.status, 200);
     check_text(&post(&service, body("longer than that limit")).await, 413, "length limit exceeded");
 }
@@ -96,21 +101,8 @@ async fn the_limit_is_that_of_cog() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_says_so() {
+async fn a_stream_of_events_is_not_had() {
     let service = serve(Fake::engine(8));
-    let mut asynchronous = json_request(body("a"));
-    asynchronous.headers_mut().insert("prefer", "respond-async, wait=5".parse().unwrap());
-    let webhook = json_request(r#"{"input": {"texts": "a"}, "webhook": "http://localhost/"}"#);
-    let put = Request::put("/predictions/some-id").body(Body::empty()).unwrap();
-    for (request, named) in [
-        (asynchronous, "`Prefer: respond-async` is not implemented"),
-        (webhook, "`webhook` is not implemented"),
-        (put, "PUT /predictions/some-id is not implemented"),
-    ] {
-        let answer = ask(&service, request).await;
-        assert_eq!(answer.status, 501, "{answer:?}");
-        assert!(answer.json()["error"].as_str().unwrap().starts_with(named), "{answer:?}");
-    }
     let mut stream = json_request(body("a"));
     stream.headers_mut().insert(header::ACCEPT, "application/json, text/event-stream".parse().unwrap());
     assert_eq!(ask(&service, stream).await.status, 406);
@@ -158,28 +150,18 @@ async fn a_dead_engine_is_defunct() {
 }
 
 /// Sends a request and lets it come as far as the engine.
-async fn send(service: &Router, text: &'static str) -> JoinHandle<Answer> {
+async fn begin(service: &Router, text: &'static str) -> JoinHandle<Answer> {
     let service = service.clone();
     let answer = tokio::spawn(async move { post(&service, body(text)).await });
     tokio::task::yield_now().await;
     answer
 }
 
-async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited ten seconds for {what}");
-}
-
 #[tokio::test]
 async fn an_engine_without_room_refuses() {
     let (engine, _, open) = Fake::gated_engine(1);
     let service = serve(engine);
-    let first = send(&service, "first").await;
+    let first = begin(&service, "first").await;
     let full = json!({ "error": "At capacity - all prediction slots busy", "status": "failed" });
     check_json(&post(&service, body("second")).await, 409, &full);
 
@@ -192,9 +174,9 @@ async fn an_engine_without_room_refuses() {
 async fn a_client_that_hangs_up_cancels() {
     let (engine, fake, open) = Fake::gated_engine(2);
     let service = serve(engine);
-    let running = send(&service, "running").await;
+    let running = begin(&service, "running").await;
     wait_until("the first batch", async || fake.begun.load(Ordering::SeqCst) == 1).await;
-    let waiting = send(&service, "waiting").await;
+    let waiting = begin(&service, "waiting").await;
     assert_eq!(post(&service, body("third")).await.status, 409);
 
     waiting.abort();

@@ -1,0 +1,144 @@
+//! Predictions in the making, and those that were made a while ago: who may start one, find one, cancel one.
+
+mod id;
+mod kept;
+mod prediction;
+mod run;
+mod webhook;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use self::kept::Kept;
+pub use self::kept::Retention;
+pub use self::prediction::{Failure, Metrics, Outcome, Prediction, Progress, Status};
+use self::webhook::Webhooks;
+pub use self::webhook::{Event, Trace, WebhookRequest};
+use super::predict::Predictor;
+use crate::Error;
+
+/// What a client asks for, once it fits the schema.
+#[derive(Debug, Default)]
+pub struct NewPrediction {
+    /// The client's own name for it.
+    pub id: Option<String>,
+    /// The input `texts`.
+    pub texts: String,
+    /// Where the client wants to hear of it.
+    pub webhook: Option<WebhookRequest>,
+}
+
+/// Why a prediction was not started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The model is not there yet, or no longer. The text holds the cause.
+    #[error("{0}")]
+    NotReady(String),
+    /// As many run as may.
+    #[error("At capacity - all prediction slots busy")]
+    AtCapacity,
+}
+
+/// What bounds the predictions.
+#[derive(Debug, Clone, Copy)]
+pub struct PredictionLimits {
+    /// How many run at a time; one more is refused.
+    pub concurrent: u32,
+    /// Which of the finished ones can still be read.
+    pub retention: Retention,
+}
+
+/// All predictions of a server.
+pub struct Predictions {
+    predictor: OnceLock<Predictor>,
+    slots: Arc<Semaphore>,
+    concurrent: u32,
+    kept: Mutex<Kept>,
+    webhooks: Webhooks,
+}
+
+impl Predictions {
+    /// None yet. Until [`Predictions::serve`] is called, each is refused.
+    pub fn new(limits: PredictionLimits, webhook_token: Option<&str>) -> Self {
+        let concurrent = limits.concurrent;
+        Self {
+            predictor: OnceLock::new(),
+            slots: Arc::new(Semaphore::new(concurrent as usize)),
+            concurrent,
+            kept: Mutex::new(Kept::new(limits.retention)),
+            webhooks: Webhooks::new(webhook_token),
+        }
+    }
+
+    /// From now on the model is there. Only the first call counts.
+    pub fn serve(&self, predictor: Predictor) {
+        // A second model would be a fault of the caller; the first goes on serving.
+        let _ = self.predictor.set(predictor);
+    }
+
+    /// What scores them, once it is there.
+    pub fn predictor(&self) -> Option<&Predictor> {
+        self.predictor.get()
+    }
+
+    /// Whether one more would be refused.
+    pub fn is_busy(&self) -> bool {
+        self.slots.available_permits() == 0
+    }
+
+    /// Waits until none runs and all webhooks were called.
+    pub async fn drained(&self) {
+        // Never closed; and whoever holds all slots keeps new ones from starting.
+        let _all = self.slots.acquire_many(self.concurrent).await;
+        self.webhooks.drained().await;
+    }
+
+    /// Begins a prediction, which then runs by itself.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was begun.
+    pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Arc<Prediction>, Refusal> {
+        let predictor = self.predictor().ok_or_else(|| Refusal::NotReady("Predictor not ready".to_owned()))?.clone();
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
+        let admitted = predictor.admit(&request.texts).map_err(|error| match error {
+            Error::Busy(_) => Refusal::AtCapacity,
+            error => Refusal::NotReady(error.to_string()),
+        })?;
+        let id = request.id.unwrap_or_else(id::generate);
+        let prediction = Arc::new(Prediction::new(id, request.texts));
+        self.kept().insert(Arc::clone(&prediction));
+        let webhook = request.webhook.and_then(|webhook| self.webhooks.open(webhook));
+        run::spawn(Arc::clone(self), slot, predictor, Arc::clone(&prediction), admitted, webhook);
+        Ok(prediction)
+    }
+
+    /// The prediction of this name that runs, or that ended not long ago.
+    pub fn find(&self, id: &str) -> Option<Arc<Prediction>> {
+        self.kept().find(id)
+    }
+
+    /// The prediction of this name, if it runs.
+    pub fn find_running(&self, id: &str) -> Option<Arc<Prediction>> {
+        self.find(id).filter(|prediction| !prediction.progress().status().is_final())
+    }
+
+    /// All that can be found, the newest first.
+    pub fn list(&self) -> Vec<Arc<Prediction>> {
+        self.kept().list()
+    }
+
+    /// Asks a running prediction to end; false when none has this name.
+    pub fn cancel(&self, id: &str) -> bool {
+        let running = self.find_running(id);
+        if let Some(prediction) = &running {
+            prediction.cancel();
+        }
+        running.is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing in here panics half-way: a poisoned lock holds a whole value.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
