@@ -76,6 +76,5 @@ def test_a_failed_prediction_says_why(server):
     assert answer["error"]
 
 
-def test_unknown_routes_and_what_is_not_offered_yet(server):
+def test_unknown_routes(server):
     assert call(server, "/nowhere")[0] == 404
-    assert call(server, "/trainings", {})[0] == 501
