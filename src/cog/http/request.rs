@@ -31,6 +31,9 @@ pub(super) struct Violation {
 impl PredictionRequest {
     /// What is to be predicted, or what is wrong with the input. `trace` goes with the webhook.
     pub(super) fn into_prediction(mut self, trace: Trace) -> Result<NewPrediction, Violation> {
+        if self.id.as_ref().is_some_and(String::is_empty) {
+            return Err(Violation::id("prediction ID must not be empty"));
+        }
         let filter = self.webhook_events_filter.take();
         let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
         Ok(NewPrediction { id: self.id.take(), texts: self.into_texts()?, webhook })
@@ -39,11 +42,7 @@ impl PredictionRequest {
     /// The same under the id of the path, from which the body's may not differ.
     pub(super) fn named(self, id: String) -> Result<Self, Violation> {
         if self.id.as_ref().is_some_and(|own| *own != id) {
-            return Err(Violation {
-                loc: vec!["body", "id"],
-                msg: "prediction ID must match the ID supplied in the URL".to_owned(),
-                kind: "value_error",
-            });
+            return Err(Violation::id("prediction ID must match the ID supplied in the URL"));
         }
         Ok(Self { id: Some(id), ..self })
     }
@@ -70,6 +69,10 @@ impl std::fmt::Display for Violation {
 }
 
 impl Violation {
+    fn id(msg: &str) -> Self {
+        Self { loc: vec!["body", "id"], msg: msg.to_owned(), kind: "value_error" }
+    }
+
     fn missing() -> Self {
         Self { loc: vec!["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
     }

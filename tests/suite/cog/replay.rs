@@ -34,6 +34,8 @@ const EXTRA: &[&str] = &[
     "components.schemas.Error",
     "components.schemas.Input.additionalProperties",
     "components.schemas.NamedPredictionRequest",
+    "components.schemas.PredictionRequest.properties.id.minLength",
+    "components.schemas.PredictionRequest.properties.id.nullable",
     "components.schemas.PredictionRequest.properties.webhook",
     "components.schemas.PredictionRequest.properties.webhook_events_filter",
     "components.schemas.PredictionRequest.required",
