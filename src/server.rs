@@ -1,5 +1,7 @@
 //! Listeners, and how they end: on a signal what has begun may finish, on a dead model thread nothing goes on.
 
+mod http;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -85,7 +87,11 @@ impl Server {
         let json = cog::http::Service::new(self.config.cog.clone(), SystemTime::now());
         let (stopping, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
-        servers.spawn(serve_http(self.http, json.router(), wait(stopped.clone())));
+        let (router, stop_http) = (json.router(), wait(stopped.clone()));
+        servers.spawn(async move {
+            http::serve(self.http, router, stop_http).await;
+            Ok(())
+        });
         let stop = async {
             tokio::select! {
                 () = stop => {}
@@ -161,17 +167,6 @@ async fn serve_flight(
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
         .await
         .map_err(|e| Error::Failed(format!("the Flight listener failed: {e}")))
-}
-
-async fn serve_http(
-    listener: TcpListener,
-    router: axum::Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(|e| Error::Failed(format!("the HTTP listener failed: {e}")))
 }
 
 fn unexpected(ended: Result<Result<()>, tokio::task::JoinError>) -> Error {

@@ -9,8 +9,8 @@ use crate::support::repository;
 const CRATES: [(&str, &[&str]); 11] = [
     ("tonic", &["flight/", "server.rs"]),
     ("arrow_flight", &["flight/"]),
-    ("axum", &["cog/", "server.rs"]),
-    ("hyper_util", &["http_client.rs"]),
+    ("axum", &["cog/", "server/"]),
+    ("hyper_util", &["http_client.rs", "server/"]),
     ("hyper_rustls", &["http_client.rs"]),
     ("parquet", &["bulk/"]),
     ("candle_core", &["classifier/"]),

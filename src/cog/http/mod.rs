@@ -4,6 +4,7 @@ mod auth;
 mod field;
 mod health;
 mod predictions;
+mod receive;
 mod replicate;
 mod reply;
 mod request;
@@ -34,15 +35,21 @@ use super::predictions::{PredictionLimits, Predictions, Retention};
 pub struct Limits {
     /// The longest request body, in bytes.
     pub body_bytes: usize,
+    /// How long a request body may take to arrive.
+    pub body_time: Duration,
     /// How many predictions run, and which can still be read.
     pub predictions: PredictionLimits,
 }
 
 impl Default for Limits {
-    /// Cog's 100 MiB a body; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB.
+    /// Cog's 100 MiB a body, in two minutes; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB.
     fn default() -> Self {
         let retention = Retention { count: 1000, bytes: 64 * 1024 * 1024, age: Duration::from_secs(3600) };
-        Self { body_bytes: super::MAX_INPUT_BYTES, predictions: PredictionLimits { concurrent: 1000, retention } }
+        Self {
+            body_bytes: super::MAX_INPUT_BYTES,
+            body_time: Duration::from_secs(120),
+            predictions: PredictionLimits { concurrent: 1000, retention },
+        }
     }
 }
 
@@ -121,6 +128,7 @@ impl Service {
             .route("/trainings/{id}", put(predictions::create_named).get(predictions::find))
             .route("/trainings/{id}/cancel", post(predictions::cancel))
             .nest("/v1", replicate::routes())
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), receive::whole))
             .layer(DefaultBodyLimit::max(shared.options.limits.body_bytes))
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), auth::check));
         Router::new().route("/", get(root)).route("/health-check", get(health_check)).merge(guarded).with_state(shared)

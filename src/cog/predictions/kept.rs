@@ -126,7 +126,8 @@ mod tests {
         assert_eq!(names(&mut kept), ["large"]);
         finish(&mut kept, "after", "");
         assert_eq!(names(&mut kept), ["after"]);
-        assert_eq!(kept.bytes, kept.find("after").unwrap().bytes());
+        let after = kept.find("after").unwrap();
+        assert_eq!(kept.bytes, after.bytes());
     }
 
     #[test]

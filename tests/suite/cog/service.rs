@@ -1,10 +1,12 @@
 //! The routes where a recorded exchange cannot reach: limits, refusals, and an engine in trouble.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use textflight::cog::http::Options;
 use textflight::engine::Health;
@@ -86,6 +88,16 @@ async fn a_body_has_a_limit() {
     let service = serve_with(Fake::engine(8), options);
     assert_eq!(post(&service, body("short")).await.status, 200);
     check_text(&post(&service, body("longer than that limit")).await, 413, "length limit exceeded");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_given_up() {
+    let mut options = Options::default();
+    options.limits.body_time = Duration::from_millis(50);
+    let service = serve_with(Fake::engine(8), options);
+    let begun = futures::stream::iter([Ok::<_, std::io::Error>("{")]).chain(futures::stream::pending());
+    let answer = post(&service, Body::from_stream(begun)).await;
+    check_json(&answer, 408, &json!({ "detail": "the body did not arrive within 0.05 seconds" }));
 }
 
 #[tokio::test]
