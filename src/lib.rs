@@ -12,6 +12,7 @@
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`bulk`] | Parquet files: read, splice, progress |
+//! | `http_client` | requests to other servers: webhooks, and a prediction made elsewhere |
 //! | [`server`] | listeners, and how they end |
 //!
 //! What always holds:
@@ -28,6 +29,7 @@ pub mod cog;
 pub mod engine;
 pub mod error;
 pub mod flight;
+mod http_client;
 pub mod server;
 pub mod stream;
 pub mod table;
