@@ -33,5 +33,7 @@ mod http_client;
 pub mod server;
 pub mod stream;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, Result};
