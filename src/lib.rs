@@ -34,6 +34,8 @@ mod http_client;
 pub mod server;
 pub mod stream;
 pub mod table;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use error::{Error, Result};

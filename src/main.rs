@@ -9,10 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Parser;
 use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
-use textflight::cog::command::PredictRequest;
+use textflight::cog::command::{self, PredictRequest, Prediction};
 use textflight::engine::Engine;
 use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
@@ -22,7 +21,7 @@ use crate::cli::{Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
 
 #[expect(clippy::print_stderr, reason = "an error is for the person at the terminal")]
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match telemetry::init(&cli.log).and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -88,8 +87,16 @@ async fn score(args: ScoreArgs) -> Result<()> {
 }
 
 async fn predict(args: PredictArgs) -> Result<()> {
-    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?;
-    cog::command::run(PredictRequest { inputs: args.inputs, output: args.output }, engine).await
+    let server = match &args.url {
+        Some(url) => Some(command::Server::new(url, args.api_token.as_deref())?),
+        None => None,
+    };
+    let request = PredictRequest { inputs: args.inputs, json: args.json, output: args.output };
+    let prediction = Prediction::read(request).await?;
+    match server {
+        Some(server) => prediction.ask(&server).await,
+        None => prediction.make(start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?).await,
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the document is the command's answer")]

@@ -131,7 +131,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use indicatif::TermLike;
+    use crate::testing::Screen;
     use std::sync::Arc;
 
     /// Output that the test can read while the other end is in use.
@@ -176,50 +176,6 @@ mod tests {
         assert_eq!(log.text(), "");
     }
 
-    /// A terminal of one line, which remembers what stands there.
-    #[derive(Debug, Clone, Default)]
-    struct Screen(Arc<Mutex<String>>);
-
-    impl TermLike for Screen {
-        fn width(&self) -> u16 {
-            100
-        }
-
-        fn move_cursor_up(&self, _lines: usize) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn move_cursor_down(&self, _lines: usize) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn move_cursor_right(&self, _columns: usize) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn move_cursor_left(&self, _columns: usize) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn write_line(&self, text: &str) -> std::io::Result<()> {
-            self.write_str(text)
-        }
-
-        fn write_str(&self, text: &str) -> std::io::Result<()> {
-            self.0.lock().unwrap().push_str(text);
-            Ok(())
-        }
-
-        fn clear_line(&self) -> std::io::Result<()> {
-            self.0.lock().unwrap().clear();
-            Ok(())
-        }
-
-        fn flush(&self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_bar_tells_rows_speed_and_time_and_goes() {
         let screen = Screen::default();
@@ -231,11 +187,11 @@ mod tests {
             panic!("no bar");
         };
         bar.force_draw();
-        let shown = screen.0.lock().unwrap().clone();
+        let shown = screen.text();
         assert!(shown.contains("1,000/2,000 rows, "), "{shown}");
         assert!(shown.contains(" rows/s, "), "{shown}");
         assert!(shown.trim_end().ends_with(" left"), "{shown}");
         drop(progress);
-        assert_eq!(screen.0.lock().unwrap().trim(), "");
+        assert_eq!(screen.text().trim(), "");
     }
 }

@@ -17,7 +17,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("tokenizers", &["classifier/"]),
     ("hf_hub", &["classifier/"]),
     ("bytemuck", &["classifier/kernels/"]),
-    ("clap", &["cli.rs", "main.rs"]),
+    ("clap", &["cli.rs", "cli/"]),
 ];
 
 /// Modules that a room must not know: what stands above it or beside it.

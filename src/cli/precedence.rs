@@ -1,0 +1,103 @@
+//! What is typed goes before what the environment says, also where two options exclude one another.
+//!
+//! clap takes a variable for a typed option when it looks for conflicts. `TEXTFLIGHT_MODEL` in an image would then
+//! forbid `predict --url` there.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use super::{Cli, Command, PredictArgs};
+
+/// Options that say how a model runs in this process.
+const MODEL_OPTIONS: [&str; 7] = ["model", "device", "dtype", "max_length", "batch_rows", "batch_tokens", "threads"];
+
+impl Cli {
+    /// The arguments of this process. Wrong ones end it with exit code 2.
+    pub fn read() -> Self {
+        Self::read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read_from(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let (Command::Predict(args), Some((name, given))) = (&mut cli.command, matches.subcommand())
+            && let Err(message) = args.settle(given)
+        {
+            let command = command.find_subcommand_mut(name);
+            return Err(command.map_or_else(
+                || clap::Error::new(ErrorKind::ArgumentConflict),
+                |command| command.error(ErrorKind::ArgumentConflict, message),
+            ));
+        }
+        Ok(cli)
+    }
+}
+
+impl PredictArgs {
+    /// Leaves one of two options that exclude one another, or says why not.
+    fn settle(&mut self, given: &ArgMatches) -> Result<(), String> {
+        let typed = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        if self.json.is_some() && !self.inputs.is_empty() {
+            match (typed("json"), typed("inputs")) {
+                (true, false) => self.inputs.clear(),
+                (false, true) => self.json = None,
+                _ => return Err("inputs come by -i or by --json, not by both".to_owned()),
+            }
+        }
+        match MODEL_OPTIONS.iter().find(|id| typed(id)) {
+            Some(id) if self.url.is_some() => Err(format!(
+                "--{} is for a model here, but --url (or TEXTFLIGHT_URL) asks a server, which has its own",
+                id.replace('_', "-")
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn predict(arguments: &[&str]) -> Result<PredictArgs, clap::Error> {
+        let cli = Cli::read_from(["textflight", "predict"].iter().chain(arguments))?;
+        match cli.command {
+            Command::Predict(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_conflict(arguments: &[&str], expected: &str) {
+        let error = predict(arguments).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ArgumentConflict, 2));
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn one_way_for_the_inputs_to_come() {
+        check_conflict(&["--json", "{}", "-i", "texts=a"], "not by both");
+        assert_eq!(predict(&["--json", "-"]).unwrap().json.as_deref(), Some("-"));
+        assert_eq!(predict(&["-i", "texts=a", "-i", "b"]).unwrap().inputs, ["texts=a", "b"]);
+    }
+
+    #[test]
+    fn a_server_has_its_own_model() {
+        let url = ["--url", "http://localhost:5000"];
+        assert!(predict(&url).unwrap().url.is_some());
+        check_conflict(&[&url[..], &["--model", "data/sst2-mini"]].concat(), "--model is for a model here");
+        check_conflict(&[&url[..], &["--max-length", "8"]].concat(), "--max-length is for a model here");
+    }
+
+    #[test]
+    fn the_model_options_are_all_there_are() {
+        let command = Cli::command();
+        let predict = command.find_subcommand("predict").unwrap();
+        let model = predict.get_arguments().filter(|option| option.get_help_heading() == Some("Model"));
+        let ids: Vec<&str> = model.map(|option| option.get_id().as_str()).collect();
+        assert_eq!(ids, MODEL_OPTIONS);
+    }
+}
