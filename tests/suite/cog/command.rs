@@ -161,7 +161,8 @@ fn run(arguments: &[&str], variables: &[(&str, &str)], stdin: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-async fn check_run(arguments: &[&str], variables: &[(&str, &str)], stdin: &str, code: i32, expected: &str) {
+#[track_caller]
+fn check_run(arguments: &[&str], variables: &[(&str, &str)], stdin: &str, code: i32, expected: &str) {
     let output = tokio::task::block_in_place(|| run(arguments, variables, stdin));
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?} {variables:?}: {stderr}");
@@ -179,12 +180,12 @@ async fn exit_codes_and_variables() {
     let object = json!({ "texts": r#"["odd", "even", 1]"# }).to_string();
     let input = &["-i", texts][..];
     // Inputs, wherever they come from.
-    check_run(&["--url", &url, "-i", texts], &[], "", 0, EXPECTED).await;
-    check_run(&["--url", &url, "--json", &object], &[], "", 0, EXPECTED).await;
-    check_run(&["--url", &url, "--json", "-"], &[], &object, 0, EXPECTED).await;
-    check_run(&["--json", "@-"], &[("TEXTFLIGHT_URL", &url)], &object, 0, EXPECTED).await;
+    check_run(&["--url", &url, "-i", texts], &[], "", 0, EXPECTED);
+    check_run(&["--url", &url, "--json", &object], &[], "", 0, EXPECTED);
+    check_run(&["--url", &url, "--json", "-"], &[], &object, 0, EXPECTED);
+    check_run(&["--json", "@-"], &[("TEXTFLIGHT_URL", &url)], &object, 0, EXPECTED);
     // What is typed goes first.
-    check_run(input, &[("TEXTFLIGHT_URL", &url), ("TEXTFLIGHT_JSON", "true")], "", 0, EXPECTED).await;
+    check_run(input, &[("TEXTFLIGHT_URL", &url), ("TEXTFLIGHT_JSON", "true")], "", 0, EXPECTED);
     let model = repository("data/sst2-mini");
     let model = ("TEXTFLIGHT_MODEL", model.to_str().unwrap());
     check_run(
@@ -193,18 +194,17 @@ async fn exit_codes_and_variables() {
         "",
         0,
         EXPECTED,
-    )
-    .await;
+    );
     // Refused before anything is asked or loaded.
     let wrong = [("TEXTFLIGHT_URL", &*url)];
-    check_run(&[], &[wrong[0], ("TEXTFLIGHT_JSON", "true")], "", 2, "--json holds true or false; expected").await;
-    check_run(&["--json", &object, "-i", texts], &wrong, "", 2, "not by both").await;
-    check_run(&["--model", "data/sst2-mini", "-i", texts], &wrong, "", 2, "--model is for a model here").await;
-    check_run(&["--url", "localhost:5000", "-i", texts], &[], "", 2, "expected http://HOST:PORT").await;
-    check_run(&["-i", "prompt=a", "--model", "no/such@model"], &[], "", 2, "unknown input `prompt`").await;
+    check_run(&[], &[wrong[0], ("TEXTFLIGHT_JSON", "true")], "", 2, "--json holds true or false; expected");
+    check_run(&["--json", &object, "-i", texts], &wrong, "", 2, "not by both");
+    check_run(&["--model", "data/sst2-mini", "-i", texts], &wrong, "", 2, "--model is for a model here");
+    check_run(&["--url", "localhost:5000", "-i", texts], &[], "", 2, "expected http://HOST:PORT");
+    check_run(&["-i", "prompt=a", "--model", "no/such@model"], &[], "", 2, "unknown input `prompt`");
     // Failed.
-    check_run(&["-i", "texts=fail"], &wrong, "", 1, "the device failed").await;
+    check_run(&["-i", "texts=fail"], &wrong, "", 1, "the device failed");
     let gone = format!("http://{}", TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
     let refused = format!("error: {gone}/predictions: cannot connect: ");
-    check_run(&["--url", &gone, "-i", texts], &[], "", 1, &refused).await;
+    check_run(&["--url", &gone, "-i", texts], &[], "", 1, &refused);
 }
