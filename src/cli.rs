@@ -194,16 +194,16 @@ pub struct ScoreArgs {
 Examples:
   textflight predict -i texts='[\"I hate apple\", \"I love apple\"]'
   textflight predict -i texts=@input.json -o output.json
-  textflight predict --json @inputs.json
+  textflight predict --json '{\"texts\": \"I love apple\"}'
   textflight predict --url http://127.0.0.1:5000 -i texts='[\"I love apple\"]'
 
-What is typed goes before what the environment says: -i before TEXTFLIGHT_JSON (which score reads, too), --json before
-TEXTFLIGHT_INPUT, and a server before TEXTFLIGHT_MODEL.")]
+What is typed goes before the environment: -i before TEXTFLIGHT_JSON (which is also score's), --json \
+before TEXTFLIGHT_INPUT. With --url TEXTFLIGHT_MODEL is not read from.")]
 pub struct PredictArgs {
     /// An input, as name=value or name=@file. The one that the model has is texts: a JSON list of texts, or one text.
     #[arg(short, long = "input", env = "TEXTFLIGHT_INPUT", value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,
-    /// All inputs as a JSON object, such as '{"texts": "[\"I love apple\"]"}'; @FILE reads it from a file, - from stdin.
+    /// All inputs as a JSON object with the one member texts, a string; @FILE reads it from a file, - from stdin.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_name = "OBJECT|@FILE|-")]
     pub json: Option<String>,
     /// Where the output goes instead of stdout.

@@ -48,6 +48,9 @@ impl PredictArgs {
                 _ => return Err("inputs come by -i or by --json, not by both".to_owned()),
             }
         }
+        if typed("api_token") && self.url.is_none() {
+            return Err("--api-token is for a server: add --url".to_owned());
+        }
         match MODEL_OPTIONS.iter().find(|id| typed(id)) {
             Some(id) if self.url.is_some() => Err(format!(
                 "--{} is for a model here, but --url (or TEXTFLIGHT_URL) asks a server, which has its own",
@@ -89,6 +92,7 @@ mod tests {
         let url = ["--url", "http://localhost:5000"];
         assert!(predict(&url).unwrap().url.is_some());
         check_conflict(&[&url[..], &["--model", "data/sst2-mini"]].concat(), "--model is for a model here");
+        check_conflict(&["--api-token", "hush"], "add --url");
         check_conflict(&[&url[..], &["--max-length", "8"]].concat(), "--max-length is for a model here");
     }
 

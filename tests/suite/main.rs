@@ -7,6 +7,7 @@ mod engines;
 mod flight;
 mod golden;
 mod hub;
+mod image;
 mod support;
 mod tidy;
 mod twin;

@@ -46,7 +46,7 @@ impl Answer {
     }
 }
 
-/// A message as people read it: text as it is, and FastAPI's list of violations a place and a message each.
+/// A message as people read it: text as it is, and a list of violations a place and a message each.
 fn words(message: &Value) -> String {
     match message {
         Value::String(text) => text.clone(),

@@ -24,8 +24,8 @@ impl FromStr for ServerUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let url: Uri = text.parse().map_err(|error| format!("{error}; expected http://HOST:PORT"))?;
-        let authority = match (url.scheme_str(), url.authority()) {
-            (Some("http" | "https"), Some(authority)) => authority.as_str(),
+        let (scheme, authority) = match (url.scheme_str(), url.authority()) {
+            (Some(scheme @ ("http" | "https")), Some(authority)) => (scheme, authority.as_str()),
             _ => return Err("expected http://HOST:PORT, or https://".to_owned()),
         };
         if authority.contains('@') {
@@ -34,7 +34,7 @@ impl FromStr for ServerUrl {
         if url.query().is_some() {
             return Err("expected no query after the path".to_owned());
         }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
+        Ok(Self(format!("{scheme}://{authority}{}", url.path().trim_end_matches('/'))))
     }
 }
 
@@ -135,6 +135,7 @@ mod tests {
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000/predictions"),
             ("http://127.0.0.1:5000/", "http://127.0.0.1:5000/predictions"),
             ("https://models.example/v1/sentiment//", "https://models.example/v1/sentiment/predictions"),
+            ("http://localhost/#here", "http://localhost/predictions"),
             ("http://[::1]:5000", "http://[::1]:5000/predictions"),
         ] {
             let server = Server::new(&text.parse().expect(text), None).expect(text);

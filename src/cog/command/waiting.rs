@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn short_work_shows_nothing() {
-        let (during, after) = screen_after(Duration::from_secs(60), Duration::from_millis(1)).await;
+        let (during, after) = screen_after(Duration::from_mins(1), Duration::from_millis(1)).await;
         assert_eq!((&*during, &*after), ("", ""));
     }
 }
