@@ -44,7 +44,7 @@ pub enum Command {
     Score(ScoreArgs),
     /// Score a JSON list of texts, as `cog predict` does.
     Predict(PredictArgs),
-    /// Print the OpenAPI document of the JSON entrypoint.
+    /// Print the schema of the JSON entrypoint: what its /openapi.json answers.
     Schema,
 }
 

@@ -114,7 +114,7 @@ impl Checkpoint {
                 .map_err(|error| Error::file(path, error))?;
             version.update(file.0.finalize());
         }
-        Ok(version.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(version.finalize().iter().fold(String::new(), |hexadecimal, byte| hexadecimal + &format!("{byte:02x}")))
     }
 
     fn from_folder(folder: &Path, name: &str, revision: Option<String>) -> Result<Self> {

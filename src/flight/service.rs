@@ -14,7 +14,7 @@ use futures::Stream;
 use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, info_span, warn};
 
@@ -80,7 +80,7 @@ impl Drop for ReplyStream {
 impl Service {
     fn authorize(&self, metadata: &MetadataMap) -> Result<(), Status> {
         let Some(expected) = &self.token else { return Ok(()) };
-        let header = metadata.get("authorization").map(|value| value.as_bytes());
+        let header = metadata.get("authorization").map(MetadataValue::as_bytes);
         if header.is_some_and(|header| token::is_bearer(header, expected)) {
             return Ok(());
         }

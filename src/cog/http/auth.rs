@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -21,7 +21,7 @@ pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
 }
 
 fn carries(headers: &HeaderMap, expected: &str) -> bool {
-    let header = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let header = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     header.is_some_and(|header| token::is_bearer(header, expected))
 }
 

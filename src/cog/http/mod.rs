@@ -44,10 +44,10 @@ pub struct Limits {
 impl Default for Limits {
     /// Cog's 100 MiB a body, in two minutes; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB.
     fn default() -> Self {
-        let retention = Retention { count: 1000, bytes: 64 * 1024 * 1024, age: Duration::from_secs(3600) };
+        let retention = Retention { count: 1000, bytes: 64 * 1024 * 1024, age: Duration::from_hours(1) };
         Self {
             body_bytes: super::MAX_INPUT_BYTES,
-            body_time: Duration::from_secs(120),
+            body_time: Duration::from_mins(2),
             predictions: PredictionLimits { concurrent: 1000, retention },
         }
     }

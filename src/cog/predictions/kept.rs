@@ -106,7 +106,7 @@ mod tests {
         names
     }
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn the_newest_are_kept_by_number() {

@@ -50,18 +50,16 @@ impl fmt::Display for ModelName {
     }
 }
 
-/// Whether the path means our model.
-pub fn check_model(shared: &Shared, owner: &str, name: &str) -> Result<(), Response> {
+/// The answer to a path that means another model than ours.
+pub fn other(shared: &Shared, owner: &str, name: &str) -> Option<Response> {
     let ours = &shared.options.model;
-    if ours.owner == owner && ours.name == name {
-        return Ok(());
-    }
-    Err(Problem::not_found(&format!("no model {owner}/{name}; this server serves {ours}")))
+    let is_ours = ours.owner == owner && ours.name == name;
+    (!is_ours).then(|| Problem::not_found(&format!("no model {owner}/{name}; this server serves {ours}")))
 }
 
 /// `GET /v1/models/{owner}/{name}`
 pub async fn get(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(String, String)>) -> Response {
-    if let Err(problem) = check_model(&shared, &owner, &name) {
+    if let Some(problem) = other(&shared, &owner, &name) {
         return problem;
     }
     Json(json!({
@@ -83,7 +81,7 @@ pub async fn get(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(S
 
 /// `GET /v1/models/{owner}/{name}/versions`
 pub async fn versions(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(String, String)>) -> Response {
-    if let Err(problem) = check_model(&shared, &owner, &name) {
+    if let Some(problem) = other(&shared, &owner, &name) {
         return problem;
     }
     let versions: Vec<Value> = shared.loaded.get().map(|_| describe(&shared)).into_iter().collect();
@@ -95,7 +93,7 @@ pub async fn version(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, version)): Path<(String, String, String)>,
 ) -> Response {
-    if let Err(problem) = check_model(&shared, &owner, &name) {
+    if let Some(problem) = other(&shared, &owner, &name) {
         return problem;
     }
     if shared.loaded.get().is_none_or(|loaded| loaded.version != version) {

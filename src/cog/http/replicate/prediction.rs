@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::Problem;
-use super::model::check_model;
 use super::request::{CreateRequest, wait};
+use super::{Problem, model};
 use crate::cog::http::Shared;
 use crate::cog::http::time::rfc3339;
 use crate::cog::output::Output;
@@ -34,8 +33,8 @@ pub async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body:
     let Some(version) = &request.version else {
         return Problem::unprocessable("Input validation failed", "- version is required");
     };
-    let (model, id) = version.rsplit_once(':').map_or((None, version.as_str()), |(model, id)| (Some(model), id));
-    let is_ours = id == shared.version() && model.is_none_or(|model| model == shared.options.model.to_string());
+    let (name, id) = version.rsplit_once(':').map_or((None, version.as_str()), |(name, id)| (Some(name), id));
+    let is_ours = id == shared.version() && name.is_none_or(|name| name == shared.options.model.to_string());
     if shared.loaded.get().is_some() && !is_ours {
         let detail = format!("no version {version}; this server serves {}:{}", shared.options.model, shared.version());
         return Problem::unprocessable("Invalid version or not permitted", &detail);
@@ -50,7 +49,7 @@ pub async fn create_for_model(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if let Err(problem) = check_model(&shared, &owner, &name) {
+    if let Some(problem) = model::other(&shared, &owner, &name) {
         return problem;
     }
     match body {

@@ -32,7 +32,7 @@ impl CreateRequest {
 }
 
 /// The longest wait, which is also that of `Prefer: wait` without a number.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// How long a client wants to wait for its prediction; not at all unless it says so.
 pub fn wait(headers: &HeaderMap) -> Option<Duration> {
