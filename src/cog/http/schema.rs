@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: Cog's for this predictor, and what we answer beyond it.
+//! The OpenAPI document: Cog's for this predictor, and what we answer beyond it.
 
 use axum::http::header;
 use axum::response::IntoResponse;

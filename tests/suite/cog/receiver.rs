@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 pub struct Receiver {
     pub address: SocketAddr,
-    calls: mpsc::UnboundedReceiver<Call>,
+    calls: mpsc::Receiver<Call>,
 }
 
 /// What a webhook said.
@@ -33,11 +33,11 @@ impl Receiver {
 
     /// One that gives these answers first.
     pub async fn answering(statuses: impl IntoIterator<Item = u16>) -> Self {
-        let (said, calls) = mpsc::unbounded_channel();
+        let (said, calls) = mpsc::channel(64);
         let statuses: Arc<Mutex<VecDeque<u16>>> = Arc::new(Mutex::new(statuses.into_iter().collect()));
         let hear = move |uri: Uri, headers: HeaderMap, body: String| async move {
             let json = serde_json::from_str(&body).unwrap();
-            let _ = said.send(Call { path: uri.path().to_owned(), headers, json });
+            let _ = said.send(Call { path: uri.path().to_owned(), headers, json }).await;
             let status = statuses.lock().unwrap().pop_front().unwrap_or(200);
             StatusCode::from_u16(status).unwrap()
         };
