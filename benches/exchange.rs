@@ -33,6 +33,7 @@ fn engine() -> Engine {
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: number(1024),
         queue_rows: number(65_536),
+        background: false,
     };
     Engine::start(Arc::new(classifier), info, limits).expect("threads")
 }

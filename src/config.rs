@@ -19,7 +19,7 @@ use crate::cli::{ColumnArgs, Labels, ModelArgs, ServeArgs};
 const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// Rows that may wait for the model where nothing serves: the one reader is held back by its own stream first.
-pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
@@ -33,19 +33,25 @@ impl ModelArgs {
         ClassifierOptions { device: self.device, dtype: self.dtype, max_length: self.max_length }
     }
 
-    /// What bounds the engine.
-    pub fn engine(&self, queue_rows: NonZeroUsize) -> EngineLimits {
+    /// What bounds the engine where nothing serves.
+    pub fn engine(&self) -> EngineLimits {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         EngineLimits {
             threads: self.threads.unwrap_or_else(cores),
             batch: BatchLimits { rows: self.batch_rows.get(), tokens: self.batch_tokens.get() },
             window_rows: WINDOW_ROWS.max(self.batch_rows),
-            queue_rows,
+            queue_rows: QUEUE_ROWS,
+            background: false,
         }
     }
 }
 
 impl ServeArgs {
+    /// What bounds the engine of a server, whose clients want to be heard while it scores.
+    pub fn engine(&self) -> EngineLimits {
+        EngineLimits { queue_rows: self.queue_rows, background: true, ..self.model.engine() }
+    }
+
     /// What the server binds and how long it waits.
     pub fn server(&self) -> ServerConfig {
         ServerConfig {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::{self, PredictRequest, Prediction};
-use textflight::engine::Engine;
+use textflight::engine::{Engine, EngineLimits};
 use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
 use tracing::info;
@@ -55,7 +55,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let server = Server::bind(args.server()).await?;
     let load = tokio::task::spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
-        let engine = start(&args.model, &checkpoint, args.queue_rows)?;
+        let engine = start(&args.model, &checkpoint, args.engine())?;
         Ok(Model { engine, version: checkpoint.version()? })
     });
     let load =
@@ -76,7 +76,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
             batch_rows: config::IN_FLIGHT.rows,
         })
         .collect();
-    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?;
+    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, args.model.engine())?;
     let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
@@ -95,7 +95,7 @@ async fn predict(args: PredictArgs) -> Result<()> {
     let prediction = Prediction::read(request).await?;
     match server {
         Some(server) => prediction.ask(&server).await,
-        None => prediction.make(start(&args.model, &Checkpoint::open(&args.model.model)?, config::QUEUE_ROWS)?).await,
+        None => prediction.make(start(&args.model, &Checkpoint::open(&args.model.model)?, args.model.engine())?).await,
     }
 }
 
@@ -106,11 +106,10 @@ fn schema() -> Result<()> {
 }
 
 /// Loads and proves the checkpoint, then starts the model threads.
-fn start(args: &ModelArgs, checkpoint: &Checkpoint, queue_rows: std::num::NonZeroUsize) -> Result<Engine> {
+fn start(args: &ModelArgs, checkpoint: &Checkpoint, limits: EngineLimits) -> Result<Engine> {
     let began = Instant::now();
     let classifier = Classifier::load(checkpoint, args.classifier())?;
     let model = classifier.info().clone();
-    let limits = args.engine(queue_rows);
     info!(
         model = model.name,
         revision = model.revision,

@@ -35,7 +35,7 @@ class Server:
 
 def load(args, server, texts, clients, seconds):
     """Requests a second, p50 and p99 in milliseconds; every answer must be 200."""
-    body = json.dumps({"input": {"texts": json.dumps([SENTENCES[n % len(SENTENCES)] for n in range(texts)])}})
+    body = json.dumps({"input": {"texts": json.dumps([f"{SENTENCES[n % len(SENTENCES)]} {n}" for n in range(texts)])}})
     command = [args.oha, "-z", f"{seconds}s", "-c", str(clients), "-m", "POST", "-T", "application/json", "-d", body, "--no-tui", "--output-format", "json"]
     run = json.loads(subprocess.run([*command, f"http://{server.http}/predictions"], capture_output=True, text=True, check=True).stdout)
     answers = run["statusCodeDistribution"]
@@ -74,11 +74,12 @@ def main():
     p.add_argument("--oha", default="oha", help="where oha is, if not on the path")
     p.add_argument("--seconds", type=int, default=8, help="of each measurement")
     p.add_argument("--rows", type=int, default=1_000_000, help="of the table")
+    p.add_argument("--overtaking", action="store_true", help="measure that alone")
     args = p.parse_args()
     print(f"{pathlib.Path(args.model).name}, {processor()}")
     with Server(args) as server:
         load(args, server, 32, 16, 2)
-        clients(args, server)
+        if not args.overtaking: clients(args, server)
         overtaking(args, server)
 
 

@@ -125,7 +125,11 @@ impl Classifier {
     /// # Errors
     /// [`Error::Failed`] when the device fails.
     pub fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<f32>> {
-        let forward = || self.model.forward(sequences)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
+        self.logits_with_pauses(sequences, &|| ())
+    }
+
+    fn logits_with_pauses(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<f32>> {
+        let forward = || self.model.forward(sequences, pause)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
         forward().map_err(|e| Error::Failed(format!("the forward of {} sequences failed: {e}", sequences.len())))
     }
 
@@ -134,8 +138,16 @@ impl Classifier {
     /// # Errors
     /// [`Error::Failed`] when the device fails, or a logit is not a finite number.
     pub fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
+        self.score_with_pauses(sequences, &|| ())
+    }
+
+    /// [`Classifier::score`] that calls `pause` between the model's layers, for its thread to do what is more urgent.
+    ///
+    /// # Errors
+    /// As for [`Classifier::score`].
+    pub fn score_with_pauses(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
         let classes = self.info.labels.len();
-        let logits = self.logits(sequences)?;
+        let logits = self.logits_with_pauses(sequences, pause)?;
         logits
             .chunks_exact(classes)
             .map(|logits| {

@@ -43,21 +43,24 @@ impl Model {
 
     /// Logits `[sequences, labels]` of token sequences, each of 1 to `max_position_embeddings` ids below `vocab_size`.
     ///
+    /// Calls `pause` before each half of a layer.
+    ///
     /// # Errors
     /// When an id or a length is out of range, or the device fails.
-    pub fn forward(&self, sequences: &[&[u32]]) -> CandleResult<Tensor> {
+    pub fn forward(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> CandleResult<Tensor> {
         let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len()));
         let mut x = self.embeddings.forward(sequences)?;
         let Some((last, rest)) = self.layers.split_last() else {
             candle_core::bail!("a model without layers");
         };
         for layer in rest {
-            x = layer.forward(&x, &x, &tokens, &tokens)?;
+            x = layer.forward(&x, &x, &tokens, &tokens, pause)?;
         }
         // The head reads the first token alone, so the last layer computes no other.
         let first = tokens.starts().iter().map(|i| *i as u32).collect::<Vec<_>>();
         let first = Tensor::new(first, x.device())?;
-        let x = last.forward(&x.index_select(&first, 0)?, &x, &Ragged::singles(tokens.len()), &tokens)?;
+        let queries = x.index_select(&first, 0)?;
+        let x = last.forward(&queries, &x, &Ragged::singles(tokens.len()), &tokens, pause)?;
         self.classifier.forward(&self.pre_classifier.forward(&x)?)
     }
 }
@@ -119,10 +122,19 @@ impl Layer {
     }
 
     /// What the rows of `queries` see of all of `x`: `[query rows, hidden]`.
-    fn forward(&self, queries: &Tensor, x: &Tensor, rows: &Ragged, tokens: &Ragged) -> CandleResult<Tensor> {
+    fn forward(
+        &self,
+        queries: &Tensor,
+        x: &Tensor,
+        rows: &Ragged,
+        tokens: &Ragged,
+        pause: &dyn Fn(),
+    ) -> CandleResult<Tensor> {
+        pause();
         let context = attention(&self.query.forward(queries)?, &self.key_value.forward(x)?, rows, tokens, self.heads)?;
         let attended = self.output.forward(&context)?;
         add_layer_norm(&attended, queries, &self.attention_norm, LAYER_NORM_EPSILON)?;
+        pause();
         let y = self.feed_forward.forward(&attended)?;
         add_layer_norm(&y, &attended, &self.output_norm, LAYER_NORM_EPSILON)?;
         Ok(y)

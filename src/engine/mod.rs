@@ -29,11 +29,11 @@ pub trait Scorer: Send + Sync + 'static {
     /// # Errors
     /// When the text cannot be tokenized.
     fn encode(&self, text: &str) -> Result<Encoding>;
-    /// A score for each token sequence.
+    /// A score for each token sequence. Calls `pause` now and then, for its thread to do what is more urgent.
     ///
     /// # Errors
     /// When the device fails.
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>>;
+    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>>;
 }
 
 impl Scorer for Classifier {
@@ -45,8 +45,8 @@ impl Scorer for Classifier {
         Self::encode(self, text)
     }
 
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
-        Self::score(self, sequences)
+    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
+        self.score_with_pauses(sequences, pause)
     }
 }
 
@@ -61,6 +61,9 @@ pub struct EngineLimits {
     pub window_rows: NonZeroUsize,
     /// Rows that may wait in each lane.
     pub queue_rows: NonZeroUsize,
+    /// Whether the model threads leave the processor to any other thread that wants it, so that requests are received
+    /// and answered in time while a table is scored. Has an effect on Linux.
+    pub background: bool,
 }
 
 /// Who waits for a job.

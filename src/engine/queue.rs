@@ -33,8 +33,8 @@ struct Waiting {
 
 /// What a model thread does next.
 pub enum Work {
-    /// Run a batch.
-    Batch(Batch<Row>),
+    /// Run a batch of the lane.
+    Batch(Lane, Batch<Row>),
     /// Tokenize and plan these rows of the lane's jobs.
     Window(Lane, Vec<(Arc<Job>, std::ops::Range<usize>)>),
 }
@@ -69,26 +69,36 @@ impl Queue {
     pub fn next(&self) -> Option<Work> {
         let mut state = self.lock();
         loop {
-            for lane in [Lane::Interactive, Lane::Bulk] {
-                let waiting = state.lane(lane);
-                if let Some(batch) = waiting.batches.pop_front() {
-                    return Some(Work::Batch(batch));
-                }
-                // Few rows are shared out, so that no thread waits while another tokenizes for it.
-                let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
-                let window = waiting.window(share.min(self.window_rows));
-                if !window.is_empty() {
-                    if !waiting.jobs.is_empty() {
-                        self.changed.notify_one();
-                    }
-                    return Some(Work::Window(lane, window));
-                }
+            if let Some(work) = self.take(&mut state, Lane::Interactive).or_else(|| self.take(&mut state, Lane::Bulk)) {
+                return Some(work);
             }
             if state.closed {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// What is interactive and waits, for a thread that has bulk in its hands.
+    pub fn next_interactive(&self) -> Option<Work> {
+        self.take(&mut self.lock(), Lane::Interactive)
+    }
+
+    fn take(&self, state: &mut State, lane: Lane) -> Option<Work> {
+        let waiting = state.lane(lane);
+        if let Some(batch) = waiting.batches.pop_front() {
+            return Some(Work::Batch(lane, batch));
+        }
+        // Few rows are shared out, so that no thread waits while another tokenizes for it.
+        let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
+        let window = waiting.window(share.min(self.window_rows));
+        if window.is_empty() {
+            return None;
+        }
+        if !waiting.jobs.is_empty() {
+            self.changed.notify_one();
+        }
+        Some(Work::Window(lane, window))
     }
 
     /// Takes no more jobs; what is queued still runs.
@@ -166,7 +176,7 @@ mod tests {
         queue.push(Lane::Bulk, Job::new(texts, 2, reply, room)).unwrap();
         let next = |_| match queue.next().unwrap() {
             Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
-            Work::Batch(_) => unreachable!("nothing was planned"),
+            Work::Batch(..) => unreachable!("nothing was planned"),
         };
         (0..count).map(next).collect()
     }

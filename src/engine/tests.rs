@@ -12,6 +12,8 @@ use super::*;
 struct Fake {
     batches: AtomicUsize,
     sequences: AtomicUsize,
+    /// The first text of each batch, in the order in which they were done.
+    done: Mutex<Vec<String>>,
     /// Each batch waits for a word from here, if there is one.
     gate: Option<Mutex<mpsc::Receiver<()>>>,
 }
@@ -36,14 +38,16 @@ impl Scorer for Fake {
         Ok(Encoding { ids, tokens: text.chars().count() })
     }
 
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
+    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
         if let Some(gate) = &self.gate {
             // A closed gate lets everything through.
             let _ = gate.lock().unwrap().recv();
         }
         self.batches.fetch_add(1, Ordering::SeqCst);
         self.sequences.fetch_add(sequences.len(), Ordering::SeqCst);
+        pause();
         let text = |s: &[u32]| s.iter().filter_map(|c| char::from_u32(*c)).collect::<String>();
+        self.done.lock().unwrap().push(text(sequences[0]));
         assert!(!sequences.iter().any(|s| text(s) == "panic"), "the fake was told to");
         if sequences.iter().any(|s| text(s) == "fail") {
             return Err(Error::Failed("the device failed".to_owned()));
@@ -60,6 +64,7 @@ fn limits(threads: usize) -> EngineLimits {
         batch: BatchLimits { rows: 4, tokens: 64 },
         window_rows: number(16),
         queue_rows: number(100),
+        background: false,
     }
 }
 
@@ -236,4 +241,44 @@ async fn what_is_queued_still_runs_when_the_last_handle_goes() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     drop(open);
     assert_eq!(job.await.unwrap().unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn what_is_interactive_overtakes_the_batch_that_runs() {
+    let (fake, open) = Fake::gated();
+    let engine = start(Arc::clone(&fake), 1);
+    let bulk = tokio::spawn({
+        let engine = engine.clone();
+        async move { score(&engine, vec![Some("table"); 20], Lane::Bulk).await }
+    });
+    // The batch of the table is with the model: its one thread waits at the gate.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let interactive = tokio::spawn({
+        let engine = engine.clone();
+        async move { score(&engine, vec![Some("now")], Lane::Interactive).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(open);
+    interactive.await.unwrap().unwrap();
+    bulk.await.unwrap().unwrap();
+    assert_eq!(fake.done.lock().unwrap()[..2], ["now", "table"]);
+}
+
+#[tokio::test]
+async fn a_panic_within_a_pause_is_told_to_all() {
+    let (fake, open) = Fake::gated();
+    let engine = start(Arc::clone(&fake), 1);
+    let jobs = [("table", Lane::Bulk), ("panic", Lane::Interactive)].map(|(text, lane)| {
+        let engine = engine.clone();
+        tokio::spawn(async move { score(&engine, vec![Some(text); 3], lane).await })
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(open);
+    for job in jobs {
+        // The table may have been done: its batch goes on after the pause.
+        if let Err(error) = job.await.unwrap() {
+            assert!(error.to_string().contains("the fake was told to"), "{error}");
+        }
+    }
+    assert!(matches!(engine.health(), Health::Dead(cause) if cause.contains("the fake was told to")));
 }

@@ -18,6 +18,7 @@ fn limits(queue_rows: usize) -> EngineLimits {
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: number(32),
         queue_rows: number(queue_rows),
+        background: true,
     }
 }
 
@@ -74,7 +75,7 @@ impl Scorer for Fake {
         Ok(Encoding { ids, tokens: text.chars().count() })
     }
 
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
+    fn score(&self, sequences: &[&[u32]], _: &dyn Fn()) -> Result<Vec<Score>> {
         if let Some(gate) = &self.gate {
             self.begun.fetch_add(1, Ordering::SeqCst);
             // A closed gate lets everything through.

@@ -30,7 +30,7 @@ impl Scorer for ByLength {
         Ok(Encoding { ids: vec![text.len() as u32], tokens: 1 })
     }
 
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
+    fn score(&self, sequences: &[&[u32]], _: &dyn Fn()) -> Result<Vec<Score>> {
         let score = |sequence: &&[u32]| {
             let label = sequence[0] % 2;
             let mut probabilities = [0.0; 2];
@@ -60,11 +60,11 @@ impl Scorer for Gated {
         ByLength.encode(text)
     }
 
-    fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
+    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
         let _ = self.reached.lock().unwrap_or_else(PoisonError::into_inner).send(());
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
         gate.expect("the test hung up");
-        ByLength.score(sequences)
+        ByLength.score(sequences, pause)
     }
 }
 
@@ -83,6 +83,7 @@ fn engine(scorer: impl Scorer) -> Engine {
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: one.saturating_add(255),
         queue_rows: one.saturating_add(4095),
+        background: false,
     };
     Engine::start(Arc::new(scorer), info, limits).unwrap()
 }
