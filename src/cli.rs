@@ -224,9 +224,12 @@ pub struct PredictArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// What is logged: error, warn, info, debug or trace, or a filter such as textflight=debug.
-    #[arg(long, global = true, env = "TEXTFLIGHT_LOG", value_name = "LEVEL", default_value = "info")]
-    pub log: String,
+    /// What is logged: error, warn, info, debug or trace, or a filter such as textflight=debug. [default: info]
+    #[arg(long, global = true, env = "TEXTFLIGHT_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Cog's variable for the level, by Python's names.
+    #[arg(long, global = true, env = "COG_LOG_LEVEL", hide = true)]
+    pub cog_log_level: Option<String>,
     /// How it is written.
     #[arg(long, global = true, env = "TEXTFLIGHT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

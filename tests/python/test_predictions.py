@@ -104,7 +104,9 @@ def test_cog_s_variables(tmp_path, monkeypatch, receiver):
     url, heard = receiver
     monkeypatch.setenv("COG_MAX_CONCURRENCY", "1")
     monkeypatch.setenv("WEBHOOK_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("COG_LOG_LEVEL", "warning")
     with servers.serving(tmp_path / "log") as server:
+        assert server.log.read_text() == "", "it says at level info that the model is loaded"
         many = json.dumps([f"a film of {n} parts" for n in range(50_000)])
         assert asynchronous(server, body(many, id="long", webhook=url))[0] == 202
         assert call(server, "/health-check")[1]["status"] == "BUSY"
