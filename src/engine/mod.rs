@@ -75,6 +75,9 @@ pub enum Lane {
     Bulk,
 }
 
+/// Rows up to which a job goes before tables, whoever asks.
+const LARGEST_INTERACTIVE: usize = 1024;
+
 /// Room for a job's rows in a lane, given back when it is dropped or its job is done.
 #[derive(Debug)]
 pub struct Place {
@@ -142,7 +145,8 @@ impl Engine {
         self.score_in(place, texts).await
     }
 
-    /// A place in the interactive lane for so many rows, to be scored by [`Engine::score_in`].
+    /// A place in the interactive lane for so many rows, to be scored by [`Engine::score_in`]. A table that comes this
+    /// way takes its turn among tables.
     ///
     /// # Errors
     /// [`Error::Busy`] when the lane is full, and [`Error::Stopped`] when a model thread died.
@@ -154,7 +158,8 @@ impl Engine {
         let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
             Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
         })?;
-        Ok(Place { lane: Lane::Interactive, room })
+        let lane = if rows > LARGEST_INTERACTIVE { Lane::Bulk } else { Lane::Interactive };
+        Ok(Place { lane, room })
     }
 
     /// A place in the bulk lane, when there is room for so many rows.

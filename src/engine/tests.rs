@@ -245,11 +245,21 @@ async fn what_is_queued_still_runs_when_the_last_handle_goes() {
 
 #[tokio::test]
 async fn what_is_interactive_overtakes_the_batch_that_runs() {
+    overtakes(20, Lane::Bulk).await;
+}
+
+#[tokio::test]
+async fn it_overtakes_a_table_that_came_as_a_request() {
+    overtakes(LARGEST_INTERACTIVE + 1, Lane::Interactive).await;
+}
+
+async fn overtakes(rows: usize, lane: Lane) {
     let (fake, open) = Fake::gated();
-    let engine = start(Arc::clone(&fake), 1);
+    let limits = EngineLimits { queue_rows: NonZeroUsize::new(2000).unwrap(), ..limits(1) };
+    let engine = Engine::start(Arc::clone(&fake) as Arc<dyn Scorer>, info(), limits).unwrap();
     let bulk = tokio::spawn({
         let engine = engine.clone();
-        async move { score(&engine, vec![Some("table"); 20], Lane::Bulk).await }
+        async move { score(&engine, vec![Some("table"); rows], lane).await }
     });
     // The batch of the table is with the model: its one thread waits at the gate.
     tokio::time::sleep(Duration::from_millis(50)).await;

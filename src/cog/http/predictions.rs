@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::request::PredictionRequest;
 use super::{Shared, reply, wants};
-use crate::cog::predictions::{Prediction, Trace};
+use crate::cog::predictions::{NewPrediction, Prediction, Predictions, Refusal, Started, Trace};
 
 /// A body; as in Cog, a request without a content type has none that counts.
 type Body = Option<Json<PredictionRequest>>;
@@ -18,7 +18,7 @@ type Body = Option<Json<PredictionRequest>>;
 /// `POST /predictions`
 pub(super) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
     let Json(request) = body.unwrap_or_default();
-    run(&shared, &headers, request).await
+    run(&shared, &headers, request, |all, request| all.start(request).map(Started::Now)).await
 }
 
 /// `PUT /predictions/{id}`: the same again, while it runs, does not run twice.
@@ -33,9 +33,10 @@ pub(super) async fn create_named(
         Ok(request) => request,
         Err(violation) => return reply::unprocessable(&violation),
     };
+    // Before the input is looked at, as in Cog, and whether or not there is a slot.
     match shared.predictions.find_running(&id) {
         Some(running) => reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
-        None => run(&shared, &headers, request).await,
+        None => run(&shared, &headers, request, Predictions::start_once).await,
     }
 }
 
@@ -53,7 +54,12 @@ pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     (status, Json(json!({}))).into_response()
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest) -> Response {
+async fn run(
+    shared: &Shared,
+    headers: &HeaderMap,
+    request: PredictionRequest,
+    start: impl FnOnce(&Arc<Predictions>, NewPrediction) -> Result<Started, Refusal>,
+) -> Response {
     if wants(headers, &header::ACCEPT, "text/event-stream") {
         return reply::not_streaming();
     }
@@ -61,8 +67,9 @@ async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest) -
         Ok(request) => request,
         Err(violation) => return reply::unprocessable(&violation),
     };
-    let prediction = match shared.predictions.start(request) {
-        Ok(prediction) => prediction,
+    let prediction = match start(&shared.predictions, request) {
+        Ok(Started::Now(prediction)) => prediction,
+        Ok(Started::Before(running)) => return reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
         Err(refusal) => return reply::refused(&refusal),
     };
     if wants(headers, &HeaderName::from_static("prefer"), "respond-async") {

@@ -29,6 +29,23 @@ pub struct NewPrediction {
     pub webhook: Option<WebhookRequest>,
 }
 
+/// A prediction that runs.
+#[derive(Debug)]
+pub enum Started {
+    /// Since now.
+    Now(Arc<Prediction>),
+    /// By an earlier request of the same name.
+    Before(Arc<Prediction>),
+}
+
+impl Started {
+    fn prediction(self) -> Arc<Prediction> {
+        match self {
+            Self::Now(prediction) | Self::Before(prediction) => prediction,
+        }
+    }
+}
+
 /// Why a prediction was not started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -94,11 +111,32 @@ impl Predictions {
         self.webhooks.drained().await;
     }
 
-    /// Begins a prediction, which then runs by itself.
+    /// Begins a prediction, which then runs by itself. One whose name was taken before goes on without it.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was begun.
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Arc<Prediction>, Refusal> {
+        self.begin(request, |kept, prediction| {
+            kept.insert(prediction);
+            None
+        })
+        .map(Started::prediction)
+    }
+
+    /// The same, unless one of this name runs.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was begun, and none of this name runs.
+    pub fn start_once(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
+        self.begin(request, Kept::insert_unless_running)
+    }
+
+    /// `insert` gives the prediction that runs in the place of ours, if there is one.
+    fn begin(
+        self: &Arc<Self>,
+        request: NewPrediction,
+        insert: impl FnOnce(&mut Kept, Arc<Prediction>) -> Option<Arc<Prediction>>,
+    ) -> Result<Started, Refusal> {
         let predictor = self.predictor().ok_or_else(|| Refusal::NotReady("Predictor not ready".to_owned()))?.clone();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let admitted = predictor.admit(&request.texts).map_err(|error| match error {
@@ -107,10 +145,12 @@ impl Predictions {
         })?;
         let id = request.id.unwrap_or_else(id::generate);
         let prediction = Arc::new(Prediction::new(id, request.texts));
-        self.kept().insert(Arc::clone(&prediction));
+        if let Some(running) = insert(&mut self.kept(), Arc::clone(&prediction)) {
+            return Ok(Started::Before(running));
+        }
         let webhook = request.webhook.and_then(|webhook| self.webhooks.open(webhook));
         run::spawn(Arc::clone(self), slot, predictor, Arc::clone(&prediction), admitted, webhook);
-        Ok(prediction)
+        Ok(Started::Now(prediction))
     }
 
     /// The prediction of this name that runs, or that ended not long ago.
@@ -120,7 +160,7 @@ impl Predictions {
 
     /// The prediction of this name, if it runs.
     pub fn find_running(&self, id: &str) -> Option<Arc<Prediction>> {
-        self.find(id).filter(|prediction| !prediction.progress().status().is_final())
+        self.find(id).filter(|prediction| prediction.is_running())
     }
 
     /// All that can be found, the newest first.

@@ -24,13 +24,6 @@ pub enum Status {
     Canceled,
 }
 
-impl Status {
-    /// Whether nothing more will happen to it.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
-    }
-}
-
 /// How a prediction ended.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -140,6 +133,11 @@ impl Prediction {
     /// What has become of it.
     pub fn progress(&self) -> Progress {
         self.progress.borrow().clone()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.progress.borrow().ended.is_none()
     }
 
     /// Marks its beginning.

@@ -78,6 +78,24 @@ async fn a_put_that_runs_does_not_run_twice_and_one_that_ended_runs_again() {
     assert_eq!(*fake.scored.lock().unwrap(), ["odd", "odd"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn puts_at_the_same_moment_run_once() {
+    let (engine, fake, open) = Fake::gated_engine(100);
+    let service = serve(engine);
+    let puts: Vec<_> = (0..20)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move { send(&service, "PUT", "/predictions/same", ASYNC, texts("odd")).await })
+        })
+        .collect();
+    for put in puts {
+        assert_eq!(put.await.unwrap().status, 202);
+    }
+    drop(open);
+    wait_until("its end", async || find(&service, "same").await["status"] == "succeeded").await;
+    assert_eq!(*fake.scored.lock().unwrap(), ["odd"]);
+}
+
 #[tokio::test]
 async fn cancelling_takes_what_waits_out_of_the_queue() {
     let (engine, fake, open) = Fake::gated_engine(8);
