@@ -79,6 +79,25 @@ def test_what_runs_when_the_end_comes_finishes_and_is_told(serve, receiver):
     assert heard[-1]["status"] == "succeeded" and len(heard[-1]["output"]["confidences"]) == 20_000
 
 
+def test_a_client_that_hangs_up_cancels(server):
+    many = json.dumps([f"a film of {n} parts" for n in range(50_000)])
+    data = json.dumps(body(many, id="left alone")).encode()
+    with socket.create_connection(server.http.split(":"), timeout=60) as line:
+        line.sendall(f"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        until(lambda: call(server, "/predictions/left%20alone")[1].get("status") == "processing")
+    until(lambda: call(server, "/predictions/left%20alone")[1]["status"] == "canceled", seconds=5)
+
+
+def test_requests_that_never_come_to_an_end_leave_the_others_alone(server):
+    lines = [socket.create_connection(server.http.split(":"), timeout=60) for _ in range(50)]
+    for number, line in enumerate(lines):
+        head = "POST /predictions HTTP/1.1\r\nHost: a\r\n"
+        line.sendall((head + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"inp" if number % 2 else head).encode())
+    assert call(server, "/predictions", body("after"))[1]["status"] == "succeeded"
+    for line in lines:
+        line.close()
+
+
 def test_ten_thousand_at_once(serve):
     server = serve("--max-concurrent-predictions", "100")
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
