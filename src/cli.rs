@@ -103,10 +103,10 @@ pub struct ServeArgs {
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
     #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value = "65536")]
     pub queue_rows: std::num::NonZeroUsize,
-    /// Predictions over HTTP at a time; one more gets 409.
-    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_concurrent_predictions: u32,
-    /// Cog's variable for the same, which counts where that option is not given.
+    /// Predictions over HTTP at a time; one more gets 409. [default: 1000]
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_concurrent_predictions: Option<u32>,
+    /// Cog's variable for the same.
     #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub cog_max_concurrency: Option<u32>,
     /// Refuse clients that do not send this token: `Authorization: Bearer TOKEN`, over HTTP and Flight.

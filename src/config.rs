@@ -75,7 +75,9 @@ impl ServeArgs {
     /// How the JSON entrypoint presents itself.
     fn cog(&self) -> Options {
         let mut limits = Limits::default();
-        limits.predictions.concurrent = self.cog_max_concurrency.unwrap_or(self.max_concurrent_predictions);
+        if let Some(concurrent) = self.max_concurrent_predictions.or(self.cog_max_concurrency) {
+            limits.predictions.concurrent = concurrent;
+        }
         Options {
             limits,
             api_token: self.api_token.clone(),

@@ -1,6 +1,7 @@
 """Requests a second and their latency, at 1, 16 and 64 clients with 1 and 32 texts a request, then one text while a table is scored.
 
-Needs oha (`cargo install oha`) and pyarrow. It prints tables in Markdown:
+oha sends the same body again and again, and equal texts that wait together are computed once: with several clients the figures are upper
+bounds. Needs oha (`cargo install oha`) and pyarrow. It prints tables in Markdown:
 
     python benches/python/load.py --model data/sst2-mini
 """
@@ -78,8 +79,9 @@ def main():
     args = p.parse_args()
     print(f"{pathlib.Path(args.model).name}, {processor()}")
     with Server(args) as server:
-        load(args, server, 32, 16, 2)
-        if not args.overtaking: clients(args, server)
+        load(args, server, 32, 16, 2)  # not counted: memory and caches warm up
+        if not args.overtaking:
+            clients(args, server)
         overtaking(args, server)
 
 

@@ -278,17 +278,19 @@ async fn overtakes(rows: usize, lane: Lane) {
 async fn a_panic_within_a_pause_is_told_to_all() {
     let (fake, open) = Fake::gated();
     let engine = start(Arc::clone(&fake), 1);
-    let jobs = [("table", Lane::Bulk), ("panic", Lane::Interactive)].map(|(text, lane)| {
+    let spawn = |text, lane| {
         let engine = engine.clone();
         tokio::spawn(async move { score(&engine, vec![Some(text); 3], lane).await })
-    });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let table = spawn("table", Lane::Bulk);
+    // Its batch is with the model: the one thread waits at the gate.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let panics = spawn("panic", Lane::Interactive);
+    tokio::time::sleep(Duration::from_millis(50)).await;
     drop(open);
-    for job in jobs {
-        // The table may have been done: its batch goes on after the pause.
-        if let Err(error) = job.await.unwrap() {
-            assert!(error.to_string().contains("the fake was told to"), "{error}");
-        }
-    }
+    let error = panics.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the fake was told to"), "{error}");
+    // The batch that paused goes on, and is the whole table.
+    table.await.unwrap().unwrap();
     assert!(matches!(engine.health(), Health::Dead(cause) if cause.contains("the fake was told to")));
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::request::PredictionRequest;
 use super::{Shared, reply, wants};
-use crate::cog::predictions::{NewPrediction, Prediction, Predictions, Refusal, Started, Trace};
+use crate::cog::predictions::{Prediction, Started, Trace};
 
 /// A body; as in Cog, a request without a content type has none that counts.
 type Body = Option<Json<PredictionRequest>>;
@@ -18,7 +18,7 @@ type Body = Option<Json<PredictionRequest>>;
 /// `POST /predictions`
 pub(super) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
     let Json(request) = body.unwrap_or_default();
-    run(&shared, &headers, request, |all, request| all.start(request).map(Started::Now)).await
+    run(&shared, &headers, request).await
 }
 
 /// `PUT /predictions/{id}`: the same again, while it runs, does not run twice.
@@ -36,7 +36,7 @@ pub(super) async fn create_named(
     // Before the input is looked at, as in Cog, and whether or not there is a slot.
     match shared.predictions.find_running(&id) {
         Some(running) => reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
-        None => run(&shared, &headers, request, Predictions::start_once).await,
+        None => run(&shared, &headers, request).await,
     }
 }
 
@@ -54,12 +54,7 @@ pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     (status, Json(json!({}))).into_response()
 }
 
-async fn run(
-    shared: &Shared,
-    headers: &HeaderMap,
-    request: PredictionRequest,
-    start: impl FnOnce(&Arc<Predictions>, NewPrediction) -> Result<Started, Refusal>,
-) -> Response {
+async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest) -> Response {
     if wants(headers, &header::ACCEPT, "text/event-stream") {
         return reply::not_streaming();
     }
@@ -67,7 +62,7 @@ async fn run(
         Ok(request) => request,
         Err(violation) => return reply::unprocessable(&violation),
     };
-    let prediction = match start(&shared.predictions, request) {
+    let prediction = match shared.predictions.start(request) {
         Ok(Started::Now(prediction)) => prediction,
         Ok(Started::Before(running)) => return reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
         Err(refusal) => return reply::refused(&refusal),

@@ -33,9 +33,10 @@ struct Shown<'a> {
     version: &'a str,
 }
 
+/// The input as it came.
 #[derive(Serialize)]
-struct Input<'a> {
-    texts: &'a str,
+pub(super) struct Input<'a> {
+    pub(super) texts: &'a str,
 }
 
 impl<'a> Shown<'a> {

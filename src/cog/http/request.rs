@@ -16,6 +16,9 @@ pub(super) struct PredictionRequest {
     pub(super) webhook: Option<String>,
     /// Of what; of everything where it is left out.
     pub(super) webhook_events_filter: Option<Vec<Event>>,
+    /// Whether the path names it, so that it is to run once.
+    #[serde(skip)]
+    pub(super) once: bool,
 }
 
 /// How a request breaks the schema.
@@ -36,7 +39,7 @@ impl PredictionRequest {
         }
         let filter = self.webhook_events_filter.take();
         let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
-        Ok(NewPrediction { id: self.id.take(), texts: self.into_texts()?, webhook })
+        Ok(NewPrediction { id: self.id.take(), once: self.once, texts: self.into_texts()?, webhook })
     }
 
     /// The same under the id of the path, from which the body's may not differ.
@@ -44,7 +47,7 @@ impl PredictionRequest {
         if self.id.as_ref().is_some_and(|own| *own != id) {
             return Err(Violation::id("prediction ID must match the ID supplied in the URL"));
         }
-        Ok(Self { id: Some(id), ..self })
+        Ok(Self { id: Some(id), once: true, ..self })
     }
 
     /// The string under `input.texts`, or what is wrong with the input.

@@ -44,15 +44,6 @@ impl Kept {
         self.by_id.insert(prediction.id.clone(), prediction);
     }
 
-    /// Adds one that begins, unless its name means one that runs: that one is given back.
-    pub fn insert_unless_running(&mut self, prediction: Arc<Prediction>) -> Option<Arc<Prediction>> {
-        let running = self.find(&prediction.id).filter(|known| known.is_running());
-        if running.is_none() {
-            self.insert(prediction);
-        }
-        running
-    }
-
     /// Counts one that ended among the finished.
     pub fn retire(&mut self, prediction: &Arc<Prediction>) {
         let bytes = prediction.bytes();

@@ -23,6 +23,8 @@ use crate::Error;
 pub struct NewPrediction {
     /// The client's own name for it.
     pub id: Option<String>,
+    /// Not to be begun while one of its name runs.
+    pub once: bool,
     /// The input `texts`.
     pub texts: String,
     /// Where the client wants to hear of it.
@@ -34,16 +36,8 @@ pub struct NewPrediction {
 pub enum Started {
     /// Since now.
     Now(Arc<Prediction>),
-    /// By an earlier request of the same name.
+    /// By an earlier request of the same name, as this one is to run once.
     Before(Arc<Prediction>),
-}
-
-impl Started {
-    fn prediction(self) -> Arc<Prediction> {
-        match self {
-            Self::Now(prediction) | Self::Before(prediction) => prediction,
-        }
-    }
 }
 
 /// Why a prediction was not started.
@@ -115,28 +109,7 @@ impl Predictions {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was begun.
-    pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Arc<Prediction>, Refusal> {
-        self.begin(request, |kept, prediction| {
-            kept.insert(prediction);
-            None
-        })
-        .map(Started::prediction)
-    }
-
-    /// The same, unless one of this name runs.
-    ///
-    /// # Errors
-    /// [`Refusal`]: nothing was begun, and none of this name runs.
-    pub fn start_once(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
-        self.begin(request, Kept::insert_unless_running)
-    }
-
-    /// `insert` gives the prediction that runs in the place of ours, if there is one.
-    fn begin(
-        self: &Arc<Self>,
-        request: NewPrediction,
-        insert: impl FnOnce(&mut Kept, Arc<Prediction>) -> Option<Arc<Prediction>>,
-    ) -> Result<Started, Refusal> {
+    pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
         let predictor = self.predictor().ok_or_else(|| Refusal::NotReady("Predictor not ready".to_owned()))?.clone();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let admitted = predictor.admit(&request.texts).map_err(|error| match error {
@@ -145,8 +118,14 @@ impl Predictions {
         })?;
         let id = request.id.unwrap_or_else(id::generate);
         let prediction = Arc::new(Prediction::new(id, request.texts));
-        if let Some(running) = insert(&mut self.kept(), Arc::clone(&prediction)) {
-            return Ok(Started::Before(running));
+        {
+            // Looked for and added under one lock, so that of two equal requests one runs.
+            let mut kept = self.kept();
+            let running = kept.find(&prediction.id).filter(|known| request.once && known.is_running());
+            if let Some(running) = running {
+                return Ok(Started::Before(running));
+            }
+            kept.insert(Arc::clone(&prediction));
         }
         let webhook = request.webhook.and_then(|webhook| self.webhooks.open(webhook));
         run::spawn(Arc::clone(self), slot, predictor, Arc::clone(&prediction), admitted, webhook);

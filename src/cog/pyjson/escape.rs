@@ -22,7 +22,7 @@ pub(super) fn resolve(raw: &str, text: &mut String) -> Option<()> {
     Some(())
 }
 
-/// The character of `\uXXXX`, or of two such escapes that make a surrogate pair. `rest` begins behind the first `\u`.
+/// The character of `\u` and four digits, or of two such escapes that make a surrogate pair. `rest` begins behind the first `\u`.
 fn unicode(rest: &mut std::str::Chars<'_>) -> Option<char> {
     let unit = four_digits(rest)?;
     if let Some(character) = char::from_u32(u32::from(unit)) {

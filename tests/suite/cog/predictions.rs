@@ -215,7 +215,8 @@ async fn webhooks_that_nobody_hears_hold_nothing_up() {
     let service = serve(Fake::engine(8));
     for url in [format!("http://{}/never-answers", deaf.local_addr().unwrap()), "http://127.0.0.1:1/closed".to_owned()]
     {
-        let answer = send(&service, "POST", "/predictions", &[], hooked("deaf", &url)).await;
+        let answer = send(&service, "POST", "/predictions", &[], hooked("deaf", &url));
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await.expect("an answer in time");
         assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &json!("succeeded")));
     }
 }

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 use super::request::{CreateRequest, wait};
 use super::{Problem, model};
 use crate::cog::http::Shared;
+use crate::cog::http::reply::Input;
 use crate::cog::http::time::rfc3339;
 use crate::cog::output::Output;
-use crate::cog::predictions::{Failure, Metrics, Prediction, Progress, Status, Trace};
+use crate::cog::predictions::{Failure, Metrics, Prediction, Progress, Started, Status, Trace};
 
 type Body = Result<Json<CreateRequest>, JsonRejection>;
 
@@ -64,7 +65,7 @@ async fn run(shared: &Shared, headers: &HeaderMap, request: CreateRequest) -> Re
         Err(violation) => return Problem::unprocessable("Input validation failed", &violation.to_string()),
     };
     let prediction = match shared.predictions.start(request) {
-        Ok(prediction) => prediction,
+        Ok(Started::Now(prediction) | Started::Before(prediction)) => prediction,
         Err(refusal) => return Problem::refused(&refusal),
     };
     let ended = match wait(headers) {
@@ -146,11 +147,6 @@ struct Shown<'a> {
     data_removed: bool,
     source: &'static str,
     urls: Urls,
-}
-
-#[derive(Serialize)]
-struct Input<'a> {
-    texts: &'a str,
 }
 
 #[derive(Serialize)]

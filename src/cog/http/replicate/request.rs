@@ -27,6 +27,7 @@ impl CreateRequest {
             input: self.input,
             webhook: self.webhook,
             webhook_events_filter: self.webhook_events_filter,
+            once: false,
         }
     }
 }
