@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures::StreamExt;
 use hyper_util::rt::TokioIo;
 use textflight::classifier::plan::BatchLimits;
-use textflight::engine::{Engine, EngineLimits};
+use textflight::engine::{Engine, EngineLimits, Runners};
 use textflight::flight::{FlightLimits, service};
 use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
@@ -30,12 +30,13 @@ fn engine() -> Engine {
     let number = |n| NonZeroUsize::new(n).expect("not zero");
     let limits = EngineLimits {
         threads: std::thread::available_parallelism().expect("a processor"),
+        runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: number(1024),
         queue_rows: number(65_536),
         background: false,
     };
-    Engine::start(Arc::new(classifier), info, limits).expect("threads")
+    Engine::start(vec![Arc::new(classifier)], info, limits).expect("threads")
 }
 
 async fn connect(engine: Engine) -> FlightServiceClient<Channel> {

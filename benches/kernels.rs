@@ -9,7 +9,7 @@ use std::time::Duration;
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use textflight::classifier::kernels::{
-    Activation, FeedForward, Kernel, Linear, Precision, Ragged, add_layer_norm, attention,
+    Activation, Kernel, PackedFeedForward, PackedLinear, Precision, Ragged, add_layer_norm, attention,
 };
 
 const HIDDEN: usize = 768;
@@ -31,7 +31,7 @@ fn linear(c: &mut Criterion) {
             group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
             for (inner, out) in [(HIDDEN, HIDDEN), (HIDDEN, WIDE), (WIDE, HIDDEN)] {
                 let bias = random(1, out).get(0).expect("a row");
-                let layer = Linear::with_kernel(&random(out, inner), &bias, None, kernel).expect("a layer");
+                let layer = PackedLinear::with_kernel(&random(out, inner), &bias, None, kernel).expect("a layer");
                 for rows in [1, 32, 256, 816] {
                     let x = random(rows, inner);
                     group.throughput(operations(2 * rows * inner * out));
@@ -51,10 +51,10 @@ fn feed_forward(c: &mut Criterion) {
     for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
         let layer = |inner, out| {
             let bias = random(1, out).get(0).expect("a row");
-            Linear::new(&random(out, inner), &bias, None, precision).expect("a layer")
+            PackedLinear::new(&random(out, inner), &bias, None, precision).expect("a layer")
         };
         let (widen, narrow) = (layer(HIDDEN, WIDE).with_activation(Activation::Gelu), layer(WIDE, HIDDEN));
-        let block = FeedForward::new(widen, narrow).expect("layers that fit");
+        let block = PackedFeedForward::new(widen, narrow).expect("layers that fit");
         let x = random(816, HIDDEN);
         group.throughput(operations(4 * 816 * HIDDEN * WIDE));
         group.bench_function(BenchmarkId::new(precision.to_string(), 816), |b| b.iter(|| block.forward(black_box(&x))));

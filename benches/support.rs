@@ -12,5 +12,5 @@ pub fn bundled() -> Classifier {
 /// The checkpoint in a folder.
 pub fn load(folder: &Path) -> Classifier {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned())).expect("a checkpoint");
-    Classifier::load(&checkpoint, ClassifierOptions::default()).expect("a classifier")
+    Classifier::load(&checkpoint, &ClassifierOptions::default()).expect("a classifier")
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource};
+use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
 use textflight::cog::command::ServerUrl;
 use textflight::cog::http::ModelName;
 
@@ -44,6 +44,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Score a JSON list of texts, as `cog predict` does.
     Predict(PredictArgs),
+    /// Compare a device's scores with the CPU's, and measure how fast it is.
+    Check(CheckArgs),
     /// Print the schema of the JSON entrypoint: what its /openapi.json answers.
     Schema,
 }
@@ -55,23 +57,28 @@ pub struct ModelArgs {
     /// A folder in Hugging Face's layout, or a hub id: owner/name or owner/name@revision.
     #[arg(long, env = "TEXTFLIGHT_MODEL", value_name = "FOLDER|ID", default_value = textflight::classifier::DEFAULT_MODEL)]
     pub model: ModelSource,
-    /// Where the model runs: auto or cpu. This build has no CUDA.
-    #[arg(long, env = "TEXTFLIGHT_DEVICE", default_value = "auto")]
+    /// Where the model runs: auto, cpu, cuda:N, or several GPUs as cuda:0,cuda:1. auto takes the first GPU, where there is
+    /// one and this build has CUDA support (cargo build --features cuda), and else the CPU.
+    #[arg(long, env = "TEXTFLIGHT_DEVICE", value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// The precision it multiplies in: auto (f32), f32, bf16 (about twice as fast, changes 1 label in 1000) or int8 (about
-    /// three times as fast, changes up to 7 labels in 1000).
+    /// The folder of CUDA's libraries, if they are not where the system looks for libraries. A build with CUDA support
+    /// alone reads it.
+    #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
+    pub cuda_libraries: Option<PathBuf>,
+    /// The precision it multiplies in. On the CPU: auto (f32), f32, bf16 (about twice as fast, changes 1 label in 1000) or
+    /// int8 (about three times as fast, changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16 or bf16.
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
     #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = 128)]
     pub max_length: usize,
-    /// Texts in one batch of the model.
-    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", default_value = "32")]
-    pub batch_rows: std::num::NonZeroUsize,
-    /// Tokens in one batch of the model; a longer text runs alone.
-    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "TOKENS", default_value = "4096")]
-    pub batch_tokens: std::num::NonZeroUsize,
-    /// Model threads, each running one batch; by default one a core.
+    /// Texts in one batch of the model. [default: 32, or with --batch-tokens auto as many as its tokens allow]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS")]
+    pub batch_rows: Option<std::num::NonZeroUsize>,
+    /// Tokens in one batch of the model; a longer text runs alone. auto measures at start how many keep the device busy.
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value = "4096")]
+    pub batch_tokens: TokenBudget,
+    /// Threads that tokenize, and on the CPU run one batch each; by default one a core.
     #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
 }
@@ -218,6 +225,41 @@ pub struct PredictArgs {
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
     pub model: ModelArgs,
+}
+
+/// `textflight check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It needs no model and no texts: it makes a checkpoint of DistilBERT-base's size with random weights, and texts of 16 to
+128 tokens. Exits with 1 when scores differ more than they should, unless --json is given, whose document says so.
+
+Example:
+  textflight check --device cuda:0")]
+pub struct CheckArgs {
+    /// The device: auto, cpu or cuda:N; of several the first.
+    #[arg(long, env = "TEXTFLIGHT_DEVICE", value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The folder of CUDA's libraries, if they are not where the system looks for libraries.
+    #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
+    pub cuda_libraries: Option<PathBuf>,
+    /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]
+    #[arg(long, env = "TEXTFLIGHT_WORK", value_name = "FOLDER")]
+    pub work: Option<PathBuf>,
+    /// Texts whose scores are compared. [default: 2000]
+    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N")]
+    pub agreement_texts: Option<std::num::NonZeroUsize>,
+    /// Texts that speed is measured with. [default: 16384]
+    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N")]
+    pub rows: Option<std::num::NonZeroUsize>,
+    /// How long one of the 12 measurements of each precision goes on, at least. [default: 2]
+    #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// A small model and few texts: to see that everything runs.
+    #[arg(long, env = "TEXTFLIGHT_TINY", value_parser = BoolishValueParser::new())]
+    pub tiny: bool,
+    /// Print the report as JSON.
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
 }
 
 /// Logging, on stderr.

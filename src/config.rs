@@ -2,10 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
-use textflight::classifier::ClassifierOptions;
+use textflight::Result;
+use textflight::check::{CheckOptions, Size};
 use textflight::classifier::plan::BatchLimits;
+use textflight::classifier::{Classifier, ClassifierOptions, TokenBudget, calibrate};
 use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineLimits;
 use textflight::flight::FlightLimits;
@@ -13,13 +16,7 @@ use textflight::server::ServerConfig;
 use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
 
-use crate::cli::{ColumnArgs, Labels, ModelArgs, ServeArgs};
-
-/// Rows that are tokenized and ordered by length together: 32 batches of 32, enough to pack them well.
-const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
-
-/// Rows that may wait for the model where nothing serves: the one reader is held back by its own stream first.
-const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+use crate::cli::{CheckArgs, ColumnArgs, Labels, ModelArgs, ServeArgs};
 
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
@@ -27,29 +24,43 @@ pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 }
 /// Where the JSON entrypoint listens, as Cog's does.
 const HTTP_PORT: u16 = 5000;
 
+/// Texts in one batch.
+const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+
 impl ModelArgs {
     /// How the checkpoint is served.
-    pub const fn classifier(&self) -> ClassifierOptions {
-        ClassifierOptions { device: self.device, dtype: self.dtype, max_length: self.max_length }
+    pub fn classifier(&self) -> ClassifierOptions {
+        ClassifierOptions {
+            device: self.device.clone(),
+            cuda_libraries: self.cuda_libraries.clone(),
+            dtype: self.dtype,
+            max_length: self.max_length,
+        }
     }
 
-    /// What bounds the engine where nothing serves.
-    pub fn engine(&self) -> EngineLimits {
-        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        EngineLimits {
-            threads: self.threads.unwrap_or_else(cores),
-            batch: BatchLimits { rows: self.batch_rows.get(), tokens: self.batch_tokens.get() },
-            window_rows: WINDOW_ROWS.max(self.batch_rows),
-            queue_rows: QUEUE_ROWS,
-            background: false,
-        }
+    /// How large batches of this model may be. Takes a while with `--batch-tokens auto`.
+    fn batch(&self, classifier: &Classifier) -> Result<BatchLimits> {
+        Ok(match self.batch_tokens {
+            TokenBudget::AtMost(tokens) => {
+                BatchLimits { rows: self.batch_rows.unwrap_or(BATCH_ROWS).get(), tokens: tokens.get() }
+            }
+            TokenBudget::Auto => {
+                let tokens = calibrate(classifier)?;
+                BatchLimits { rows: self.batch_rows.map_or(tokens, NonZeroUsize::get), tokens }
+            }
+        })
+    }
+
+    /// What bounds the engine of a model, where nothing serves.
+    pub fn engine(&self, classifier: &Classifier) -> Result<EngineLimits> {
+        Ok(EngineLimits::for_model(classifier, self.batch(classifier)?, self.threads))
     }
 }
 
 impl ServeArgs {
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
-    pub fn engine(&self) -> EngineLimits {
-        EngineLimits { queue_rows: self.queue_rows, background: true, ..self.model.engine() }
+    pub fn engine(&self, classifier: &Classifier) -> Result<EngineLimits> {
+        Ok(EngineLimits { queue_rows: self.queue_rows, background: true, ..self.model.engine(classifier)? })
     }
 
     /// What the server binds and how long it waits.
@@ -99,6 +110,22 @@ impl From<&ColumnArgs> for ScoreOptions {
             probabilities: args.probabilities,
             label_column: args.label_column.clone(),
             confidence_column: args.confidence_column.clone(),
+        }
+    }
+}
+
+impl CheckArgs {
+    /// What is checked; `scratch` is where files go that nobody asked for.
+    pub fn options(&self, scratch: &Path) -> CheckOptions {
+        let base = !self.tiny;
+        CheckOptions {
+            device: self.device.clone(),
+            cuda_libraries: self.cuda_libraries.clone(),
+            work: self.work.clone().unwrap_or_else(|| scratch.to_owned()),
+            size: if base { Size::Base } else { Size::Tiny },
+            agreement_texts: self.agreement_texts.map_or(if base { 2000 } else { 64 }, NonZeroUsize::get),
+            rows: self.rows.map_or(if base { 16_384 } else { 64 }, NonZeroUsize::get),
+            duration: Duration::from_secs_f64(self.seconds.unwrap_or(if base { 2.0 } else { 0.01 })),
         }
     }
 }

@@ -35,6 +35,9 @@ pub enum Error {
     /// Scoring failed through no fault of the caller.
     #[error("{0}")]
     Failed(String),
+    /// The device has no memory for this much at once: less may pass.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// The engine is gone: shut down, or a model thread died. The text holds the cause.
     #[error("{0}")]
     Stopped(String),

@@ -15,6 +15,7 @@
 //! | `http_client` | requests to other servers: webhooks, and a prediction made elsewhere |
 //! | `token` | how clients prove themselves, on every transport |
 //! | [`server`] | listeners, and how they end |
+//! | [`check`] | whether a device computes what the CPU does, and how fast |
 //!
 //! What always holds:
 //!
@@ -25,6 +26,7 @@
 //! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
 
 pub mod bulk;
+pub mod check;
 pub mod classifier;
 pub mod cog;
 pub mod engine;

@@ -12,12 +12,12 @@ use std::time::Instant;
 use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::{self, PredictRequest, Prediction};
-use textflight::engine::{Engine, EngineLimits};
+use textflight::engine::{Engine, EngineLimits, Scorer};
 use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
 use tracing::info;
 
-use crate::cli::{Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
+use crate::cli::{CheckArgs, Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
 
 #[expect(clippy::print_stderr, reason = "an error is for the person at the terminal")]
 fn main() -> ExitCode {
@@ -43,6 +43,7 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(args) => runtime.block_on(serve(args)),
         Command::Score(args) => runtime.block_on(unless_interrupted(score(args))),
         Command::Predict(args) => runtime.block_on(unless_interrupted(predict(args))),
+        Command::Check(args) => runtime.block_on(unless_interrupted(check(args))),
         Command::Schema => schema(),
     };
     // What still runs on a blocking thread must not hold the process.
@@ -55,7 +56,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let server = Server::bind(args.server()).await?;
     let load = tokio::task::spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
-        let engine = start(&args.model, &checkpoint, args.engine())?;
+        let engine = start(&args.model, &checkpoint, |classifier| args.engine(classifier))?;
         Ok(Model { engine, version: checkpoint.version()? })
     });
     let load =
@@ -76,7 +77,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
             batch_rows: config::IN_FLIGHT.rows,
         })
         .collect();
-    let engine = start(&args.model, &Checkpoint::open(&args.model.model)?, args.model.engine())?;
+    let engine = start_local(&args.model)?;
     let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
@@ -95,7 +96,22 @@ async fn predict(args: PredictArgs) -> Result<()> {
     let prediction = Prediction::read(request).await?;
     match server {
         Some(server) => prediction.ask(&server).await,
-        None => prediction.make(start(&args.model, &Checkpoint::open(&args.model.model)?, args.model.engine())?).await,
+        None => prediction.make(start_local(&args.model)?).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the command's answer")]
+async fn check(args: CheckArgs) -> Result<()> {
+    let scratch = tempfile::tempdir().map_err(|e| Error::Failed(format!("no temporary folder: {e}")))?;
+    let report = textflight::check::check(&args.options(scratch.path())).await?;
+    if args.json {
+        println!("{}", serde_json::json!(report));
+        return Ok(());
+    }
+    print!("{report}");
+    match report.agrees() {
+        true => Ok(()),
+        false => Err(Error::Failed("scores differ more than they should: see TOO FAR above".to_owned())),
     }
 }
 
@@ -105,11 +121,24 @@ fn schema() -> Result<()> {
     Ok(())
 }
 
-/// Loads and proves the checkpoint, then starts the model threads.
-fn start(args: &ModelArgs, checkpoint: &Checkpoint, limits: EngineLimits) -> Result<Engine> {
+/// [`start`] where nothing serves.
+fn start_local(args: &ModelArgs) -> Result<Engine> {
+    start(args, &Checkpoint::open(&args.model)?, |classifier| args.engine(classifier))
+}
+
+/// Loads and proves the checkpoint on each device, then starts the model threads.
+fn start(
+    args: &ModelArgs,
+    checkpoint: &Checkpoint,
+    limits: impl FnOnce(&Classifier) -> Result<EngineLimits>,
+) -> Result<Engine> {
     let began = Instant::now();
-    let classifier = Classifier::load(checkpoint, args.classifier())?;
-    let model = classifier.info().clone();
+    let classifiers = Classifier::load_each(checkpoint, &args.classifier())?;
+    let Some(first) = classifiers.first() else {
+        return Err(Error::Failed("no device is open".to_owned()));
+    };
+    let model = first.info().clone();
+    let limits = limits(first)?;
     info!(
         model = model.name,
         revision = model.revision,
@@ -118,10 +147,13 @@ fn start(args: &ModelArgs, checkpoint: &Checkpoint, limits: EngineLimits) -> Res
         labels = model.labels.join(","),
         max_length = model.max_length,
         threads = limits.threads,
+        batch_rows = limits.batch.rows,
+        batch_tokens = limits.batch.tokens,
         seconds = began.elapsed().as_secs_f32(),
         "the model is loaded"
     );
-    Engine::start(Arc::new(classifier), model, limits)
+    let scorers = classifiers.into_iter().map(|classifier| Arc::new(classifier) as Arc<dyn Scorer>).collect();
+    Engine::start(scorers, model, limits)
 }
 
 /// Drops the work, and with it what it left half-done, when a signal comes.

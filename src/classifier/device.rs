@@ -1,22 +1,21 @@
-//! The only place that says where a model runs and in which precision.
+//! The only place that says on which devices a model runs, and in which precision.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use candle_core::Device;
-
-use super::kernels::Precision;
+use super::kernels::{Place, Precision};
 use crate::{Error, Result};
 
-/// The device that the operator asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The devices that the operator asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The best there is: this build knows the CPU alone.
+    /// The best there is: the first GPU, where the build knows GPUs and the machine has one.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
+    /// The GPUs of these numbers.
+    Cuda(Vec<usize>),
 }
 
 impl FromStr for DeviceChoice {
@@ -26,43 +25,76 @@ impl FromStr for DeviceChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|n| n.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned()),
+            _ => {
+                let gpus: Option<Vec<usize>> = text.split(',').map(gpu).collect();
+                let gpus = gpus.ok_or("expected auto, cpu, cuda, cuda:N, or several as cuda:0,cuda:1")?;
+                match gpus.iter().enumerate().find(|(at, gpu)| gpus[..*at].contains(gpu)) {
+                    Some((_, twice)) => Err(format!("cuda:{twice} is named twice")),
+                    None => Ok(Self::Cuda(gpus)),
+                }
+            }
         }
     }
 }
 
+fn gpu(text: &str) -> Option<usize> {
+    match text {
+        "cuda" => Some(0),
+        _ => text.strip_prefix("cuda:")?.parse().ok(),
+    }
+}
+
 impl DeviceChoice {
-    /// The device itself.
+    /// The devices themselves; `libraries` is where CUDA's are, if not where the system has them.
     ///
     /// # Errors
-    /// When it is not to be had: nothing falls back silently.
-    pub fn open(self) -> Result<Device> {
+    /// [`Error::Invalid`] when one is not to be had: nothing falls back silently.
+    pub fn open(&self, libraries: Option<&PathBuf>) -> Result<Vec<Place>> {
         match self {
-            Self::Auto | Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(n) => Err(Error::Invalid(format!(
-                "--device cuda:{n}: this build of textflight has no CUDA support; --device cpu runs it on the processor"
-            ))),
+            Self::Cpu => Ok(vec![Place::Cpu]),
+            Self::Auto => Ok(vec![best(libraries)]),
+            Self::Cuda(gpus) => gpus.iter().map(|gpu| open_gpu(*gpu, libraries)).collect(),
         }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_gpu(index: usize, libraries: Option<&PathBuf>) -> Result<Place> {
+    let gpu = super::kernels::cuda::Gpu::get(index, libraries.map(PathBuf::as_path))
+        .map_err(|e| Error::Invalid(format!("--device cuda:{index}: {e}; --device cpu runs on the processor")))?;
+    tracing::info!(device = format!("cuda:{index}"), card = gpu.card(), "the GPU is open");
+    Ok(Place::Gpu(gpu))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_gpu(index: usize, _: Option<&PathBuf>) -> Result<Place> {
+    Err(Error::Invalid(format!(
+        "--device cuda:{index}: this build of textflight has no CUDA support (cargo build --features cuda makes one that \
+         has); --device cpu runs it on the processor"
+    )))
+}
+
+#[cfg(feature = "cuda")]
+fn best(libraries: Option<&PathBuf>) -> Place {
+    open_gpu(0, libraries).unwrap_or_else(|error| {
+        tracing::warn!(%error, "--device auto: no GPU can be used, the model runs on the processor");
+        Place::Cpu
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn best(_: Option<&PathBuf>) -> Place {
+    Place::Cpu
 }
 
 /// The precision that the operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DTypeChoice {
-    /// The most precise: f32.
+    /// f32 on the CPU; on a GPU f16, or f32 where it has no fast f16.
     #[default]
     Auto,
-    /// f32
-    F32,
-    /// bf16, with sums in f32.
-    Bf16,
-    /// 8-bit integers, quantized at load and on the fly.
-    Int8,
+    /// This one.
+    Exactly(Precision),
 }
 
 impl FromStr for DTypeChoice {
@@ -71,22 +103,57 @@ impl FromStr for DTypeChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            "int8" => Ok(Self::Int8),
-            "f16" => Err("f16 is for GPUs, and this build has no CUDA; expected auto, f32, bf16 or int8".to_owned()),
-            _ => Err("expected auto, f32, bf16 or int8".to_owned()),
+            "f32" => Ok(Self::Exactly(Precision::Float32)),
+            "f16" => Ok(Self::Exactly(Precision::Float16)),
+            "bf16" => Ok(Self::Exactly(Precision::Bfloat16)),
+            "int8" => Ok(Self::Exactly(Precision::Int8)),
+            _ => Err("expected auto, f32, f16, bf16 or int8".to_owned()),
         }
     }
 }
 
 impl DTypeChoice {
-    /// What the layers multiply in.
-    pub const fn precision(self) -> Precision {
+    /// What the layers multiply in on this device.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the device does not have it.
+    pub fn precision(self, place: &Place) -> Result<Precision> {
+        match place {
+            Place::Cpu => match self {
+                Self::Auto => Ok(Precision::Float32),
+                Self::Exactly(Precision::Float16) => Err(Error::Invalid(
+                    "--dtype f16 is for GPUs, and the model runs on the CPU: auto, f32, bf16 or int8 will do"
+                        .to_owned(),
+                )),
+                Self::Exactly(precision) => Ok(precision),
+            },
+            #[cfg(feature = "cuda")]
+            Place::Gpu(gpu) => self.on_gpu(&place.name(), gpu.capability()?),
+        }
+    }
+
+    #[cfg(any(feature = "cuda", test))]
+    fn on_gpu(self, name: &str, (major, minor): (i32, i32)) -> Result<Precision> {
+        let least = |precision| match precision {
+            Precision::Float32 => Some((0, 0)),
+            Precision::Float16 => Some((7, 5)),
+            Precision::Bfloat16 => Some((8, 0)),
+            Precision::Int8 => None,
+        };
+        let has = |precision| least(precision).is_some_and(|least| (major, minor) >= least);
         match self {
-            Self::Auto | Self::F32 => Precision::Float32,
-            Self::Bf16 => Precision::Bfloat16,
-            Self::Int8 => Precision::Int8,
+            Self::Auto if has(Precision::Float16) => Ok(Precision::Float16),
+            Self::Auto => Ok(Precision::Float32),
+            Self::Exactly(precision) if has(precision) => Ok(precision),
+            Self::Exactly(precision) => Err(Error::Invalid(match least(precision) {
+                Some((least, of)) => format!(
+                    "--dtype {precision} takes a GPU of compute capability {least}.{of}, and {name} has {major}.{minor}: \
+                     auto or f32 will do"
+                ),
+                None => {
+                    format!("--dtype {precision} is for the CPU, and the model runs on {name}: auto, f32, f16 or bf16")
+                }
+            })),
         }
     }
 }
@@ -98,24 +165,49 @@ mod tests {
     #[test]
     fn reads_devices() {
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
-        assert!("cuda:x".parse::<DeviceChoice>().is_err());
-        assert!("gpu".parse::<DeviceChoice>().is_err());
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(vec![0])));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(vec![3])));
+        assert_eq!("cuda:1,cuda:0".parse(), Ok(DeviceChoice::Cuda(vec![1, 0])));
+        for wrong in ["cuda:x", "gpu", "", "cuda:0,", "cuda:0,cpu", "0", "cuda:-1"] {
+            assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("expected"), "{wrong}");
+        }
+        assert_eq!("cuda:1,cuda,cuda:0".parse::<DeviceChoice>(), Err("cuda:0 is named twice".to_owned()));
     }
 
+    #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_gpu_that_is_not_there_is_an_error() {
-        assert!(DeviceChoice::Auto.open().is_ok_and(|d| d.is_cpu()));
-        let error = DeviceChoice::Cuda(1).open().unwrap_err().to_string();
-        assert!(error.contains("cuda:1"), "{error}");
+        assert!(matches!(DeviceChoice::Auto.open(None).unwrap()[..], [Place::Cpu]));
+        let error = DeviceChoice::Cuda(vec![1]).open(None).err().unwrap().to_string();
+        assert!(error.contains("cuda:1") && error.contains("no CUDA support"), "{error}");
     }
 
     #[test]
     fn reads_precisions() {
-        assert_eq!("f32".parse(), Ok(DTypeChoice::F32));
-        assert_eq!("bf16".parse(), Ok(DTypeChoice::Bf16));
-        assert_eq!("int8".parse(), Ok(DTypeChoice::Int8));
-        assert!("f16".parse::<DTypeChoice>().unwrap_err().contains("GPUs"));
+        assert_eq!("auto".parse(), Ok(DTypeChoice::Auto));
+        assert_eq!("f32".parse(), Ok(DTypeChoice::Exactly(Precision::Float32)));
+        assert_eq!("bf16".parse(), Ok(DTypeChoice::Exactly(Precision::Bfloat16)));
+        assert_eq!("int8".parse(), Ok(DTypeChoice::Exactly(Precision::Int8)));
         assert!("int4".parse::<DTypeChoice>().unwrap_err().contains("expected"));
+    }
+
+    #[test]
+    fn the_cpu_has_no_f16() {
+        assert_eq!(DTypeChoice::Auto.precision(&Place::Cpu).unwrap(), Precision::Float32);
+        let error = DTypeChoice::Exactly(Precision::Float16).precision(&Place::Cpu).unwrap_err().to_string();
+        assert!(error.contains("for GPUs"), "{error}");
+    }
+
+    #[test]
+    fn a_gpu_has_what_its_capability_says() {
+        let on = |dtype: &str, capability| dtype.parse::<DTypeChoice>().unwrap().on_gpu("cuda:0", capability);
+        assert_eq!(on("auto", (9, 0)).unwrap(), Precision::Float16);
+        assert_eq!(on("auto", (7, 5)).unwrap(), Precision::Float16);
+        assert_eq!(on("auto", (7, 0)).unwrap(), Precision::Float32);
+        assert_eq!(on("bf16", (8, 0)).unwrap(), Precision::Bfloat16);
+        let error = on("bf16", (7, 5)).unwrap_err().to_string();
+        assert!(error.contains("8.0") && error.contains("cuda:0 has 7.5"), "{error}");
+        assert!(on("int8", (9, 0)).unwrap_err().to_string().contains("for the CPU"));
     }
 }

@@ -1,6 +1,7 @@
 //! Texts → scores: tokenizer, network and labels of one checkpoint. No async, no network but the hub's, no queue.
 
 mod blank;
+mod calibrate;
 mod checkpoint;
 mod device;
 mod hub;
@@ -16,24 +17,32 @@ mod tokenize;
 mod weights;
 
 pub use blank::is_blank;
+pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
+pub use kernels::Precision;
 pub use model_config::ModelConfig;
 pub use scores::{Score, Scores};
 pub use tokenize::{EMPTY_TEXT, Encoding};
 
-use candle_core::{DType, Device};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use candle_core::Tensor;
+
+use self::kernels::Place;
 use self::model::Model;
 use self::tokenize::TextTokenizer;
 use self::weights::Weights;
 use crate::{Error, Result};
 
 /// How a checkpoint is to be served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClassifierOptions {
     /// Where it runs.
     pub device: DeviceChoice,
+    /// Where CUDA's libraries are, if not where the system has them.
+    pub cuda_libraries: Option<PathBuf>,
     /// In which precision.
     pub dtype: DTypeChoice,
     /// Where texts are cut, in tokens with the special ones.
@@ -42,7 +51,7 @@ pub struct ClassifierOptions {
 
 impl Default for ClassifierOptions {
     fn default() -> Self {
-        Self { device: DeviceChoice::Auto, dtype: DTypeChoice::Auto, max_length: 128 }
+        Self { device: DeviceChoice::Auto, cuda_libraries: None, dtype: DTypeChoice::Auto, max_length: 128 }
     }
 }
 
@@ -53,9 +62,9 @@ pub struct ModelInfo {
     pub name: String,
     /// The hub's commit, if it came from there.
     pub revision: Option<String>,
-    /// `cpu`
+    /// `cpu`, `cuda:0`, or several as `cuda:0,cuda:1`
     pub device: String,
-    /// `f32`, `bf16` or `int8`
+    /// `f32`, `f16`, `bf16` or `int8`
     pub dtype: String,
     /// Class names in class order.
     pub labels: Vec<String>,
@@ -63,19 +72,34 @@ pub struct ModelInfo {
     pub max_length: usize,
 }
 
-/// A checkpoint, loaded and proven by one forward.
+/// A checkpoint on one device, loaded and proven by one forward.
 pub struct Classifier {
-    tokenizer: TextTokenizer,
+    tokenizer: Arc<TextTokenizer>,
+    place: Place,
     model: Model,
     info: ModelInfo,
 }
 
 impl Classifier {
-    /// Loads a checkpoint.
+    /// Loads a checkpoint on one device, the first of those that the options name.
+    ///
+    /// # Errors
+    /// As for [`Classifier::load_each`].
+    pub fn load(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Self> {
+        let places = options.device.open(options.cuda_libraries.as_ref())?;
+        let mut loaded = Self::load_at(checkpoint, options, &places[..1])?;
+        loaded.pop().ok_or_else(|| Error::Failed("no device is open".to_owned()))
+    }
+
+    /// Loads a checkpoint on each of the devices that the options name: at least one.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] names the file that is unusable, and [`Error::Invalid`] the option that does not fit.
-    pub fn load(checkpoint: &Checkpoint, options: ClassifierOptions) -> Result<Self> {
+    pub fn load_each(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Vec<Self>> {
+        Self::load_at(checkpoint, options, &options.device.open(options.cuda_libraries.as_ref())?)
+    }
+
+    fn load_at(checkpoint: &Checkpoint, options: &ClassifierOptions, places: &[Place]) -> Result<Vec<Self>> {
         let wrong = |cause: String| Error::Checkpoint(format!("{}: {cause}", checkpoint.config.display()));
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;
@@ -89,22 +113,26 @@ impl Classifier {
                 lengths.end()
             )));
         }
-        let device = options.device.open()?;
-        let precision = options.dtype.precision();
-        let model = Model::load(&config, Weights::open(&checkpoint.weights)?, &device, precision)?;
+        let precision = common_precision(options.dtype, places)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),
-            device: device_name(&device),
+            device: places.iter().map(Place::name).collect::<Vec<_>>().join(","),
             dtype: precision.to_string(),
-            labels: config.labels,
+            labels: config.labels.clone(),
             max_length: options.max_length,
         };
-        let classifier = Self { tokenizer, model, info };
-        classifier
-            .prove()
-            .map_err(|e| Error::Checkpoint(format!("{}: a first forward failed: {e}", checkpoint.weights.display())))?;
-        Ok(classifier)
+        let tokenizer = Arc::new(tokenizer);
+        let load = |place: &Place| -> Result<Self> {
+            let model = Model::load(&config, Weights::open(&checkpoint.weights)?, place, precision)?;
+            let tokenizer = Arc::clone(&tokenizer);
+            let classifier = Self { tokenizer, place: place.clone(), model, info: info.clone() };
+            classifier.prove().map_err(|e| {
+                Error::Checkpoint(format!("{}: a first forward failed: {e}", checkpoint.weights.display()))
+            })?;
+            Ok(classifier)
+        };
+        places.iter().map(load).collect()
     }
 
     /// What serves.
@@ -123,40 +151,74 @@ impl Classifier {
     /// Logits of token sequences as [`Classifier::encode`] gives them, `classes` for each, one after the other.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the device fails.
+    /// As for [`Classifier::score`].
     pub fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<f32>> {
-        self.logits_with_pauses(sequences, &|| ())
-    }
-
-    fn logits_with_pauses(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<f32>> {
-        let forward = || self.model.forward(sequences, pause)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
-        forward().map_err(|e| Error::Failed(format!("the forward of {} sequences failed: {e}", sequences.len())))
+        let logits = || self.place.download(&self.model.forward(sequences, &|| ())?)?.finish();
+        logits().map_err(|e| self.fault(&e, sequences.len()))
     }
 
     /// The scores of token sequences.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the device fails, or a logit is not a finite number.
+    /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when the device is lost for this process,
+    /// and [`Error::Failed`] when it failed otherwise, or a logit is not a finite number.
     pub fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
-        self.score_with_pauses(sequences, &|| ())
+        self.score_each(&[sequences], &|| ()).pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// [`Classifier::score`] that calls `pause` between the model's layers, for its thread to do what is more urgent.
-    ///
-    /// # Errors
-    /// As for [`Classifier::score`].
-    pub fn score_with_pauses(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
+    /// [`Classifier::score`] of several batches, whose logits come back from the device together. Calls `pause` between
+    /// half layers, for its thread to do what is more urgent; on a GPU it has nothing to wait for.
+    pub fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+        // One thread's batches follow one another on the device; another's are put behind them while these are awaited.
+        let (forwards, logits) = self.place.in_turn(|| {
+            let forwards: Vec<_> = batches.iter().map(|batch| self.model.forward(batch, pause)).collect();
+            let done: Vec<&Tensor> = forwards.iter().filter_map(|forward| forward.as_ref().ok()).collect();
+            let logits = if done.is_empty() { None } else { Some(self.begin_download(&done)) };
+            (forwards, logits)
+        });
+        let logits = logits.map(|logits| logits?.finish()).transpose();
+        let mut rows = logits.as_ref().map_or(&[][..], |logits| logits.as_deref().unwrap_or_default());
+        let each = forwards.iter().zip(batches).map(|(forward, batch)| {
+            forward.as_ref().and(logits.as_ref()).map_err(|e| self.fault(e, batch.len()))?;
+            let (own, rest) = rows.split_at(batch.len() * self.info.labels.len());
+            rows = rest;
+            self.classify(own)
+        });
+        each.collect()
+    }
+
+    /// Where it lies.
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether it runs on a device of its own, so that its threads mostly wait.
+    pub const fn is_on_gpu(&self) -> bool {
+        !matches!(self.place, Place::Cpu)
+    }
+
+    fn begin_download(&self, logits: &[&Tensor]) -> candle_core::Result<kernels::Logits> {
+        match logits {
+            [one] => self.place.download(one),
+            several => self.place.download(&Tensor::cat(several, 0)?),
+        }
+    }
+
+    /// Scores out of logits, `classes` a row.
+    fn classify(&self, logits: &[f32]) -> Result<Vec<Score>> {
         let classes = self.info.labels.len();
-        let logits = self.logits_with_pauses(sequences, pause)?;
-        logits
-            .chunks_exact(classes)
-            .map(|logits| {
-                let mut probabilities = vec![0.0; classes].into_boxed_slice();
-                label::classify(logits, &mut probabilities)
-                    .map(|label| Score { label, probabilities })
-                    .ok_or_else(|| Error::Failed(format!("the model gave {logits:?}, which is no score")))
-            })
-            .collect()
+        let rows = logits.chunks_exact(classes);
+        rows.map(|logits| {
+            let mut probabilities = vec![0.0; classes].into_boxed_slice();
+            label::classify(logits, &mut probabilities)
+                .map(|label| Score { label, probabilities })
+                .ok_or_else(|| Error::Failed(format!("the model gave {logits:?}, which is no score")))
+        })
+        .collect()
+    }
+
+    fn fault(&self, error: &candle_core::Error, sequences: usize) -> Error {
+        self.place.fault(error, &format!("the forward of {sequences} sequences"))
     }
 
     /// One forward at full length, so that what cannot run fails before a port opens.
@@ -166,10 +228,13 @@ impl Classifier {
     }
 }
 
-fn device_name(device: &Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+/// The precision that all devices have: a text's score must not depend on which of them is free.
+fn common_precision(dtype: DTypeChoice, places: &[Place]) -> Result<Precision> {
+    let precisions = places.iter().map(|place| dtype.precision(place)).collect::<Result<Vec<_>>>()?;
+    match precisions.split_first() {
+        Some((first, rest)) if rest.iter().all(|other| other == first) => Ok(*first),
+        _ => Err(Error::Invalid(
+            "--dtype auto would differ between these devices: name the one that all of them shall use".to_owned(),
+        )),
     }
 }

@@ -3,9 +3,11 @@
 //! After Sanh et al., "DistilBERT, a distilled version of BERT" (2019), as Hugging Face transformers computes it. Linear
 //! layers see all tokens of a batch as one matrix `[tokens, hidden]`; only attention knows where a sequence ends.
 
-use candle_core::{D, Device, Result as CandleResult, Tensor};
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
-use super::kernels::{Activation, FeedForward, Linear, Precision, Ragged, add_layer_norm, attention};
+use super::kernels::{
+    Activation, FeedForward, Linear, Place, Precision, Projections, Ragged, add_layer_norm, attention, select_rows,
+};
 use super::model_config::ModelConfig;
 use super::weights::Weights;
 use crate::{Error, Result};
@@ -14,6 +16,7 @@ const LAYER_NORM_EPSILON: f32 = 1e-12;
 
 /// A loaded network. Cheap to share: every forward leaves it as it was.
 pub struct Model {
+    place: Place,
     embeddings: Embeddings,
     layers: Vec<Layer>,
     pre_classifier: Linear,
@@ -24,43 +27,45 @@ impl Model {
     /// Takes the tensors that `config` asks for out of `weights`.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] when the two disagree.
-    pub fn load(config: &ModelConfig, mut weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
-        let w = &mut Loader { weights: &mut weights, device, precision };
+    /// [`Error::Checkpoint`] when the two disagree, and [`Error::Failed`] when the device fails.
+    pub fn load(config: &ModelConfig, mut weights: Weights, place: &Place, precision: Precision) -> Result<Self> {
+        let w = &mut Loader { weights: &mut weights, place, precision };
         let embeddings = Embeddings::load(w, config)?;
         let mut layers: Vec<Layer> = Vec::with_capacity(config.n_layers);
         for index in 0..config.n_layers {
             let norm = layers.last().map_or(&embeddings.norm, |layer| &layer.output_norm);
             layers.push(Layer::load(w, config, index, norm)?);
         }
+        // A head is a row a text: on a GPU it costs nothing to have its logits in f32.
+        w.precision = place.head_precision(precision);
         let pre_classifier =
             w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
         let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
-        let model = Self { embeddings, layers, pre_classifier, classifier };
+        let model = Self { place: place.clone(), embeddings, layers, pre_classifier, classifier };
         weights.finish()?;
         Ok(model)
     }
 
-    /// Logits `[sequences, labels]` of token sequences, each of 1 to `max_position_embeddings` ids below `vocab_size`.
+    /// Logits `[sequences, labels]`, f32, of token sequences, each of 1 to `max_position_embeddings` ids below `vocab_size`.
     ///
     /// Calls `pause` before each half of a layer.
     ///
     /// # Errors
     /// When an id or a length is out of range, or the device fails.
     pub fn forward(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> CandleResult<Tensor> {
-        let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len()));
-        let mut x = self.embeddings.forward(sequences)?;
+        let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len())).at(&self.place)?;
+        let mut x = self.embeddings.forward(sequences, &self.place)?;
         let Some((last, rest)) = self.layers.split_last() else {
             candle_core::bail!("a model without layers");
         };
         for layer in rest {
-            x = layer.forward(&x, &x, &tokens, &tokens, pause)?;
+            x = layer.forward(None, &x, &tokens, &tokens, pause)?;
         }
         // The head reads the first token alone, so the last layer computes no other.
-        let first = tokens.starts().iter().map(|i| *i as u32).collect::<Vec<_>>();
-        let first = Tensor::new(first, x.device())?;
-        let queries = x.index_select(&first, 0)?;
-        let x = last.forward(&queries, &x, &Ragged::singles(tokens.len()), &tokens, pause)?;
+        let first: Vec<u32> = tokens.starts().iter().map(|i| *i as u32).collect();
+        let queries = select_rows(&x, &self.place.upload(&first)?)?;
+        let rows = Ragged::singles(tokens.len()).at(&self.place)?;
+        let x = last.forward(Some(&queries), &x, &rows, &tokens, pause)?.to_dtype(DType::F32)?;
         self.classifier.forward(&self.pre_classifier.forward(&x)?)
     }
 }
@@ -74,19 +79,18 @@ struct Embeddings {
 impl Embeddings {
     fn load(w: &mut Loader<'_>, config: &ModelConfig) -> Result<Self> {
         Ok(Self {
-            words: w.tensor("embeddings.word_embeddings.weight", &[config.vocab_size, config.dim])?,
+            words: w.table("embeddings.word_embeddings.weight", &[config.vocab_size, config.dim])?,
             positions: w
-                .tensor("embeddings.position_embeddings.weight", &[config.max_position_embeddings, config.dim])?,
+                .table("embeddings.position_embeddings.weight", &[config.max_position_embeddings, config.dim])?,
             norm: w.norm("embeddings.LayerNorm", config.dim)?,
         })
     }
 
     /// `[tokens, hidden]`, the sequences one after the other.
-    fn forward(&self, sequences: &[&[u32]]) -> CandleResult<Tensor> {
-        let device = self.words.device();
+    fn forward(&self, sequences: &[&[u32]], place: &Place) -> CandleResult<Tensor> {
         let positions: Vec<u32> = sequences.iter().flat_map(|s| (0..).zip(s.iter()).map(|(i, _)| i)).collect();
-        let words = self.words.index_select(&Tensor::new(sequences.concat(), device)?, 0)?;
-        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        let words = select_rows(&self.words, &place.upload(&sequences.concat())?)?;
+        let positions = select_rows(&self.positions, &place.upload(&positions)?)?;
         add_layer_norm(&words, &positions, &self.norm, LAYER_NORM_EPSILON)?;
         Ok(words)
     }
@@ -94,8 +98,7 @@ impl Embeddings {
 
 struct Layer {
     heads: usize,
-    query: Linear,
-    key_value: Linear,
+    projections: Projections,
     output: Linear,
     attention_norm: Tensor,
     feed_forward: FeedForward,
@@ -112,8 +115,11 @@ impl Layer {
         let narrow = w.linear(&name("ffn.lin2"), hidden, dim, None)?;
         Ok(Self {
             heads: config.n_heads,
-            query: w.linear(&name("attention.q_lin"), dim, dim, Some(norm))?,
-            key_value: w.joined(&[&name("attention.k_lin"), &name("attention.v_lin")], dim, dim, Some(norm))?,
+            projections: w.projections(
+                ["q_lin", "k_lin", "v_lin"].map(|n| name(&format!("attention.{n}"))),
+                dim,
+                norm,
+            )?,
             output: w.linear(&name("attention.out_lin"), dim, dim, None)?,
             attention_norm,
             feed_forward: FeedForward::new(widen.with_activation(config.activation), narrow).map_err(device_failed)?,
@@ -121,19 +127,20 @@ impl Layer {
         })
     }
 
-    /// What the rows of `queries` see of all of `x`: `[query rows, hidden]`.
+    /// What the rows of `queries`, or else all rows, see of all of `x`: `[query rows, hidden]`.
     fn forward(
         &self,
-        queries: &Tensor,
+        queries: Option<&Tensor>,
         x: &Tensor,
         rows: &Ragged,
         tokens: &Ragged,
         pause: &dyn Fn(),
     ) -> CandleResult<Tensor> {
         pause();
-        let context = attention(&self.query.forward(queries)?, &self.key_value.forward(x)?, rows, tokens, self.heads)?;
+        let (query, key_value) = self.projections.forward(queries, x)?;
+        let context = attention(&query, &key_value, rows, tokens, self.heads)?;
         let attended = self.output.forward(&context)?;
-        add_layer_norm(&attended, queries, &self.attention_norm, LAYER_NORM_EPSILON)?;
+        add_layer_norm(&attended, queries.unwrap_or(x), &self.attention_norm, LAYER_NORM_EPSILON)?;
         pause();
         let y = self.feed_forward.forward(&attended)?;
         add_layer_norm(&y, &attended, &self.output_norm, LAYER_NORM_EPSILON)?;
@@ -144,45 +151,50 @@ impl Layer {
 /// Weights on their way to a device, laid out for the kernels once.
 struct Loader<'a> {
     weights: &'a mut Weights,
-    device: &'a Device,
+    place: &'a Place,
     precision: Precision,
 }
 
 impl Loader<'_> {
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.weights.take(name, shape)?;
-        tensor.to_device(self.device).map_err(device_failed)
+    /// Rows to look up, in the type of the activations.
+    fn table(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let table = self.weights.take(name, shape)?.to_dtype(self.place.dtype(self.precision));
+        table.and_then(|table| table.to_device(self.place.device())).map_err(device_failed)
     }
 
     fn linear(&mut self, name: &str, inner: usize, out: usize, norm: Option<&Tensor>) -> Result<Linear> {
-        self.joined(&[name], inner, out, norm)
+        let (weight, bias) = self.weight_and_bias(name, &[out, inner])?;
+        let reach = norm.map(reach).transpose().map_err(device_failed)?;
+        Linear::new(&weight, &bias, reach.as_ref(), self.precision, self.place).map_err(device_failed)
     }
 
-    /// Layers that read the same input as one, their outputs side by side. `norm` gives that input, where one does.
-    fn joined(&mut self, names: &[&str], inner: usize, out: usize, norm: Option<&Tensor>) -> Result<Linear> {
-        let mut weights = Vec::with_capacity(names.len());
-        let mut biases = Vec::with_capacity(names.len());
-        for name in names {
-            weights.push(self.tensor(&format!("{name}.weight"), &[out, inner])?);
-            biases.push(self.tensor(&format!("{name}.bias"), &[out])?);
-        }
-        let join = || -> CandleResult<Linear> {
-            let reach = norm.map(reach).transpose()?;
-            Linear::new(&Tensor::cat(&weights, 0)?, &Tensor::cat(&biases, D::Minus1)?, reach.as_ref(), self.precision)
-        };
-        join().map_err(device_failed)
+    /// Layers that read the output of `norm`.
+    fn projections(&mut self, names: [String; 3], hidden: usize, norm: &Tensor) -> Result<Projections> {
+        let mut layer = |name: &String| self.weight_and_bias(name, &[hidden, hidden]);
+        let [(q, q_bias), (k, k_bias), (v, v_bias)] = [layer(&names[0])?, layer(&names[1])?, layer(&names[2])?];
+        let reach = reach(norm).map_err(device_failed)?;
+        Projections::new(&[q, k, v], &[q_bias, k_bias, v_bias], Some(&reach), self.precision, self.place)
+            .map_err(device_failed)
+    }
+
+    /// On the CPU.
+    fn weight_and_bias(&mut self, name: &str, shape: &[usize]) -> Result<(Tensor, Tensor)> {
+        let weight = self.weights.take(&format!("{name}.weight"), shape)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
+        Ok((weight, bias))
     }
 
     /// Weight above bias, `[2, width]`.
     fn norm(&mut self, name: &str, width: usize) -> Result<Tensor> {
-        let weight = self.tensor(&format!("{name}.weight"), &[width])?;
-        let bias = self.tensor(&format!("{name}.bias"), &[width])?;
-        Tensor::stack(&[weight, bias], 0).map_err(device_failed)
+        let (weight, bias) = self.weight_and_bias(name, &[width])?;
+        let both = Tensor::stack(&[weight, bias], 0);
+        both.and_then(|both| both.to_device(self.place.device())).map_err(device_failed)
     }
 }
 
 /// How far the outputs of a norm go: three standard deviations of 1, scaled and shifted.
 fn reach(norm: &Tensor) -> CandleResult<Tensor> {
+    let norm = norm.to_device(&Device::Cpu)?;
     norm.get(1)?.abs()? + (norm.get(0)?.abs()? * 3.0)?
 }
 

@@ -4,6 +4,7 @@
 //! left of it out of the queue. Whatever becomes of a model thread, no caller waits for ever: a job that is dropped
 //! unanswered answers with the cause.
 
+mod budget;
 mod job;
 mod queue;
 mod worker;
@@ -14,8 +15,10 @@ use std::sync::Arc;
 use arrow::array::{Array, StringViewArray};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use self::budget::Budget;
 use self::job::Job;
-use self::queue::Queue;
+use self::queue::{Queue, Role};
+use self::worker::Worker;
 use crate::classifier::plan::BatchLimits;
 use crate::classifier::{Classifier, Encoding, ModelInfo, Score, Scores};
 use crate::{Error, Result};
@@ -32,8 +35,13 @@ pub trait Scorer: Send + Sync + 'static {
     /// A score for each token sequence. Calls `pause` now and then, for its thread to do what is more urgent.
     ///
     /// # Errors
-    /// When the device fails.
+    /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when nothing will be scored any more, and
+    /// others when this batch failed.
     fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>>;
+    /// The same for several batches, for a device that is best waited for once.
+    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+        batches.iter().map(|batch| self.score(batch, pause)).collect()
+    }
 }
 
 impl Scorer for Classifier {
@@ -46,15 +54,36 @@ impl Scorer for Classifier {
     }
 
     fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
-        self.score_with_pauses(sequences, pause)
+        self.score_each(&[sequences], pause).pop().unwrap_or_else(|| Ok(Vec::new()))
     }
+
+    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+        Self::score_each(self, batches, pause)
+    }
+}
+
+/// Who runs the batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runners {
+    /// The threads that tokenize: the model runs on the same processor.
+    Tokenizers,
+    /// Threads of each scorer's own, which wait for its device most of the time. With two, the one's batches are with the
+    /// device while the other hands out scores.
+    Own {
+        /// Threads for each scorer.
+        threads: NonZeroUsize,
+        /// Batches that a thread takes at once, whose scores come back together.
+        batches: NonZeroUsize,
+    },
 }
 
 /// What bounds the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineLimits {
-    /// Model threads, each running one batch at a time.
+    /// Threads that tokenize, and, unless others do, run one batch at a time.
     pub threads: NonZeroUsize,
+    /// Who runs the batches.
+    pub runners: Runners,
     /// How large a batch may be.
     pub batch: BatchLimits,
     /// Rows that are tokenized and ordered by length together.
@@ -64,6 +93,43 @@ pub struct EngineLimits {
     /// Whether the model threads leave the processor to any other thread that wants it, so that requests are received
     /// and answered in time while a table is scored. Has an effect on Linux.
     pub background: bool,
+}
+
+/// Rows that are tokenized and ordered by length together: 32 batches of 32, enough to pack them well.
+const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+
+/// The most of them, however large batches may be: more would only wait longer.
+const MAX_WINDOW_ROWS: usize = 65_536;
+
+/// Tokens of a usual text, with the two special ones.
+const USUAL_TOKENS: usize = 25;
+
+/// Rows that may wait in each lane, unless the operator says otherwise.
+const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// Threads of each GPU: while one waits for its batches the other hands out scores and brings the next.
+const GPU_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
+
+/// Batches whose scores come back from a GPU together: a quarter of a window of batches of 32.
+const GPU_BATCHES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+
+impl EngineLimits {
+    /// What suits a model, where it lies: `threads`, or else one a core, and windows of several of the largest batches.
+    pub fn for_model(classifier: &Classifier, batch: BatchLimits, threads: Option<NonZeroUsize>) -> Self {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let largest = batch.rows.min(batch.tokens / USUAL_TOKENS).min(MAX_WINDOW_ROWS / 4);
+        Self {
+            threads: threads.unwrap_or_else(cores),
+            runners: match classifier.is_on_gpu() {
+                true => Runners::Own { threads: GPU_THREADS, batches: GPU_BATCHES },
+                false => Runners::Tokenizers,
+            },
+            batch,
+            window_rows: NonZeroUsize::new(4 * largest).map_or(WINDOW_ROWS, |rows| rows.max(WINDOW_ROWS)),
+            queue_rows: QUEUE_ROWS,
+            background: false,
+        }
+    }
 }
 
 /// Who waits for a job.
@@ -116,15 +182,39 @@ impl Drop for Shared {
 }
 
 impl Engine {
-    /// Starts the model threads.
+    /// Starts the model threads over scorers of one model, one for each device that it lies on.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the system gives no thread.
-    pub fn start(scorer: Arc<dyn Scorer>, info: ModelInfo, limits: EngineLimits) -> Result<Self> {
+    /// [`Error::Failed`] when there is no scorer, or the system gives no thread.
+    pub fn start(scorers: Vec<Arc<dyn Scorer>>, info: ModelInfo, limits: EngineLimits) -> Result<Self> {
+        let Some(first) = scorers.first() else {
+            return Err(Error::Failed("the engine was given no model".to_owned()));
+        };
         let (dying, health) = watch::channel(Health::Serving);
-        let queue = Arc::new(Queue::new(limits.window_rows.get(), limits.threads.get()));
+        let runners = match limits.runners {
+            Runners::Tokenizers => limits.threads.get(),
+            Runners::Own { threads, .. } => threads.get() * scorers.len(),
+        };
+        let queue = Arc::new(Queue::new(limits.window_rows.get(), limits.threads.get(), runners));
+        let budget = Arc::new(Budget::new(limits.batch));
+        let spawn = |name: String, role, scorer: &Arc<dyn Scorer>| {
+            let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(scorer));
+            Worker { role, queue, scorer, budget, limits, health: dying.clone() }.spawn(name)
+        };
         for index in 0..limits.threads.get() {
-            worker::spawn(index, limits, Arc::clone(&queue), Arc::clone(&scorer), dying.clone())?;
+            match limits.runners {
+                Runners::Tokenizers => {
+                    spawn(format!("model-{index}"), Role::Both, &scorers[index % scorers.len()])?;
+                }
+                Runners::Own { .. } => spawn(format!("tokenize-{index}"), Role::Tokenize, first)?,
+            }
+        }
+        if let Runners::Own { threads, batches } = limits.runners {
+            for (device, scorer) in scorers.iter().enumerate() {
+                for index in 0..threads.get() {
+                    spawn(format!("model-{device}-{index}"), Role::Run { batches: batches.get() }, scorer)?;
+                }
+            }
         }
         let queue_rows = u32::try_from(limits.queue_rows.get().min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let lane = || Arc::new(Semaphore::new(queue_rows as usize));

@@ -10,18 +10,24 @@ use crate::classifier::plan::Batch;
 /// Rows that are not shared out: tokenizing them takes no longer than a batch does.
 const LEAST_WINDOW: usize = 128;
 
+/// Windows that may be planned and wait, for threads that tokenize and run nothing: enough that a device never waits.
+const PLANNED_WINDOWS: usize = 4;
+
 /// The queue that all model threads take from.
 pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     window_rows: usize,
     threads: usize,
+    runners: usize,
 }
 
 #[derive(Default)]
 struct State {
     interactive: Waiting,
     bulk: Waiting,
+    /// Windows that are being tokenized: their batches are still to come.
+    windows: usize,
     closed: bool,
 }
 
@@ -31,18 +37,32 @@ struct Waiting {
     jobs: VecDeque<(Arc<Job>, usize)>,
 }
 
+/// What a thread takes from the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Windows to tokenize, and one batch at a time to run.
+    Both,
+    /// Windows alone.
+    Tokenize,
+    /// Batches alone, at most so many at once.
+    Run {
+        /// Batches at once.
+        batches: usize,
+    },
+}
+
 /// What a model thread does next.
 pub enum Work {
-    /// Run a batch of the lane.
-    Batch(Lane, Batch<Row>),
+    /// Run batches of the lane.
+    Batches(Lane, Vec<Batch<Row>>),
     /// Tokenize and plan these rows of the lane's jobs.
     Window(Lane, Vec<(Arc<Job>, std::ops::Range<usize>)>),
 }
 
 impl Queue {
-    /// An empty queue whose windows hold so many rows, for so many model threads.
-    pub fn new(window_rows: usize, threads: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), window_rows, threads }
+    /// An empty queue whose windows hold so many rows, for so many threads that tokenize, and that run batches.
+    pub fn new(window_rows: usize, threads: usize, runners: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), window_rows, threads, runners }
     }
 
     /// Adds a job at its lane's end; an error when the queue was closed.
@@ -52,27 +72,40 @@ impl Queue {
             return Err(());
         }
         state.lane(lane).jobs.push_back((job, 0));
-        self.changed.notify_one();
+        // All, here and below: the one that wakes up might have the other role.
+        self.changed.notify_all();
         Ok(())
     }
 
-    /// Adds the batches of a window that was planned.
+    /// Adds the batches of a window that [`Queue::next`] gave and that was planned.
     pub fn push_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
-        self.lock().lane(lane).batches.extend(batches);
+        let mut state = self.lock();
+        // Not below 0: when the queue is abandoned, what is being tokenized is forgotten.
+        state.windows = state.windows.saturating_sub(1);
+        state.lane(lane).batches.extend(batches);
         self.changed.notify_all();
     }
 
-    /// Waits for the next thing to do; `None` when the queue is closed and empty.
+    /// Gives back, at the front, batches that could not be run.
+    pub fn return_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
+        let mut state = self.lock();
+        let waiting = &mut state.lane(lane).batches;
+        batches.into_iter().rev().for_each(|batch| waiting.push_front(batch));
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next thing to do; `None` when the queue is closed and nothing more will come.
     ///
     /// What is interactive comes before what is bulk, and a planned batch before a new window, which bounds how much is
     /// tokenized ahead.
-    pub fn next(&self) -> Option<Work> {
+    pub fn next(&self, role: Role) -> Option<Work> {
         let mut state = self.lock();
         loop {
-            if let Some(work) = self.take(&mut state, Lane::Interactive).or_else(|| self.take(&mut state, Lane::Bulk)) {
+            let work = self.take(&mut state, Lane::Interactive, role);
+            if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role)) {
                 return Some(work);
             }
-            if state.closed {
+            if state.closed && state.is_done(role) {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -80,14 +113,26 @@ impl Queue {
     }
 
     /// What is interactive and waits, for a thread that has bulk in its hands.
-    pub fn next_interactive(&self) -> Option<Work> {
-        self.take(&mut self.lock(), Lane::Interactive)
+    pub fn next_interactive(&self, role: Role) -> Option<Work> {
+        self.take(&mut self.lock(), Lane::Interactive, role)
     }
 
-    fn take(&self, state: &mut State, lane: Lane) -> Option<Work> {
+    fn take(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
         let waiting = state.lane(lane);
-        if let Some(batch) = waiting.batches.pop_front() {
-            return Some(Work::Batch(lane, batch));
+        let at_once = match role {
+            Role::Both => 1.min(waiting.batches.len()),
+            Role::Tokenize => 0,
+            // Not more than a fair share: another device may be idle.
+            Role::Run { batches } => batches.min(waiting.batches.len().div_ceil(self.runners)),
+        };
+        let batches: Vec<_> = waiting.batches.drain(..at_once).collect();
+        if !batches.is_empty() {
+            // Those who tokenize may have waited for room.
+            self.changed.notify_all();
+            return Some(Work::Batches(lane, batches));
+        }
+        if matches!(role, Role::Run { .. }) || waiting.planned_rows() > PLANNED_WINDOWS * self.window_rows {
+            return None;
         }
         // Few rows are shared out, so that no thread waits while another tokenizes for it.
         let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
@@ -95,8 +140,9 @@ impl Queue {
         if window.is_empty() {
             return None;
         }
-        if !waiting.jobs.is_empty() {
-            self.changed.notify_one();
+        state.windows += 1;
+        if !state.lane(lane).jobs.is_empty() {
+            self.changed.notify_all();
         }
         Some(Work::Window(lane, window))
     }
@@ -112,6 +158,7 @@ impl Queue {
         let dropped = {
             let mut state = self.lock();
             state.closed = true;
+            state.windows = 0;
             (std::mem::take(&mut state.interactive), std::mem::take(&mut state.bulk))
         };
         self.changed.notify_all();
@@ -125,6 +172,12 @@ impl Queue {
 }
 
 impl State {
+    /// Whether a thread of this role that finds nothing will find nothing any more.
+    fn is_done(&self, role: Role) -> bool {
+        let tokenized = self.interactive.jobs.is_empty() && self.bulk.jobs.is_empty();
+        tokenized && (self.windows == 0 || !matches!(role, Role::Run { .. }))
+    }
+
     const fn lane(&mut self, lane: Lane) -> &mut Waiting {
         match lane {
             Lane::Interactive => &mut self.interactive,
@@ -134,6 +187,11 @@ impl State {
 }
 
 impl Waiting {
+    /// Distinct sequences in batches.
+    fn planned_rows(&self) -> usize {
+        self.batches.iter().map(|batch| batch.sequences.len()).sum()
+    }
+
     /// Rows that are not in a batch yet.
     fn rows(&self) -> usize {
         self.jobs.iter().map(|(job, next)| job.len() - next).sum()
@@ -169,14 +227,14 @@ mod tests {
 
     /// The rows of the next windows of a queue for two threads, when one job of so many rows waits in it.
     fn windows(rows: usize, count: usize) -> Vec<usize> {
-        let queue = Queue::new(1024, 2);
+        let queue = Queue::new(1024, 2, 2);
         let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, _answer) = oneshot::channel();
         queue.push(Lane::Bulk, Job::new(texts, 2, reply, room)).unwrap();
-        let next = |_| match queue.next().unwrap() {
+        let next = |_| match queue.next(Role::Both).unwrap() {
             Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
-            Work::Batch(..) => unreachable!("nothing was planned"),
+            Work::Batches(..) => unreachable!("nothing was planned"),
         };
         (0..count).map(next).collect()
     }

@@ -7,35 +7,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 #[cfg(target_os = "linux")]
 use tracing::debug;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::job::{Job, Row};
-use super::queue::{Queue, Work};
-use super::{EngineLimits, Health, Lane, Scorer};
+use super::queue::{Queue, Role, Work};
+use super::{Budget, EngineLimits, Health, Lane, Scorer};
+use crate::classifier::Score;
 use crate::classifier::plan::{Batch, BatchLimits, plan};
 use crate::{Error, Result};
-
-/// Starts a model thread. If it panics, the queue is abandoned and `health` says why.
-pub fn spawn(
-    index: usize,
-    limits: EngineLimits,
-    queue: Arc<Queue>,
-    scorer: Arc<dyn Scorer>,
-    health: watch::Sender<Health>,
-) -> Result<()> {
-    let worker = Worker { queue, scorer, limits, health };
-    let run = move || {
-        if limits.background {
-            leave_the_processor_to_others();
-        }
-        worker.run();
-    };
-    std::thread::Builder::new()
-        .name(format!("model-{index}"))
-        .spawn(run)
-        .map(drop)
-        .map_err(|e| Error::Failed(format!("cannot start a model thread: {e}")))
-}
 
 /// How far a model thread stands back, of 0 to 19.
 #[cfg(target_os = "linux")]
@@ -49,19 +28,40 @@ fn leave_the_processor_to_others() {
     }
 }
 
-struct Worker {
-    queue: Arc<Queue>,
-    scorer: Arc<dyn Scorer>,
-    limits: EngineLimits,
-    health: watch::Sender<Health>,
+/// A model thread before it runs.
+pub struct Worker {
+    /// What it takes from the queue.
+    pub role: Role,
+    /// Where it takes it from.
+    pub queue: Arc<Queue>,
+    /// What it tokenizes and scores with.
+    pub scorer: Arc<dyn Scorer>,
+    /// How large its batches may be.
+    pub budget: Arc<Budget>,
+    /// What bounds the engine.
+    pub limits: EngineLimits,
+    /// Where it says that it dies.
+    pub health: watch::Sender<Health>,
 }
 
 /// Rows that are tokenized before a look at what is interactive: less than a millisecond's work.
 const ROWS_AT_A_STRETCH: usize = 32;
 
 impl Worker {
+    /// Starts the thread. If it panics, or its device is lost, the queue is abandoned and `health` says why.
+    pub fn spawn(self, name: String) -> Result<()> {
+        let run = move || {
+            if self.limits.background {
+                leave_the_processor_to_others();
+            }
+            self.run();
+        };
+        let thread = std::thread::Builder::new().name(name);
+        thread.spawn(run).map(drop).map_err(|e| Error::Failed(format!("cannot start a model thread: {e}")))
+    }
+
     fn run(&self) {
-        while let Some(work) = self.queue.next() {
+        while let Some(work) = self.queue.next(self.role) {
             self.perform(&work);
         }
     }
@@ -70,21 +70,24 @@ impl Worker {
     fn perform(&self, work: &Work) {
         // The work is kept out here: its jobs are let go, unanswered, only when the cause can be read.
         let done = catch_unwind(AssertUnwindSafe(|| match work {
-            Work::Batch(lane, batch) => self.run_batch(*lane, batch),
+            Work::Batches(lane, batches) => self.run_batches(*lane, batches),
             Work::Window(lane, rows) => self.queue.push_batches(*lane, self.plan_window(*lane, rows)),
         }));
         if let Err(panic) = done {
-            let cause = format!("a model thread died: {}", panic_text(&*panic));
-            error!(cause, "the engine stops");
-            self.health.send_replace(Health::Dead(cause));
-            self.queue.abandon();
+            self.die(format!("a model thread died: {}", panic_text(&*panic)));
         }
+    }
+
+    fn die(&self, cause: String) {
+        error!(cause, "the engine stops");
+        self.health.send_replace(Health::Dead(cause));
+        self.queue.abandon();
     }
 
     /// With bulk in its hands, lets go first what is interactive and came meanwhile.
     fn give_way(&self, lane: Lane) {
         if lane == Lane::Bulk {
-            while let Some(work) = self.queue.next_interactive() {
+            while let Some(work) = self.queue.next_interactive(self.role) {
                 self.perform(&work);
             }
         }
@@ -118,30 +121,78 @@ impl Worker {
 
     /// A window of few rows is shared out among the threads rather than left to one of them.
     fn share(&self, rows: usize) -> BatchLimits {
+        let limits = self.budget.limits();
+        if self.role != Role::Both {
+            return limits;
+        }
         let share = rows.div_ceil(self.limits.threads.get()).max(1);
-        BatchLimits { rows: self.limits.batch.rows.min(share), ..self.limits.batch }
+        BatchLimits { rows: limits.rows.min(share), ..limits }
     }
 
-    fn run_batch(&self, lane: Lane, batch: &Batch<Row>) {
-        let wanted = |rows: &&Vec<Row>| rows.iter().any(|row| row.job.is_wanted());
-        let (sequences, rows): (Vec<&[u32]>, Vec<&Vec<Row>>) =
-            batch.sequences.iter().map(Vec::as_slice).zip(&batch.rows).filter(|(_, rows)| wanted(rows)).unzip();
-        if sequences.is_empty() {
+    fn run_batches(&self, lane: Lane, batches: &[Batch<Row>]) {
+        let batches: Vec<Wanted<'_>> = batches.iter().map(Wanted::of).filter(|b| !b.sequences.is_empty()).collect();
+        if batches.is_empty() {
             return;
         }
-        match self.scorer.score(&sequences, &|| self.give_way(lane)) {
-            Ok(scores) => {
-                for ((sequence, rows), score) in sequences.iter().zip(rows).zip(&scores) {
-                    for row in rows {
-                        row.job.set(row, score, row.tokens > sequence.len());
+        let sequences: Vec<&[&[u32]]> = batches.iter().map(|batch| &batch.sequences[..]).collect();
+        let scores = self.scorer.score_each(&sequences, &|| self.give_way(lane));
+        for (batch, scores) in batches.iter().zip(scores) {
+            match scores {
+                Ok(scores) => batch.answer(&scores),
+                Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => {
+                    let limits = self.budget.halve(batch.tokens());
+                    warn!(
+                        cause,
+                        tokens = limits.tokens,
+                        "a batch was too much for the device: smaller ones from now on"
+                    );
+                    self.queue.return_batches(lane, batch.split(limits));
+                }
+                Err(error) => {
+                    error!(%error, sequences = batch.sequences.len(), "a batch failed");
+                    batch.fail(&error);
+                    if let Error::Stopped(cause) = error {
+                        self.die(cause);
                     }
                 }
             }
-            Err(error) => {
-                error!(%error, sequences = sequences.len(), "a batch failed");
-                rows.into_iter().flatten().for_each(|row| row.job.fail(&error));
+        }
+    }
+}
+
+/// What of a batch someone still waits for.
+struct Wanted<'a> {
+    sequences: Vec<&'a [u32]>,
+    rows: Vec<&'a [Row]>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(batch: &'a Batch<Row>) -> Self {
+        let all = batch.sequences.iter().map(Vec::as_slice).zip(batch.rows.iter().map(Vec::as_slice));
+        let (sequences, rows) = all.filter(|(_, rows)| rows.iter().any(|row| row.job.is_wanted())).unzip();
+        Self { sequences, rows }
+    }
+
+    fn tokens(&self) -> usize {
+        self.sequences.iter().map(|sequence| sequence.len()).sum()
+    }
+
+    fn answer(&self, scores: &[Score]) {
+        for ((sequence, rows), score) in self.sequences.iter().zip(&self.rows).zip(scores) {
+            for row in *rows {
+                row.job.set(row, score, row.tokens > sequence.len());
             }
         }
+    }
+
+    fn fail(&self, error: &Error) {
+        self.rows.iter().copied().flatten().for_each(|row| row.job.fail(error));
+    }
+
+    /// Smaller batches of the same.
+    fn split(&self, limits: BatchLimits) -> Vec<Batch<Row>> {
+        let rows = self.sequences.iter().zip(&self.rows);
+        plan(rows.flat_map(|(sequence, rows)| rows.iter().map(|row| (sequence.to_vec(), row.clone()))), limits)
     }
 }
 

@@ -11,7 +11,7 @@ pub fn to_status(error: &Error) -> Status {
         Error::Invalid(_) | Error::TooLarge(_) => Code::InvalidArgument,
         Error::Busy(_) | Error::Stopped(_) => Code::Unavailable,
         Error::Stalled(_) => Code::DeadlineExceeded,
-        Error::Checkpoint(_) | Error::File { .. } | Error::Failed(_) => Code::Internal,
+        Error::Checkpoint(_) | Error::File { .. } | Error::Failed(_) | Error::OutOfMemory(_) => Code::Internal,
     };
     Status::new(code, error.to_string())
 }

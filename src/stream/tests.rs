@@ -12,7 +12,7 @@ use super::*;
 use crate::Error;
 use crate::classifier::plan::BatchLimits;
 use crate::classifier::{Encoding, ModelInfo, Score};
-use crate::engine::{EngineLimits, Scorer};
+use crate::engine::{EngineLimits, Runners, Scorer};
 use crate::table::ScoreOptions;
 
 struct Gate(Mutex<mpsc::Receiver<()>>);
@@ -40,6 +40,7 @@ fn engine() -> (Engine, mpsc::SyncSender<()>) {
     let number = |n| NonZeroUsize::new(n).unwrap();
     let limits = EngineLimits {
         threads: number(1),
+        runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: number(64),
         queue_rows: number(1000),
@@ -54,7 +55,7 @@ fn engine() -> (Engine, mpsc::SyncSender<()>) {
         max_length: 128,
     };
     let (open, gate) = mpsc::sync_channel(8);
-    (Engine::start(Arc::new(Gate(Mutex::new(gate))), info, limits).unwrap(), open)
+    (Engine::start(vec![Arc::new(Gate(Mutex::new(gate)))], info, limits).unwrap(), open)
 }
 
 fn plan() -> Arc<ScorePlan> {

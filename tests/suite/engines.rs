@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use textflight::classifier::plan::BatchLimits;
 use textflight::classifier::{Encoding, ModelInfo, Score};
-use textflight::engine::{Engine, EngineLimits, Scorer};
+use textflight::engine::{Engine, EngineLimits, Runners, Scorer};
 use textflight::{Error, Result};
 
 use crate::support::{load, repository};
@@ -15,6 +15,7 @@ fn limits(queue_rows: usize) -> EngineLimits {
     let number = |number| NonZeroUsize::new(number).unwrap();
     EngineLimits {
         threads: number(1),
+        runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: number(32),
         queue_rows: number(queue_rows),
@@ -26,7 +27,7 @@ fn limits(queue_rows: usize) -> EngineLimits {
 pub fn bundled() -> Engine {
     let classifier = load(&repository("data/sst2-mini"), 128).unwrap();
     let info = classifier.info().clone();
-    Engine::start(Arc::new(classifier), info, limits(10_000)).unwrap()
+    Engine::start(vec![Arc::new(classifier)], info, limits(10_000)).unwrap()
 }
 
 /// A scorer that does as its texts say, and remembers them. Other texts are positive if their length is odd.
@@ -62,7 +63,7 @@ fn start(fake: Arc<Fake>, queue_rows: usize) -> Engine {
         labels: vec!["NEGATIVE".to_owned(), "POSITIVE".to_owned()],
         max_length: 128,
     };
-    Engine::start(fake, info, limits(queue_rows)).unwrap()
+    Engine::start(vec![fake], info, limits(queue_rows)).unwrap()
 }
 
 impl Scorer for Fake {

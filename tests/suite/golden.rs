@@ -1,12 +1,13 @@
 //! Our network against Hugging Face transformers: ids, logits, confidences. `tools/golden.py` wrote the fixtures.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde::Deserialize;
 use textflight::classifier::{Classifier, DEFAULT_MODEL, DTypeChoice, EMPTY_TEXT, Encoding, Score, is_blank};
 
-use crate::support::{fixture, json, load, load_in, repository};
+use crate::support::{BF16, F32, INT8, fixture, json, load, load_in, repository};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -25,7 +26,7 @@ struct Case {
 const CONFIGURATIONS: [&str; 6] =
     ["three-labels", "one-layer-relu", "f16", "bf16-bare-names", "old-sinusoidal", "cased"];
 
-const DTYPES: [DTypeChoice; 3] = [DTypeChoice::F32, DTypeChoice::Bf16, DTypeChoice::Int8];
+const DTYPES: [DTypeChoice; 3] = [F32, BF16, INT8];
 
 fn golden(name: &str, dtype: DTypeChoice) -> (Classifier, Vec<Case>) {
     let folder = fixture("golden").join(name);
@@ -54,8 +55,15 @@ fn softmax(logits: &[f32]) -> (usize, f64) {
 
 #[test]
 fn odd_configurations_equal_transformers() {
+    equal_transformers(|folder, max_length| load_in(folder, max_length, F32).unwrap());
+}
+
+/// Checks the classifiers that `load` makes of the golden checkpoints.
+pub fn equal_transformers(load: impl Fn(&Path, usize) -> Classifier) {
     for name in CONFIGURATIONS {
-        let (classifier, cases) = golden(name, DTypeChoice::F32);
+        let folder = fixture("golden").join(name);
+        let Golden { max_length, cases } = json(&folder.join("golden.json"));
+        let classifier = load(&folder, max_length);
         for (i, case) in cases.iter().enumerate() {
             let what = format!("{name}, case {i}");
             // A blank text is [EMPTY] to us: the ids that transformers gave it are still good for the network.
@@ -119,8 +127,8 @@ fn bf16_and_int8_keep_to_f32() {
         let changed = cases.iter().zip(&labels).filter(|(case, label)| case.label != **label).count();
         (right as f64 / cases.len() as f64, changed as f64 / cases.len() as f64)
     };
-    let (exact, _) = right(DTypeChoice::F32);
-    for (dtype, changes) in [(DTypeChoice::Bf16, 0.002), (DTypeChoice::Int8, 0.007)] {
+    let (exact, _) = right(F32);
+    for (dtype, changes) in [(BF16, 0.002), (INT8, 0.007)] {
         let (accuracy, changed) = right(dtype);
         assert!((accuracy - exact).abs() <= 0.005, "{dtype:?}: {accuracy} against {exact}");
         assert!(changed <= changes, "{dtype:?} changes {changed} of the labels");
@@ -166,7 +174,7 @@ fn the_published_example_of_the_default_model() {
         println!("skipped: TEXTFLIGHT_REFERENCE_MODEL does not name the folder of {DEFAULT_MODEL}");
         return;
     };
-    let classifier = load(std::path::Path::new(&folder), 128).unwrap();
+    let classifier = load(Path::new(&folder), 128).unwrap();
     let ids = ["I love apple", "I hate apple"].map(|text| classifier.encode(text).unwrap().ids);
     let scores = classifier.score(&ids.each_ref().map(Vec::as_slice)).unwrap();
     let labels = [scores[0].label, scores[1].label];

@@ -3,6 +3,8 @@
 
 mod checkpoint;
 mod cog;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod engines;
 mod flight;
 mod golden;

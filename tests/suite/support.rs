@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use textflight::Result;
-use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, ModelSource};
+use textflight::classifier::{
+    Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource, Precision,
+};
 
 /// A path below the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -23,15 +25,25 @@ pub fn json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The checkpoint in a folder, as the server would load it.
+/// Precisions by name.
+pub const F32: DTypeChoice = DTypeChoice::Exactly(Precision::Float32);
+pub const BF16: DTypeChoice = DTypeChoice::Exactly(Precision::Bfloat16);
+pub const INT8: DTypeChoice = DTypeChoice::Exactly(Precision::Int8);
+
+/// The checkpoint in a folder, on the CPU in f32.
 pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
-    load_in(folder, max_length, DTypeChoice::F32)
+    load_in(folder, max_length, F32)
 }
 
 /// The same in a precision.
 pub fn load_in(folder: &Path, max_length: usize, dtype: DTypeChoice) -> Result<Classifier> {
-    let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned()))?;
-    Classifier::load(&checkpoint, ClassifierOptions { max_length, dtype, ..ClassifierOptions::default() })
+    let device = DeviceChoice::Cpu;
+    load_with(folder, &ClassifierOptions { max_length, dtype, device, ..ClassifierOptions::default() })
+}
+
+/// The same with any options.
+pub fn load_with(folder: &Path, options: &ClassifierOptions) -> Result<Classifier> {
+    Classifier::load(&Checkpoint::open(&ModelSource::Folder(folder.to_owned()))?, options)
 }
 
 /// A copy of a good checkpoint, to be broken.

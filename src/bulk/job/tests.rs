@@ -4,7 +4,7 @@ use crate::bulk::testing::{metadata, read, rows, write};
 use crate::bulk::{Accuracy, Labels};
 use crate::classifier::plan::BatchLimits;
 use crate::classifier::{Encoding, ModelInfo, Score};
-use crate::engine::{EngineLimits, Scorer};
+use crate::engine::{EngineLimits, Runners, Scorer};
 use crate::table::LabelKind;
 use arrow::array::{
     Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
@@ -80,12 +80,13 @@ fn engine(scorer: impl Scorer) -> Engine {
     let one = NonZeroUsize::MIN;
     let limits = EngineLimits {
         threads: one,
+        runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
         window_rows: one.saturating_add(255),
         queue_rows: one.saturating_add(4095),
         background: false,
     };
-    Engine::start(Arc::new(scorer), info, limits).unwrap()
+    Engine::start(vec![Arc::new(scorer)], info, limits).unwrap()
 }
 
 /// A folder with an input of 3,000 rows, and the job to score it.

@@ -1,12 +1,17 @@
 //! Attention over packed sequences: each sequence attends to itself alone, at its own length, without padding.
 
 use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
-use super::{f32_slice, float32, math, multiversion};
+use super::{Place, f32_slice, float32, math, multiversion};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ragged(Vec<usize>);
+#[derive(Debug, Clone)]
+pub struct Ragged {
+    offsets: Vec<usize>,
+    /// The same where a GPU reads them.
+    #[cfg(feature = "cuda")]
+    on_device: Option<Tensor>,
+}
 
 impl Ragged {
     /// Sequences of these lengths, one after the other.
@@ -17,17 +22,52 @@ impl Ragged {
             end += length;
             offsets.push(end);
         }
-        Self(offsets)
+        Self::from_offsets(offsets)
     }
 
     /// `count` sequences of one row each.
     pub fn singles(count: usize) -> Self {
-        Self((0..=count).collect())
+        Self::from_offsets((0..=count).collect())
+    }
+
+    fn from_offsets(offsets: Vec<usize>) -> Self {
+        Self {
+            offsets,
+            #[cfg(feature = "cuda")]
+            on_device: None,
+        }
+    }
+
+    /// The same, ready for the kernels of a place.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn at(self, place: &Place) -> Result<Self> {
+        match place {
+            Place::Cpu => Ok(self),
+            #[cfg(feature = "cuda")]
+            Place::Gpu(gpu) => {
+                let offsets: Vec<u32> = self.offsets.iter().map(|offset| *offset as u32).collect();
+                Ok(Self { on_device: Some(gpu.upload(&offsets)?), ..self })
+            }
+        }
+    }
+
+    /// The offsets as a GPU reads them, if it has them.
+    #[cfg(feature = "cuda")]
+    pub const fn on_device(&self) -> Option<&Tensor> {
+        self.on_device.as_ref()
+    }
+
+    /// The longest sequence's rows.
+    #[cfg(feature = "cuda")]
+    pub fn longest(&self) -> usize {
+        self.ranges().map(|range| range.len()).max().unwrap_or(0)
     }
 
     /// The number of sequences.
     pub fn len(&self) -> usize {
-        self.0.len() - 1
+        self.offsets.len() - 1
     }
 
     /// Whether there are no sequences.
@@ -37,16 +77,16 @@ impl Ragged {
 
     /// Rows of all sequences together.
     pub fn rows(&self) -> usize {
-        self.0[self.len()]
+        self.offsets[self.len()]
     }
 
     /// The first row of each sequence.
     pub fn starts(&self) -> &[usize] {
-        &self.0[..self.len()]
+        &self.offsets[..self.len()]
     }
 
     fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        self.0.windows(2).map(|w| w[0]..w[1])
+        self.offsets.windows(2).map(|w| w[0]..w[1])
     }
 }
 
@@ -56,7 +96,8 @@ impl Ragged {
 /// `[query rows, hidden]`. `queries` and `keys` say which rows belong to a sequence, and hold as many sequences.
 ///
 /// # Errors
-/// When a tensor is not contiguous f32 on the CPU, or the shapes and sequences disagree.
+/// When a tensor is not contiguous f32 on the CPU, or f32, f16 or bf16 on a GPU with the sequences at its side, or the
+/// shapes and sequences disagree.
 pub fn attention(query: &Tensor, key_value: &Tensor, queries: &Ragged, keys: &Ragged, heads: usize) -> Result<Tensor> {
     let op = Attention { queries, keys, heads };
     query.apply_op2_no_bwd(key_value, &op)
@@ -80,14 +121,7 @@ impl CustomOp2 for Attention<'_> {
         kv: &CpuStorage,
         kv_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (query_rows, hidden) = q_layout.shape().dims2()?;
-        let agree = kv_layout.dims() == [self.keys.rows(), 2 * hidden]
-            && query_rows == self.queries.rows()
-            && self.queries.len() == self.keys.len()
-            && hidden.is_multiple_of(self.heads);
-        if !agree {
-            bail!("attention: {:?} on {:?} with {} heads", q_layout.shape(), kv_layout.shape(), self.heads);
-        }
+        let (query_rows, hidden) = self.shape(q_layout, kv_layout)?;
         let q = f32_slice(q, q_layout)?;
         let kv = f32_slice(kv, kv_layout)?;
         let mut context = vec![0f32; query_rows * hidden];
@@ -101,6 +135,33 @@ impl CustomOp2 for Attention<'_> {
             }
         }
         Ok((CpuStorage::F32(context), Shape::from((query_rows, hidden))))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        q: &candle_core::CudaStorage,
+        q_layout: &Layout,
+        kv: &candle_core::CudaStorage,
+        kv_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        self.shape(q_layout, kv_layout)?;
+        super::cuda::attention(q, q_layout, kv, kv_layout, (self.queries, self.keys), self.heads)
+    }
+}
+
+impl Attention<'_> {
+    /// Query rows and hidden size, of inputs that agree with the sequences.
+    fn shape(&self, q: &Layout, kv: &Layout) -> Result<(usize, usize)> {
+        let (query_rows, hidden) = q.shape().dims2()?;
+        let agree = kv.dims() == [self.keys.rows(), 2 * hidden]
+            && query_rows == self.queries.rows()
+            && self.queries.len() == self.keys.len()
+            && hidden.is_multiple_of(self.heads);
+        if !agree {
+            bail!("attention: {:?} on {:?} with {} heads", q.shape(), kv.shape(), self.heads);
+        }
+        Ok((query_rows, hidden))
     }
 }
 

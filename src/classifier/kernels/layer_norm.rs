@@ -6,10 +6,10 @@ use super::{f32_slice, f32_slice_mut, math, multiversion};
 
 /// `x ← LayerNorm(x + residual) · weight + bias`, in place.
 ///
-/// `x` and `residual` are `[rows, hidden]`; `affine` is `[2, hidden]`, the weight above the bias.
+/// `x` and `residual` are `[rows, hidden]`; `affine` is `[2, hidden]`, the weight above the bias, in f32.
 ///
 /// # Errors
-/// When a tensor is not contiguous f32 on the CPU, or the shapes disagree.
+/// When a tensor is not contiguous, is not f32 on the CPU, or the shapes disagree.
 pub fn add_layer_norm(x: &Tensor, residual: &Tensor, affine: &Tensor, epsilon: f32) -> Result<()> {
     let hidden = x.dim(1)?;
     if residual.shape() != x.shape() || affine.dims() != [2, hidden] {
@@ -44,6 +44,19 @@ impl InplaceOp3 for AddLayerNorm {
             normalize(x, residual, weight, bias, self.epsilon);
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &mut candle_core::CudaStorage,
+        x_layout: &Layout,
+        residual: &candle_core::CudaStorage,
+        residual_layout: &Layout,
+        affine: &candle_core::CudaStorage,
+        affine_layout: &Layout,
+    ) -> Result<()> {
+        super::cuda::add_layer_norm(x, x_layout, residual, residual_layout, affine, affine_layout, self.epsilon)
     }
 }
 

@@ -1,284 +1,58 @@
-//! A linear layer over packed tokens, `y = f(x · W + b)`, on one thread: the engine runs one batch a core instead.
+//! A linear layer, wherever its weights lie.
 
-use std::ops::Range;
+use candle_core::{Result, Tensor};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+#[cfg(feature = "cuda")]
+use super::cuda::GpuLinear;
+use super::{Activation, PackedLinear, Place, Precision};
 
-use super::int8::{Affine, Channels};
-use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
-use super::{Activation, bfloat16, f32_slice, float32, int8, multiversion};
-
-/// In what a layer multiplies. Its input, its bias and its output are f32 in every case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// f32
-    #[default]
-    Float32,
-    /// bf16 with sums in f32.
-    Bfloat16,
-    /// 8-bit integers with exact sums: a scale for each output channel, a scale and a zero point for each token.
-    Int8,
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Float32 => "f32",
-            Self::Bfloat16 => "bf16",
-            Self::Int8 => "int8",
-        })
-    }
-}
-
-/// A linear layer, its weights laid out for the kernels of this processor.
-pub struct Linear {
-    inner: usize,
-    out: usize,
-    panels: Panels,
-    product: Product,
-    bias: Vec<f32>,
-    activation: Activation,
-}
-
-/// What multiplies a tile, by precision.
-#[derive(Clone, Copy)]
-pub enum Kernel {
-    /// See [`Precision::Float32`].
-    Float32(TileKernel<f32>),
-    /// See [`Precision::Bfloat16`].
-    Bfloat16(TileKernel<f32>),
-    /// See [`Precision::Int8`].
-    Int8(TileKernel<i32>),
-}
-
-/// A kernel with what its precision keeps of the weights.
-enum Product {
-    Float32(TileKernel<f32>),
-    Bfloat16(TileKernel<f32>),
-    Int8(TileKernel<i32>, Channels),
-}
-
-/// Rows that are made ready and then multiplied with all panels: their words stay in the second-level cache.
-const BLOCK: usize = 16 * ROWS;
-
-impl Kernel {
-    /// The kernels that this processor has for a precision, the fastest first.
-    pub fn all(precision: Precision) -> Vec<Self> {
-        match precision {
-            Precision::Float32 => float32::kernels().into_iter().map(Self::Float32).collect(),
-            Precision::Bfloat16 => bfloat16::kernels().into_iter().map(Self::Bfloat16).collect(),
-            Precision::Int8 => int8::kernels().into_iter().map(Self::Int8).collect(),
-        }
-    }
-
-    /// The instructions that it uses.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Float32(kernel) | Self::Bfloat16(kernel) => kernel.name(),
-            Self::Int8(kernel) => kernel.name(),
-        }
-    }
+/// `y = f(x · Wᵀ + b)` over packed tokens.
+pub enum Linear {
+    /// On the CPU, laid out for its kernels.
+    Packed(PackedLinear),
+    /// On a GPU, as PyTorch stores it.
+    #[cfg(feature = "cuda")]
+    Gpu(GpuLinear),
 }
 
 impl Linear {
-    /// Lays out a layer of `weight [out, in]`, as PyTorch stores it, and `bias [out]`.
-    ///
-    /// `reach [in]` says, where it is known, how far from 0 each input goes: int8 makes use of it.
+    /// Lays out a layer of `weight [out, in]` and `bias [out]`, f32 on the CPU. `reach`: see [`PackedLinear::new`].
     ///
     /// # Errors
-    /// When a tensor is not contiguous f32 on the CPU, the shapes disagree, or the layer has more inputs than int8 can sum.
-    pub fn new(weight: &Tensor, bias: &Tensor, reach: Option<&Tensor>, precision: Precision) -> Result<Self> {
-        Self::with_kernel(weight, bias, reach, Kernel::all(precision)[0])
+    /// When the shapes disagree, the place has no kernel for the precision, or the device fails.
+    pub fn new(
+        weight: &Tensor,
+        bias: &Tensor,
+        reach: Option<&Tensor>,
+        precision: Precision,
+        place: &Place,
+    ) -> Result<Self> {
+        match place {
+            Place::Cpu => PackedLinear::new(weight, bias, reach, precision).map(Self::Packed),
+            #[cfg(feature = "cuda")]
+            Place::Gpu(gpu) => GpuLinear::new(weight, bias, place.dtype(precision), gpu).map(Self::Gpu),
+        }
     }
 
     /// The same with an activation after it.
     #[must_use]
     pub fn with_activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
-    }
-
-    /// [`Linear::new`] with a kernel of one's choice, for tests and benches.
-    ///
-    /// # Errors
-    /// As for [`Linear::new`].
-    pub fn with_kernel(weight: &Tensor, bias: &Tensor, reach: Option<&Tensor>, kernel: Kernel) -> Result<Self> {
-        let (out, inner) = weight.dims2()?;
-        if bias.dims() != [out] || inner == 0 || reach.is_some_and(|reach| reach.dims() != [inner]) {
-            bail!("linear: weight {:?}, bias {:?}, reach {reach:?}", weight.shape(), bias.shape());
+        match self {
+            Self::Packed(layer) => Self::Packed(layer.with_activation(activation)),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(layer) => Self::Gpu(layer.with_activation(activation)),
         }
-        let reach = reach.map(Tensor::to_vec1::<f32>).transpose()?;
-        let bias = bias.to_vec1()?;
-        let (storage, layout) = weight.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else {
-            bail!("linear: the weight is not on the CPU");
-        };
-        let weight = f32_slice(storage, layout)?;
-
-        let rows = weight.chunks_exact(inner).enumerate();
-        let mut panels = Panels::default();
-        let product = match kernel {
-            Kernel::Float32(kernel) => {
-                panels.reset(inner, out);
-                rows.for_each(|(column, weights)| panels.set_column(column, bytemuck::cast_slice(weights)));
-                Product::Float32(kernel)
-            }
-            Kernel::Bfloat16(kernel) => {
-                let mut words = vec![0; inner.div_ceil(bfloat16::PER_WORD)];
-                panels.reset(words.len(), out);
-                for (column, weights) in rows {
-                    bfloat16::round_row(weights, &mut words);
-                    panels.set_column(column, &words);
-                }
-                Product::Bfloat16(kernel)
-            }
-            Kernel::Int8(kernel) => {
-                if inner > int8::MAX_INNER {
-                    bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
-                }
-                let (channels, words) = Channels::quantize(weight, inner, reach.as_deref());
-                panels.reset(channels.steps(), out);
-                for (column, words) in words.chunks_exact(channels.steps()).enumerate() {
-                    panels.set_column(column, words);
-                }
-                Product::Int8(kernel, channels)
-            }
-        };
-        Ok(Self { inner, out, panels, product, bias, activation: Activation::None })
     }
 
     /// `x [rows, in]` → `[rows, out]`.
     ///
     /// # Errors
-    /// When `x` is not contiguous f32 on the CPU, or has another width.
+    /// When `x` has another width, or is of another type or device than the layer.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1_no_bwd(self)
-    }
-
-    /// Inputs of the layer.
-    pub const fn inner(&self) -> usize {
-        self.inner
-    }
-
-    /// Outputs of the layer.
-    pub const fn out(&self) -> usize {
-        self.out
-    }
-
-    /// `x [rows, in]` into `y [rows, out]`, all rows at once: they should fit a cache. `scratch` is memory to use again.
-    pub fn multiply(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
-        let steps = self.panels.steps();
-        let rows = x.len() / self.inner;
-        scratch.words.resize(rows * steps, 0);
-        let words = scratch.words.chunks_exact_mut(steps);
-        let x_rows = x.chunks_exact(self.inner);
-        match &self.product {
-            Product::Float32(kernel) => {
-                self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, y| self.add_bias(columns, sums, y));
-            }
-            Product::Bfloat16(kernel) => {
-                words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
-                self.tiles(kernel, &scratch.words, y, |_, columns, sums, y| self.add_bias(columns, sums, y));
-            }
-            Product::Int8(kernel, channels) => {
-                scratch.tokens.clear();
-                let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
-                scratch.tokens.extend(tokens);
-                self.tiles(kernel, &scratch.words, y, |rows, columns, sums, y| {
-                    let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
-                    let channels = (&channels.scales[columns.clone()], &channels.sums[columns.clone()]);
-                    dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], y, of);
-                });
-            }
-        }
-    }
-
-    /// All tiles of a block of rows; `finish` makes the outputs of a tile's rows and columns out of its sums.
-    fn tiles<S: Copy + Default>(
-        &self,
-        kernel: &TileKernel<S>,
-        words: &[u32],
-        y: &mut [f32],
-        finish: impl Fn(Range<usize>, Range<usize>, &Sums<S>, &mut [f32]),
-    ) {
-        let stride = self.panels.steps();
-        let rows = words.len() / stride;
-        let mut sums = Sums::default();
-        for (panel, columns) in self.panels.iter() {
-            for row in (0..rows).step_by(ROWS) {
-                let count = ROWS.min(rows - row);
-                kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, columns.len(), &mut sums);
-                finish(row..row + count, columns.clone(), &sums, &mut y[row * self.out..(row + count) * self.out]);
-            }
-        }
-    }
-
-    fn add_bias(&self, columns: Range<usize>, sums: &Sums<f32>, y: &mut [f32]) {
-        let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
-        add_bias(sums, &self.bias[columns], y, of);
-    }
-}
-
-/// Where the outputs of a tile stand in its rows, and what follows.
-struct Outputs {
-    columns: Range<usize>,
-    stride: usize,
-    activation: Activation,
-}
-
-/// Memory that blocks of rows use in turn.
-#[derive(Default)]
-pub struct Scratch {
-    words: Vec<u32>,
-    tokens: Vec<Affine>,
-    smooth: Vec<f32>,
-}
-
-impl CustomOp1 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, inner) = layout.shape().dims2()?;
-        if inner != self.inner {
-            bail!("linear: {:?} into a layer of {} inputs", layout.shape(), self.inner);
-        }
-        let x = f32_slice(x, layout)?;
-        let mut y = vec![0f32; rows * self.out];
-        let mut scratch = Scratch::default();
-        for (x, y) in x.chunks(BLOCK * inner).zip(y.chunks_mut(BLOCK * self.out)) {
-            self.multiply(x, y, &mut scratch);
-        }
-        Ok((CpuStorage::F32(y), Shape::from((rows, self.out))))
-    }
-}
-
-multiversion! {
-    fn add_bias(sums: &Sums<f32>, bias: &[f32], y: &mut [f32], of: Outputs) {
-        for (sums, y) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)) {
-            let y = &mut y[of.columns.clone()];
-            for ((sum, bias), y) in sums.iter().zip(bias).zip(&mut *y) {
-                *y = sum + bias;
-            }
-            of.activation.apply(y);
+        match self {
+            Self::Packed(layer) => layer.forward(x),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(layer) => layer.forward(x),
         }
     }
 }
-
-multiversion! {
-    fn dequantize(
-        sums: &Sums<i32>, tokens: &[Affine], channels: (&[f32], &[i32]), bias: &[f32], y: &mut [f32], of: Outputs
-    ) {
-        for ((sums, y), token) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)).zip(tokens) {
-            let y = &mut y[of.columns.clone()];
-            let channels = channels.0.iter().zip(channels.1);
-            for (((sum, (scale, weights)), bias), y) in sums.iter().zip(channels).zip(bias).zip(&mut *y) {
-                *y = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
-            }
-            of.activation.apply(y);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

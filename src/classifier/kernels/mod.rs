@@ -1,6 +1,7 @@
-//! CPU kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
+//! Kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
 //!
-//! All products, those of attention included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
+//! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`. On the CPU all products, those of attention
+//! included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
 //! `bfloat16.rs` and `int8.rs`. Which instructions a processor has is looked up once.
 //!
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
@@ -9,19 +10,33 @@
 mod activation;
 mod attention;
 mod bfloat16;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod feed_forward;
 mod float32;
 mod int8;
 mod layer_norm;
 mod linear;
 mod math;
+mod packed_feed_forward;
+mod packed_linear;
+mod place;
+mod precision;
+mod projections;
+mod select_rows;
 mod tile;
 
 pub use activation::Activation;
 pub use attention::{Ragged, attention};
 pub use feed_forward::FeedForward;
 pub use layer_norm::add_layer_norm;
-pub use linear::{Kernel, Linear, Precision};
+pub use linear::Linear;
+pub use packed_feed_forward::PackedFeedForward;
+pub use packed_linear::{Kernel, PackedLinear};
+pub use place::{Logits, Place};
+pub use precision::Precision;
+pub use projections::Projections;
+pub use select_rows::select_rows;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -52,7 +52,7 @@ proptest! {
         let [x, w, b] = random(rows, inner, out).unwrap();
         for kernel in kernels() {
             let (mut expected, tolerance) = plain(&x, &w, &b, kernel).unwrap();
-            let mut layer = Linear::with_kernel(&w, &b, None, kernel).unwrap();
+            let mut layer = PackedLinear::with_kernel(&w, &b, None, kernel).unwrap();
             if with_gelu {
                 expected = expected.gelu_erf().unwrap();
                 layer = layer.with_activation(Activation::Gelu);
@@ -66,7 +66,7 @@ proptest! {
     fn a_row_has_the_same_bits_among_any_neighbours(rows in 2usize..300, inner in 1usize..900, out in 1usize..200) {
         let [x, w, b] = random(rows, inner, out).unwrap();
         for kernel in kernels() {
-            let layer = Linear::with_kernel(&w, &b, None, kernel).unwrap();
+            let layer = PackedLinear::with_kernel(&w, &b, None, kernel).unwrap();
             let all = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
             for row in [0, rows / 2, rows - 1] {
                 for count in [1, 2, 7] {
@@ -82,7 +82,7 @@ proptest! {
     fn every_int8_kernel_gives_the_same_bits(rows in 1usize..20, inner in 1usize..300, out in 1usize..100) {
         let [x, w, b] = random(rows, inner, out).unwrap();
         let outputs = Kernel::all(Precision::Int8).into_iter().map(|kernel| {
-            Linear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap()
+            PackedLinear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap()
         });
         let outputs: Vec<_> = outputs.collect();
         prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
@@ -99,7 +99,7 @@ fn smoothing_keeps_int8_exact_where_one_input_towers() -> Result<()> {
     let x = x.broadcast_mul(&(&reach / 3.0)?)?;
     let exact = x.matmul(&w.t()?)?.broadcast_add(&b)?;
     let mean_error = |reach: Option<&Tensor>| {
-        let layer = Linear::new(&w, &b, reach, Precision::Int8)?;
+        let layer = PackedLinear::new(&w, &b, reach, Precision::Int8)?;
         (layer.forward(&x)? - &exact)?.abs()?.mean_all()?.to_scalar::<f32>()
     };
     let (smooth, rough) = (mean_error(Some(&reach))?, mean_error(None)?);
@@ -116,7 +116,7 @@ fn integers_at_their_limits_sum_exactly() -> Result<()> {
     let b = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
     for kernel in Kernel::all(Precision::Int8) {
         for sign in [1.0, -1.0] {
-            let y = Linear::with_kernel(&(&w * sign)?, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+            let y = PackedLinear::with_kernel(&(&w * sign)?, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
             for y in y.iter().flatten() {
                 assert!((f64::from(*y) - sign * inner as f64).abs() < 0.01, "{}: {y}", name(kernel));
             }
@@ -129,7 +129,7 @@ fn integers_at_their_limits_sum_exactly() -> Result<()> {
 fn what_is_not_finite_stays_so_in_its_row_alone() -> Result<()> {
     let [_, w, b] = random(1, 40, 5)?;
     for kernel in kernels() {
-        let layer = Linear::with_kernel(&w, &b, None, kernel)?;
+        let layer = PackedLinear::with_kernel(&w, &b, None, kernel)?;
         for poison in [f32::NAN, f32::INFINITY] {
             let mut x = vec![0.5f32; 3 * 40];
             x[57] = poison;
@@ -147,7 +147,7 @@ fn extreme_values() -> Result<()> {
     let w = Tensor::new(&[[1e10f32, 1e10, 1e10, 1e10], [1e-10, 0.0, 0.0, 0.0]], &Device::Cpu)?;
     let b = Tensor::zeros(2, DType::F32, &Device::Cpu)?;
     for kernel in kernels() {
-        let y = Linear::with_kernel(&w, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+        let y = PackedLinear::with_kernel(&w, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
         assert!(y[0][0].abs() < 1e28 && (y[0][1] / 1e10 - 1.0).abs() < 0.02, "{}: {y:?}", name(kernel));
     }
     Ok(())
@@ -159,13 +159,13 @@ fn no_rows_and_wrong_shapes() -> Result<()> {
     let none = Tensor::zeros((0, 4), DType::F32, &Device::Cpu)?;
     let wide = Tensor::zeros((2, 5), DType::F32, &Device::Cpu)?;
     for kernel in kernels() {
-        let layer = Linear::with_kernel(&w, &b, None, kernel)?;
+        let layer = PackedLinear::with_kernel(&w, &b, None, kernel)?;
         assert_eq!(layer.forward(&none)?.dims(), [0, 3]);
         assert!(layer.forward(&wide).is_err());
-        assert!(Linear::with_kernel(&wide, &b, None, kernel).is_err());
+        assert!(PackedLinear::with_kernel(&wide, &b, None, kernel).is_err());
     }
     let long = Tensor::zeros((3, int8::MAX_INNER + 1), DType::F32, &Device::Cpu)?;
-    let error = Linear::new(&long, &b, None, Precision::Int8).err().map(|e| e.to_string());
+    let error = PackedLinear::new(&long, &b, None, Precision::Int8).err().map(|e| e.to_string());
     assert!(error.is_some_and(|e| e.contains("32768")));
     Ok(())
 }

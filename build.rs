@@ -1,0 +1,160 @@
+//! Nothing to do for a build without the feature `cuda`.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "cuda")]
+    cuda::build();
+}
+
+/// What a CUDA build needs besides candle: our own kernels, compiled, and CUDA's libraries looked up at run time.
+#[cfg(feature = "cuda")]
+mod cuda {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::{env, fs};
+
+    const SOURCES: &str = "src/classifier/kernels/cuda";
+
+    /// Functions that candle links, in the order of the libraries that have them.
+    struct Library {
+        /// `libNAME.so`; without one nothing is loaded: candle links them for kernels that we never run.
+        name: Option<&'static str>,
+        header: &'static str,
+        prefix: &'static str,
+        /// The status that a function answers while its library is not loaded, which says as much.
+        missing: u32,
+    }
+
+    const LIBRARIES: [Library; 8] = [
+        Library { name: Some("cuda"), header: "cuda.h", prefix: "cu", missing: 34 },
+        Library { name: Some("cublas"), header: "cublas_api.h", prefix: "cublas", missing: 1 },
+        Library { name: Some("cublasLt"), header: "cublasLt.h", prefix: "cublasLt", missing: 1 },
+        Library { name: Some("curand"), header: "curand.h", prefix: "curand", missing: 101 },
+        Library { name: None, header: "nvrtc.h", prefix: "nvrtc", missing: 11 },
+        Library { name: None, header: "cuda_runtime_api.h", prefix: "cuda", missing: 34 },
+        Library { name: None, header: "crt/device_functions.h", prefix: "__cuda", missing: 34 },
+        // What nvcc's objects call when a program starts and ends.
+        Library { name: None, header: "crt/host_runtime.h", prefix: "__cuda", missing: 0 },
+    ];
+
+    pub fn build() {
+        for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP"] {
+            println!("cargo::rerun-if-env-changed={variable}");
+        }
+        println!("cargo::rerun-if-changed={SOURCES}");
+        let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from).expect(
+            "the feature cuda is built with a CUDA toolkit at CUDA_HOME: eval \"$(tools/cuda-toolchain)\" fetches one",
+        );
+        let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+        kernels(&home, &out);
+        libraries(&home, &out);
+    }
+
+    /// Compiles our kernels to PTX, which the driver compiles further for the card that it finds.
+    fn kernels(home: &Path, out: &Path) {
+        let source = format!("{SOURCES}/kernels.cu");
+        let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "75".to_owned());
+        let done = Command::new(home.join("bin/nvcc"))
+            .args(["--ptx", "--std=c++17", "-O3", &format!("--gpu-architecture=compute_{capability}"), &source, "-o"])
+            .arg(out.join("kernels.ptx"))
+            .status();
+        assert!(done.is_ok_and(|status| status.success()), "nvcc cannot compile {source}");
+    }
+
+    /// Defines the functions of CUDA's libraries as jumps through a table, which `libraries.c` fills when a GPU is asked
+    /// for. So the binary starts on a machine without a driver, and can say that there is none.
+    fn libraries(home: &Path, out: &Path) {
+        let mut jumps = Jumps::default();
+        for library in &LIBRARIES {
+            let header = home.join("include").join(library.header);
+            let text = fs::read_to_string(&header).unwrap_or_else(|e| panic!("{}: {e}", header.display()));
+            jumps.add(library, &functions(&text, library.prefix), library.name.map(|name| file_name(home, name)));
+        }
+        let source = out.join("libraries.S");
+        fs::write(&source, jumps.assembly()).expect("cargo's folder is writable");
+        cc::Build::new().file(&source).file(format!("{SOURCES}/libraries.c")).compile("textflight_cuda_libraries");
+    }
+
+    /// Names in a header that may be functions: a jump too many does no harm.
+    fn functions(header: &str, prefix: &str) -> BTreeSet<String> {
+        let named = |word: &&str| {
+            word.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        header.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(named).map(str::to_owned).collect()
+    }
+
+    /// What the library's file is called where there is no toolkit: with its version.
+    fn file_name(home: &Path, name: &str) -> String {
+        if name == "cuda" {
+            return "libcuda.so.1".to_owned(); // the driver's, which no toolkit has
+        }
+        let start = format!("lib{name}.so.");
+        let is_version = |version: &str| version.bytes().all(|b| b.is_ascii_digit());
+        ["lib", "lib64", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"]
+            .iter()
+            .filter_map(|folder| fs::read_dir(home.join(folder)).ok())
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .find(|file| file.strip_prefix(&start).is_some_and(is_version))
+            .unwrap_or_else(|| panic!("{} has no {start}N", home.display()))
+    }
+
+    /// The table, and for each function a jump through it.
+    #[derive(Default)]
+    struct Jumps {
+        code: String,
+        table: String,
+        names: String,
+        libraries: String,
+        seen: BTreeSet<String>,
+    }
+
+    impl Jumps {
+        fn add(&mut self, library: &Library, functions: &BTreeSet<String>, file: Option<String>) {
+            let x86 = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+                Ok("x86_64") => true,
+                Ok("aarch64") => false,
+                other => panic!("the feature cuda is for x86_64 and aarch64, not for {other:?}"),
+            };
+            let first = self.seen.len();
+            let missing = format!("missing_{}", library.header.replace(['.', '/'], "_"));
+            let answer = if x86 { "mov $" } else { "mov w0, #" };
+            let answer = format!("{answer}{}{}", library.missing, if x86 { ", %eax" } else { "" });
+            self.code += &format!("{missing}:\n {answer}\n ret\n");
+            for name in functions {
+                let offset = self.seen.len() * 8;
+                if !self.seen.insert(name.clone()) {
+                    continue;
+                }
+                let slot = format!("textflight_cuda_table + {offset}");
+                let jump = if x86 {
+                    format!("jmp *{slot}(%rip)")
+                } else {
+                    format!("adrp x16, {slot}\n ldr x16, [x16, :lo12:{slot}]\n br x16")
+                };
+                self.code += &format!(".globl {name}\n.type {name}, %function\n{name}:\n {jump}\n");
+                self.table += &format!(" .quad {missing}\n");
+                self.names += &format!(" .asciz \"{name}\"\n");
+            }
+            if let Some(file) = file {
+                let end = self.seen.len();
+                self.names += &format!(".pushsection .rodata.files\n{missing}_file: .asciz \"{file}\"\n.popsection\n");
+                self.libraries += &format!(" .quad {missing}_file, {first}, {end}\n");
+            }
+        }
+
+        fn assembly(self) -> String {
+            let Self { code, table, names, libraries, .. } = self;
+            let global = |name: &str| format!(".balign 8\n.globl textflight_cuda_{name}\ntextflight_cuda_{name}:\n");
+            [
+                format!(".text\n{code}"),
+                format!(".data\n{}{table}", global("table")),
+                format!("{}{libraries} .quad 0\n", global("libraries")),
+                format!(".section .rodata\n{}{names}", global("names")),
+                ".section .note.GNU-stack, \"\", %progbits\n".to_owned(),
+            ]
+            .concat()
+        }
+    }
+}

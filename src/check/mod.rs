@@ -1,0 +1,149 @@
+//! Whether a device computes what the CPU does, and how fast: for a machine that has neither checkpoints nor texts.
+//!
+//! Everything is made in place, and the same everywhere: a checkpoint of DistilBERT-base's size with random weights, and
+//! texts of known lengths. Speed does not depend on a weight's value.
+
+mod agreement;
+mod checkpoint;
+mod product;
+mod random;
+mod report;
+mod speed;
+mod texts;
+
+pub use checkpoint::{Size, write_checkpoint};
+pub use report::Report;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::info;
+
+use self::texts::Texts;
+use crate::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource, Precision};
+use crate::{Error, Result};
+
+/// What is checked, and how thoroughly.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// The device that is compared with the CPU.
+    pub device: DeviceChoice,
+    /// Where CUDA's libraries are, if not where the system has them.
+    pub cuda_libraries: Option<PathBuf>,
+    /// Where the checkpoint and the texts go.
+    pub work: PathBuf,
+    /// How large the checkpoint is.
+    pub size: Size,
+    /// Texts whose scores are compared.
+    pub agreement_texts: usize,
+    /// Texts of a measurement of speed.
+    pub rows: usize,
+    /// How long one measurement goes on, at least.
+    pub duration: Duration,
+}
+
+/// Mean lengths of the texts, in tokens with the two special ones.
+const MEANS: [usize; 4] = [16, 25, 64, 128];
+
+/// Batches that are measured, in rows.
+const BATCHES: [usize; 3] = [32, 128, 512];
+
+/// Where texts are cut: above the longest of a mean of 128.
+const MAX_LENGTH: usize = 256;
+
+/// Texts whose logits go to a file, for others to compare theirs with.
+const SAMPLE: usize = 32;
+
+/// Checks a device, and writes the checkpoint and the token sequences that it used to the work folder.
+///
+/// # Errors
+/// When the folder cannot be written, the device cannot be used or fails.
+pub async fn check(options: &CheckOptions) -> Result<Report> {
+    let model = options.work.join("model");
+    info!(folder = %model.display(), "making a checkpoint with random weights");
+    write_checkpoint(&model, options.size)?;
+    let checkpoint = Checkpoint::open(&ModelSource::Folder(model))?;
+    let texts = Texts::new(options.size.vocabulary());
+    let load = |device: &DeviceChoice, dtype| {
+        let cuda_libraries = options.cuda_libraries.clone();
+        let options = ClassifierOptions { device: device.clone(), cuda_libraries, dtype, max_length: MAX_LENGTH };
+        Classifier::load(&checkpoint, &options)
+    };
+
+    let reference = load(&DeviceChoice::Cpu, DTypeChoice::Exactly(Precision::Float32))?;
+    write_json(&options.work.join("logits.json"), &agreement::sample(&reference, &texts, SAMPLE)?)?;
+    for mean in MEANS {
+        let texts = texts.of_mean(mean, options.rows);
+        let ids = texts.iter().map(|text| Ok(reference.encode(text)?.ids)).collect::<Result<Vec<_>>>()?;
+        write_json(&options.work.join(format!("tokens-{mean}.json")), &ids)?;
+    }
+
+    let first = load(&options.device, DTypeChoice::Auto)?;
+    let mut report = Report::new(&first);
+    info!(device = report.device, card = report.card, "checking");
+    let expected = agreement::Expected::new(&reference, texts.of_mean(25, options.agreement_texts))?;
+    drop((reference, first));
+    for precision in [Precision::Float32, Precision::Float16, Precision::Bfloat16, Precision::Int8] {
+        let classifier = match load(&options.device, DTypeChoice::Exactly(precision)) {
+            Ok(classifier) => classifier,
+            Err(Error::Invalid(why)) => {
+                info!(dtype = %precision, why, "not checked");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        report.agreement.push(expected.compare(&classifier, precision)?);
+        let product = product::measure(classifier.place(), precision, options.size.is_base(), options.duration)?;
+        info!(dtype = %precision, tflops = product, "the device's own product");
+        report.add_product(precision, product);
+        let classifier = std::sync::Arc::new(classifier);
+        for mean in MEANS {
+            let column = texts.of_mean(mean, options.rows);
+            for batch_rows in BATCHES {
+                let rate = speed::measure(&classifier, &column, batch_rows, options.duration).await?;
+                info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second = rate.rows_per_second, "speed");
+                report.add_speed(precision, mean, batch_rows, &rate, options.size);
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_vec(value).map_err(|e| Error::file(path, e))?;
+    std::fs::write(path, json).map_err(|e| Error::file(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_cpu_agrees_with_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = CheckOptions {
+            device: DeviceChoice::Cpu,
+            cuda_libraries: None,
+            work: folder.path().to_owned(),
+            size: Size::Tiny,
+            agreement_texts: 64,
+            rows: 40,
+            duration: Duration::ZERO,
+        };
+        let report = check(&options).await.unwrap();
+        let dtypes: Vec<_> = report.agreement.iter().map(|a| a.dtype.as_str()).collect();
+        assert_eq!(dtypes, ["f32", "bf16", "int8"]);
+        let f32 = &report.agreement[0];
+        assert_eq!((f32.texts, f32.labels_equal, f32.enough), (64, 64, true));
+        assert_eq!(f32.max_logit_difference, 0.0);
+        assert!(report.agreement[1].max_logit_difference > 0.0);
+        assert_eq!(report.speed.len(), 3 * MEANS.len() * BATCHES.len());
+        assert!(report.speed.iter().all(|s| s.rows_per_second > 0.0 && s.utilization > 0.0));
+        let ids: Vec<Vec<u32>> =
+            serde_json::from_slice(&std::fs::read(folder.path().join("tokens-25.json")).unwrap()).unwrap();
+        let mean = ids.iter().map(Vec::len).sum::<usize>() as f64 / ids.len() as f64;
+        assert!(ids.len() == 40 && (mean - 25.0).abs() < 2.0, "{mean}");
+        let table = report.to_string();
+        assert!(table.contains("| f32 | 64 of 64 |"), "{table}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Where a model lies.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::Precision;
+#[cfg(feature = "cuda")]
+use super::cuda::{Download, Gpu};
+use crate::Error;
+
+/// The processor, or a GPU that is open.
+#[derive(Clone)]
+pub enum Place {
+    /// The processor.
+    Cpu,
+    /// A GPU.
+    #[cfg(feature = "cuda")]
+    Gpu(std::sync::Arc<Gpu>),
+}
+
+/// Logits on their way to the processor's memory.
+pub enum Logits {
+    /// They are there.
+    Here(Vec<f32>),
+    /// A copy is under way.
+    #[cfg(feature = "cuda")]
+    Coming(Download),
+}
+
+impl Place {
+    /// As candle knows it.
+    pub fn device(&self) -> &Device {
+        match self {
+            Self::Cpu => &Device::Cpu,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => gpu.device(),
+        }
+    }
+
+    /// `cpu`, `cuda:0`
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cpu => "cpu".to_owned(),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => format!("cuda:{}", gpu.index()),
+        }
+    }
+
+    /// What a GPU's card is called.
+    pub fn card(&self) -> Option<String> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => Some(gpu.card()),
+        }
+    }
+
+    /// What activations are kept in between layers that multiply in `precision`.
+    pub const fn dtype(&self, precision: Precision) -> DType {
+        match (self, precision) {
+            #[cfg(feature = "cuda")]
+            (Self::Gpu(_), Precision::Float16) => DType::F16,
+            #[cfg(feature = "cuda")]
+            (Self::Gpu(_), Precision::Bfloat16) => DType::BF16,
+            // On the CPU layers round their input as they read it.
+            _ => DType::F32,
+        }
+    }
+
+    /// In what the head multiplies where the layers do in `precision`.
+    pub const fn head_precision(&self, precision: Precision) -> Precision {
+        match self {
+            Self::Cpu => precision,
+            #[cfg(feature = "cuda")]
+            Self::Gpu(_) => Precision::Float32,
+        }
+    }
+
+    /// Numbers that a forward reads, where it reads them.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn upload(&self, values: &[u32]) -> Result<Tensor> {
+        match self {
+            Self::Cpu => Tensor::new(values, &Device::Cpu),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => gpu.upload(values),
+        }
+    }
+
+    /// Begins to bring f32 `logits` back: on a GPU they may not be computed yet.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn download(&self, logits: &Tensor) -> Result<Logits> {
+        match self {
+            Self::Cpu => Ok(Logits::Here(logits.flatten_all()?.to_vec1()?)),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => gpu.download(logits).map(Logits::Coming),
+        }
+    }
+
+    /// Does what puts work into the device's queue, without other threads' work in between.
+    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "cuda")]
+        let _turn = match self {
+            Self::Cpu => None,
+            Self::Gpu(gpu) => Some(gpu.turn()),
+        };
+        work()
+    }
+
+    /// What an error of the device means to the engine.
+    pub fn fault(&self, error: &candle_core::Error, doing: &str) -> Error {
+        // The first line: candle prints a backtrace behind it.
+        let text = error.to_string();
+        let cause = format!("{doing} on {} failed: {}", self.name(), text.lines().next().unwrap_or_default());
+        match self {
+            Self::Cpu => Error::Failed(cause),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(gpu) => gpu.fault(error, cause),
+        }
+    }
+}
+
+impl Logits {
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// When the device failed at computing or copying them.
+    pub fn finish(self) -> Result<Vec<f32>> {
+        match self {
+            Self::Here(logits) => Ok(logits),
+            #[cfg(feature = "cuda")]
+            Self::Coming(download) => download.finish(),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! In what layers multiply.
+
+/// In what a layer multiplies. Sums are f32 in every case (int8: exact), and so is what the head gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32
+    #[default]
+    Float32,
+    /// f16: on GPUs alone.
+    Float16,
+    /// bf16
+    Bfloat16,
+    /// 8-bit integers: a scale for each output channel, a scale and a zero point for each token. On CPUs alone.
+    Int8,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Float32 => "f32",
+            Self::Float16 => "f16",
+            Self::Bfloat16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}

@@ -1,0 +1,20 @@
+// What cuBLAS and cuBLASLt have in common.
+#pragma once
+
+#include "driver.h"
+#include "gemm.h"
+
+#pragma GCC visibility push(default)
+#include <cublasLt.h>
+#include <cublas_v2.h>
+#pragma GCC visibility pop
+
+namespace emulator {
+
+// Whether there are products of these types of A, B, C and D that are computed like that.
+cublasStatus_t are_types_supported(const Product& product, cublasComputeType_t compute);
+
+// Computes a product that has been checked, in a stream of a context.
+cublasStatus_t execute(const Product& product, CUcontext context, CUstream stream, const char* function);
+
+}  // namespace emulator

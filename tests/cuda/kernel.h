@@ -1,0 +1,60 @@
+// The kernels that can be launched, by name, and how the parameters of a launch reach them.
+#pragma once
+
+#include "memory.h"
+
+#include <cstddef>
+#include <utility>
+
+namespace emulator {
+
+// How a kernel gets its threads.
+enum class Threads {
+    EACH,  // source for a device: called once for each CUDA thread, on a stack of its own
+    NONE,  // source for the host: called once, and loops over everything
+};
+
+struct Kernel {
+    const char* name;
+    // Calls the kernel with what these point to.
+    void (*call)(void** parameters);
+    // Whether such parameters may be passed on that device: every pointer leads into memory of it.
+    bool (*reaches)(int device, void** parameters);
+    Threads threads;
+    // The dynamic shared memory of the calling thread, as large as a launch can ask for. Null if the kernel uses none.
+    void* (*shared)();
+};
+
+// The type of a kernel says how its parameters are to be read.
+template <auto function> struct Parameters;
+template <typename... Parameter, void (*function)(Parameter...)> struct Parameters<function> {
+    static void call(void** parameters) { call(parameters, std::index_sequence_for<Parameter...>()); }
+    static bool reaches(int device, void** parameters) {
+        return reaches(device, parameters, std::index_sequence_for<Parameter...>());
+    }
+
+  private:
+    template <size_t... i> static void call(void** parameters, std::index_sequence<i...>) {
+        function(*static_cast<Parameter*>(parameters[i])...);
+    }
+    template <size_t... i>
+    static bool reaches([[maybe_unused]] int device, void** parameters, std::index_sequence<i...>) {
+        return (reaches(device, *static_cast<Parameter*>(parameters[i])) && ...);
+    }
+    template <typename Value> static bool reaches(int, const Value&) { return true; }
+    template <typename Value> static bool reaches(int device, Value* const& pointer) {
+        return memory::reaches(device, pointer);
+    }
+};
+
+void add(const Kernel& kernel);
+
+// Null if there is none of that name.
+const Kernel* find_kernel(const char* name);
+
+// A static object of this type makes a kernel known.
+struct Known {
+    explicit Known(const Kernel& kernel) { add(kernel); }
+};
+
+}  // namespace emulator

@@ -1,0 +1,165 @@
+// The driver: modules, functions and their launch. A module is read for the names of its entry points only; what runs is
+// the host's implementation of that name.
+#include "driver.h"
+
+#include "kernel.h"
+#include "launch.h"
+#include "process.h"
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+using namespace emulator;
+
+struct CUfunc_st {
+    std::string name;
+    CUcontext context;
+    int dynamic_shared = SHARED_MEMORY;  // that a launch may ask for
+};
+
+struct CUmod_st {
+    CUcontext context;
+    std::map<std::string, CUfunc_st, std::less<>> functions;
+};
+
+namespace {
+
+std::mutex mutex;
+auto& modules = *new std::set<CUmodule>;
+
+bool of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$'; }
+
+// The word behind each occurrence of a directive of PTX.
+template <typename Use> void each(std::string_view text, std::string_view directive, Use use) {
+    for (size_t at = text.find(directive); at != text.npos; at = text.find(directive, at)) {
+        size_t begin = at + directive.size();
+        while (begin < text.size() && std::isspace(static_cast<unsigned char>(text[begin]))) begin++;
+        size_t end = begin;
+        while (end < text.size() && of_name(text[end])) end++;
+        use(text.substr(begin, end - begin));
+        at = end;
+    }
+}
+
+CUresult load(CUmodule* module, std::string_view ptx) {
+    int target = -1;  // 90 for sm_90 or sm_90a
+    each(ptx, ".target ", [&](std::string_view name) {
+        if (name.substr(0, 3) == "sm_") target = std::atoi(name.data() + 3);
+    });
+    if (target < 0) {
+        std::fputs("CUDA emulator: a module that is not PTX\n", stderr);
+        return CUDA_ERROR_INVALID_IMAGE;
+    }
+    if (target > 10 * settings().major + settings().minor) return CUDA_ERROR_INVALID_PTX;
+    *module = new CUmod_st{current_context(), {}};
+    each(ptx, ".entry ", [&](std::string_view name) {
+        (*module)->functions.emplace(name, CUfunc_st{std::string(name), current_context()});
+    });
+    const std::lock_guard lock(mutex);
+    modules.insert(*module);
+    return CUDA_SUCCESS;
+}
+
+bool is_module(CUmodule module) {
+    const std::lock_guard lock(mutex);
+    return modules.count(module) > 0;
+}
+
+bool fits(const uint3& grid, const uint3& block) {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x == 0 || block.y == 0 || block.z == 0) return false;
+    if (grid.x > MAX_GRID_X || grid.y > MAX_GRID_YZ || grid.z > MAX_GRID_YZ) return false;
+    if (block.x > MAX_THREADS || block.y > MAX_THREADS || block.z > MAX_BLOCK_Z) return false;
+    return block.x * block.y * block.z <= MAX_THREADS;
+}
+
+}  // namespace
+
+CUresult cuModuleLoadData(CUmodule* module, const void* image) {
+    SUCCEED(cannot_work());
+    // PTX ends with a null character; compiled code, of which this is how it begins, does not.
+    const char* text = static_cast<const char*>(image);
+    if (std::memcmp(text, "\x7f" "ELF", 4) == 0 || std::memcmp(text, "\x50\xed\x55\xba", 4) == 0) return load(module, {});
+    return load(module, text);
+}
+
+CUresult cuModuleLoad(CUmodule* module, const char* path) {
+    SUCCEED(cannot_work());
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return CUDA_ERROR_FILE_NOT_FOUND;
+    return load(module, std::string(std::istreambuf_iterator<char>(file), {}));
+}
+
+CUresult cuModuleUnload(CUmodule module) {
+    const std::lock_guard lock(mutex);
+    if (!modules.erase(module)) return CUDA_ERROR_INVALID_HANDLE;
+    delete module;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+    SUCCEED(cannot_work());
+    if (!is_module(module)) return CUDA_ERROR_INVALID_HANDLE;
+    const auto found = module->functions.find(name);
+    if (found == module->functions.end()) return CUDA_ERROR_NOT_FOUND;
+    *function = &found->second;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) {
+    SUCCEED(cannot_work());
+    switch (attribute) {
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = MAX_THREADS; break;
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = function->dynamic_shared; break;
+    default: return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    return CUDA_SUCCESS;
+}
+
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+    SUCCEED(cannot_work());
+    switch (attribute) {
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+        if (value < 0 || value > most_shared_memory()) return CUDA_ERROR_INVALID_VALUE;
+        function->dynamic_shared = value;
+        return CUDA_SUCCESS;
+    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: return CUDA_SUCCESS;
+    default: return CUDA_ERROR_NOT_SUPPORTED;
+    }
+}
+
+CUresult cuFuncSetCacheConfig(CUfunction, CUfunc_cache) { return cannot_work(); }
+
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                        unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void** parameters,
+                        void** extra) {
+    SUCCEED(cannot_work());
+    const uint3 grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
+    if (!function || function->context != current_context() || !is_stream(stream)) return CUDA_ERROR_INVALID_HANDLE;
+    if (extra || !fits(grid, block)) return CUDA_ERROR_INVALID_VALUE;
+    if (shared_bytes > static_cast<unsigned>(function->dynamic_shared)) return CUDA_ERROR_INVALID_VALUE;
+    const char* const name = function->name.c_str();
+    const Kernel* const kernel = find_kernel(name);
+    if (!kernel) {
+        std::fprintf(stderr, "CUDA emulator: there is no implementation of kernel %s\n", name);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    if (!kernel->reaches(function->context->device, parameters))
+        fault("%s: a pointer parameter leads out of the device's memory", name);
+    if (!count_launch()) return CUDA_ERROR_ILLEGAL_ADDRESS;
+    const std::lock_guard lock(function->context->busy);
+    switch (kernel->threads) {
+    case Threads::EACH:
+        run({name, grid, block, kernel->call, parameters, kernel->shared ? kernel->shared() : nullptr, shared_bytes});
+        break;
+    case Threads::NONE: kernel->call(parameters); break;
+    }
+    return CUDA_SUCCESS;
+}

@@ -1,0 +1,738 @@
+// The tests of the emulator itself. Each case is a process of its own: the emulator reads its settings once, and ends the
+// process at what a device would not survive.
+#include "device_shim.h"
+#include "driver.h"
+#include "kernel.h"
+
+#include <cublasLt.h>
+#include <cublas_v2.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                       \
+            std::_Exit(1);                                                                                             \
+        }                                                                                                              \
+    } while (false)
+#define OK(call) CHECK((call) == 0)
+
+// ---- kernels -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+extern thread_local float dynamic[];
+
+// The sum of a block, with shuffles inside its warps and shared memory between them.
+__global__ void sum(const float* in, float* out, int count) {
+    __shared__ float of_warps[32];
+    const int thread = threadIdx.x + threadIdx.y * blockDim.x, threads = blockDim.x * blockDim.y;
+    float total = 0;
+    for (int i = thread; i < count; i += threads) total += in[blockIdx.x * count + i];
+    for (int distance = 16; distance > 0; distance /= 2) total += __shfl_xor_sync(0xffffffff, total, distance);
+    if (thread % 32 == 0) of_warps[thread / 32] = total;
+    __syncthreads();
+    if (thread >= 32) return;
+    total = thread < threads / 32 ? of_warps[thread] : 0.0f;
+    for (int distance = 16; distance > 0; distance /= 2) total += __shfl_down_sync(0xffffffff, total, distance);
+    if (thread == 0) out[blockIdx.x] = total;
+}
+
+// Reverses each block's values by way of dynamic shared memory. Threads without a value leave before the others meet.
+__global__ void reverse(float* values, int count) {
+    if (static_cast<int>(threadIdx.x) >= count) return;
+    float* own = values + blockIdx.x * count;
+    dynamic[threadIdx.x] = own[threadIdx.x];
+    __syncthreads();
+    own[threadIdx.x] = dynamic[count - 1 - threadIdx.x];
+    __syncwarp();
+}
+
+// What each kind of shuffle reads in a segment of 8 lanes. The upper half of the warp has returned by then.
+__global__ void shuffles(unsigned* out) {
+    const unsigned lane = threadIdx.x;
+    if (lane >= 16) return;
+    out[lane] = __shfl_sync(0x0000ffff, lane, 3, 8);
+    out[16 + lane] = __shfl_xor_sync(0xffffffff, lane, 5, 8);
+    out[32 + lane] = __shfl_down_sync(0xffffffff, lane, 6, 8);
+}
+
+// The two halves of a warp exchange values at different times.
+__global__ void halves(double* out) {
+    const unsigned mask = threadIdx.x < 16 ? 0x0000ffff : 0xffff0000;
+    double value = threadIdx.x;
+    for (int i = 0; i < (threadIdx.x < 16 ? 2 : 5); i++) value += __shfl_xor_sync(mask, value, 1);
+    out[threadIdx.x] = value;
+}
+
+// Where each thread is in the grid, in the order of the device.
+__global__ void indices(uint3* out) {
+    const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+    const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+    out[block * blockDim.x * blockDim.y * blockDim.z + thread] = threadIdx;
+}
+
+__global__ void store(float* out, int at, float value) { out[at] = value; }
+
+__global__ void store_shared(int at) { dynamic[at] = 1.0f; }
+
+__global__ void read_shared(float* out) { *out = dynamic[0]; }
+
+__global__ void half_a_barrier() {
+    if (threadIdx.x % 2 == 0)
+        __syncthreads();
+    else
+        __syncwarp();
+}
+
+alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) / sizeof(float)];
+
+template <auto kernel> emulator::Known known(const char* name) {
+    using Parameters = emulator::Parameters<kernel>;
+    return emulator::Known(
+        {name, Parameters::call, Parameters::reaches, emulator::Threads::EACH, [] { return static_cast<void*>(dynamic); }});
+}
+
+const emulator::Known all[] = {
+    known<sum>("sum"),
+    known<reverse>("reverse"),
+    known<shuffles>("shuffles"),
+    known<halves>("halves"),
+    known<indices>("indices"),
+    known<store>("store"),
+    known<store_shared>("store_shared"),
+    known<read_shared>("read_shared"),
+    known<half_a_barrier>("half_a_barrier"),
+};
+
+// ---- a device to test with ---------------------------------------------------------------------------------------------
+
+void open(int device = 0) {
+    OK(cuInit(0));
+    CUcontext context;
+    OK(cuDevicePrimaryCtxRetain(&context, device));
+    OK(cuCtxSetCurrent(context));
+}
+
+CUfunction function(const char* name) {
+    const std::string ptx = std::string("//\n.version 8.0\n.target sm_75\n.address_size 64\n.visible .entry ") + name +
+                            "(\n.param .u64 " + name + "_param_0\n)\n{ ret; }\n";
+    CUmodule module;
+    OK(cuModuleLoadData(&module, ptx.c_str()));
+    CUfunction found;
+    OK(cuModuleGetFunction(&found, module, name));
+    return found;
+}
+
+template <typename... Parameter>
+CUresult launch(CUfunction what, uint3 grid, uint3 block, unsigned shared, Parameter... parameters) {
+    void* pointers[] = {&parameters..., nullptr};
+    return cuLaunchKernel(what, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, nullptr, pointers, nullptr);
+}
+
+// Values in the memory of the device.
+template <typename T> class Values {
+  public:
+    explicit Values(const std::vector<T>& values) : count(values.size()) {
+        OK(cuMemAlloc(&pointer, count * sizeof(T)));
+        OK(cuMemcpyHtoD(pointer, values.data(), count * sizeof(T)));
+    }
+    explicit Values(size_t count) : count(count) { OK(cuMemAlloc(&pointer, count * sizeof(T))); }
+    T* get() const { return reinterpret_cast<T*>(pointer); }
+    std::vector<T> read() const {
+        std::vector<T> values(count);
+        OK(cuMemcpyDtoH(values.data(), pointer, count * sizeof(T)));
+        return values;
+    }
+    CUdeviceptr pointer;
+
+  private:
+    size_t count;
+};
+
+std::vector<float> noise(size_t count) {
+    static uint32_t state = 1;
+    std::vector<float> values(count);
+    for (float& value : values) value = static_cast<float>((state = state * 1664525 + 1013904223) >> 16) / 32768 - 1;
+    return values;
+}
+
+bool near(float a, float b, float tolerance) { return std::fabs(a - b) <= tolerance * (1 + std::fabs(b)); }
+
+// ---- kernels and their launch ------------------------------------------------------------------------------------------
+
+void block_sums() {
+    open();
+    constexpr int BLOCKS = 3, COUNT = 1000;
+    const std::vector<float> values = noise(BLOCKS * COUNT);
+    const Values<float> in(values), out(BLOCKS);
+    OK(launch(function("sum"), {BLOCKS, 1, 1}, {64, 4, 1}, 0, in.get(), out.get(), COUNT));
+    for (int block = 0; block < BLOCKS; block++) {
+        float total = 0;
+        for (int i = 0; i < COUNT; i++) total += values[block * COUNT + i];
+        CHECK(near(out.read()[block], total, 1e-4f));
+    }
+}
+
+void early_returns() {
+    open();
+    for (int count : {1, 31, 32, 33, 100, 128}) {
+        const std::vector<float> values = noise(2 * count);
+        const Values<float> device(values);
+        OK(launch(function("reverse"), {2, 1, 1}, {128, 1, 1}, count * sizeof(float), device.get(), count));
+        for (int i = 0; i < 2 * count; i++)
+            CHECK(device.read()[i] == values[i / count * count + count - 1 - i % count]);
+    }
+}
+
+void kinds_of_shuffles() {
+    open();
+    const Values<unsigned> out(48);
+    OK(launch(function("shuffles"), {1, 1, 1}, {32, 1, 1}, 0, out.get()));
+    const std::vector<unsigned> read = out.read();
+    for (unsigned lane = 0; lane < 16; lane++) {
+        CHECK(read[lane] == lane / 8 * 8 + 3);
+        CHECK(read[16 + lane] == (lane ^ 5));
+        CHECK(read[32 + lane] == (lane % 8 < 2 ? lane + 6 : lane));
+    }
+    const Values<double> sums(32);
+    OK(launch(function("halves"), {1, 1, 1}, {32, 1, 1}, 0, sums.get()));
+    for (unsigned lane = 0; lane < 32; lane++) {
+        const double pair = lane / 2 * 4 + 1;  // the sum of the two lanes
+        CHECK(sums.read()[lane] == (lane < 16 ? 2 * pair : 16 * pair));
+    }
+}
+
+void grid_and_block_indices() {
+    open();
+    constexpr unsigned BLOCKS = 2 * 3 * 4, THREADS = 5 * 2 * 3;
+    const Values<uint3> out(BLOCKS * THREADS);
+    OK(launch(function("indices"), {2, 3, 4}, {5, 2, 3}, 0, out.get()));
+    const std::vector<uint3> read = out.read();
+    for (unsigned i = 0; i < BLOCKS * THREADS; i++) {
+        const unsigned thread = i % THREADS;
+        CHECK(read[i].x == thread % 5 && read[i].y == thread / 5 % 2 && read[i].z == thread / 10);
+    }
+}
+
+void launches_that_no_device_takes() {
+    open();
+    const CUfunction what = function("read_shared");
+    const Values<float> out(1);
+    const auto result = [&](uint3 grid, uint3 block, unsigned shared = 0) {
+        return launch(what, grid, block, shared, out.get());
+    };
+    OK(result({1, 1, 1}, {32, 32, 1}, 48 << 10));
+    for (const uint3 bad : {uint3{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {0x80000000, 1, 1}, {1, 65536, 1}, {1, 1, 65536}})
+        CHECK(result(bad, {1, 1, 1}) == CUDA_ERROR_INVALID_VALUE);
+    for (const uint3 bad : {uint3{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1025, 1, 1}, {33, 32, 1}, {1, 1, 65}})
+        CHECK(result({1, 1, 1}, bad) == CUDA_ERROR_INVALID_VALUE);
+
+    const auto attribute = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    CHECK(result({1, 1, 1}, {1, 1, 1}, (48 << 10) + 1) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuFuncSetAttribute(what, attribute, (227 << 10) + 1) == CUDA_ERROR_INVALID_VALUE);
+    OK(cuFuncSetAttribute(what, attribute, 227 << 10));
+    OK(result({1, 1, 1}, {1, 1, 1}, 227 << 10));
+}
+
+void shared_memory_starts_as_garbage() {
+    open();
+    const Values<float> out(1);
+    OK(launch(function("store_shared"), {1, 1, 1}, {1, 1, 1}, 4, 0));
+    OK(launch(function("read_shared"), {1, 1, 1}, {1, 1, 1}, 4, out.get()));
+    CHECK(std::isnan(out.read()[0]));
+}
+
+void several_host_threads() {
+    open();
+    CUcontext context;
+    OK(cuCtxGetCurrent(&context));
+    const CUfunction what = function("reverse");
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 4; thread++) {
+        threads.emplace_back([=] {
+            OK(cuCtxSetCurrent(context));
+            const std::vector<float> values = noise(100);
+            for (int i = 0; i < 50; i++) {
+                const Values<float> device(values);
+                OK(launch(what, {1, 1, 1}, {128, 1, 1}, 400, device.get(), 100));
+                CHECK(device.read()[0] == values[99]);
+                OK(cuMemFree(device.pointer));
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+}
+
+void modules_and_their_functions() {
+    open();
+    CUmodule module;
+    CUfunction found;
+    OK(cuModuleLoadData(&module, ".version 8.0\n.target sm_80\n.entry store(\n.param .u64 p)\n{}\n.entry unheard_of()\n{}"));
+    OK(cuModuleGetFunction(&found, module, "store"));
+    CHECK(cuModuleGetFunction(&found, module, "stor") == CUDA_ERROR_NOT_FOUND);
+    CHECK(cuModuleGetFunction(&found, module, "sum") == CUDA_ERROR_NOT_FOUND);
+    OK(cuModuleGetFunction(&found, module, "unheard_of"));
+    CHECK(launch(found, {1, 1, 1}, {1, 1, 1}, 0) == CUDA_ERROR_NOT_SUPPORTED);
+    OK(cuModuleUnload(module));
+    CHECK(cuModuleUnload(module) == CUDA_ERROR_INVALID_HANDLE);
+    CHECK(cuModuleLoadData(&module, "\x7f" "ELF") == CUDA_ERROR_INVALID_IMAGE);
+    CHECK(cuModuleLoadData(&module, ".version 8.0\n.target sm_100\n") == CUDA_ERROR_INVALID_PTX);
+}
+
+// What ends the process, and what is said then.
+
+void half_of_a_block_waits() {
+    open();
+    launch(function("half_a_barrier"), {1, 1, 1}, {64, 1, 1}, 0);
+}
+
+void a_write_behind_an_allocation() {
+    open();
+    const Values<float> out(10);
+    OK(launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, out.get(), 10, 1.0f));
+    cuMemFree(out.pointer);
+}
+
+void a_write_behind_the_shared_memory() {
+    open();
+    launch(function("store_shared"), {1, 1, 1}, {1, 1, 1}, 40, 10);
+}
+
+void a_pointer_of_the_host() {
+    open();
+    float value;
+    launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, &value, 0, 1.0f);
+}
+
+void a_pointer_of_another_device() {
+    open(1);
+    const Values<float> out(1);
+    open(0);
+    launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f);
+}
+
+// ---- the driver --------------------------------------------------------------------------------------------------------
+
+void memory() {
+    open();
+    size_t free, total;
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == 1 << 20 && total == 1 << 20);
+    CUdeviceptr pointer, other;
+    CHECK(cuMemAlloc(&pointer, (1 << 20) + 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(cuMemAlloc(&pointer, 0) == CUDA_ERROR_INVALID_VALUE);
+    OK(cuMemAllocAsync(&pointer, 1 << 19, nullptr));
+    CHECK(cuMemAlloc(&other, (1 << 19) + 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == 1 << 19);
+
+    float value = 0;
+    OK(cuMemcpyDtoH(&value, pointer + 8, sizeof value));
+    CHECK(std::isnan(value));
+    OK(cuMemsetD8(pointer, 0, 1 << 19));
+    OK(cuMemcpyDtoHAsync(&value, pointer + 8, sizeof value, nullptr));
+    CHECK(value == 0);
+    CHECK(cuMemsetD8(pointer, 0, (1 << 19) + 1) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuMemcpyDtoH(&value, pointer + (1 << 19) - 3, sizeof value) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuMemcpyHtoD(pointer - 1, &value, sizeof value) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuMemcpyHtoD(reinterpret_cast<CUdeviceptr>(&value), &value, sizeof value) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuMemcpyDtoD(pointer, reinterpret_cast<CUdeviceptr>(&value), sizeof value) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(cuMemFree(pointer + 1) == CUDA_ERROR_INVALID_VALUE);
+    OK(cuMemFreeAsync(pointer, nullptr));
+    CHECK(cuMemFree(pointer) == CUDA_ERROR_INVALID_VALUE);
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == total);
+
+    CUmemoryPool pool;
+    OK(cuDeviceGetDefaultMemPool(&pool, 0));
+    cuuint64_t threshold = UINT64_MAX;
+    OK(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold));
+
+    void* pinned;
+    OK(cuMemHostAlloc(&pinned, 100, 0));
+    OK(cuMemFreeHost(pinned));
+    CHECK(cuMemFreeHost(pinned) == CUDA_ERROR_INVALID_VALUE);
+}
+
+void streams_and_events() {
+    CUstream stream, other;
+    CHECK(cuStreamCreate(&stream, 0) == CUDA_ERROR_NOT_INITIALIZED);
+    OK(cuInit(0));
+    CHECK(cuStreamCreate(&stream, 0) == CUDA_ERROR_INVALID_CONTEXT);
+    open(1);
+    OK(cuStreamCreate(&other, 0));
+    open(0);
+    OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    OK(cuStreamSynchronize(stream));
+    CHECK(cuStreamSynchronize(other) == CUDA_ERROR_INVALID_HANDLE);
+    CUevent start, end;
+    OK(cuEventCreate(&start, CU_EVENT_DEFAULT));
+    OK(cuEventCreate(&end, CU_EVENT_DEFAULT));
+    float milliseconds;
+    CHECK(cuEventElapsedTime(&milliseconds, start, end) == CUDA_ERROR_INVALID_HANDLE);
+    OK(cuEventRecord(start, stream));
+    OK(cuEventRecord(end, stream));
+    OK(cuStreamWaitEvent(stream, end, 0));
+    OK(cuEventElapsedTime(&milliseconds, start, end));
+    CHECK(milliseconds >= 0);
+    OK(cuEventDestroy(end));
+    CHECK(cuEventSynchronize(end) == CUDA_ERROR_INVALID_HANDLE);
+    OK(cuStreamDestroy(stream));
+    CHECK(cuStreamSynchronize(stream) == CUDA_ERROR_INVALID_HANDLE);
+}
+
+void devices() {
+    OK(cuInit(0));
+    int count, value;
+    OK(cuDeviceGetCount(&count));
+    CHECK(count == 3);
+    CUdevice device;
+    OK(cuDeviceGet(&device, 2));
+    CHECK(cuDeviceGet(&device, 3) == CUDA_ERROR_INVALID_DEVICE);
+    OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 2));
+    CHECK(value == 8);
+    OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 2));
+    CHECK(value == 6);
+    OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 2));
+    CHECK(value == 99 << 10);
+}
+
+void no_device() { CHECK(cuInit(0) == CUDA_ERROR_NO_DEVICE); }
+
+void a_broken_context() {
+    open();
+    const CUfunction what = function("store");
+    const Values<float> out(1);
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    for (int i = 0; i < 2; i++) OK(launch(what, {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f));
+    float value;
+    CUdeviceptr pointer;
+    CHECK(launch(what, {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f) == CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK(cuMemcpyDtoH(&value, out.pointer, sizeof value) == CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK(cuMemAllocAsync(&pointer, 1, nullptr) == CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK(cuStreamSynchronize(nullptr) == CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK(cuCtxSynchronize() == CUDA_ERROR_ILLEGAL_ADDRESS);
+    const float one = 1;
+    CHECK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, out.get(), 1, out.get(), 1, &one, out.get(), 1) ==
+          CUBLAS_STATUS_EXECUTION_FAILED);
+    OK(cublasDestroy(blas));
+}
+
+// ---- products ----------------------------------------------------------------------------------------------------------
+
+template <typename T> T narrow(float x) {
+    if constexpr (std::is_same_v<T, float>) return x;
+    else if constexpr (std::is_same_v<T, __half>) return __float2half_rn(x);
+    else return __float2bfloat16_rn(x);
+}
+
+template <typename T> cudaDataType type_of() {
+    return std::is_same_v<T, float> ? CUDA_R_32F : std::is_same_v<T, __half> ? CUDA_R_16F : CUDA_R_16BF;
+}
+
+template <typename T> std::vector<T> noise_of(size_t count) {
+    std::vector<T> values;
+    for (float value : noise(count)) values.push_back(narrow<T>(value));
+    return values;
+}
+
+// A value of op(M), where the matrix has columns of `leading` values.
+template <typename T> float at(const T* matrix, bool transpose, int leading, int row, int column) {
+    return static_cast<float>(transpose ? matrix[row * leading + column] : matrix[column * leading + row]);
+}
+
+template <typename T> void products_of(float tolerance) {
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    constexpr int M = 37, N = 11, K = 70, BATCH = 2, LDA = 75, LDB = 72, LDC = 40;
+    const float alpha = 0.5f, beta = 2.0f;
+    for (const bool transpose_a : {false, true}) {
+        for (const bool transpose_b : {false, true}) {
+            const int a_stride = LDA * 70, b_stride = LDB * 70, c_stride = LDC * N;
+            const auto a = noise_of<T>(BATCH * a_stride), b = noise_of<T>(BATCH * b_stride);
+            const auto c = noise_of<T>(BATCH * c_stride);
+            const Values<T> a_device(a), b_device(b), c_device(c);
+            OK(cublasGemmStridedBatchedEx(blas, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                          transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, M, N, K, &alpha, a_device.get(),
+                                          type_of<T>(), LDA, a_stride, b_device.get(), type_of<T>(), LDB, b_stride, &beta,
+                                          c_device.get(), type_of<T>(), LDC, c_stride, BATCH, CUBLAS_COMPUTE_32F,
+                                          CUBLAS_GEMM_DEFAULT));
+            const std::vector<T> result = c_device.read();
+            for (int batch = 0; batch < BATCH; batch++) {
+                for (int j = 0; j < N; j++) {
+                    for (int i = 0; i < LDC; i++) {
+                        const int element = batch * c_stride + j * LDC + i;
+                        double expected = static_cast<float>(c[element]);
+                        if (i < M) {
+                            expected *= beta;
+                            for (int k = 0; k < K; k++)
+                                expected += alpha * at(&a[batch * a_stride], transpose_a, LDA, i, k) *
+                                            at(&b[batch * b_stride], transpose_b, LDB, k, j);
+                        }
+                        CHECK(near(static_cast<float>(result[element]), static_cast<float>(expected), tolerance));
+                    }
+                }
+            }
+        }
+    }
+}
+
+void products() {
+    open();
+    products_of<float>(1e-5f);
+    products_of<__half>(1e-3f);
+    products_of<__nv_bfloat16>(1e-2f);
+}
+
+// As the factor 1 leaves them.
+void every_number_of_16_bits() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    std::vector<uint16_t> numbers(1 << 16);
+    for (int i = 0; i < 1 << 16; i++) numbers[i] = i;
+    const Values<uint16_t> a(numbers);
+    const float one = 1, zero = 0;
+    for (const cudaDataType type : {CUDA_R_16F, CUDA_R_16BF}) {
+        const uint16_t factor = type == CUDA_R_16F ? 0x3c00 : 0x3f80;
+        const Values<uint16_t> b(std::vector<uint16_t>{factor});
+        const Values<float> c(1 << 16);
+        OK(cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1 << 16, 1, 1, &one, a.get(), type, 1 << 16, b.get(), type, 1, &zero,
+                        c.get(), CUDA_R_32F, 1 << 16, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+        const std::vector<float> result = c.read();
+        for (int i = 0; i < 1 << 16; i++) {
+            const float expected = type == CUDA_R_16F ? __half2float(__half(__half_raw{numbers[i]}))
+                                                      : __bfloat162float(__nv_bfloat16(__nv_bfloat16_raw{numbers[i]}));
+            CHECK(std::isnan(expected) ? std::isnan(result[i]) : result[i] == expected);
+        }
+    }
+}
+
+void tf32() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    const float one = 1, zero = 0;
+    // Halfway between two numbers of TF32, the first time down to the even one, the second time up.
+    const Values<float> a({1.0f + 0x1p-11f, 1.0f + 0x3p-11f}), b(std::vector<float>{1.0f}), c(2);
+    const auto multiply = [&](cublasComputeType_t compute) {
+        OK(cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 1, 1, &one, a.get(), CUDA_R_32F, 2, b.get(), CUDA_R_32F, 1, &zero,
+                        c.get(), CUDA_R_32F, 2, compute, CUBLAS_GEMM_DEFAULT));
+        return c.read();
+    };
+    CHECK(multiply(CUBLAS_COMPUTE_32F) == a.read());
+    CHECK((multiply(CUBLAS_COMPUTE_32F_FAST_TF32) == std::vector<float>{1.0f, 1.0f + 0x1p-9f}));
+}
+
+void products_that_cublas_refuses() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    const Values<float> a(64), c(64);
+    const float one = 1;
+    const auto multiply = [&](cublasOperation_t a_operation, cublasOperation_t b_operation, int m, int lda, int ldb, int ldc,
+                              cudaDataType type, cublasComputeType_t compute) {
+        return cublasGemmEx(blas, a_operation, b_operation, m, 3, 5, &one, a.get(), type, lda, a.get(), type, ldb, &one,
+                            c.get(), type, ldc, compute, CUBLAS_GEMM_DEFAULT);
+    };
+    const auto f32 = CUDA_R_32F;
+    const auto compute = CUBLAS_COMPUTE_32F;
+    OK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, f32, compute));
+    OK(multiply(CUBLAS_OP_T, CUBLAS_OP_T, 4, 5, 3, 4, f32, compute));
+    OK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 0, 1, 5, 1, f32, compute));
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, -1, 4, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 3, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_T, CUBLAS_OP_N, 4, 4, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_T, 4, 4, 2, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 3, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, CUDA_R_8I, compute) == CUBLAS_STATUS_NOT_SUPPORTED);
+    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, f32, CUBLAS_COMPUTE_16F) == CUBLAS_STATUS_NOT_SUPPORTED);
+}
+
+void a_matrix_beyond_its_memory() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    const Values<float> a(64), c(64);
+    const float one = 1;
+    cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 8, 9, 8, &one, a.get(), 8, a.get(), 8, &one, c.get(), 8);
+}
+
+template <typename T> void products_with_epilogues_of(float tolerance) {
+    constexpr int M = 19, N = 7, K = 33;
+    const auto a = noise_of<T>(M * K), b = noise_of<T>(K * N), bias = noise_of<T>(M);
+    const Values<T> a_device(a), b_device(b), bias_device(bias);
+    cublasLtHandle_t blas;
+    OK(cublasLtCreate(&blas));
+    cublasLtMatrixLayout_t a_layout, b_layout, d_layout;
+    OK(cublasLtMatrixLayoutCreate(&a_layout, type_of<T>(), K, M, K));
+    OK(cublasLtMatrixLayoutCreate(&b_layout, type_of<T>(), K, N, K));
+    OK(cublasLtMatrixLayoutCreate(&d_layout, type_of<T>(), M, N, M));
+    cublasLtMatmulPreference_t preference;
+    OK(cublasLtMatmulPreferenceCreate(&preference));
+
+    for (const cublasLtEpilogue_t epilogue :
+         {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS,
+          CUBLASLT_EPILOGUE_GELU, CUBLASLT_EPILOGUE_GELU_BIAS}) {
+        cublasLtMatmulDesc_t what;
+        OK(cublasLtMatmulDescCreate(&what, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+        const int32_t transpose = CUBLAS_OP_T;
+        OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose));
+        OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+        OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias_device.pointer, 8));
+        cublasLtMatmulHeuristicResult_t heuristic;
+        int found;
+        OK(cublasLtMatmulAlgoGetHeuristic(blas, what, a_layout, b_layout, d_layout, d_layout, preference, 1, &heuristic,
+                                          &found));
+        CHECK(found == 1);
+        const Values<T> d(M * N);
+        const float one = 1, zero = 0;
+        OK(cublasLtMatmul(blas, what, &one, a_device.get(), a_layout, b_device.get(), b_layout, &zero, d.get(), d_layout,
+                          d.get(), d_layout, &heuristic.algo, nullptr, 0, nullptr));
+        OK(cublasLtMatmulDescDestroy(what));
+
+        const std::vector<T> result = d.read();
+        for (int j = 0; j < N; j++) {
+            for (int i = 0; i < M; i++) {
+                double x = 0;
+                for (int k = 0; k < K; k++) x += at(a.data(), true, K, i, k) * at(b.data(), false, K, k, j);
+                if (epilogue & CUBLASLT_EPILOGUE_BIAS) x += static_cast<float>(bias[i]);
+                if ((epilogue & ~CUBLASLT_EPILOGUE_BIAS) == CUBLASLT_EPILOGUE_RELU) x = std::max(x, 0.0);
+                if ((epilogue & ~CUBLASLT_EPILOGUE_BIAS) == CUBLASLT_EPILOGUE_GELU)
+                    x = 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+                CHECK(near(static_cast<float>(result[j * M + i]), static_cast<float>(x), tolerance));
+            }
+        }
+    }
+    OK(cublasLtMatmulPreferenceDestroy(preference));
+    for (const cublasLtMatrixLayout_t layout : {a_layout, b_layout, d_layout}) OK(cublasLtMatrixLayoutDestroy(layout));
+    OK(cublasLtDestroy(blas));
+}
+
+void products_with_epilogues() {
+    open();
+    products_with_epilogues_of<float>(1e-5f);
+    products_with_epilogues_of<__half>(1e-3f);
+    products_with_epilogues_of<__nv_bfloat16>(1e-2f);
+}
+
+// ---- kernels of candle -------------------------------------------------------------------------------------------------
+
+void candle() {
+    open();
+    const uint3 one{1, 1, 1};
+    // 2 x 3, transposed: 3 x 2 with these strides.
+    const Values<float> in({0, 1, 2, 3, 4, 5}), out(6);
+    const Values<size_t> transposed({3, 2, 1, 3});
+    const size_t six = 6, rank = 2;
+    OK(launch(function("ucopy_f32"), one, one, 0, six, rank, transposed.get(), in.get(), out.get()));
+    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
+
+    const Values<__half> halves(6);
+    const size_t* const contiguous = nullptr;
+    OK(launch(function("cast_f32_f16"), one, one, 0, six, rank, transposed.get(), in.get(), halves.get()));
+    OK(launch(function("cast_f16_f32"), one, one, 0, six, rank, contiguous, halves.get(), out.get()));
+    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
+
+    const Values<size_t> both({3, 2, 1, 3, 2, 1});
+    OK(launch(function("badd_f32"), one, one, 0, six, rank, both.get(), in.get(), in.get(), out.get()));
+    CHECK((out.read() == std::vector<float>{0, 4, 3, 7, 6, 10}));
+
+    OK(launch(function("copy2d_f32"), one, one, 0, in.get(), out.get(), 2u, 2u, 3u, 2u));
+    CHECK((out.read() == std::vector<float>{0, 1, 3, 4, 6, 10}));
+
+    OK(launch(function("const_set_f32"), one, one, 0, size_t{3}, rank, contiguous, 7.0f, out.get()));
+    CHECK((out.read() == std::vector<float>{7, 7, 7, 4, 6, 10}));
+
+    const Values<uint32_t> ids({2, 0, 1});
+    OK(launch(function("is_u32_f32"), one, one, 0, six, size_t{1}, contiguous, ids.get(), in.get(), out.get(), size_t{1},
+              size_t{3}, size_t{3}, size_t{2}));
+    CHECK((out.read() == std::vector<float>{4, 5, 0, 1, 2, 3}));
+}
+
+// ---- the cases ---------------------------------------------------------------------------------------------------------
+
+struct Case {
+    const char* name;
+    void (*run)();
+    std::vector<std::pair<const char*, const char*>> environment;
+    const char* dies_with = nullptr;  // what it says when it ends the process; null if it must not
+};
+
+#define CASE(name, ...) {#name, name, ##__VA_ARGS__}
+
+const Case CASES[] = {
+    CASE(block_sums, {}),
+    CASE(early_returns, {}),
+    CASE(kinds_of_shuffles, {}),
+    CASE(grid_and_block_indices, {}),
+    CASE(launches_that_no_device_takes, {}),
+    CASE(shared_memory_starts_as_garbage, {}),
+    CASE(several_host_threads, {}),
+    CASE(modules_and_their_functions, {}),
+    CASE(half_of_a_block_waits, {}, "half_a_barrier: block (0, 0, 0) is stuck"),
+    CASE(a_write_behind_an_allocation, {}, "written behind an allocation of 40 bytes"),
+    CASE(a_write_behind_the_shared_memory, {}, "store_shared writes behind its 40 bytes"),
+    CASE(a_pointer_of_the_host, {}, "store: a pointer parameter leads out"),
+    CASE(a_pointer_of_another_device, {{"DEVICES", "2"}}, "store: a pointer parameter leads out"),
+    CASE(memory, {{"MEMORY", "1048576"}}),
+    CASE(streams_and_events, {{"DEVICES", "2"}}),
+    CASE(devices, {{"DEVICES", "3"}, {"CAPABILITY", "8.6"}}),
+    CASE(no_device, {{"DEVICES", "0"}}),
+    CASE(a_broken_context, {{"LAUNCHES", "2"}}),
+    CASE(products, {}),
+    CASE(every_number_of_16_bits, {}),
+    CASE(tf32, {}),
+    CASE(products_that_cublas_refuses, {}),
+    CASE(a_matrix_beyond_its_memory, {}, "cublasGemmStridedBatchedEx: B, 8 x 9"),
+    CASE(products_with_epilogues, {}),
+    CASE(candle, {}),
+};
+
+// Runs a case in a process of its own, with what it says kept for the one that is expected to die.
+bool passes(const Case& test) {
+    int said[2];
+    CHECK(pipe(said) == 0);
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        dup2(said[1], STDERR_FILENO);
+        close(said[0]);
+        close(said[1]);
+        for (const auto& [name, value] : test.environment)
+            setenv((std::string("TEXTFLIGHT_EMULATOR_") + name).c_str(), value, 1);
+        test.run();
+        std::_Exit(0);
+    }
+    close(said[1]);
+    std::string text;
+    char buffer[4096];
+    for (ssize_t read; (read = ::read(said[0], buffer, sizeof buffer)) > 0;) text.append(buffer, read);
+    close(said[0]);
+    int status;
+    waitpid(child, &status, 0);
+    const bool passed = test.dies_with ? WIFSIGNALED(status) && text.find(test.dies_with) != text.npos
+                                       : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    std::printf("%s %s\n", passed ? "ok    " : "FAILED", test.name);
+    if (!passed) std::printf("%s(status %#x)\n", text.c_str(), status);
+    return passed;
+}
+
+}  // namespace
+
+int main() {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    int failures = 0;
+    for (const Case& test : CASES) failures += !passes(test);
+    return failures > 0;
+}

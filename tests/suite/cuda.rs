@@ -1,0 +1,229 @@
+//! The whole of a CUDA build: on the first GPU, or, where `TEXTFLIGHT_CUDA_LIBRARIES` names the emulator of `tests/cuda`, on
+//! that. What needs a device that fails is tested on the emulator alone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score};
+
+use crate::golden::equal_transformers;
+use crate::support::{BF16, F32, INT8, fixture, json, load, load_with, repository};
+
+const F16: DTypeChoice = DTypeChoice::Exactly(Precision::Float16);
+
+fn libraries() -> Option<PathBuf> {
+    std::env::var_os("TEXTFLIGHT_CUDA_LIBRARIES").map(PathBuf::from)
+}
+
+/// The emulator's folder, if the tests run on it.
+fn emulator() -> Option<PathBuf> {
+    let found = libraries().filter(|folder| folder.join("libcuda-emulator.so").exists());
+    if found.is_none() {
+        println!("SKIPPED: this needs the emulator of tests/cuda, named by TEXTFLIGHT_CUDA_LIBRARIES");
+    }
+    found
+}
+
+fn on_gpu(max_length: usize, dtype: DTypeChoice) -> ClassifierOptions {
+    ClassifierOptions { device: DeviceChoice::Cuda(vec![0]), cuda_libraries: libraries(), dtype, max_length }
+}
+
+#[test]
+fn odd_configurations_equal_transformers() {
+    equal_transformers(|folder, max_length| load_with(folder, &on_gpu(max_length, F32)).unwrap());
+}
+
+/// Token sequences of the first reviews of SST-2 dev.
+fn reviews(classifier: &Classifier, count: usize) -> Vec<Vec<u32>> {
+    let texts: Vec<serde_json::Value> = json(&fixture("sst2_dev.json"));
+    texts.iter().take(count).map(|case| classifier.encode(case["text"].as_str().unwrap()).unwrap().ids).collect()
+}
+
+fn scores(classifier: &Classifier, ids: &[Vec<u32>], batch: usize) -> Vec<Score> {
+    let batches = ids.chunks(batch).map(|ids| ids.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    batches.flat_map(|batch| classifier.score(&batch).unwrap()).collect()
+}
+
+#[test]
+fn each_precision_is_close_to_the_cpu() {
+    let folder = repository("data/sst2-mini");
+    let cpu = load(&folder, 128).unwrap();
+    let ids = reviews(&cpu, 200);
+    let expected = scores(&cpu, &ids, 32);
+    for (dtype, flips, tolerance) in [(F32, 0, 1e-5), (F16, 1, 5e-3), (BF16, 2, 4e-2)] {
+        let gpu = load_with(&folder, &on_gpu(128, dtype)).unwrap();
+        assert_eq!(gpu.info().device, "cuda:0");
+        let found = scores(&gpu, &ids, 32);
+        let pairs = || expected.iter().zip(&found);
+        let flipped = pairs().filter(|(a, b)| a.label != b.label).count();
+        let worst = pairs().map(|(a, b)| (a.probabilities[0] - b.probabilities[0]).abs()).fold(0.0, f32::max);
+        assert!(flipped <= flips && worst < tolerance, "{dtype:?}: {flipped} labels, {worst}");
+        assert!(dtype == F32 || worst > 0.0, "{dtype:?} is not what was computed in");
+    }
+}
+
+#[test]
+fn batches_that_come_back_together_are_each_its_own() {
+    let folder = repository("data/sst2-mini");
+    let gpu = load_with(&folder, &on_gpu(128, F16)).unwrap();
+    let ids = reviews(&gpu, 40);
+    let singly = scores(&gpu, &ids, 1);
+    let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+    let out_of_range: &[u32] = &[1; 600];
+    let batches: [&[&[u32]]; 4] = [&ids[..7], &[out_of_range], &ids[7..8], &ids[8..]];
+    let mut found = gpu.score_each(&batches, &|| ());
+    assert!(found.remove(1).is_err());
+    let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).collect();
+    let worst = found.iter().zip(&singly).map(|(a, b)| (a.probabilities[0] - b.probabilities[0]).abs());
+    assert!(worst.fold(0.0, f32::max) < 2e-3);
+}
+
+#[test]
+fn int8_and_what_the_card_lacks_are_refused() {
+    let wrong = |dtype| load_with(&repository("data/sst2-mini"), &on_gpu(128, dtype)).err().unwrap().to_string();
+    assert!(wrong(INT8).contains("for the CPU"));
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error() {
+    let options = ClassifierOptions { device: DeviceChoice::Cuda(vec![99]), ..on_gpu(128, F32) };
+    let error = load_with(&repository("data/sst2-mini"), &options).err().unwrap().to_string();
+    assert!(error.contains("--device cuda:99: there is no cuda:99"), "{error}");
+}
+
+/// Runs the binary on the emulator, which is told what device to be.
+fn run(emulator: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_textflight"))
+        .args(arguments)
+        .env("TEXTFLIGHT_CUDA_LIBRARIES", emulator)
+        .envs(settings.iter().map(|(name, value)| (format!("TEXTFLIGHT_EMULATOR_{name}"), value)))
+        .current_dir(repository(""))
+        .output()
+        .unwrap()
+}
+
+fn score_reviews<'a>(output: &'a str, device: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let common = ["score", "data/reviews.parquet", "-o", output, "--text", "text", "--truth", "truth"];
+    [&common[..], &["--model", "data/sst2-mini", "--device", device], more].concat()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_file_is_scored_on_two_devices_as_on_the_cpu() {
+    let Some(emulator) = emulator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (cpu, gpu) = (path("cpu.parquet"), path("gpu.parquet"));
+    let accuracy = |output: &Output| {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let line = text(&output.stdout);
+        line[line.find("accuracy").unwrap()..].to_owned()
+    };
+    let on_cpu = accuracy(&run(&emulator, &[], &score_reviews(&cpu, "cpu", &[])));
+    let output = run(&emulator, &[("DEVICES", "2")], &score_reviews(&gpu, "cuda:0,cuda:1", &["--dtype", "f32"]));
+    assert_eq!(accuracy(&output), on_cpu);
+    assert!(text(&output.stderr).contains("cuda:0,cuda:1"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_run_in_smaller_ones() {
+    let Some(emulator) = emulator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.parquet");
+    // Room for the weights, the workspace and a forward of 32 rows at full length, but not for 872 rows at once.
+    let settings = [("MEMORY", "40000000"), ("CAPABILITY", "8.0")];
+    let more = ["--batch-rows", "1000", "--batch-tokens", "1000000", "--threads", "1"];
+    let output = run(&emulator, &settings, &score_reviews(output.to_str().unwrap(), "cuda", &more));
+    let log = text(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("a batch was too much for the device"), "{log}");
+}
+
+#[test]
+fn a_lost_device_ends_the_command_and_the_server() {
+    let Some(emulator) = emulator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.parquet");
+    let output = run(&emulator, &[("LAUNCHES", "400")], &score_reviews(output.to_str().unwrap(), "cuda", &[]));
+    let log = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("takes no more work in this process"), "{log}");
+    assert!(!folder.path().join("out.parquet").exists());
+}
+
+#[test]
+fn a_device_that_fails_at_once_fails_the_start() {
+    let Some(emulator) = emulator() else { return };
+    let output = run(
+        &emulator,
+        &[("LAUNCHES", "5")],
+        &["predict", "-i", "texts=[\"a\"]", "--model", "data/sst2-mini", "--device", "cuda"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("a first forward failed"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_old_card_has_no_bf16_and_gets_f16() {
+    let Some(emulator) = emulator() else { return };
+    let predict = ["predict", "-i", "texts=[\"a fine film\"]", "--model", "data/sst2-mini", "--device", "cuda:0"];
+    let settings = [("CAPABILITY", "7.5")];
+    let output = run(&emulator, &settings, &[&predict[..], &["--dtype", "bf16"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("compute capability 8.0, and cuda:0 has 7.5"), "{}", text(&output.stderr));
+    let output = run(&emulator, &settings, &predict);
+    assert!(output.status.success() && text(&output.stderr).contains("f16"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("predicted_labels"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_budget_can_be_measured() {
+    let Some(emulator) = emulator() else { return };
+    let predict = ["predict", "-i", "texts=[\"a fine film\"]", "--model", "data/sst2-mini", "--device", "cuda:0"];
+    let output = run(&emulator, &[], &[&predict[..], &["--batch-tokens", "auto"]].concat());
+    let log = text(&output.stderr);
+    assert!(output.status.success() && log.contains("--batch-tokens auto"), "{log}");
+}
+
+#[test]
+fn a_machine_without_a_driver_is_told_so() {
+    let driver = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"];
+    if driver.iter().any(|folder| Path::new(folder).join("libcuda.so.1").exists()) {
+        println!("SKIPPED: this machine has a driver");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let predict = ["predict", "-i", "texts=[\"a\"]", "--model", "data/sst2-mini"];
+    let output = run(folder.path(), &[], &[&predict[..], &["--device", "cuda:0"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no NVIDIA driver was found"), "{}", text(&output.stderr));
+    // auto says what it does instead.
+    let output = run(folder.path(), &[], &predict);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("runs on the processor"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_library_that_is_missing_is_named() {
+    let Some(emulator) = emulator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(emulator.join("libcuda.so.1"), folder.path().join("libcuda.so.1")).unwrap();
+    let predict = ["predict", "-i", "texts=[\"a\"]", "--model", "data/sst2-mini", "--device", "cuda:0"];
+    let output = run(folder.path(), &[], &predict);
+    assert_eq!(output.status.code(), Some(2));
+    let log = text(&output.stderr);
+    assert!(log.contains("libcublas.so.") && log.contains("--cuda-libraries"), "{log}");
+}
+
+#[test]
+fn devices_may_be_named_in_any_order() {
+    let Some(emulator) = emulator() else { return };
+    let predict =
+        ["predict", "-i", "texts=[\"a fine film\"]", "--model", "data/sst2-mini", "--device", "cuda:1,cuda:0"];
+    let output = run(&emulator, &[("DEVICES", "2")], &predict);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cuda:1,cuda:0"), "{}", text(&output.stderr));
+}
