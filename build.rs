@@ -8,6 +8,7 @@ fn main() {
 
 /// What a CUDA build needs besides candle: our own kernels, compiled, and CUDA's libraries looked up at run time.
 #[cfg(feature = "cuda")]
+#[expect(clippy::expect_used, reason = "a build script has nobody else to tell")]
 mod cuda {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
@@ -100,61 +101,85 @@ mod cuda {
             .unwrap_or_else(|| panic!("{} has no {start}N", home.display()))
     }
 
-    /// The table, and for each function a jump through it.
+    /// The table, and for each function a jump through it: lines of assembly, by section.
     #[derive(Default)]
     struct Jumps {
-        code: String,
-        table: String,
-        names: String,
-        libraries: String,
+        code: Vec<String>,
+        table: Vec<String>,
+        names: Vec<String>,
+        libraries: Vec<String>,
+        files: Vec<String>,
         seen: BTreeSet<String>,
     }
 
     impl Jumps {
         fn add(&mut self, library: &Library, functions: &BTreeSet<String>, file: Option<String>) {
-            let x86 = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-                Ok("x86_64") => true,
-                Ok("aarch64") => false,
-                other => panic!("the feature cuda is for x86_64 and aarch64, not for {other:?}"),
-            };
+            let target = Target::of_build();
             let first = self.seen.len();
             let missing = format!("missing_{}", library.header.replace(['.', '/'], "_"));
-            let answer = if x86 { "mov $" } else { "mov w0, #" };
-            let answer = format!("{answer}{}{}", library.missing, if x86 { ", %eax" } else { "" });
-            self.code += &format!("{missing}:\n {answer}\n ret\n");
+            self.code.push(format!("{missing}:\n {}", target.answer(library.missing)));
             for name in functions {
-                let offset = self.seen.len() * 8;
-                if !self.seen.insert(name.clone()) {
-                    continue;
+                let slot = format!("textflight_cuda_table + {}", self.seen.len() * 8);
+                if self.seen.insert(name.clone()) {
+                    self.code.push(format!(".globl {name}\n.type {name}, %function\n{name}:\n {}", target.jump(&slot)));
+                    self.table.push(format!(" .quad {missing}"));
+                    self.names.push(format!(" .asciz \"{name}\""));
                 }
-                let slot = format!("textflight_cuda_table + {offset}");
-                let jump = if x86 {
-                    format!("jmp *{slot}(%rip)")
-                } else {
-                    format!("adrp x16, {slot}\n ldr x16, [x16, :lo12:{slot}]\n br x16")
-                };
-                self.code += &format!(".globl {name}\n.type {name}, %function\n{name}:\n {jump}\n");
-                self.table += &format!(" .quad {missing}\n");
-                self.names += &format!(" .asciz \"{name}\"\n");
             }
             if let Some(file) = file {
-                let end = self.seen.len();
-                self.names += &format!(".pushsection .rodata.files\n{missing}_file: .asciz \"{file}\"\n.popsection\n");
-                self.libraries += &format!(" .quad {missing}_file, {first}, {end}\n");
+                self.libraries.push(format!(" .quad {missing}_file, {first}, {}", self.seen.len()));
+                self.files.push(format!("{missing}_file: .asciz \"{file}\""));
             }
         }
 
         fn assembly(self) -> String {
-            let Self { code, table, names, libraries, .. } = self;
-            let global = |name: &str| format!(".balign 8\n.globl textflight_cuda_{name}\ntextflight_cuda_{name}:\n");
-            [
-                format!(".text\n{code}"),
-                format!(".data\n{}{table}", global("table")),
-                format!("{}{libraries} .quad 0\n", global("libraries")),
-                format!(".section .rodata\n{}{names}", global("names")),
-                ".section .note.GNU-stack, \"\", %progbits\n".to_owned(),
-            ]
-            .concat()
+            let global = |name: &str| format!(".balign 8\n.globl textflight_cuda_{name}\ntextflight_cuda_{name}:");
+            let end = " .quad 0".to_owned();
+            let sections = [
+                (".text".to_owned(), self.code),
+                (format!(".data\n{}", global("table")), self.table),
+                (global("libraries"), [self.libraries, vec![end]].concat()),
+                (format!(".section .rodata\n{}", global("names")), self.names),
+                (String::new(), self.files),
+                (".section .note.GNU-stack, \"\", %progbits".to_owned(), Vec::new()),
+            ];
+            sections
+                .into_iter()
+                .flat_map(|(head, lines)| [vec![head], lines].concat())
+                .map(|line| line + "\n")
+                .collect()
+        }
+    }
+
+    /// The processor that the build is for.
+    enum Target {
+        X86,
+        Arm,
+    }
+
+    impl Target {
+        fn of_build() -> Self {
+            match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+                Ok("x86_64") => Self::X86,
+                Ok("aarch64") => Self::Arm,
+                other => panic!("the feature cuda is for x86_64 and aarch64, not for {other:?}"),
+            }
+        }
+
+        /// Returns a number.
+        fn answer(&self, status: u32) -> String {
+            match self {
+                Self::X86 => format!("mov ${status}, %eax\n ret"),
+                Self::Arm => format!("mov w0, #{status}\n ret"),
+            }
+        }
+
+        /// Goes on where the slot says, with all arguments as they are.
+        fn jump(&self, slot: &str) -> String {
+            match self {
+                Self::X86 => format!("jmp *{slot}(%rip)"),
+                Self::Arm => format!("adrp x16, {slot}\n ldr x16, [x16, :lo12:{slot}]\n br x16"),
+            }
         }
     }
 }

@@ -109,9 +109,10 @@ async fn check(args: CheckArgs) -> Result<()> {
         return Ok(());
     }
     print!("{report}");
-    match report.agrees() {
-        true => Ok(()),
-        false => Err(Error::Failed("scores differ more than they should: see TOO FAR above".to_owned())),
+    if report.agrees() {
+        Ok(())
+    } else {
+        Err(Error::Failed("scores differ more than they should: see TOO FAR above".to_owned()))
     }
 }
 

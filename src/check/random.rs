@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same everywhere.
 
-/// After Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014): SplitMix64.
+/// After Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014): `SplitMix64`.
 pub struct Random(u64);
 
 impl Random {

@@ -120,9 +120,10 @@ impl EngineLimits {
         let largest = batch.rows.min(batch.tokens / USUAL_TOKENS).min(MAX_WINDOW_ROWS / 4);
         Self {
             threads: threads.unwrap_or_else(cores),
-            runners: match classifier.is_on_gpu() {
-                true => Runners::Own { threads: GPU_THREADS, batches: GPU_BATCHES },
-                false => Runners::Tokenizers,
+            runners: if classifier.is_on_gpu() {
+                Runners::Own { threads: GPU_THREADS, batches: GPU_BATCHES }
+            } else {
+                Runners::Tokenizers
             },
             batch,
             window_rows: NonZeroUsize::new(4 * largest).map_or(WINDOW_ROWS, |rows| rows.max(WINDOW_ROWS)),

@@ -1,8 +1,9 @@
 //! The whole of a CUDA build: on the first GPU, or, where `TEXTFLIGHT_CUDA_LIBRARIES` names the emulator of `tests/cuda`, on
 //! that. What needs a device that fails is tested on the emulator alone.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score};
 
@@ -16,6 +17,7 @@ fn libraries() -> Option<PathBuf> {
 }
 
 /// The emulator's folder, if the tests run on it.
+#[expect(clippy::print_stdout, reason = "a test that does not run says so")]
 fn emulator() -> Option<PathBuf> {
     let found = libraries().filter(|folder| folder.join("libcuda-emulator.so").exists());
     if found.is_none() {
@@ -93,13 +95,16 @@ fn a_gpu_that_is_not_there_is_an_error() {
 
 /// Runs the binary on the emulator, which is told what device to be.
 fn run(emulator: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_textflight"))
-        .args(arguments)
+    command(emulator, settings).args(arguments).output().unwrap()
+}
+
+fn command(emulator: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_textflight"));
+    command
         .env("TEXTFLIGHT_CUDA_LIBRARIES", emulator)
         .envs(settings.iter().map(|(name, value)| (format!("TEXTFLIGHT_EMULATOR_{name}"), value)))
-        .current_dir(repository(""))
-        .output()
-        .unwrap()
+        .current_dir(repository(""));
+    command
 }
 
 fn score_reviews<'a>(output: &'a str, device: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -143,7 +148,7 @@ fn a_batch_that_does_not_fit_is_run_in_smaller_ones() {
 }
 
 #[test]
-fn a_lost_device_ends_the_command_and_the_server() {
+fn a_lost_device_ends_the_command() {
     let Some(emulator) = emulator() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.parquet");
@@ -152,6 +157,40 @@ fn a_lost_device_ends_the_command_and_the_server() {
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("takes no more work in this process"), "{log}");
     assert!(!folder.path().join("out.parquet").exists());
+}
+
+#[test]
+fn a_lost_device_ends_the_server() {
+    let Some(emulator) = emulator() else { return };
+    let mut server = command(&emulator, &[("LAUNCHES", "250")])
+        .args([
+            "serve",
+            "--model",
+            "data/sst2-mini",
+            "--device",
+            "cuda",
+            "--flight",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    let url = format!("http://{}", ready.trim().split("http=").nth(1).unwrap());
+    let ask = || run(&emulator, &[], &["predict", "--url", &url, "-i", "texts=[\"a fine film\"]"]);
+    let answers: Vec<Output> = (0..20).map(|_| ask()).collect();
+    let good = answers.iter().take_while(|answer| answer.status.success()).count();
+    assert!((1..20).contains(&good), "{good} answers");
+    let failed = text(&answers[good].stderr);
+    assert!(failed.contains("takes no more work in this process"), "{failed}");
+    let (sender, ended) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || sender.send(server.wait()));
+    let status = ended.recv_timeout(std::time::Duration::from_secs(30)).expect("the server goes on").unwrap();
+    assert_eq!(status.code(), Some(1));
 }
 
 #[test]
@@ -192,8 +231,7 @@ fn the_budget_can_be_measured() {
 fn a_machine_without_a_driver_is_told_so() {
     let driver = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"];
     if driver.iter().any(|folder| Path::new(folder).join("libcuda.so.1").exists()) {
-        println!("SKIPPED: this machine has a driver");
-        return;
+        return; // there is nothing to be told
     }
     let folder = tempfile::tempdir().unwrap();
     let predict = ["predict", "-i", "texts=[\"a\"]", "--model", "data/sst2-mini"];

@@ -42,6 +42,7 @@ impl Ragged {
     ///
     /// # Errors
     /// When the device fails.
+    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "a GPU can fail"))]
     pub fn at(self, place: &Place) -> Result<Self> {
         match place {
             Place::Cpu => Ok(self),

@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::{Linear, PackedFeedForward};
 
 /// Two linear layers, the second on the outputs of the first.
+#[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one a layer"))]
 pub enum FeedForward {
     /// On the CPU: a few rows pass both layers before the next do.
     Packed(PackedFeedForward),

@@ -100,6 +100,7 @@ impl Place {
     }
 
     /// Does what puts work into the device's queue, without other threads' work in between.
+    #[cfg_attr(not(feature = "cuda"), expect(clippy::unused_self, reason = "a GPU has turns"))]
     pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
         #[cfg(feature = "cuda")]
         let _turn = match self {
@@ -127,6 +128,7 @@ impl Logits {
     ///
     /// # Errors
     /// When the device failed at computing or copying them.
+    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "a GPU can fail"))]
     pub fn finish(self) -> Result<Vec<f32>> {
         match self {
             Self::Here(logits) => Ok(logits),

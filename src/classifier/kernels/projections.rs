@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::{Linear, Place, Precision};
 
 /// The layers that make queries, keys and values, in as few products as the device runs best.
+#[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one a layer"))]
 pub enum Projections {
     /// On the CPU: the queries, and keys and values side by side.
     Packed {

@@ -60,27 +60,26 @@ impl GpuLinear {
     /// # Errors
     /// When `x` is of another type or width, or the GPU fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if let Some(epilogue) = self.epilogue()? {
-            return x.apply_op3_no_bwd(&self.weight, &self.bias, &Biased { products: &self.products, epilogue });
+        if let Some(biased) = self.biased()? {
+            return x.apply_op3_no_bwd(&self.weight, &self.bias, &biased);
         }
         let y = x.matmul(&self.weight.t()?)?;
         y.inplace_op2(&self.bias, &BiasActivation(self.activation))?;
         Ok(y)
     }
 
-    /// Whether cuBLASLt takes the bias along, and with which activation. Not in f32, which it would round to TF32; and
-    /// its GELU is the tanh approximation.
-    fn epilogue(&self) -> Result<Option<Option<Epilogue>>> {
+    /// Whether cuBLASLt takes the bias along, and the activation. Not in f32, which it would round to TF32; and its GELU
+    /// is the tanh approximation.
+    fn biased(&self) -> Result<Option<Biased<'_>>> {
         let (out, inner) = self.weight.dims2()?;
         let aligned = out.is_multiple_of(ALIGNED) && inner.is_multiple_of(ALIGNED);
-        if self.weight.dtype() == DType::F32 || !aligned {
-            return Ok(None);
-        }
-        Ok(match self.activation {
-            Activation::None => Some(None),
-            Activation::Relu => Some(Some(Epilogue::Relu)),
-            Activation::Gelu | Activation::GeluTanh | Activation::Silu => None,
-        })
+        let epilogue = match self.activation {
+            Activation::None => None,
+            Activation::Relu => Some(Epilogue::Relu),
+            Activation::Gelu | Activation::GeluTanh | Activation::Silu => return Ok(None),
+        };
+        let takes = self.weight.dtype() != DType::F32 && aligned;
+        Ok(takes.then_some(Biased { products: &self.products, epilogue }))
     }
 }
 

@@ -117,6 +117,9 @@ fn grid(count: usize, each: usize, threads: u32, shared_bytes: usize) -> Result<
 }
 
 /// `y ← f(y + bias)` in place, over `y [rows, width]`.
+///
+/// # Errors
+/// When the shapes or types disagree, or the GPU fails.
 pub fn bias_activation(
     y: &mut CudaStorage,
     y_layout: &Layout,
@@ -149,6 +152,9 @@ pub fn bias_activation(
 }
 
 /// [`super::add_layer_norm`] on a GPU. `affine` is f32.
+///
+/// # Errors
+/// When the types disagree, a row is too wide, or the GPU fails.
 pub fn add_layer_norm(
     x: &mut CudaStorage,
     x_layout: &Layout,
@@ -184,6 +190,9 @@ pub fn add_layer_norm(
 }
 
 /// [`super::select_rows`] on a GPU. The ids are below the table's rows: the kernel does not look.
+///
+/// # Errors
+/// When the shapes or types disagree, or the GPU fails.
 pub fn select_rows(
     table: &CudaStorage,
     table_layout: &Layout,
@@ -217,6 +226,9 @@ pub fn select_rows(
 }
 
 /// [`super::attention`] on a GPU. `query` and `key_value` may be columns of a wider matrix.
+///
+/// # Errors
+/// When the sequences are not on the GPU, a head is too wide, or the GPU fails.
 pub fn attention(
     query: &CudaStorage,
     query_layout: &Layout,
