@@ -12,7 +12,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::{Cli, Command, PredictArgs};
 
 /// Options that say how a model runs in this process.
-const MODEL_OPTIONS: [&str; 7] = ["model", "device", "dtype", "max_length", "batch_rows", "batch_tokens", "threads"];
+const MODEL_OPTIONS: [&str; 8] =
+    ["model", "device", "cuda_libraries", "dtype", "max_length", "batch_rows", "batch_tokens", "threads"];
 
 impl Cli {
     /// The arguments of this process. Wrong ones end it with exit code 2.

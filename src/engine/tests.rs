@@ -1,11 +1,13 @@
 //! The engine over scorers that are slow, fail or panic, without a model.
 
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+use crate::classifier::plan::BatchLimits;
 
 /// Reads a text as one token a character; its label is the number of characters modulo 2.
 #[derive(Default)]
