@@ -153,7 +153,8 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::score`].
     pub fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<f32>> {
-        let logits = || self.place.download(&self.model.forward(sequences, &|| ())?)?.finish();
+        let begin = || self.place.download(&self.model.forward(sequences, &|| ())?);
+        let logits = || self.place.in_turn(begin)?.finish();
         logits().map_err(|e| self.fault(&e, sequences.len()))
     }
 
@@ -166,9 +167,10 @@ impl Classifier {
         self.score_each(&[sequences], &|| ()).pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// [`Classifier::score`] of several batches, whose logits come back from the device together. Calls `pause` between
-    /// half layers, for its thread to do what is more urgent; on a GPU it has nothing to wait for.
+    /// [`Classifier::score`] of several batches, whose logits come back from the device together. On the CPU it calls
+    /// `pause` between half layers, for its thread to do what is more urgent; on a GPU a forward is not interrupted.
     pub fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+        let pause: &dyn Fn() = if self.is_on_gpu() { &|| () } else { pause };
         // One thread's batches follow one another on the device; another's are put behind them while these are awaited.
         let (forwards, logits) = self.place.in_turn(|| {
             let forwards: Vec<_> = batches.iter().map(|batch| self.model.forward(batch, pause)).collect();
@@ -221,10 +223,10 @@ impl Classifier {
         self.place.fault(error, &format!("the forward of {sequences} sequences"))
     }
 
-    /// One forward at full length, so that what cannot run fails before a port opens.
+    /// Two batches, one at full length, so that what cannot run fails before a port opens.
     fn prove(&self) -> Result<()> {
-        let text = "a ".repeat(self.info.max_length);
-        self.score(&[&self.encode(&text)?.ids, &self.encode("")?.ids]).map(drop)
+        let (long, short) = (self.encode(&"a ".repeat(self.info.max_length))?.ids, self.encode("")?.ids);
+        self.score_each(&[&[&long, &short], &[&short]], &|| ()).into_iter().try_for_each(|scores| scores.map(drop))
     }
 }
 

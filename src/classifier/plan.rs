@@ -20,6 +20,13 @@ pub struct Batch<R> {
     pub rows: Vec<Vec<R>>,
 }
 
+impl<R> Batch<R> {
+    /// Tokens of all sequences.
+    pub fn tokens(&self) -> usize {
+        self.sequences.iter().map(Vec::len).sum()
+    }
+}
+
 /// Batches of a window of rows. Every row is in exactly one batch.
 ///
 /// Sequences of like length stand together: a batch then takes about the same time on every row of it, and a GPU kernel

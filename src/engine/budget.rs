@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::classifier::plan::BatchLimits;
 
+/// Tokens that are always allowed.
+const LEAST: usize = 512;
+
 /// The limits that all model threads plan with.
 pub struct Budget {
     rows: usize,
@@ -21,9 +24,25 @@ impl Budget {
         BatchLimits { rows: self.rows, tokens: self.tokens.load(Ordering::Relaxed) }
     }
 
-    /// Allows from now on at most half of the tokens of a batch that was too much.
+    /// Allows from now on at most half of the tokens of a batch that was too much, but always as many as a small batch has:
+    /// memory that lacks for less is lacking for the moment.
     pub fn halve(&self, tokens: usize) -> BatchLimits {
-        self.tokens.fetch_min((tokens / 2).max(1), Ordering::Relaxed);
+        self.tokens.fetch_min((tokens / 2).max(LEAST), Ordering::Relaxed);
         self.limits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_only_shrinks_and_not_below_a_small_batch() {
+        let budget = Budget::new(BatchLimits { rows: 32, tokens: 4096 });
+        assert_eq!(budget.halve(4000), BatchLimits { rows: 32, tokens: 2000 });
+        assert_eq!(budget.halve(4090).tokens, 2000);
+        assert_eq!(budget.halve(30).tokens, LEAST);
+        let small = Budget::new(BatchLimits { rows: 32, tokens: 100 });
+        assert_eq!(small.halve(90).tokens, 100);
     }
 }

@@ -10,8 +10,11 @@ use crate::classifier::plan::Batch;
 /// Rows that are not shared out: tokenizing them takes no longer than a batch does.
 const LEAST_WINDOW: usize = 128;
 
-/// Windows that may be planned and wait, for threads that tokenize and run nothing: enough that a device never waits.
+/// Windows that may be planned and wait in a lane, for threads that tokenize and run nothing, so that a device never waits.
 const PLANNED_WINDOWS: usize = 4;
+
+/// Tokens in batches that are taken together: eight batches of 32 usual texts.
+const TOKENS_AT_ONCE: usize = 8192;
 
 /// The queue that all model threads take from.
 pub struct Queue {
@@ -80,8 +83,10 @@ impl Queue {
     /// Adds the batches of a window that [`Queue::next`] gave and that was planned.
     pub fn push_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
         let mut state = self.lock();
-        // Not below 0: when the queue is abandoned, what is being tokenized is forgotten.
-        state.windows = state.windows.saturating_sub(1);
+        if state.windows == 0 {
+            return; // The queue was abandoned meanwhile: nobody would run them.
+        }
+        state.windows -= 1;
         state.lane(lane).batches.extend(batches);
         self.changed.notify_all();
     }
@@ -106,6 +111,8 @@ impl Queue {
                 return Some(work);
             }
             if state.closed && state.is_done(role) {
+                // Whoever waits for what this thread has found to be unwanted.
+                self.changed.notify_all();
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -118,20 +125,19 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
-        let waiting = state.lane(lane);
         let at_once = match role {
-            Role::Both => 1.min(waiting.batches.len()),
+            Role::Both => 1,
             Role::Tokenize => 0,
-            // Not more than a fair share: another device may be idle.
-            Role::Run { batches } => batches.min(waiting.batches.len().div_ceil(self.runners)),
+            Role::Run { batches } => batches,
         };
-        let batches: Vec<_> = waiting.batches.drain(..at_once).collect();
+        let batches = state.lane(lane).take_batches(at_once, self.runners);
         if !batches.is_empty() {
             // Those who tokenize may have waited for room.
             self.changed.notify_all();
             return Some(Work::Batches(lane, batches));
         }
-        if matches!(role, Role::Run { .. }) || waiting.planned_rows() > PLANNED_WINDOWS * self.window_rows {
+        let waiting = state.lane(lane);
+        if matches!(role, Role::Run { .. }) || waiting.planned_rows() >= PLANNED_WINDOWS * self.window_rows {
             return None;
         }
         // Few rows are shared out, so that no thread waits while another tokenizes for it.
@@ -187,6 +193,21 @@ impl State {
 }
 
 impl Waiting {
+    /// At most so many batches: not more than a fair share among `runners`, since another device may be idle, and several
+    /// only while they are small, since what is interactive waits behind them.
+    fn take_batches(&mut self, at_once: usize, runners: usize) -> Vec<Batch<Row>> {
+        let share = at_once.min(self.batches.len().div_ceil(runners));
+        let mut room = TOKENS_AT_ONCE;
+        let mut taken = Vec::new();
+        while taken.len() < share
+            && let Some(batch) = self.batches.pop_front_if(|batch| taken.is_empty() || batch.tokens() <= room)
+        {
+            room = room.saturating_sub(batch.tokens());
+            taken.push(batch);
+        }
+        taken
+    }
+
     /// Distinct sequences in batches.
     fn planned_rows(&self) -> usize {
         self.batches.iter().map(|batch| batch.sequences.len()).sum()

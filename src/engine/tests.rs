@@ -37,6 +37,9 @@ impl Scorer for Fake {
     }
 
     fn encode(&self, text: &str) -> Result<Encoding> {
+        if text == "slow" {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         if text == "untokenizable" {
             return Err(Error::Failed("tokenizing failed".to_owned()));
         }
@@ -371,10 +374,6 @@ async fn a_batch_without_memory_is_run_in_smaller_ones() {
         for (row, text) in column.iter().enumerate() {
             assert_eq!(scores.label(row), text.map(|text| text.len() % 2), "row {row}");
         }
-        // From now on batches are small enough from the start.
-        let before = fake.batches.load(Ordering::SeqCst);
-        score(&engine, column, Lane::Interactive).await.unwrap();
-        assert!(fake.batches.load(Ordering::SeqCst) - before <= 8);
         assert_eq!(engine.health(), Health::Serving);
     }
 }
@@ -399,6 +398,37 @@ async fn a_lost_device_stops_the_engine() {
         let error = score(&engine, vec![Some("a")], Lane::Interactive).await.unwrap_err();
         assert!(matches!(error, Error::Stopped(_)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_tokenized_while_the_device_is_lost_is_answered() {
+    let engine = Engine::start(vec![Arc::new(Fake::default())], info(), own_runners()).unwrap();
+    let slow = tokio::spawn({
+        let engine = engine.clone();
+        async move { score(&engine, vec![Some("slow")], Lane::Bulk).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(score(&engine, vec![Some("lost")], Lane::Bulk).await.is_err());
+    let error = slow.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Stopped(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn threads_end_with_a_queue_of_unwanted_jobs() {
+    let fake = Arc::new(Fake::default());
+    let engine = Engine::start(vec![Arc::clone(&fake) as Arc<dyn Scorer>], info(), own_runners()).unwrap();
+    for _ in 0..20 {
+        let job = engine.score(texts([Some("slow"), Some("a")]), Lane::Bulk);
+        let _ = tokio::time::timeout(Duration::from_millis(1), job).await;
+    }
+    drop(engine);
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while Arc::strong_count(&fake) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("a thread sleeps for ever");
 }
 
 #[tokio::test]

@@ -136,18 +136,11 @@ impl Worker {
         }
         let sequences: Vec<&[&[u32]]> = batches.iter().map(|batch| &batch.sequences[..]).collect();
         let scores = self.scorer.score_each(&sequences, &|| self.give_way(lane));
+        let mut too_large = Vec::new();
         for (batch, scores) in batches.iter().zip(scores) {
             match scores {
                 Ok(scores) => batch.answer(&scores),
-                Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => {
-                    let limits = self.budget.halve(batch.tokens());
-                    warn!(
-                        cause,
-                        tokens = limits.tokens,
-                        "a batch was too much for the device: smaller ones from now on"
-                    );
-                    self.queue.return_batches(lane, batch.split(limits));
-                }
+                Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => too_large.push((batch, cause)),
                 Err(error) => {
                     error!(%error, sequences = batch.sequences.len(), "a batch failed");
                     batch.fail(&error);
@@ -156,6 +149,17 @@ impl Worker {
                     }
                 }
             }
+        }
+        self.run_smaller(lane, &too_large);
+    }
+
+    /// Queues batches again, in halves, that the device had no memory for. Later ones are no larger.
+    fn run_smaller(&self, lane: Lane, batches: &[(&Wanted<'_>, String)]) {
+        if let Some((largest, cause)) = batches.iter().max_by_key(|(batch, _)| batch.tokens()) {
+            let limits = self.budget.halve(largest.tokens());
+            warn!(cause, tokens = limits.tokens, "a batch was too much for the device: smaller ones from now on");
+            let halves = batches.iter().flat_map(|(batch, _)| batch.halves(limits.rows));
+            self.queue.return_batches(lane, halves.collect());
         }
     }
 }
@@ -189,8 +193,9 @@ impl<'a> Wanted<'a> {
         self.rows.iter().copied().flatten().for_each(|row| row.job.fail(error));
     }
 
-    /// Smaller batches of the same.
-    fn split(&self, limits: BatchLimits) -> Vec<Batch<Row>> {
+    /// The same in batches of at most half of the tokens, or of one sequence.
+    fn halves(&self, rows: usize) -> Vec<Batch<Row>> {
+        let limits = BatchLimits { rows, tokens: self.tokens() / 2 };
         let rows = self.sequences.iter().zip(&self.rows);
         plan(rows.flat_map(|(sequence, rows)| rows.iter().map(|row| (sequence.to_vec(), row.clone()))), limits)
     }

@@ -4,8 +4,14 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::array::StringViewArray;
+use textflight::classifier::plan::BatchLimits;
 use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score};
+
+use textflight::engine::{Engine, EngineLimits, Lane};
 
 use crate::golden::equal_transformers;
 use crate::support::{BF16, F32, INT8, fixture, json, load, load_with, repository};
@@ -78,6 +84,29 @@ fn batches_that_come_back_together_are_each_its_own() {
     let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).collect();
     let worst = found.iter().zip(&singly).map(|(a, b)| (a.probabilities[0] - b.probabilities[0]).abs());
     assert!(worst.fold(0.0, f32::max) < 2e-3);
+}
+
+#[tokio::test]
+async fn requests_and_tables_go_through_one_gpu_together() {
+    let gpu = load_with(&repository("data/sst2-mini"), &on_gpu(128, F16)).unwrap();
+    let limits = EngineLimits::for_model(&gpu, BatchLimits { rows: 32, tokens: 4096 }, None);
+    let info = gpu.info().clone();
+    let engine = Engine::start(vec![Arc::new(gpu)], info, limits).unwrap();
+    let column = |count: usize| -> StringViewArray {
+        (0..count).map(|i| Some(format!("a film that is {}", "very ".repeat(i % 20)))).collect()
+    };
+    let table = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.score(column(400), Lane::Bulk).await }
+    });
+    let mut requests = 0;
+    while !table.is_finished() {
+        let answer = tokio::time::timeout(Duration::from_mins(1), engine.score(column(2), Lane::Interactive));
+        assert_eq!(answer.await.expect("nobody answered").unwrap().len(), 2);
+        requests += 1;
+    }
+    assert_eq!(table.await.unwrap().unwrap().len(), 400);
+    assert!(requests > 0);
 }
 
 #[test]
@@ -189,7 +218,7 @@ fn a_lost_device_ends_the_server() {
     assert!(failed.contains("takes no more work in this process"), "{failed}");
     let (sender, ended) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || sender.send(server.wait()));
-    let status = ended.recv_timeout(std::time::Duration::from_secs(30)).expect("the server goes on").unwrap();
+    let status = ended.recv_timeout(Duration::from_secs(30)).expect("the server goes on").unwrap();
     assert_eq!(status.code(), Some(1));
 }
 

@@ -58,6 +58,9 @@ impl Gpu {
         let stream = super::stream(&cuda);
         let context = Arc::clone(stream.context());
         keep_freed_memory(&context).map_err(driver)?;
+        // Its workspace, of 32 MiB at most, is taken without a look at whether there is memory.
+        // SAFETY: nobody reads it.
+        drop(unsafe { cuda.alloc::<u8>(32 << 20) }.map_err(|_| wrong("its memory is full".to_owned()))?);
         let products = CudaBlasLT::new(stream).map_err(|e| wrong(format!("cuBLASLt: {e:?}")))?;
         let staging = Arc::new(Staging::new(cuda.clone()));
         Ok(Self { index, device, cuda, context, products: Arc::new(products), staging, turn: Mutex::new(()) })

@@ -250,7 +250,8 @@ pub fn attention(
         bail!("attention: {query_layout:?} on {key_value_layout:?}");
     }
     let deepest = queries.longest().div_ceil(QUERIES as usize);
-    let floats = (QUERIES as usize + KEYS as usize) * width + KEYS as usize * (width + 1) + (QUERIES * KEYS) as usize;
+    let pitch = if width.is_multiple_of(4) { width + 4 } else { width + 1 };
+    let floats = (QUERIES as usize + KEYS as usize) * width + KEYS as usize * pitch + (QUERIES * KEYS) as usize;
     let config = LaunchConfig {
         grid_dim: (queries.len() as u32, heads as u32, deepest as u32),
         block_dim: (WARPS * WARP, 1, 1),
