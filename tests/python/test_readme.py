@@ -48,6 +48,11 @@ def is_this_run(code):
     return code.strip() == "tools/test"
 
 
+def builds_for_gpus(code):
+    """A second release build, of a quarter of an hour, for a card that is not here. `tools/test` builds the same unoptimized."""
+    return "--features cuda" in code
+
+
 def test_the_readme_has_blocks_of_known_languages():
     assert {language for language, _, _ in BLOCKS} <= SHELL | PYTHON
     assert README.count("\n```") == 2 * len(BLOCKS), "a fence that is not matched"
@@ -64,6 +69,8 @@ def test_block(server, scratch, block):
     language, code, _ = block
     if is_this_run(code):
         assert os.access(REPOSITORY / code.strip(), os.X_OK)
+    elif builds_for_gpus(code):
+        check_gpu_block(scratch, code)
     elif starts_a_server(code):
         check_server(scratch, language, code)
     elif code.startswith("cargo run --release"):
@@ -87,6 +94,16 @@ def check_server(scratch, language, code):
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
+
+
+def check_gpu_block(scratch, code):
+    """Its last command on the CPU; the first names a script that is there."""
+    toolchain, _, check = code.strip().splitlines()
+    assert os.access(REPOSITORY / re.search(r"tools/[\w-]+", toolchain)[0], os.X_OK)
+    assert check.endswith(" check --device cuda:0")
+    process = start(scratch, "sh", "textflight check --device cpu --tiny")
+    output, log = process.communicate(timeout=120)
+    assert process.returncode == 0 and "| f32 | 64 of 64 |" in output, log
 
 
 def check_main_job(scratch, language, code):
