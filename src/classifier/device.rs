@@ -62,7 +62,6 @@ impl DeviceChoice {
 fn open_gpu(index: usize, libraries: Option<&PathBuf>) -> Result<Place> {
     let gpu = super::kernels::cuda::Gpu::get(index, libraries.map(PathBuf::as_path))
         .map_err(|e| Error::Invalid(format!("--device cuda:{index}: {e}; --device cpu runs on the processor")))?;
-    tracing::info!(device = format!("cuda:{index}"), card = gpu.card(), "the GPU is open");
     Ok(Place::Gpu(gpu))
 }
 

@@ -8,6 +8,7 @@ use candle_core::cuda_backend::cudarc::cublaslt::CudaBlasLT;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys};
 use candle_core::cuda_backend::{CudaDevice, CudaError};
 use candle_core::{Device, Tensor};
+use tracing::info;
 
 use super::libraries;
 use super::staging::{Download, Staging};
@@ -38,6 +39,7 @@ impl Gpu {
         }
         libraries::load(folder)?;
         let gpu = Arc::new(Self::open(index)?);
+        info!(device = format!("cuda:{index}"), card = gpu.card(), "the GPU is open");
         open.insert(index, Arc::clone(&gpu));
         Ok(gpu)
     }
@@ -55,7 +57,7 @@ impl Gpu {
         let cuda = device.as_cuda_device().map_err(|e| wrong(e.to_string()))?.clone();
         // SAFETY: the events would order several streams; all work of this context goes through one.
         unsafe { cuda.disable_event_tracking() };
-        let stream = super::stream(&cuda);
+        let stream = cuda.cuda_stream();
         let context = Arc::clone(stream.context());
         keep_freed_memory(&context).map_err(driver)?;
         // Its workspace, of 32 MiB at most, is taken without a look at whether there is memory.
@@ -123,7 +125,7 @@ impl Gpu {
         }
         // An error that stays makes the context useless: everything after it fails the same way. Asked twice, since the
         // first answer may be about what had been put off.
-        let stream = super::stream(&self.cuda);
+        let stream = self.cuda.cuda_stream();
         if stream.synchronize().is_err() && stream.synchronize().is_err() {
             return Error::Stopped(format!("{text}; the GPU takes no more work in this process"));
         }

@@ -4,24 +4,21 @@
 //! All work of a GPU goes through one stream, in the order in which it is put there.
 
 mod gpu;
+mod launch;
 mod libraries;
 mod linear;
 mod staging;
-#[cfg(test)]
-mod tests;
 
 pub use gpu::Gpu;
 pub use linear::GpuLinear;
 pub use staging::Download;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
-use candle_core::cuda_backend::{CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
+use candle_core::cuda_backend::CudaStorage;
+use candle_core::cuda_backend::cudarc::driver::LaunchConfig;
 use candle_core::{DType, Layout, Result, Shape, bail};
 
+use self::launch::{Argument, Launch, address, dtype, empty, grid, int};
 use super::{Activation, Ragged};
-
-/// `kernels.cu`, compiled for the oldest architecture that the build was made for.
-const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
 
 /// As in `kernels.cu`.
 const WARP: u32 = 32;
@@ -34,87 +31,6 @@ pub const MAX_HEAD_WIDTH: usize = 96;
 
 /// The most values of a row that [`add_layer_norm`] takes: a warp keeps them in shared memory.
 const MAX_NORM_WIDTH: usize = 12_288;
-
-/// `$body` with `$slice` bound to the values of a storage, whichever of our three types they have.
-macro_rules! with_slice {
-    ($storage:expr, $slice:ident => $body:expr) => {
-        match &$storage.slice {
-            CudaStorageSlice::F32($slice) => $body,
-            CudaStorageSlice::F16($slice) => $body,
-            CudaStorageSlice::BF16($slice) => $body,
-            CudaStorageSlice::U32($slice) => $body,
-            _ => bail!("this type of values has no kernel on the GPU"),
-        }
-    };
-}
-
-/// Where the values of a layout begin, as the device sees it. Valid for what is put into the storage's stream while the
-/// storage lives: memory is given back through the same stream.
-fn address(storage: &CudaStorage, layout: &Layout) -> Result<u64> {
-    with_slice!(storage, slice => {
-        let view = slice.slice(layout.start_offset()..);
-        let (address, _in_order) = view.device_ptr(slice.stream());
-        Ok(address)
-    })
-}
-
-fn dtype(storage: &CudaStorage) -> DType {
-    use candle_core::backend::BackendStorage;
-    storage.dtype()
-}
-
-/// A kernel of ours with its arguments.
-struct Launch<'a> {
-    device: &'a CudaDevice,
-    name: String,
-    config: LaunchConfig,
-}
-
-impl Launch<'_> {
-    /// Puts the kernel into the device's stream.
-    ///
-    /// # Safety
-    /// The arguments are those of the kernel in `kernels.cu`, in number, order and type, and each address has as many
-    /// values behind it as the kernel reads and writes.
-    unsafe fn run(self, arguments: &[Argument]) -> Result<()> {
-        let function = self.device.get_or_load_custom_func(&self.name, "textflight", PTX)?;
-        let mut builder = function.builder();
-        for argument in arguments {
-            match argument {
-                Argument::Address(x) => builder.arg(x),
-                Argument::Long(x) => builder.arg(x),
-                Argument::Int(x) => builder.arg(x),
-                Argument::Float(x) => builder.arg(x),
-            };
-        }
-        // SAFETY: the caller's.
-        unsafe { builder.launch(self.config) }.w().map(drop)
-    }
-}
-
-/// One argument of a kernel.
-enum Argument {
-    Address(u64),
-    Long(i64),
-    Int(i32),
-    Float(f32),
-}
-
-fn int(value: usize) -> Result<Argument> {
-    match i32::try_from(value) {
-        Ok(value) => Ok(Argument::Int(value)),
-        Err(_) => bail!("{value} is more than a kernel takes"),
-    }
-}
-
-/// A block for every so many of `count`, of `threads` threads.
-fn grid(count: usize, each: usize, threads: u32, shared_bytes: usize) -> Result<LaunchConfig> {
-    let blocks = match i32::try_from(count.div_ceil(each)) {
-        Ok(blocks) => blocks.unsigned_abs(),
-        Err(_) => bail!("{count} rows or values are more than a kernel takes"),
-    };
-    Ok(LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: shared_bytes as u32 })
-}
 
 /// `y ← f(y + bias)` in place, over `y [rows, width]`.
 ///
@@ -206,7 +122,7 @@ pub fn select_rows(
     }
     let device = table.device.clone();
     let values = count * width;
-    let out = with_slice!(table, slice => empty_like(slice, values, &device)?);
+    let out = empty(table, values)?;
     let shape = Shape::from((count, width));
     if values == 0 {
         return Ok((out, shape));
@@ -258,7 +174,7 @@ pub fn attention(
         shared_mem_bytes: (floats * size_of::<f32>()) as u32,
     };
     let device = query.device.clone();
-    let context = with_slice!(query, slice => empty_like(slice, rows * hidden, &device)?);
+    let context = empty(query, rows * hidden)?;
     let shape = Shape::from((rows, hidden));
     if rows == 0 {
         return Ok((context, shape));
@@ -291,18 +207,5 @@ pub fn attention(
     Ok((context, shape))
 }
 
-/// Memory for so many values of the type that `like` has. A kernel fills it.
-fn empty_like<T: DeviceRepr + candle_core::cuda_backend::CudaDType>(
-    _like: &candle_core::cuda_backend::cudarc::driver::CudaSlice<T>,
-    count: usize,
-    device: &CudaDevice,
-) -> Result<CudaStorage> {
-    // SAFETY: whoever asks writes every value before one is read.
-    let slice = unsafe { device.alloc::<T>(count.max(1)) }?;
-    Ok(CudaStorage::wrap_cuda_slice(slice, device.clone()))
-}
-
-/// The stream of a device.
-fn stream(device: &CudaDevice) -> std::sync::Arc<CudaStream> {
-    device.cuda_stream()
-}
+#[cfg(test)]
+mod tests;
