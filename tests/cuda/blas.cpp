@@ -32,8 +32,11 @@ cublasStatus_t execute(const Product& product, CUcontext context, CUstream strea
     if (context != current_context() || !is_stream(stream)) return CUBLAS_STATUS_EXECUTION_FAILED;
     if (product.m == 0 || product.n == 0 || product.batch == 0) return CUBLAS_STATUS_SUCCESS;
     if (!count_launch()) return CUBLAS_STATUS_EXECUTION_FAILED;
-    const std::lock_guard lock(context->busy);
-    multiply(product, function);
+    check(product, function);
+    put(stream, [=] {
+        const std::lock_guard lock(context->busy);
+        multiply(product, function);
+    });
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -104,7 +104,8 @@ template <typename T> void multiply(size_t count, size_t rank, const size_t* inf
 
 template <auto kernel> emulator::Known known(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
-    return emulator::Known({name, Parameters::call, Parameters::reaches, emulator::Threads::NONE, nullptr});
+    return emulator::Known(
+        {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::NONE, nullptr});
 }
 
 #define CASTS(type)                                                                                                    \

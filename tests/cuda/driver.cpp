@@ -1,4 +1,4 @@
-// The driver: devices, contexts, streams, events and memory. A stream does its work at once, in the thread that asks.
+// The driver: devices, contexts and memory.
 //
 // Functions have the names of cuda.h, whose macros append the version: cuMemAlloc is cuMemAlloc_v2.
 #include "driver.h"
@@ -8,24 +8,13 @@
 #include "process.h"
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <deque>
-#include <set>
+#include <memory>
+#include <utility>
 
 using namespace emulator;
-
-struct CUstream_st {
-    CUcontext context;
-};
-
-struct CUevent_st {
-    CUcontext context;
-    bool timed;
-    bool recorded = false;
-    std::chrono::steady_clock::time_point time{};
-};
 
 struct CUmemPoolHandle_st {};
 
@@ -37,81 +26,81 @@ auto& contexts = *new std::deque<CUctx_st>;  // the primary context of each devi
 CUmemPoolHandle_st pool;        // which is every device's: it has no properties here
 thread_local CUcontext current = nullptr;
 
-// Handles that have been given out and are not destroyed.
-template <typename T> class Handles {
-  public:
-    T* add(T value) {
-        const std::lock_guard lock(mutex);
-        return *live.insert(new T(value)).first;
-    }
-    bool has(T* handle) {
-        const std::lock_guard lock(mutex);
-        return live.count(handle) > 0;
-    }
-    bool remove(T* handle) {
-        const std::lock_guard lock(mutex);
-        if (!live.erase(handle)) return false;
-        delete handle;
-        return true;
-    }
-
-  private:
-    std::mutex mutex;
-    std::set<T*> live;
-};
-
-auto& streams = *new Handles<CUstream_st>;
-auto& events = *new Handles<CUevent_st>;
-
 CUresult needs_device(CUdevice device) {
     if (!initialized) return CUDA_ERROR_NOT_INITIALIZED;
     return device >= 0 && device < settings().devices ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
-CUresult needs_context() {
-    if (!initialized) return CUDA_ERROR_NOT_INITIALIZED;
-    return current ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
-}
-
-CUresult needs_stream(CUstream stream) {
-    SUCCEED(cannot_work());
-    return is_stream(stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-CUresult needs_event(CUevent event) {
-    SUCCEED(cannot_work());
-    return events.has(event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
 void* address(CUdeviceptr pointer) { return reinterpret_cast<void*>(pointer); }
 
-// A copy of which each side is memory of the host, given as its address, or of a device.
-CUresult copy(void* to, bool to_device, const void* from, bool from_device, size_t bytes) {
-    if (bytes == 0) return CUDA_SUCCESS;
-    if (to_device ? !memory::holds(to, bytes) : !to) return CUDA_ERROR_INVALID_VALUE;
-    if (from_device ? !memory::holds(from, bytes) : !from) return CUDA_ERROR_INVALID_VALUE;
-    std::memmove(to, from, bytes);
-    return CUDA_SUCCESS;
+// One side of a copy.
+struct Side {
+    enum Kind { DEVICE, PINNED, PAGEABLE } kind;
+    void* start;
+
+    bool holds(size_t bytes) const {
+        switch (kind) {
+        case DEVICE: return memory::holds(start, bytes);
+        case PINNED: return memory::host_holds(start, bytes);
+        default: return start != nullptr;
+        }
+    }
+};
+
+Side of_device(CUdeviceptr pointer) { return {Side::DEVICE, address(pointer)}; }
+
+Side of_host(const void* pointer) {
+    return {memory::is_pinned(pointer) ? Side::PINNED : Side::PAGEABLE, const_cast<void*>(pointer)};
 }
 
-CUresult set(CUdeviceptr to, unsigned char byte, size_t bytes) {
+// Whether a function waits for what it puts into a stream.
+enum class Waits { NO, YES };
+
+CUresult finish(const Place& place, Waits waits) {
+    if (waits == Waits::NO) return CUDA_SUCCESS;
+    place.reach();
+    return cannot_work();
+}
+
+// Pinned memory is read and written when the copy runs. Pageable memory is not: what is copied out of it is set aside at
+// once, and what is copied into it is waited for.
+CUresult copy(Side to, Side from, size_t bytes, CUstream stream, Waits waits) {
+    if (bytes == 0) return CUDA_SUCCESS;
+    if (!to.holds(bytes) || !from.holds(bytes)) return CUDA_ERROR_INVALID_VALUE;
+    if (to.kind == Side::PAGEABLE) waits = Waits::YES;
+    std::shared_ptr<char[]> aside;
+    if (from.kind == Side::PAGEABLE && waits == Waits::NO) {
+        aside.reset(new char[bytes]);
+        std::memcpy(aside.get(), from.start, bytes);
+        from.start = aside.get();
+    }
+    const auto run = [=, aside = std::move(aside)] {
+        if (!to.holds(bytes) || !from.holds(bytes)) fault("a copy runs when memory of it has been freed");
+        std::memmove(to.start, from.start, bytes);
+    };
+    return finish(put(stream, run), waits);
+}
+
+CUresult set(CUdeviceptr to, unsigned char byte, size_t bytes, CUstream stream, Waits waits) {
     if (bytes == 0) return CUDA_SUCCESS;
     if (!memory::holds(address(to), bytes)) return CUDA_ERROR_INVALID_VALUE;
-    std::memset(address(to), byte, bytes);
-    return CUDA_SUCCESS;
+    const auto run = [=] {
+        if (!memory::holds(address(to), bytes)) fault("a memset runs when its memory has been freed");
+        std::memset(address(to), byte, bytes);
+    };
+    return finish(put(stream, run), waits);
 }
 
+// Memory whose release is queued is not free yet, but is before there is too little.
 CUresult allocate(CUdeviceptr* pointer, size_t bytes) {
     void* start = memory::allocate(current->device, bytes);
+    if (!start) {
+        synchronize(current);
+        start = memory::allocate(current->device, bytes);
+    }
     if (!start) return CUDA_ERROR_OUT_OF_MEMORY;
     *pointer = reinterpret_cast<CUdeviceptr>(start);
     return CUDA_SUCCESS;
-}
-
-// A broken context gives nothing back, but that is no reason to keep it.
-CUresult release(CUdeviceptr pointer) {
-    if (pointer && !memory::release(address(pointer))) return CUDA_ERROR_INVALID_VALUE;
-    return poisoned() ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;
 }
 
 struct Error {
@@ -158,17 +147,17 @@ int most_shared_memory() {
     return capability >= 70 ? 96 << 10 : SHARED_MEMORY;
 }
 
+CUresult needs_context() {
+    if (!initialized) return CUDA_ERROR_NOT_INITIALIZED;
+    return current ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 CUresult cannot_work() {
     SUCCEED(needs_context());
     return poisoned() ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;
 }
 
 CUcontext current_context() { return current; }
-
-bool is_stream(CUstream stream) {
-    if (stream == nullptr || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD) return true;
-    return streams.has(stream) && stream->context == current;
-}
 
 }  // namespace emulator
 
@@ -268,7 +257,10 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
     SUCCEED(needs_device(device));
     const std::lock_guard lock(initializing);
     if (contexts[device].retained == 0) return CUDA_ERROR_INVALID_CONTEXT;
-    if (--contexts[device].retained == 0) memory::release_all(device);
+    if (--contexts[device].retained == 0) {
+        synchronize(&contexts[device]);
+        memory::release_all(device);
+    }
     return CUDA_SUCCESS;
 }
 
@@ -293,77 +285,10 @@ CUresult cuCtxGetDevice(CUdevice* device) {
 
 CUresult cuCtxSetFlags(unsigned) { return needs_context(); }
 
-CUresult cuCtxSynchronize() { return cannot_work(); }
-
-// ---- streams -----------------------------------------------------------------------------------------------------------
-
-CUresult cuStreamCreate(CUstream* stream, unsigned) {
+CUresult cuCtxSynchronize() {
     SUCCEED(cannot_work());
-    *stream = streams.add({current});
-    return CUDA_SUCCESS;
-}
-
-CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
-
-CUresult cuStreamDestroy(CUstream stream) {
-    SUCCEED(needs_context());
-    return streams.remove(stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-CUresult cuStreamSynchronize(CUstream stream) { return needs_stream(stream); }
-
-CUresult cuStreamQuery(CUstream stream) { return needs_stream(stream); }
-
-// The event may be another device's.
-CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
-    SUCCEED(needs_stream(stream));
-    return needs_event(event);
-}
-
-CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
-    SUCCEED(needs_stream(stream));
-    *status = CU_STREAM_CAPTURE_STATUS_NONE;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* argument) {
-    SUCCEED(needs_stream(stream));
-    function(argument);
-    return CUDA_SUCCESS;
-}
-
-// ---- events ------------------------------------------------------------------------------------------------------------
-
-CUresult cuEventCreate(CUevent* event, unsigned flags) {
-    SUCCEED(cannot_work());
-    *event = events.add({current, !(flags & CU_EVENT_DISABLE_TIMING)});
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventDestroy(CUevent event) {
-    SUCCEED(needs_context());
-    return events.remove(event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-CUresult cuEventRecord(CUevent event, CUstream stream) {
-    SUCCEED(needs_stream(stream));
-    SUCCEED(needs_event(event));
-    if (event->context != current) return CUDA_ERROR_INVALID_HANDLE;
-    event->time = std::chrono::steady_clock::now();
-    event->recorded = true;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventSynchronize(CUevent event) { return needs_event(event); }
-
-CUresult cuEventQuery(CUevent event) { return needs_event(event); }
-
-CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
-    SUCCEED(needs_event(start));
-    SUCCEED(needs_event(end));
-    if (!start->timed || !end->timed || !start->recorded || !end->recorded) return CUDA_ERROR_INVALID_HANDLE;
-    *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
-    return CUDA_SUCCESS;
+    synchronize(current);
+    return cannot_work();
 }
 
 // ---- memory ------------------------------------------------------------------------------------------------------------
@@ -387,14 +312,24 @@ CUresult cuMemAllocAsync(CUdeviceptr* pointer, size_t bytes, CUstream stream) {
     return bytes == 0 ? CUDA_SUCCESS : allocate(pointer, bytes);
 }
 
+// A broken context gives nothing back, but that is no reason to keep it.
 CUresult cuMemFree(CUdeviceptr pointer) {
     SUCCEED(needs_context());
-    return release(pointer);
+    synchronize(current);
+    if (pointer && !memory::release(address(pointer))) return CUDA_ERROR_INVALID_VALUE;
+    return cannot_work();
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
     SUCCEED(needs_context());
-    return is_stream(stream) ? release(pointer) : CUDA_ERROR_INVALID_HANDLE;
+    if (!is_stream(stream)) return CUDA_ERROR_INVALID_HANDLE;
+    if (poisoned()) return cuMemFree(pointer);
+    if (!pointer) return CUDA_SUCCESS;
+    if (!memory::announce_release(address(pointer))) return CUDA_ERROR_INVALID_VALUE;
+    put(stream, [=] {
+        if (!memory::release(address(pointer))) fault("memory is freed in a stream when it has been freed already");
+    });
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* handle, CUdevice device) {
@@ -403,7 +338,7 @@ CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* handle, CUdevice device) {
     return CUDA_SUCCESS;
 }
 
-// Freed memory is given back at once whatever the pool is told to keep.
+// Freed memory is given back when its release runs, whatever the pool is told to keep.
 CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
     if (handle != &pool || !value) return CUDA_ERROR_INVALID_VALUE;
     return attribute == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
@@ -422,42 +357,42 @@ CUresult cuMemFreeHost(void* pointer) {
 
 CUresult cuMemsetD8(CUdeviceptr to, unsigned char byte, size_t bytes) {
     SUCCEED(cannot_work());
-    return set(to, byte, bytes);
+    return set(to, byte, bytes, nullptr, Waits::YES);
 }
 
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char byte, size_t bytes, CUstream stream) {
     SUCCEED(needs_stream(stream));
-    return set(to, byte, bytes);
+    return set(to, byte, bytes, stream, Waits::NO);
 }
 
 CUresult cuMemcpyHtoD(CUdeviceptr to, const void* from, size_t bytes) {
     SUCCEED(cannot_work());
-    return copy(address(to), true, from, false, bytes);
+    return copy(of_device(to), of_host(from), bytes, nullptr, Waits::YES);
 }
 
 CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {
     SUCCEED(needs_stream(stream));
-    return copy(address(to), true, from, false, bytes);
+    return copy(of_device(to), of_host(from), bytes, stream, Waits::NO);
 }
 
 CUresult cuMemcpyDtoH(void* to, CUdeviceptr from, size_t bytes) {
     SUCCEED(cannot_work());
-    return copy(to, false, address(from), true, bytes);
+    return copy(of_host(to), of_device(from), bytes, nullptr, Waits::YES);
 }
 
 CUresult cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
     SUCCEED(needs_stream(stream));
-    return copy(to, false, address(from), true, bytes);
+    return copy(of_host(to), of_device(from), bytes, stream, Waits::NO);
 }
 
 CUresult cuMemcpyDtoD(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
     SUCCEED(cannot_work());
-    return copy(address(to), true, address(from), true, bytes);
+    return copy(of_device(to), of_device(from), bytes, nullptr, Waits::YES);
 }
 
 CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
     SUCCEED(needs_stream(stream));
-    return copy(address(to), true, address(from), true, bytes);
+    return copy(of_device(to), of_device(from), bytes, stream, Waits::NO);
 }
 
 CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, size_t bytes, CUstream stream) {

@@ -153,14 +153,18 @@ size_t size_of(cudaDataType type) {
     }
 }
 
-void multiply(const Product& product, const char* function) {
+void check(const Product& product, const char* function) {
     const int64_t m = product.m, n = product.n, k = product.k, batch = product.batch;
     check(product.a, product.transpose_a ? k : m, product.transpose_a ? m : k, batch, function, "A");
     check(product.b, product.transpose_b ? n : k, product.transpose_b ? k : n, batch, function, "B");
     if (product.beta != 0.0f) check(product.c, m, n, batch, function, "C");
     check(product.d, m, n, batch, function, "D");
     if (product.bias) check({product.bias, product.d.type, m, product.bias_stride}, m, 1, batch, function, "the bias");
+}
 
+void multiply(const Product& product, const char* function) {
+    check(product, function);
+    const int64_t m = product.m, n = product.n, k = product.k, batch = product.batch;
     std::vector<float> a, b;
     for (int64_t i = 0; i < batch; i++) {
         if (i == 0 || product.a.stride != 0)

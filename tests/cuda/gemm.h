@@ -33,7 +33,10 @@ struct Product {
 // 0 for a type that there are no products of.
 size_t size_of(cudaDataType type);
 
-// Of at least one value. Ends the process if a matrix is not in the memory of a device.
+// Ends the process if a matrix is not in the memory of a device.
+void check(const Product& product, const char* function);
+
+// Of at least one value. Checks it as well: memory may have been freed since.
 void multiply(const Product& product, const char* function);
 
 }  // namespace emulator

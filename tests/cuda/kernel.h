@@ -4,6 +4,8 @@
 #include "memory.h"
 
 #include <cstddef>
+#include <memory>
+#include <tuple>
 #include <utility>
 
 namespace emulator {
@@ -18,6 +20,8 @@ struct Kernel {
     const char* name;
     // Calls the kernel with what these point to.
     void (*call)(void** parameters);
+    // Pointers to copies of what these point to.
+    std::shared_ptr<void*> (*copy)(void** parameters);
     // Whether such parameters may be passed on that device: every pointer leads into memory of it.
     bool (*reaches)(int device, void** parameters);
     Threads threads;
@@ -29,6 +33,9 @@ struct Kernel {
 template <auto function> struct Parameters;
 template <typename... Parameter, void (*function)(Parameter...)> struct Parameters<function> {
     static void call(void** parameters) { call(parameters, std::index_sequence_for<Parameter...>()); }
+    static std::shared_ptr<void*> copy(void** parameters) {
+        return copy(parameters, std::index_sequence_for<Parameter...>());
+    }
     static bool reaches(int device, void** parameters) {
         return reaches(device, parameters, std::index_sequence_for<Parameter...>());
     }
@@ -36,6 +43,16 @@ template <typename... Parameter, void (*function)(Parameter...)> struct Paramete
   private:
     template <size_t... i> static void call(void** parameters, std::index_sequence<i...>) {
         function(*static_cast<Parameter*>(parameters[i])...);
+    }
+    template <size_t... i>
+    static std::shared_ptr<void*> copy([[maybe_unused]] void** parameters, std::index_sequence<i...>) {
+        struct Copies {
+            std::tuple<Parameter...> values;
+            void* pointers[sizeof...(Parameter) + 1];  // behind them a null, for there may be none
+        };
+        const auto copies = std::make_shared<Copies>(Copies{{*static_cast<Parameter*>(parameters[i])...}, {}});
+        ((copies->pointers[i] = &std::get<i>(copies->values)), ...);
+        return {copies, copies->pointers};
     }
     template <size_t... i>
     static bool reaches([[maybe_unused]] int device, void** parameters, std::index_sequence<i...>) {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <set>
+#include <utility>
 
 namespace emulator::memory {
 
@@ -17,28 +17,41 @@ constexpr size_t ALIGNMENT = 256;  // as the driver's
 constexpr size_t GUARD = 256;      // behind each allocation; nobody writes there
 constexpr unsigned char FRESH = 0xff, GUARDED = 0xfd;
 
+constexpr int HOST = -1;  // in the place of a device
+
 struct Allocation {
     size_t bytes;
     int device;
+    bool ends = false;  // its release is announced
 };
+
+using Allocations = std::map<const char*, Allocation>;
 
 std::mutex mutex;
 // Never destroyed, here and wherever the emulator keeps something: threads may still call while the process ends.
-auto& live = *new std::map<const char*, Allocation>;
+auto& live = *new Allocations;
 auto& totals = *new std::map<int, size_t>;
-auto& host = *new std::set<void*>;
+auto& host = *new Allocations;  // page-locked
 
 // The allocation that this pointer is in, or at the end of.
-auto around(const void* pointer) {
+auto around(Allocations& allocations, const void* pointer) {
     const char* at = static_cast<const char*>(pointer);
-    auto found = live.upper_bound(at);
-    if (found == live.begin()) return live.end();
+    auto found = allocations.upper_bound(at);
+    if (found == allocations.begin()) return allocations.end();
     --found;
-    return at <= found->first + found->second.bytes ? found : live.end();
+    return at <= found->first + found->second.bytes ? found : allocations.end();
+}
+
+bool holds(Allocations& allocations, const void* start, size_t bytes) {
+    const std::lock_guard lock(mutex);
+    const auto found = around(allocations, start);
+    if (found == allocations.end()) return false;
+    const size_t before = static_cast<const char*>(start) - found->first;
+    return bytes <= found->second.bytes - before;
 }
 
 // Takes an allocation out of the records. What is still read there afterwards shows as garbage.
-auto end(std::map<const char*, Allocation>::iterator allocation) {
+auto end(Allocations::iterator allocation) {
     const auto [start, what] = *allocation;
     char* memory = const_cast<char*>(start);
     const char* guard = start + what.bytes;
@@ -74,6 +87,12 @@ bool release(void* start) {
     return true;
 }
 
+bool announce_release(void* start) {
+    const std::lock_guard lock(mutex);
+    const auto found = live.find(static_cast<char*>(start));
+    return found != live.end() && !std::exchange(found->second.ends, true);
+}
+
 void release_all(int device) {
     const std::lock_guard lock(mutex);
     for (auto next = live.begin(); next != live.end();) next = next->second.device == device ? end(next) : ++next;
@@ -84,35 +103,36 @@ size_t used(int device) {
     return totals[device];
 }
 
-bool holds(const void* start, size_t bytes) {
-    const std::lock_guard lock(mutex);
-    const auto found = around(start);
-    if (found == live.end()) return false;
-    const size_t before = static_cast<const char*>(start) - found->first;
-    return bytes <= found->second.bytes - before;
-}
+bool holds(const void* start, size_t bytes) { return holds(live, start, bytes); }
 
 bool reaches(int device, const void* pointer) {
     if (!pointer) return true;
     const std::lock_guard lock(mutex);
-    const auto found = around(pointer);
+    const auto found = around(live, pointer);
     return found != live.end() && found->second.device == device;
 }
 
 void* allocate_host(size_t bytes) {
     const std::lock_guard lock(mutex);
-    void* start = std::malloc(bytes);
+    char* start = static_cast<char*>(std::malloc(bytes));
     if (!start) return nullptr;
     std::memset(start, FRESH, bytes);
-    host.insert(start);
+    host[start] = {bytes, HOST};
     return start;
 }
 
 bool release_host(void* start) {
     const std::lock_guard lock(mutex);
-    if (!host.erase(start)) return false;
+    if (!host.erase(static_cast<char*>(start))) return false;
     std::free(start);
     return true;
 }
+
+bool is_pinned(const void* pointer) {
+    const std::lock_guard lock(mutex);
+    return around(host, pointer) != host.end();
+}
+
+bool host_holds(const void* start, size_t bytes) { return holds(host, start, bytes); }
 
 }  // namespace emulator::memory

@@ -11,6 +11,9 @@ void* allocate(int device, size_t bytes);
 // False if that is not where a live allocation begins.
 bool release(void* start);
 
+// Says that it will be released, which keeps it live. False as above, and if that was said before.
+bool announce_release(void* start);
+
 // What goes with a context: whatever its device still holds.
 void release_all(int device);
 
@@ -25,5 +28,7 @@ bool reaches(int device, const void* pointer);
 // Page-locked memory of the host.
 void* allocate_host(size_t bytes);
 bool release_host(void* start);
+bool is_pinned(const void* pointer);
+bool host_holds(const void* start, size_t bytes);
 
 }  // namespace emulator::memory

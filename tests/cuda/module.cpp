@@ -98,6 +98,8 @@ CUresult cuModuleLoad(CUmodule* module, const char* path) {
 }
 
 CUresult cuModuleUnload(CUmodule module) {
+    if (!is_module(module)) return CUDA_ERROR_INVALID_HANDLE;
+    synchronize(module->context);
     const std::lock_guard lock(mutex);
     if (!modules.erase(module)) return CUDA_ERROR_INVALID_HANDLE;
     delete module;
@@ -145,21 +147,26 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
     if (!function || function->context != current_context() || !is_stream(stream)) return CUDA_ERROR_INVALID_HANDLE;
     if (extra || !fits(grid, block)) return CUDA_ERROR_INVALID_VALUE;
     if (shared_bytes > static_cast<unsigned>(function->dynamic_shared)) return CUDA_ERROR_INVALID_VALUE;
-    const char* const name = function->name.c_str();
-    const Kernel* const kernel = find_kernel(name);
+    const Kernel* const kernel = find_kernel(function->name.c_str());
     if (!kernel) {
-        std::fprintf(stderr, "CUDA emulator: there is no implementation of kernel %s\n", name);
+        std::fprintf(stderr, "CUDA emulator: there is no implementation of kernel %s\n", function->name.c_str());
         return CUDA_ERROR_NOT_SUPPORTED;
     }
-    if (!kernel->reaches(function->context->device, parameters))
-        fault("%s: a pointer parameter leads out of the device's memory", name);
+    const CUcontext context = function->context;
+    if (!kernel->reaches(context->device, parameters))
+        fault("%s: a pointer parameter leads out of the device's memory", kernel->name);
     if (!count_launch()) return CUDA_ERROR_ILLEGAL_ADDRESS;
-    const std::lock_guard lock(function->context->busy);
-    switch (kernel->threads) {
-    case Threads::EACH:
-        run({name, grid, block, kernel->call, parameters, kernel->shared ? kernel->shared() : nullptr, shared_bytes});
-        break;
-    case Threads::NONE: kernel->call(parameters); break;
-    }
+    put(stream, [=, copies = kernel->copy(parameters)] {
+        if (!kernel->reaches(context->device, copies.get()))
+            fault("%s runs when memory that it was given has been freed", kernel->name);
+        const std::lock_guard lock(context->busy);
+        switch (kernel->threads) {
+        case Threads::EACH:
+            run({kernel->name, grid, block, kernel->call, copies.get(), kernel->shared ? kernel->shared() : nullptr,
+                 shared_bytes});
+            break;
+        case Threads::NONE: kernel->call(copies.get()); break;
+        }
+    });
     return CUDA_SUCCESS;
 }

@@ -97,7 +97,8 @@ alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) /
 template <auto kernel> emulator::Known known(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
     return emulator::Known(
-        {name, Parameters::call, Parameters::reaches, emulator::Threads::EACH, [] { return static_cast<void*>(dynamic); }});
+        {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::EACH,
+         [] { return static_cast<void*>(dynamic); }});
 }
 
 const emulator::Known all[] = {
@@ -132,9 +133,14 @@ CUfunction function(const char* name) {
 }
 
 template <typename... Parameter>
-CUresult launch(CUfunction what, uint3 grid, uint3 block, unsigned shared, Parameter... parameters) {
+CUresult launch_in(CUstream stream, CUfunction what, uint3 grid, uint3 block, unsigned shared, Parameter... parameters) {
     void* pointers[] = {&parameters..., nullptr};
-    return cuLaunchKernel(what, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, nullptr, pointers, nullptr);
+    return cuLaunchKernel(what, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, stream, pointers, nullptr);
+}
+
+template <typename... Parameter>
+CUresult launch(CUfunction what, uint3 grid, uint3 block, unsigned shared, Parameter... parameters) {
+    return launch_in(nullptr, what, grid, block, shared, parameters...);
 }
 
 // Values in the memory of the device.
@@ -240,6 +246,7 @@ void launches_that_no_device_takes() {
     CHECK(cuFuncSetAttribute(what, attribute, (227 << 10) + 1) == CUDA_ERROR_INVALID_VALUE);
     OK(cuFuncSetAttribute(what, attribute, 227 << 10));
     OK(result({1, 1, 1}, {1, 1, 1}, 227 << 10));
+    OK(cuCtxSynchronize());
 }
 
 void shared_memory_starts_as_garbage() {
@@ -291,7 +298,8 @@ void modules_and_their_functions() {
 
 void half_of_a_block_waits() {
     open();
-    launch(function("half_a_barrier"), {1, 1, 1}, {64, 1, 1}, 0);
+    OK(launch(function("half_a_barrier"), {1, 1, 1}, {64, 1, 1}, 0));
+    cuCtxSynchronize();
 }
 
 void a_write_behind_an_allocation() {
@@ -303,7 +311,8 @@ void a_write_behind_an_allocation() {
 
 void a_write_behind_the_shared_memory() {
     open();
-    launch(function("store_shared"), {1, 1, 1}, {1, 1, 1}, 40, 10);
+    OK(launch(function("store_shared"), {1, 1, 1}, {1, 1, 1}, 40, 10));
+    cuCtxSynchronize();
 }
 
 void a_pointer_of_the_host() {
@@ -381,6 +390,8 @@ void streams_and_events() {
     OK(cuEventRecord(start, stream));
     OK(cuEventRecord(end, stream));
     OK(cuStreamWaitEvent(stream, end, 0));
+    CHECK(cuEventElapsedTime(&milliseconds, start, end) == CUDA_ERROR_NOT_READY);
+    OK(cuEventSynchronize(end));
     OK(cuEventElapsedTime(&milliseconds, start, end));
     CHECK(milliseconds >= 0);
     OK(cuEventDestroy(end));
@@ -388,6 +399,281 @@ void streams_and_events() {
     OK(cuStreamDestroy(stream));
     CHECK(cuStreamSynchronize(stream) == CUDA_ERROR_INVALID_HANDLE);
 }
+
+// ---- when work runs ----------------------------------------------------------------------------------------------------
+
+CUstream stream(unsigned flags = CU_STREAM_NON_BLOCKING) {
+    CUstream created;
+    OK(cuStreamCreate(&created, flags));
+    return created;
+}
+
+CUevent record(CUstream stream) {
+    CUevent event;
+    OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    OK(cuEventRecord(event, stream));
+    return event;
+}
+
+float* pinned(size_t count) {
+    void* memory;
+    OK(cuMemHostAlloc(&memory, count * sizeof(float), 0));
+    return static_cast<float*>(memory);
+}
+
+// Puts the value into a stream.
+void put(CUstream stream, const Values<float>& out, float value) {
+    OK(launch_in(stream, function("store"), {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, value));
+}
+
+// What the memory holds now, whatever is queued.
+float now(const Values<float>& values) { return *values.get(); }
+
+void copies_from_the_host() {
+    open();
+    const CUstream in = stream();
+    const Values<float> from_pinned(2), from_pageable(1);
+    float* const page_locked = pinned(2);
+    float pageable = 1;
+    page_locked[1] = 1;
+    OK(cuMemcpyHtoDAsync(from_pinned.pointer + 4, page_locked + 1, 4, in));
+    OK(cuMemcpyHtoDAsync(from_pageable.pointer, &pageable, 4, in));
+    CHECK(cuMemcpyHtoDAsync(from_pinned.pointer, page_locked + 1, 8, in) == CUDA_ERROR_INVALID_VALUE);
+    page_locked[1] = pageable = 2;
+    CHECK(std::isnan(now(from_pageable)));
+    OK(cuStreamSynchronize(in));
+    CHECK(from_pinned.read()[1] == 2);
+    CHECK(from_pageable.read()[0] == 1);
+}
+
+void copies_to_the_host() {
+    open();
+    const CUstream out = stream();
+    const Values<float> device(std::vector<float>{0});
+    float* const page_locked = pinned(1);
+    float pageable = 0;
+    put(out, device, 1);
+    OK(cuMemcpyDtoHAsync(page_locked, device.pointer, 4, out));
+    CHECK(std::isnan(*page_locked) && now(device) == 0);
+    put(out, device, 2);
+    OK(cuMemcpyDtoHAsync(&pageable, device.pointer, 4, out));
+    CHECK(*page_locked == 1 && pageable == 2);
+}
+
+void an_event_is_not_reached_before_its_stream_runs() {
+    open();
+    const CUstream work = stream();
+    const Values<float> out(1);
+    put(work, out, 1);
+    const CUevent first = record(work);
+    put(work, out, 2);
+    const CUevent second = record(work);
+    put(work, out, 3);
+    CHECK(std::isnan(now(out)));
+    OK(cuEventSynchronize(first));
+    CHECK(now(out) == 1);
+    OK(cuEventQuery(first));
+    // One piece for each time that someone asks: a launch, and the event itself.
+    for (int i = 0; i < 2; i++) CHECK(cuEventQuery(second) == CUDA_ERROR_NOT_READY);
+    OK(cuEventQuery(second));
+    CHECK(now(out) == 2);
+    CHECK(cuStreamQuery(work) == CUDA_ERROR_NOT_READY);
+    OK(cuStreamQuery(work));
+    CHECK(now(out) == 3);
+
+    OK(cuEventRecord(first, work));  // anew
+    CHECK(cuEventQuery(first) == CUDA_ERROR_NOT_READY);
+    OK(cuEventDestroy(first));
+    OK(cuStreamSynchronize(work));
+}
+
+void what_waits_for_a_stream() {
+    open();
+    const CUstream work = stream();
+    const Values<float> out(1), other(1);
+    float value = 0;
+    const auto runs = [&](auto wait) {
+        put(work, out, ++value);
+        CHECK(now(out) != value);
+        wait();
+        CHECK(now(out) == value);
+    };
+    runs([&] { OK(cuStreamSynchronize(work)); });
+    runs([&] { OK(cuCtxSynchronize()); });
+    runs([&] { OK(cuMemFree(other.pointer)); });
+    runs([&] {
+        CUmodule module;
+        OK(cuModuleLoadData(&module, ".version 8.0\n.target sm_80\n.entry store()\n{}"));
+        OK(cuModuleUnload(module));
+    });
+    runs([&] {
+        int calls = 0;
+        OK(cuLaunchHostFunc(work, [](void* calls) { ++*static_cast<int*>(calls); }, &calls));
+        CHECK(calls == 0);
+        OK(cuStreamSynchronize(work));
+        CHECK(calls == 1);
+    });
+    runs([&] { OK(cuStreamDestroy(work)); });
+}
+
+void work_runs_in_its_order() {
+    open();
+    const CUstream work = stream();
+    const Values<float> a(std::vector<float>(4)), b(1), c(4);
+    float* const page_locked = pinned(4);
+    for (int i = 0; i < 4; i++) {
+        put(work, a, static_cast<float>(i));
+        OK(cuMemcpyDtoDAsync(b.pointer, a.pointer, 4, work));
+        OK(cuMemsetD8Async(a.pointer, 0, 4, work));
+        OK(cuMemcpyDtoHAsync(page_locked + i, b.pointer, 4, work));
+        OK(cuMemcpyHtoDAsync(c.pointer + 4 * i, page_locked + i, 4, work));
+    }
+    OK(cuStreamSynchronize(work));
+    CHECK((c.read() == std::vector<float>{0, 1, 2, 3}));
+    CHECK(now(a) == 0);
+}
+
+void a_stream_waits_for_an_event_of_another() {
+    open();
+    const CUstream first = stream(), second = stream();
+    const Values<float> a(1), b(1);
+    put(first, a, 1);
+    const CUevent event = record(first);
+    put(first, a, 2);
+    OK(cuStreamWaitEvent(second, event, 0));
+    OK(cuEventRecord(event, first));  // the wait is for the event as it was
+    OK(cuMemcpyDtoDAsync(b.pointer, a.pointer, 4, second));
+    OK(cuStreamSynchronize(second));
+    CHECK(now(b) == 1 && now(a) == 1);
+    OK(cuStreamDestroy(first));
+    CHECK(now(a) == 2);
+    OK(cuEventSynchronize(event));
+}
+
+void the_default_stream() {
+    open();
+    const CUstream blocks = stream(CU_STREAM_DEFAULT), blocks_not = stream();
+    const Values<float> a(1), b(1), c(1);
+    put(blocks, a, 1);
+    put(blocks_not, b, 1);
+    OK(cuMemcpyDtoDAsync(c.pointer, a.pointer, 4, nullptr));
+    put(blocks, a, 2);
+    CHECK(std::isnan(now(a)));
+    OK(cuStreamSynchronize(blocks));
+    CHECK(now(c) == 1 && now(a) == 2 && std::isnan(now(b)));
+    put(blocks, a, 3);
+    CHECK(c.read()[0] == 1);
+    CHECK(now(a) == 3 && std::isnan(now(b)));
+}
+
+void memory_is_free_when_its_release_has_run() {
+    open();
+    const CUstream work = stream();
+    size_t free, total;
+    CUdeviceptr half, other, all;
+    OK(cuMemAllocAsync(&half, 1 << 19, work));
+    OK(cuMemFreeAsync(half, work));
+    CHECK(cuMemFreeAsync(half, work) == CUDA_ERROR_INVALID_VALUE);
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == 1 << 19);
+    OK(cuMemAllocAsync(&other, 1 << 19, work));  // which still fits
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == 0);
+    OK(cuMemFreeAsync(other, work));
+    OK(cuMemAllocAsync(&all, 1 << 20, work));
+    CHECK(cuMemAllocAsync(&other, 1, work) == CUDA_ERROR_OUT_OF_MEMORY);
+    OK(cuMemFreeAsync(all, work));
+    OK(cuStreamSynchronize(work));
+    OK(cuMemGetInfo(&free, &total));
+    CHECK(free == total);
+}
+
+// Each waits for events of its own, and runs what is the other's.
+void threads_with_one_stream() {
+    open();
+    CUcontext context;
+    OK(cuCtxGetCurrent(&context));
+    const CUstream work = stream();
+    const CUfunction add = function("badd_f32");
+    const Values<float> total(std::vector<float>{0}), one(std::vector<float>{1});
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 2; thread++) {
+        threads.emplace_back([=, &total, &one] {
+            OK(cuCtxSetCurrent(context));
+            float* const page_locked = pinned(1);
+            const Values<float> own(1);
+            for (int i = 0; i < 500; i++) {
+                const size_t count = 1, rank = 1;
+                const size_t* const contiguous = nullptr;
+                *page_locked = static_cast<float>(i);
+                OK(cuMemcpyHtoDAsync(own.pointer, page_locked, 4, work));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, total.get(), one.get(),
+                             total.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, own.get(), one.get(), own.get()));
+                OK(cuMemcpyDtoHAsync(page_locked, own.pointer, 4, work));
+                const CUevent event = record(work);
+                if (i % 2) while (cuEventQuery(event)) std::this_thread::yield();
+                OK(cuEventSynchronize(event));
+                OK(cuEventDestroy(event));
+                CHECK(*page_locked == static_cast<float>(i + 1));
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(now(total) == 1000);
+}
+
+// In opposite directions, which must not end with each waiting for the other.
+void threads_with_streams_that_wait_for_each_other() {
+    open();
+    CUcontext context;
+    OK(cuCtxGetCurrent(&context));
+    const CUstream both[] = {stream(), stream()};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 2; thread++) {
+        threads.emplace_back([=] {
+            OK(cuCtxSetCurrent(context));
+            const Values<float> out(1);
+            for (int i = 0; i < 500; i++) {
+                OK(cuMemsetD8Async(out.pointer, 0, 4, both[thread]));
+                const CUevent event = record(both[thread]);
+                OK(cuStreamWaitEvent(both[1 - thread], event, 0));
+                OK(cuStreamSynchronize(both[i % 2]));
+                OK(cuEventDestroy(event));
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+}
+
+// What ends the process.
+
+void a_launch_behind_the_release_of_its_memory() {
+    open();
+    const Values<float> out(1);
+    OK(cuMemFreeAsync(out.pointer, nullptr));
+    put(nullptr, out, 1);
+    cuCtxSynchronize();
+}
+
+void a_copy_behind_the_release_of_its_memory() {
+    open();
+    const Values<float> out(1);
+    OK(cuMemFreeAsync(out.pointer, nullptr));
+    float value;
+    cuMemcpyDtoHAsync(&value, out.pointer, 4, nullptr);
+}
+
+void pinned_memory_that_is_freed_too_early() {
+    open();
+    const Values<float> out(1);
+    float* const page_locked = pinned(1);
+    OK(cuMemcpyHtoDAsync(out.pointer, page_locked, 4, nullptr));
+    OK(cuMemFreeHost(page_locked));
+    cuCtxSynchronize();
+}
+
+// ---- devices -----------------------------------------------------------------------------------------------------------
 
 void devices() {
     OK(cuInit(0));
@@ -533,6 +819,24 @@ void tf32() {
     CHECK((multiply(CUBLAS_COMPUTE_32F_FAST_TF32) == std::vector<float>{1.0f, 1.0f + 0x1p-9f}));
 }
 
+// What a product is told counts as it was when it was told.
+void a_product_runs_later() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    const CUstream work = stream();
+    OK(cublasSetStream(blas, work));
+    const Values<float> a(std::vector<float>{2}), b(std::vector<float>{3}), c(std::vector<float>{5});
+    float alpha = 1, beta = 1;
+    OK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &alpha, a.get(), 1, b.get(), 1, &beta, c.get(), 1));
+    alpha = beta = 0;
+    OK(cublasDestroy(blas));
+    put(work, a, 7);
+    CHECK(now(c) == 5);
+    OK(cuStreamSynchronize(work));
+    CHECK(now(c) == 11);
+}
+
 void products_that_cublas_refuses() {
     open();
     cublasHandle_t blas;
@@ -619,6 +923,17 @@ template <typename T> void products_with_epilogues_of(float tolerance) {
     OK(cublasLtDestroy(blas));
 }
 
+void a_product_behind_the_release_of_its_memory() {
+    open();
+    cublasHandle_t blas;
+    OK(cublasCreate(&blas));
+    const Values<float> a(1), c(1);
+    const float one = 1;
+    OK(cuMemFreeAsync(a.pointer, nullptr));
+    OK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.get(), 1, a.get(), 1, &one, c.get(), 1));
+    cuCtxSynchronize();
+}
+
 void products_with_epilogues() {
     open();
     products_with_epilogues_of<float>(1e-5f);
@@ -687,14 +1002,29 @@ const Case CASES[] = {
     CASE(a_pointer_of_another_device, {{"DEVICES", "2"}}, "store: a pointer parameter leads out"),
     CASE(memory, {{"MEMORY", "1048576"}}),
     CASE(streams_and_events, {{"DEVICES", "2"}}),
+    CASE(copies_from_the_host, {}),
+    CASE(copies_to_the_host, {}),
+    CASE(an_event_is_not_reached_before_its_stream_runs, {}),
+    CASE(what_waits_for_a_stream, {}),
+    CASE(work_runs_in_its_order, {}),
+    CASE(a_stream_waits_for_an_event_of_another, {}),
+    CASE(the_default_stream, {}),
+    CASE(memory_is_free_when_its_release_has_run, {{"MEMORY", "1048576"}}),
+    CASE(threads_with_one_stream, {}),
+    CASE(threads_with_streams_that_wait_for_each_other, {}),
+    CASE(a_launch_behind_the_release_of_its_memory, {}, "store runs when memory"),
+    CASE(a_copy_behind_the_release_of_its_memory, {}, "a copy runs when memory"),
+    CASE(pinned_memory_that_is_freed_too_early, {}, "a copy runs when memory"),
     CASE(devices, {{"DEVICES", "3"}, {"CAPABILITY", "8.6"}}),
     CASE(no_device, {{"DEVICES", "0"}}),
     CASE(a_broken_context, {{"LAUNCHES", "2"}}),
     CASE(products, {}),
     CASE(every_number_of_16_bits, {}),
     CASE(tf32, {}),
+    CASE(a_product_runs_later, {}),
     CASE(products_that_cublas_refuses, {}),
     CASE(a_matrix_beyond_its_memory, {}, "cublasGemmStridedBatchedEx: B, 8 x 9"),
+    CASE(a_product_behind_the_release_of_its_memory, {}, "cublasGemmStridedBatchedEx: A, 1 x 1"),
     CASE(products_with_epilogues, {}),
     CASE(candle, {}),
 };

@@ -1,0 +1,58 @@
+#include "queue.h"
+
+#include "process.h"
+
+#include <utility>
+
+namespace emulator {
+
+uint64_t Queue::put(Piece piece) {
+    const std::lock_guard lock(mutex);
+    pieces.push_back(std::move(piece));
+    return done + running + pieces.size();
+}
+
+uint64_t Queue::size() {
+    const std::lock_guard lock(mutex);
+    return done + running + pieces.size();
+}
+
+bool Queue::has_run(uint64_t count) {
+    const std::lock_guard lock(mutex);
+    return done >= count;
+}
+
+// A piece may wait for another queue. Two threads that wait for each other's queue do not block each other: what a piece
+// waits for was put somewhere before it.
+void Queue::run(uint64_t count) {
+    std::unique_lock lock(mutex);
+    while (done < count) {
+        if (running)
+            ran.wait(lock);
+        else if (poisoned())
+            return;
+        else
+            run_next(lock);
+    }
+}
+
+void Queue::step() {
+    std::unique_lock lock(mutex);
+    if (!running && !pieces.empty() && !poisoned()) run_next(lock);
+}
+
+// The lock is open while the piece runs: others put theirs into the queue meanwhile.
+void Queue::run_next(std::unique_lock<std::mutex>& lock) {
+    Piece piece = std::move(pieces.front());
+    pieces.pop_front();
+    running = true;
+    lock.unlock();
+    piece();
+    piece = nullptr;  // what it holds goes before anyone hears that it is done
+    lock.lock();
+    running = false;
+    done++;
+    ran.notify_all();
+}
+
+}  // namespace emulator
