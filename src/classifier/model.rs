@@ -6,7 +6,8 @@
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
 use super::kernels::{
-    Activation, FeedForward, Linear, Place, Precision, Projections, Ragged, add_layer_norm, attention, select_rows,
+    Activation, FeedForward, Linear, Place, Precision, Projections, Ragged, add_layer_norm, attention, cause,
+    select_rows,
 };
 use super::model_config::ModelConfig;
 use super::weights::Weights;
@@ -88,11 +89,26 @@ impl Embeddings {
 
     /// `[tokens, hidden]`, the sequences one after the other.
     fn forward(&self, sequences: &[&[u32]], place: &Place) -> CandleResult<Tensor> {
+        self.check(sequences)?;
         let positions: Vec<u32> = sequences.iter().flat_map(|s| (0..).zip(s.iter()).map(|(i, _)| i)).collect();
         let words = select_rows(&self.words, &place.upload(&sequences.concat())?)?;
         let positions = select_rows(&self.positions, &place.upload(&positions)?)?;
         add_layer_norm(&words, &positions, &self.norm, LAYER_NORM_EPSILON)?;
         Ok(words)
+    }
+
+    /// That every id and every position has a row: the kernel of a GPU does not look.
+    fn check(&self, sequences: &[&[u32]]) -> CandleResult<()> {
+        let (words, positions) = (self.words.dim(0)?, self.positions.dim(0)?);
+        for sequence in sequences {
+            if !(1..=positions).contains(&sequence.len()) {
+                candle_core::bail!("a sequence of {} tokens: the model takes 1 to {positions}", sequence.len());
+            }
+            if let Some(id) = sequence.iter().find(|id| **id as usize >= words) {
+                candle_core::bail!("token id {id}: the model has {words}");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -199,5 +215,5 @@ fn reach(norm: &Tensor) -> CandleResult<Tensor> {
 }
 
 fn device_failed(error: candle_core::Error) -> Error {
-    Error::Failed(format!("the device failed while the weights were laid out: {error}"))
+    Error::Failed(format!("the device failed while the weights were laid out: {}", cause(&error)))
 }

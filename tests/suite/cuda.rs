@@ -77,10 +77,11 @@ fn batches_that_come_back_together_are_each_its_own() {
     let ids = reviews(&gpu, 40);
     let singly = scores(&gpu, &ids, 1);
     let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-    let out_of_range: &[u32] = &[1; 600];
-    let batches: [&[&[u32]]; 4] = [&ids[..7], &[out_of_range], &ids[7..8], &ids[8..]];
+    let (too_long, unknown): (&[u32], &[u32]) = (&[1; 600], &[1, 1_000_000]);
+    let batches: [&[&[u32]]; 5] = [&ids[..7], &[too_long], &[unknown], &ids[7..8], &ids[8..]];
     let mut found = gpu.score_each(&batches, &|| ());
-    assert!(found.remove(1).is_err());
+    let wrong: Vec<String> = found.drain(1..3).map(|scores| scores.unwrap_err().to_string()).collect();
+    assert!(wrong[0].contains("a sequence of 600 tokens") && wrong[1].contains("token id 1000000"), "{wrong:?}");
     let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).collect();
     let worst = found.iter().zip(&singly).map(|(a, b)| (a.probabilities[0] - b.probabilities[0]).abs());
     assert!(worst.fold(0.0, f32::max) < 2e-3);

@@ -33,7 +33,7 @@ pub use layer_norm::add_layer_norm;
 pub use linear::Linear;
 pub use packed_feed_forward::PackedFeedForward;
 pub use packed_linear::{Kernel, PackedLinear};
-pub use place::{Logits, Place};
+pub use place::{Logits, Place, cause};
 pub use precision::Precision;
 pub use projections::Projections;
 pub use select_rows::select_rows;

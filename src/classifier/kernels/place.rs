@@ -112,15 +112,18 @@ impl Place {
 
     /// What an error of the device means to the engine.
     pub fn fault(&self, error: &candle_core::Error, doing: &str) -> Error {
-        // The first line: candle prints a backtrace behind it.
-        let text = error.to_string();
-        let cause = format!("{doing} on {} failed: {}", self.name(), text.lines().next().unwrap_or_default());
+        let cause = format!("{doing} on {} failed: {}", self.name(), cause(error));
         match self {
             Self::Cpu => Error::Failed(cause),
             #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => gpu.fault(error, cause),
         }
     }
+}
+
+/// What went wrong, without the backtrace that candle prints behind it.
+pub fn cause(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 impl Logits {

@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::libraries;
 use super::staging::{Download, Staging};
+use crate::classifier::kernels::cause;
 use crate::{Error, Result};
 
 /// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds [`Gpu::turn`].
@@ -45,7 +46,7 @@ impl Gpu {
     }
 
     fn open(index: usize) -> Result<Self> {
-        let wrong = |cause: String| Error::Invalid(format!("the GPU cuda:{index} cannot be used: {cause}"));
+        let wrong = |why: String| Error::Invalid(format!("the GPU cuda:{index} cannot be used: {why}"));
         let driver = |e: DriverError| wrong(driver_text(e));
         let count = CudaContext::device_count().map_err(driver)?;
         if index >= count.unsigned_abs() as usize {
@@ -53,8 +54,8 @@ impl Gpu {
                 "there is no cuda:{index}: the driver finds {count} GPU(s), from cuda:0"
             )));
         }
-        let device = Device::new_cuda_with_stream(index).map_err(|e| wrong(e.to_string()))?;
-        let cuda = device.as_cuda_device().map_err(|e| wrong(e.to_string()))?.clone();
+        let device = Device::new_cuda_with_stream(index).map_err(|e| wrong(cause(&e)))?;
+        let cuda = device.as_cuda_device().map_err(|e| wrong(cause(&e)))?.clone();
         // SAFETY: the events would order several streams; all work of this context goes through one.
         unsafe { cuda.disable_event_tracking() };
         let stream = cuda.cuda_stream();
