@@ -97,6 +97,11 @@ impl Gpu {
         Arc::clone(&self.products)
     }
 
+    /// Makes its context that of this thread. Where that fails the GPU is lost, and the next call says so.
+    pub fn enter(&self) {
+        let _ = self.context.bind_to_thread();
+    }
+
     /// The turn to put a forward into the stream, whole.
     pub fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
