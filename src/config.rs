@@ -27,6 +27,14 @@ const HTTP_PORT: u16 = 5000;
 /// Texts in one batch.
 const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 
+/// What `check` compares and measures with.
+const AGREEMENT_TEXTS: NonZeroUsize = NonZeroUsize::new(2000).expect("not zero");
+const MEASURED_TEXTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+const TINY_TEXTS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// How long a measurement of `check` goes on, at least.
+const MEASUREMENT: Duration = Duration::from_secs(2);
+
 impl ModelArgs {
     /// How the checkpoint is served.
     pub fn classifier(&self) -> ClassifierOptions {
@@ -123,9 +131,9 @@ impl CheckArgs {
             cuda_libraries: self.cuda_libraries.clone(),
             work: self.work.clone().unwrap_or_else(|| scratch.to_owned()),
             size: if base { Size::Base } else { Size::Tiny },
-            agreement_texts: self.agreement_texts.map_or(if base { 2000 } else { 64 }, NonZeroUsize::get),
-            rows: self.rows.map_or(if base { 16_384 } else { 64 }, NonZeroUsize::get),
-            duration: Duration::from_secs_f64(self.seconds.unwrap_or(if base { 2.0 } else { 0.01 })),
+            agreement_texts: self.agreement_texts.unwrap_or(if base { AGREEMENT_TEXTS } else { TINY_TEXTS }),
+            rows: self.rows.unwrap_or(if base { MEASURED_TEXTS } else { TINY_TEXTS }),
+            duration: self.seconds.map_or(if base { MEASUREMENT } else { Duration::ZERO }, Duration::from_secs_f64),
         }
     }
 }

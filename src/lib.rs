@@ -19,7 +19,8 @@
 //!
 //! What always holds:
 //!
-//! - The same text gets the same label and confidence, bit for bit, on every transport and among any neighbours.
+//! - The same text gets the same label and confidence on every transport and among any neighbours: on the CPU bit for bit,
+//!   on a GPU up to the order in which cuBLAS sums.
 //! - Rows come back in order, one for one. A job succeeds whole or fails whole.
 //! - Everything that waits is bounded, and whoever meets a bound is told.
 //! - A model thread that dies fails every job with the cause; no caller hangs.

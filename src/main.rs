@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use textflight::bulk::{self, FileJob, Progress};
-use textflight::classifier::{Checkpoint, Classifier};
+use textflight::classifier::{Checkpoint, Classifier, ModelInfo};
 use textflight::cog::command::{self, PredictRequest, Prediction};
 use textflight::engine::{Engine, EngineLimits, Scorer};
 use textflight::server::{Model, Server};
@@ -103,7 +103,10 @@ async fn predict(args: PredictArgs) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the report is the command's answer")]
 async fn check(args: CheckArgs) -> Result<()> {
     let scratch = tempfile::tempdir().map_err(|e| Error::Failed(format!("no temporary folder: {e}")))?;
-    let report = textflight::check::check(&args.options(scratch.path())).await?;
+    let options = args.options(scratch.path());
+    // On a thread of its own, so that a signal is heard meanwhile.
+    let report = tokio::task::spawn_blocking(move || textflight::check::check(&options)).await;
+    let report = report.unwrap_or_else(|panic| Err(Error::Failed(format!("the check broke off: {panic}"))))?;
     if args.json {
         println!("{}", serde_json::json!(report));
         return Ok(());
@@ -138,7 +141,8 @@ fn start(
     let Some(first) = classifiers.first() else {
         return Err(Error::Failed("no device is open".to_owned()));
     };
-    let model = first.info().clone();
+    let devices: Vec<&str> = classifiers.iter().map(|classifier| classifier.info().device.as_str()).collect();
+    let model = ModelInfo { device: devices.join(","), ..first.info().clone() };
     let limits = limits(first)?;
     info!(
         model = model.name,

@@ -14,19 +14,22 @@ mod texts;
 pub use checkpoint::{Size, write_checkpoint};
 pub use report::Report;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
 
 use self::texts::Texts;
-use crate::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource, Precision};
+use crate::classifier::kernels::Place;
+use crate::classifier::{Checkpoint, Classifier, DTypeChoice, DeviceChoice, ModelSource, Precision};
 use crate::{Error, Result};
 
 /// What is checked, and how thoroughly.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
-    /// The device that is compared with the CPU.
+    /// The device that is compared with the CPU: the first of those named.
     pub device: DeviceChoice,
     /// Where CUDA's libraries are, if not where the system has them.
     pub cuda_libraries: Option<PathBuf>,
@@ -35,9 +38,9 @@ pub struct CheckOptions {
     /// How large the checkpoint is.
     pub size: Size,
     /// Texts whose scores are compared.
-    pub agreement_texts: usize,
+    pub agreement_texts: NonZeroUsize,
     /// Texts of a measurement of speed.
-    pub rows: usize,
+    pub rows: NonZeroUsize,
     /// How long one measurement goes on, at least.
     pub duration: Duration,
 }
@@ -54,55 +57,49 @@ const MAX_LENGTH: usize = 256;
 /// Texts whose logits go to a file, for others to compare theirs with.
 const SAMPLE: usize = 32;
 
-/// Checks a device, and writes the checkpoint and the token sequences that it used to the work folder.
+/// Checks a device, and writes the checkpoint and the token sequences that it used to the work folder. Takes minutes.
 ///
 /// # Errors
 /// When the folder cannot be written, the device cannot be used or fails.
-pub async fn check(options: &CheckOptions) -> Result<Report> {
+pub fn check(options: &CheckOptions) -> Result<Report> {
+    // First of all: who has no such device need not wait for a checkpoint to hear it.
+    let places = options.device.open(options.cuda_libraries.as_ref())?;
     let model = options.work.join("model");
     info!(folder = %model.display(), "making a checkpoint with random weights");
     write_checkpoint(&model, options.size)?;
     let checkpoint = Checkpoint::open(&ModelSource::Folder(model))?;
-    let texts = Texts::new(options.size.vocabulary());
-    let load = |device: &DeviceChoice, dtype| {
-        let cuda_libraries = options.cuda_libraries.clone();
-        let options = ClassifierOptions { device: device.clone(), cuda_libraries, dtype, max_length: MAX_LENGTH };
-        Classifier::load(&checkpoint, &options)
-    };
+    let load = |place: &Place, precision| Classifier::load_at(&checkpoint, MAX_LENGTH, precision, place);
 
-    let reference = load(&DeviceChoice::Cpu, DTypeChoice::Exactly(Precision::Float32))?;
+    let texts = Texts::new(options.size.vocabulary());
+    let reference = load(&Place::Cpu, Precision::Float32)?;
     write_json(&options.work.join("logits.json"), &agreement::sample(&reference, &texts, SAMPLE)?)?;
     for mean in MEANS {
-        let texts = texts.of_mean(mean, options.rows);
+        let texts = texts.of_mean(mean, options.rows.get());
         let ids = texts.iter().map(|text| Ok(reference.encode(text)?.ids)).collect::<Result<Vec<_>>>()?;
         write_json(&options.work.join(format!("tokens-{mean}.json")), &ids)?;
     }
+    let expected = agreement::Expected::new(&reference, texts.of_mean(25, options.agreement_texts.get()))?;
+    drop(reference);
 
-    let first = load(&options.device, DTypeChoice::Auto)?;
-    let mut report = Report::new(&first);
+    let place = &places[0];
+    let mut report = Report::new(place);
     info!(device = report.device, card = report.card, "checking");
-    let expected = agreement::Expected::new(&reference, texts.of_mean(25, options.agreement_texts))?;
-    drop((reference, first));
-    for precision in [Precision::Float32, Precision::Float16, Precision::Bfloat16, Precision::Int8] {
-        let classifier = match load(&options.device, DTypeChoice::Exactly(precision)) {
-            Ok(classifier) => classifier,
-            Err(Error::Invalid(why)) => {
-                info!(dtype = %precision, why, "not checked");
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+    for precision in Precision::ALL {
+        if let Err(why) = DTypeChoice::Exactly(precision).precision(place) {
+            info!(dtype = %precision, %why, "not checked");
+            continue;
+        }
+        let classifier = Arc::new(load(place, precision)?);
         report.agreement.push(expected.compare(&classifier, precision)?);
-        let product = product::measure(classifier.place(), precision, options.size.is_base(), options.duration)?;
+        let product = product::measure(place, precision, options.size.is_base(), options.duration)?;
         info!(dtype = %precision, tflops = product, "the device's own product");
         report.add_product(precision, product);
-        let classifier = std::sync::Arc::new(classifier);
         for mean in MEANS {
-            let column = texts.of_mean(mean, options.rows);
+            let column = texts.of_mean(mean, options.rows.get());
             for batch_rows in BATCHES {
-                let rate = speed::measure(&classifier, &column, batch_rows, options.duration).await?;
-                info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second = rate.rows_per_second, "speed");
-                report.add_speed(precision, mean, batch_rows, &rate, options.size);
+                let rows_per_second = speed::measure(&classifier, &column, batch_rows, options.duration)?;
+                info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second, "speed");
+                report.add_speed(precision, mean, batch_rows, rows_per_second, options.size);
             }
         }
     }
@@ -118,19 +115,19 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_cpu_agrees_with_itself() {
+    #[test]
+    fn the_cpu_agrees_with_itself() {
         let folder = tempfile::tempdir().unwrap();
         let options = CheckOptions {
             device: DeviceChoice::Cpu,
             cuda_libraries: None,
             work: folder.path().to_owned(),
             size: Size::Tiny,
-            agreement_texts: 64,
-            rows: 40,
+            agreement_texts: NonZeroUsize::new(64).unwrap(),
+            rows: NonZeroUsize::new(40).unwrap(),
             duration: Duration::ZERO,
         };
-        let report = check(&options).await.unwrap();
+        let report = check(&options).unwrap();
         let dtypes: Vec<_> = report.agreement.iter().map(|a| a.dtype.as_str()).collect();
         assert_eq!(dtypes, ["f32", "bf16", "int8"]);
         let f32 = &report.agreement[0];

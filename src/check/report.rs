@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Size;
 use super::agreement::Agreement;
-use super::speed::Rate;
-use crate::classifier::{Classifier, Precision};
+use crate::classifier::Precision;
+use crate::classifier::kernels::Place;
 
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
@@ -54,11 +54,11 @@ pub struct Speed {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(classifier: &Classifier) -> Self {
+    pub fn new(place: &Place) -> Self {
         Self {
             textflight: env!("CARGO_PKG_VERSION"),
-            device: classifier.info().device.clone(),
-            card: classifier.place().card(),
+            device: place.name(),
+            card: place.card(),
             agreement: Vec::new(),
             product: Vec::new(),
             speed: Vec::new(),
@@ -74,15 +74,22 @@ impl Report {
         self.product.push(Product { dtype: precision.to_string(), tflops });
     }
 
-    pub(super) fn add_speed(&mut self, precision: Precision, mean: usize, batch_rows: usize, rate: &Rate, size: Size) {
+    pub(super) fn add_speed(
+        &mut self,
+        precision: Precision,
+        mean: usize,
+        batch_rows: usize,
+        rows_per_second: f64,
+        size: Size,
+    ) {
         let dtype = precision.to_string();
-        let useful_tflops = rate.rows_per_second * size.useful_flop(mean as f64) / 1e12;
+        let useful_tflops = rows_per_second * size.useful_flop(mean as f64) / 1e12;
         let product = self.product.iter().find(|product| product.dtype == dtype).map_or(f64::NAN, |p| p.tflops);
         self.speed.push(Speed {
             dtype,
             mean_tokens: mean,
             batch_rows,
-            rows_per_second: rate.rows_per_second,
+            rows_per_second,
             useful_tflops,
             utilization: useful_tflops / product,
         });

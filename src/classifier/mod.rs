@@ -26,7 +26,6 @@ pub use scores::{Score, Scores};
 pub use tokenize::{EMPTY_TEXT, Encoding};
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use candle_core::Tensor;
 
@@ -74,7 +73,7 @@ pub struct ModelInfo {
 
 /// A checkpoint on one device, loaded and proven by one forward.
 pub struct Classifier {
-    tokenizer: Arc<TextTokenizer>,
+    tokenizer: TextTokenizer,
     place: Place,
     model: Model,
     info: ModelInfo,
@@ -87,8 +86,7 @@ impl Classifier {
     /// As for [`Classifier::load_each`].
     pub fn load(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Self> {
         let places = options.device.open(options.cuda_libraries.as_ref())?;
-        let mut loaded = Self::load_at(checkpoint, options, &places[..1])?;
-        loaded.pop().ok_or_else(|| Error::Failed("no device is open".to_owned()))
+        Self::load_at(checkpoint, options.max_length, options.dtype.precision(&places[0])?, &places[0])
     }
 
     /// Loads a checkpoint on each of the devices that the options name: at least one.
@@ -96,43 +94,42 @@ impl Classifier {
     /// # Errors
     /// [`Error::Checkpoint`] names the file that is unusable, and [`Error::Invalid`] the option that does not fit.
     pub fn load_each(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Vec<Self>> {
-        Self::load_at(checkpoint, options, &options.device.open(options.cuda_libraries.as_ref())?)
+        let places = options.device.open(options.cuda_libraries.as_ref())?;
+        let precision = common_precision(options.dtype, &places)?;
+        places.iter().map(|place| Self::load_at(checkpoint, options.max_length, precision, place)).collect()
     }
 
-    fn load_at(checkpoint: &Checkpoint, options: &ClassifierOptions, places: &[Place]) -> Result<Vec<Self>> {
+    /// Loads a checkpoint on a device that is open.
+    ///
+    /// # Errors
+    /// As for [`Classifier::load_each`].
+    pub fn load_at(checkpoint: &Checkpoint, max_length: usize, precision: Precision, place: &Place) -> Result<Self> {
         let wrong = |cause: String| Error::Checkpoint(format!("{}: {cause}", checkpoint.config.display()));
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;
-        let tokenizer = TextTokenizer::load(&checkpoint.tokenizer, config.vocab_size, options.max_length)?;
+        let tokenizer = TextTokenizer::load(&checkpoint.tokenizer, config.vocab_size, max_length)?;
         let lengths = tokenizer.specials() + 1..=config.max_position_embeddings;
-        if !lengths.contains(&options.max_length) {
+        if !lengths.contains(&max_length) {
             return Err(Error::Invalid(format!(
-                "--max-length {}: this model takes {} to {} tokens",
-                options.max_length,
+                "--max-length {max_length}: this model takes {} to {} tokens",
                 lengths.start(),
                 lengths.end()
             )));
         }
-        let precision = common_precision(options.dtype, places)?;
+        let model = Model::load(&config, Weights::open(&checkpoint.weights)?, place, precision)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),
-            device: places.iter().map(Place::name).collect::<Vec<_>>().join(","),
+            device: place.name(),
             dtype: precision.to_string(),
-            labels: config.labels.clone(),
-            max_length: options.max_length,
+            labels: config.labels,
+            max_length,
         };
-        let tokenizer = Arc::new(tokenizer);
-        let load = |place: &Place| -> Result<Self> {
-            let model = Model::load(&config, Weights::open(&checkpoint.weights)?, place, precision)?;
-            let tokenizer = Arc::clone(&tokenizer);
-            let classifier = Self { tokenizer, place: place.clone(), model, info: info.clone() };
-            classifier.prove().map_err(|e| {
-                Error::Checkpoint(format!("{}: a first forward failed: {e}", checkpoint.weights.display()))
-            })?;
-            Ok(classifier)
-        };
-        places.iter().map(load).collect()
+        let classifier = Self { tokenizer, place: place.clone(), model, info };
+        classifier
+            .prove()
+            .map_err(|e| Error::Checkpoint(format!("{}: a first forward failed: {e}", checkpoint.weights.display())))?;
+        Ok(classifier)
     }
 
     /// What serves.

@@ -14,6 +14,11 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// Each of them, the most precise first.
+    pub const ALL: [Self; 4] = [Self::Float32, Self::Float16, Self::Bfloat16, Self::Int8];
+}
+
 impl std::fmt::Display for Precision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
