@@ -110,8 +110,17 @@ async fn requests_and_tables_go_through_one_gpu_together() {
     assert!(requests > 0);
 }
 
+/// The driver's wrapper keeps an error of a drop, and gives it to whoever calls next.
 #[test]
-fn int8_and_what_the_card_lacks_are_refused() {
+fn a_thread_that_never_used_the_gpu_may_drop_a_model() {
+    let load = || load_with(&repository("data/sst2-mini"), &on_gpu(128, F16)).unwrap();
+    let (dropped, kept) = (load(), load());
+    std::thread::spawn(move || drop(dropped)).join().unwrap();
+    assert_eq!(scores(&kept, &reviews(&kept, 2), 2).len(), 2);
+}
+
+#[test]
+fn int8_is_refused() {
     let wrong = |dtype| load_with(&repository("data/sst2-mini"), &on_gpu(128, dtype)).err().unwrap().to_string();
     assert!(wrong(INT8).contains("for the CPU"));
 }
