@@ -9,7 +9,8 @@ use std::time::Duration;
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use textflight::classifier::kernels::{
-    Activation, Kernel, PackedFeedForward, PackedLinear, Precision, Ragged, add_layer_norm, attention,
+    AbsorbedAttention, Activation, AttentionWeights, Kernel, LayerNorm, PackedAttention, PackedFeedForward,
+    PackedLinear, Place, Precision, Ragged, add_layer_norm, attention,
 };
 
 const HIDDEN: usize = 768;
@@ -25,7 +26,7 @@ fn operations(n: usize) -> Throughput {
 }
 
 fn linear(c: &mut Criterion) {
-    for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+    for precision in PRECISIONS {
         for kernel in Kernel::all(precision) {
             let mut group = c.benchmark_group(format!("linear {precision} {}", kernel.name()));
             group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
@@ -44,20 +45,51 @@ fn linear(c: &mut Criterion) {
     }
 }
 
-/// Both layers with GELU between them.
+fn norm() -> LayerNorm {
+    let [weight, bias] = [(); 2].map(|()| random(1, HIDDEN).get(0).expect("a row"));
+    LayerNorm::new(&weight, &bias, 1e-12, &Place::Cpu).expect("a norm")
+}
+
+const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];
+
+/// Both layers with GELU between them, and what follows.
 fn feed_forward(c: &mut Criterion) {
     let mut group = c.benchmark_group("feed-forward");
     group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    for precision in [Precision::Float32, Precision::Bfloat16, Precision::Int8] {
+    for precision in PRECISIONS {
         let layer = |inner, out| {
             let bias = random(1, out).get(0).expect("a row");
             PackedLinear::new(&random(out, inner), &bias, None, precision).expect("a layer")
         };
         let (widen, narrow) = (layer(HIDDEN, WIDE).with_activation(Activation::Gelu), layer(WIDE, HIDDEN));
-        let block = PackedFeedForward::new(widen, narrow).expect("layers that fit");
+        let block = PackedFeedForward::new(widen, narrow, norm()).expect("layers that fit");
         let x = random(816, HIDDEN);
         group.throughput(operations(4 * 816 * HIDDEN * WIDE));
         group.bench_function(BenchmarkId::new(precision.to_string(), 816), |b| b.iter(|| block.forward(black_box(&x))));
+    }
+}
+
+/// All of a layer's attention, for 32 sequences of 25 rows: of all rows, and of the first of each alone.
+fn self_attention(c: &mut Criterion) {
+    let mut group = c.benchmark_group("self-attention");
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    let sequences = Ragged::from_lengths([25; 32]);
+    let (x, first) = (random(sequences.rows(), HIDDEN), random(sequences.len(), HIDDEN));
+    let weights = AttentionWeights {
+        weights: [(); 4].map(|()| random(HIDDEN, HIDDEN)),
+        biases: [(); 4].map(|()| random(1, HIDDEN).get(0).expect("a row")),
+    };
+    for precision in PRECISIONS {
+        let all = PackedAttention::new(&weights, norm(), HEADS, None, precision).expect("a layer");
+        group.throughput(operations(32 * (25 * 8 * HIDDEN * HIDDEN + 4 * 25 * 25 * HIDDEN)));
+        group.bench_function(BenchmarkId::new("all rows", precision), |b| {
+            b.iter(|| all.forward(black_box(&x), &sequences));
+        });
+        let absorbed = AbsorbedAttention::new(&weights, norm(), HEADS, None, precision).expect("a layer");
+        group.throughput(operations(32 * (8 * HIDDEN * HIDDEN + 4 * 25 * HEADS * HIDDEN)));
+        group.bench_function(BenchmarkId::new("first rows", precision), |b| {
+            b.iter(|| absorbed.forward(black_box(&first), &x, &sequences));
+        });
     }
 }
 
@@ -82,5 +114,5 @@ fn normalize(c: &mut Criterion) {
     group.bench_function("816", |b| b.iter(|| add_layer_norm(black_box(&x), &residual, &affine, 1e-12)));
 }
 
-criterion_group!(benches, linear, feed_forward, attend, normalize);
+criterion_group!(benches, linear, feed_forward, self_attention, attend, normalize);
 criterion_main!(benches);

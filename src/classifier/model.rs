@@ -3,11 +3,11 @@
 //! After Sanh et al., "DistilBERT, a distilled version of BERT" (2019), as Hugging Face transformers computes it. Linear
 //! layers see all tokens of a batch as one matrix `[tokens, hidden]`; only attention knows where a sequence ends.
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use candle_core::{DType, Result as CandleResult, Tensor};
 
 use super::kernels::{
-    Activation, FeedForward, Linear, Place, Precision, Projections, Ragged, add_layer_norm, attention, cause,
-    select_rows,
+    Activation, AttentionWeights, FeedForward, LayerNorm, Linear, Place, Precision, Ragged, RowAttention,
+    SelfAttention, cause, select_rows,
 };
 use super::model_config::ModelConfig;
 use super::weights::Weights;
@@ -19,7 +19,9 @@ const LAYER_NORM_EPSILON: f32 = 1e-12;
 pub struct Model {
     place: Place,
     embeddings: Embeddings,
-    layers: Vec<Layer>,
+    layers: Vec<Layer<SelfAttention>>,
+    /// The head reads the first token alone, so the last layer computes no other.
+    last: Layer<RowAttention>,
     pre_classifier: Linear,
     classifier: Linear,
 }
@@ -32,17 +34,20 @@ impl Model {
     pub fn load(config: &ModelConfig, mut weights: Weights, place: &Place, precision: Precision) -> Result<Self> {
         let w = &mut Loader { weights: &mut weights, place, precision };
         let embeddings = Embeddings::load(w, config)?;
-        let mut layers: Vec<Layer> = Vec::with_capacity(config.n_layers);
-        for index in 0..config.n_layers {
-            let norm = layers.last().map_or(&embeddings.norm, |layer| &layer.output_norm);
-            layers.push(Layer::load(w, config, index, norm)?);
+        let mut layers = Vec::with_capacity(config.n_layers);
+        let mut reach = embeddings.norm.reach().map_err(device_failed)?;
+        for index in 1..config.n_layers {
+            let (layer, outputs) = Layer::load(w, config, index - 1, &reach, SelfAttention::new)?;
+            layers.push(layer);
+            reach = outputs;
         }
+        let (last, _) = Layer::load(w, config, layers.len(), &reach, RowAttention::new)?;
         // A head is a row a text: on a GPU it costs nothing to have its logits in f32.
         w.precision = place.head_precision(precision);
         let pre_classifier =
             w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
         let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
-        let model = Self { place: place.clone(), embeddings, layers, pre_classifier, classifier };
+        let model = Self { place: place.clone(), embeddings, layers, last, pre_classifier, classifier };
         weights.finish()?;
         Ok(model)
     }
@@ -56,17 +61,18 @@ impl Model {
     pub fn forward(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> CandleResult<Tensor> {
         let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len())).at(&self.place)?;
         let mut x = self.embeddings.forward(sequences, &self.place)?;
-        let Some((last, rest)) = self.layers.split_last() else {
-            candle_core::bail!("a model without layers");
-        };
-        for layer in rest {
-            x = layer.forward(None, &x, &tokens, &tokens, pause)?;
+        for layer in &self.layers {
+            pause();
+            x = layer.attention.forward(x, &tokens)?;
+            pause();
+            x = layer.feed_forward.forward(x)?;
         }
-        // The head reads the first token alone, so the last layer computes no other.
         let first: Vec<u32> = tokens.starts().iter().map(|i| *i as u32).collect();
-        let queries = select_rows(&x, &self.place.upload(&first)?)?;
-        let rows = Ragged::singles(tokens.len()).at(&self.place)?;
-        let x = last.forward(Some(&queries), &x, &rows, &tokens, pause)?.to_dtype(DType::F32)?;
+        let first = select_rows(&x, &self.place.upload(&first)?)?;
+        pause();
+        let first = self.last.attention.forward(first, &x, &tokens)?;
+        pause();
+        let x = self.last.feed_forward.forward(first)?.to_dtype(DType::F32)?;
         self.classifier.forward(&self.pre_classifier.forward(&x)?)
     }
 }
@@ -84,7 +90,7 @@ impl Drop for Model {
 struct Embeddings {
     words: Tensor,
     positions: Tensor,
-    norm: Tensor,
+    norm: LayerNorm,
 }
 
 impl Embeddings {
@@ -103,7 +109,7 @@ impl Embeddings {
         let positions: Vec<u32> = sequences.iter().flat_map(|s| (0..).zip(s.iter()).map(|(i, _)| i)).collect();
         let words = select_rows(&self.words, &place.upload(&sequences.concat())?)?;
         let positions = select_rows(&self.positions, &place.upload(&positions)?)?;
-        add_layer_norm(&words, &positions, &self.norm, LAYER_NORM_EPSILON)?;
+        self.norm.add(&words, &positions)?;
         Ok(words)
     }
 
@@ -122,55 +128,38 @@ impl Embeddings {
     }
 }
 
-struct Layer {
-    heads: usize,
-    projections: Projections,
-    output: Linear,
-    attention_norm: Tensor,
+/// A layer with one of the kinds of attention.
+struct Layer<A> {
+    attention: A,
     feed_forward: FeedForward,
-    output_norm: Tensor,
 }
 
-impl Layer {
-    /// `norm` is the one whose output the layer reads.
-    fn load(w: &mut Loader<'_>, config: &ModelConfig, index: usize, norm: &Tensor) -> Result<Self> {
+/// Lays out one of the kinds of attention.
+type NewAttention<A> = fn(&AttentionWeights, LayerNorm, usize, &Tensor, Precision, &Place) -> CandleResult<A>;
+
+impl<A> Layer<A> {
+    /// Takes and gives how far the inputs and outputs of the layer go: see [`LayerNorm::reach`].
+    fn load(
+        w: &mut Loader<'_>,
+        config: &ModelConfig,
+        index: usize,
+        reach: &Tensor,
+        attention: NewAttention<A>,
+    ) -> Result<(Self, Tensor)> {
         let name = |part: &str| format!("transformer.layer.{index}.{part}");
         let (dim, hidden) = (config.dim, config.hidden_dim);
-        let attention_norm = w.norm(&name("sa_layer_norm"), dim)?;
-        let widen = w.linear(&name("ffn.lin1"), dim, hidden, Some(&attention_norm))?;
+        let weights =
+            w.attention(["q_lin", "k_lin", "v_lin", "out_lin"].map(|n| name(&format!("attention.{n}"))), dim)?;
+        let norm = w.norm(&name("sa_layer_norm"), dim)?;
+        let attended = norm.reach().map_err(device_failed)?;
+        let attention =
+            attention(&weights, norm, config.n_heads, reach, w.precision, w.place).map_err(device_failed)?;
+        let widen = w.linear(&name("ffn.lin1"), dim, hidden, Some(&attended))?.with_activation(config.activation);
         let narrow = w.linear(&name("ffn.lin2"), hidden, dim, None)?;
-        Ok(Self {
-            heads: config.n_heads,
-            projections: w.projections(
-                ["q_lin", "k_lin", "v_lin"].map(|n| name(&format!("attention.{n}"))),
-                dim,
-                norm,
-            )?,
-            output: w.linear(&name("attention.out_lin"), dim, dim, None)?,
-            attention_norm,
-            feed_forward: FeedForward::new(widen.with_activation(config.activation), narrow).map_err(device_failed)?,
-            output_norm: w.norm(&name("output_layer_norm"), dim)?,
-        })
-    }
-
-    /// What the rows of `queries`, or else all rows, see of all of `x`: `[query rows, hidden]`.
-    fn forward(
-        &self,
-        queries: Option<&Tensor>,
-        x: &Tensor,
-        rows: &Ragged,
-        tokens: &Ragged,
-        pause: &dyn Fn(),
-    ) -> CandleResult<Tensor> {
-        pause();
-        let (query, key_value) = self.projections.forward(queries, x)?;
-        let context = attention(&query, &key_value, rows, tokens, self.heads)?;
-        let attended = self.output.forward(&context)?;
-        add_layer_norm(&attended, queries.unwrap_or(x), &self.attention_norm, LAYER_NORM_EPSILON)?;
-        pause();
-        let y = self.feed_forward.forward(&attended)?;
-        add_layer_norm(&y, &attended, &self.output_norm, LAYER_NORM_EPSILON)?;
-        Ok(y)
+        let norm = w.norm(&name("output_layer_norm"), dim)?;
+        let outputs = norm.reach().map_err(device_failed)?;
+        let feed_forward = FeedForward::new(widen, narrow, norm).map_err(device_failed)?;
+        Ok((Self { attention, feed_forward }, outputs))
     }
 }
 
@@ -188,19 +177,16 @@ impl Loader<'_> {
         table.and_then(|table| table.to_device(self.place.device())).map_err(device_failed)
     }
 
-    fn linear(&mut self, name: &str, inner: usize, out: usize, norm: Option<&Tensor>) -> Result<Linear> {
+    fn linear(&mut self, name: &str, inner: usize, out: usize, reach: Option<&Tensor>) -> Result<Linear> {
         let (weight, bias) = self.weight_and_bias(name, &[out, inner])?;
-        let reach = norm.map(reach).transpose().map_err(device_failed)?;
-        Linear::new(&weight, &bias, reach.as_ref(), self.precision, self.place).map_err(device_failed)
+        Linear::new(&weight, &bias, reach, self.precision, self.place).map_err(device_failed)
     }
 
-    /// Layers that read the output of `norm`.
-    fn projections(&mut self, names: [String; 3], hidden: usize, norm: &Tensor) -> Result<Projections> {
+    fn attention(&mut self, names: [String; 4], hidden: usize) -> Result<AttentionWeights> {
         let mut layer = |name: &String| self.weight_and_bias(name, &[hidden, hidden]);
-        let [(q, q_bias), (k, k_bias), (v, v_bias)] = [layer(&names[0])?, layer(&names[1])?, layer(&names[2])?];
-        let reach = reach(norm).map_err(device_failed)?;
-        Projections::new(&[q, k, v], &[q_bias, k_bias, v_bias], Some(&reach), self.precision, self.place)
-            .map_err(device_failed)
+        let [(q, q_bias), (k, k_bias), (v, v_bias), (o, o_bias)] =
+            [layer(&names[0])?, layer(&names[1])?, layer(&names[2])?, layer(&names[3])?];
+        Ok(AttentionWeights { weights: [q, k, v, o], biases: [q_bias, k_bias, v_bias, o_bias] })
     }
 
     /// On the CPU.
@@ -210,18 +196,10 @@ impl Loader<'_> {
         Ok((weight, bias))
     }
 
-    /// Weight above bias, `[2, width]`.
-    fn norm(&mut self, name: &str, width: usize) -> Result<Tensor> {
+    fn norm(&mut self, name: &str, width: usize) -> Result<LayerNorm> {
         let (weight, bias) = self.weight_and_bias(name, &[width])?;
-        let both = Tensor::stack(&[weight, bias], 0);
-        both.and_then(|both| both.to_device(self.place.device())).map_err(device_failed)
+        LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON, self.place).map_err(device_failed)
     }
-}
-
-/// How far the outputs of a norm go: three standard deviations of 1, scaled and shifted.
-fn reach(norm: &Tensor) -> CandleResult<Tensor> {
-    let norm = norm.to_device(&Device::Cpu)?;
-    norm.get(1)?.abs()? + (norm.get(0)?.abs()? * 3.0)?
 }
 
 fn device_failed(error: candle_core::Error) -> Error {

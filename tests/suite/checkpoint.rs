@@ -78,7 +78,7 @@ fn another_architecture() {
 fn config_and_weights_that_disagree() {
     for (key, value, expected) in [
         ("n_layers", json!(2), "transformer.layer.2"),
-        ("n_layers", json!(4), "transformer.layer.3.sa_layer_norm.weight is missing"),
+        ("n_layers", json!(4), "transformer.layer.3.attention.q_lin.weight is missing"),
         ("dim", json!(32), "config.json asks for"),
         ("hidden_dim", json!(7), "config.json asks for"),
         ("id2label", json!({"0": "A", "1": "B", "2": "C"}), "classifier.weight"),

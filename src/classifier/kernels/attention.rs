@@ -1,95 +1,9 @@
 //! Attention over packed sequences: each sequence attends to itself alone, at its own length, without padding.
 
-use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
-use super::{Place, f32_slice, float32, math, multiversion};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-/// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
-#[derive(Debug, Clone)]
-pub struct Ragged {
-    offsets: Vec<usize>,
-    /// The same where a GPU reads them.
-    #[cfg(feature = "cuda")]
-    on_device: Option<Tensor>,
-}
-
-impl Ragged {
-    /// Sequences of these lengths, one after the other.
-    pub fn from_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
-        let mut offsets = vec![0];
-        let mut end = 0;
-        for length in lengths {
-            end += length;
-            offsets.push(end);
-        }
-        Self::from_offsets(offsets)
-    }
-
-    /// `count` sequences of one row each.
-    pub fn singles(count: usize) -> Self {
-        Self::from_offsets((0..=count).collect())
-    }
-
-    fn from_offsets(offsets: Vec<usize>) -> Self {
-        Self {
-            offsets,
-            #[cfg(feature = "cuda")]
-            on_device: None,
-        }
-    }
-
-    /// The same, ready for the kernels of a place.
-    ///
-    /// # Errors
-    /// When the device fails.
-    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "a GPU can fail"))]
-    pub fn at(self, place: &Place) -> Result<Self> {
-        match place {
-            Place::Cpu => Ok(self),
-            #[cfg(feature = "cuda")]
-            Place::Gpu(gpu) => {
-                let offsets: Vec<u32> = self.offsets.iter().map(|offset| *offset as u32).collect();
-                Ok(Self { on_device: Some(gpu.upload(&offsets)?), ..self })
-            }
-        }
-    }
-
-    /// The offsets as a GPU reads them, if it has them.
-    #[cfg(feature = "cuda")]
-    pub const fn on_device(&self) -> Option<&Tensor> {
-        self.on_device.as_ref()
-    }
-
-    /// The longest sequence's rows.
-    #[cfg(feature = "cuda")]
-    pub fn longest(&self) -> usize {
-        self.ranges().map(|range| range.len()).max().unwrap_or(0)
-    }
-
-    /// The number of sequences.
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Whether there are no sequences.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Rows of all sequences together.
-    pub fn rows(&self) -> usize {
-        self.offsets[self.len()]
-    }
-
-    /// The first row of each sequence.
-    pub fn starts(&self) -> &[usize] {
-        &self.offsets[..self.len()]
-    }
-
-    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        self.offsets.windows(2).map(|w| w[0]..w[1])
-    }
-}
+use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
+use super::{Ragged, f32_slice, float32, math, multiversion};
 
 /// Multi-head attention, `softmax(q · kᵀ / √d) · v` for each sequence and head.
 ///
@@ -123,17 +37,12 @@ impl CustomOp2 for Attention<'_> {
         kv_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (query_rows, hidden) = self.shape(q_layout, kv_layout)?;
-        let q = f32_slice(q, q_layout)?;
+        let mut context = f32_slice(q, q_layout)?.to_vec();
         let kv = f32_slice(kv, kv_layout)?;
-        let mut context = vec![0f32; query_rows * hidden];
-        let mut head = Head::new(hidden / self.heads);
+        let mut heads = Heads::new(self.heads, hidden);
         for (queries, keys) in self.queries.ranges().zip(self.keys.ranges()) {
-            let q = &q[queries.start * hidden..queries.end * hidden];
-            let kv = &kv[keys.start * 2 * hidden..keys.end * 2 * hidden];
-            let context = &mut context[queries.start * hidden..queries.end * hidden];
-            for column in (0..hidden).step_by(head.width) {
-                head.attend(q, kv, context, hidden, column);
-            }
+            let q = &mut context[queries.start * hidden..queries.end * hidden];
+            heads.attend(q, &kv[keys.start * 2 * hidden..keys.end * 2 * hidden]);
         }
         Ok((CpuStorage::F32(context), Shape::from((query_rows, hidden))))
     }
@@ -166,9 +75,11 @@ impl Attention<'_> {
     }
 }
 
-/// One head of one sequence at a time, in memory that the next one uses again.
-struct Head {
+/// Attention on the CPU, one head of one sequence at a time, in memory that the next one uses again.
+pub struct Heads {
     kernel: TileKernel<f32>,
+    hidden: usize,
+    /// Columns of a head.
     width: usize,
     keys: Panels,
     values: Panels,
@@ -176,37 +87,45 @@ struct Head {
     weights: Vec<f32>,
 }
 
-impl Head {
-    fn new(width: usize) -> Self {
+impl Heads {
+    /// So many heads side by side in `hidden` columns.
+    pub fn new(heads: usize, hidden: usize) -> Self {
         Self {
             kernel: float32::fastest(),
-            width,
+            hidden,
+            width: hidden / heads,
             keys: Panels::default(),
             values: Panels::default(),
             weights: Vec::new(),
         }
     }
 
-    /// Writes the context of the head whose columns begin at `column`: `q` and `context` are `[queries, hidden]`, `kv`
-    /// `[keys, 2 · hidden]`.
-    fn attend(&mut self, q: &[f32], kv: &[f32], context: &mut [f32], hidden: usize, column: usize) {
-        let (queries, keys) = (q.len() / hidden, kv.len() / (2 * hidden));
-        if queries == 0 || keys == 0 {
+    /// Writes over the queries of a sequence, `[queries, hidden]`, what they see of its keys and values,
+    /// `kv [keys, 2 · hidden]`.
+    pub fn attend(&mut self, q: &mut [f32], kv: &[f32]) {
+        if q.is_empty() || kv.is_empty() {
             return;
         }
-        self.keys.reset(self.width, keys);
-        self.values.reset(keys, self.width);
-        for (index, row) in bytemuck::cast_slice(kv).chunks_exact(2 * hidden).enumerate() {
-            self.keys.set_column(index, &row[column..][..self.width]);
-            self.values.set_row(index, &row[hidden + column..][..self.width]);
+        for column in (0..self.hidden).step_by(self.width) {
+            let kv = bytemuck::cast_slice(kv);
+            let keys = kv.len() / (2 * self.hidden);
+            self.keys.reset(self.width, keys);
+            self.keys.set_columns(&kv[column..], 2 * self.hidden);
+            self.values.reset(keys, self.width);
+            self.values.set_rows(&kv[self.hidden + column..], 2 * self.hidden);
+            self.attend_head(q, keys, column);
         }
+    }
+
+    /// The head whose columns begin at `column`.
+    fn attend_head(&mut self, q: &mut [f32], keys: usize, column: usize) {
         // Whole vectors: what stands beyond the keys is of no weight.
         let stride = keys.next_multiple_of(math::LANES);
         self.weights.resize(ROWS * stride, 0.0);
         let scale = 1.0 / (self.width as f32).sqrt();
-        for first in (0..queries).step_by(ROWS) {
-            let count = ROWS.min(queries - first);
-            let rows = Rows { words: bytemuck::cast_slice(&q[first * hidden + column..]), stride: hidden, count };
+        for q in q.chunks_mut(ROWS * self.hidden) {
+            let count = q.len() / self.hidden;
+            let rows = Rows { words: bytemuck::cast_slice(&q[column..]), stride: self.hidden, count };
             let weights = &mut self.weights[..count * stride];
             product(self.kernel, rows, &self.keys, weights, stride);
             for row in weights.chunks_exact_mut(stride) {
@@ -214,13 +133,13 @@ impl Head {
             }
             softmax_rows(weights, stride, scale);
             let rows = Rows { words: bytemuck::cast_slice(weights), stride, count };
-            product(self.kernel, rows, &self.values, &mut context[first * hidden + column..], hidden);
+            product(self.kernel, rows, &self.values, &mut q[column..], self.hidden);
         }
     }
 }
 
 /// `rows · panels`, row `i` into `out[i * stride..]`.
-fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
+pub fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
     let mut sums = Sums::default();
     for (panel, columns) in panels.iter() {
         kernel.multiply(rows, panel, columns.len(), &mut sums);
@@ -232,7 +151,7 @@ fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut [
 
 multiversion! {
     /// Softmax over each row of `width` scores times `scale`, the largest taken away first so that nothing overflows.
-    fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
+    pub fn softmax_rows(scores: &mut [f32], width: usize, scale: f32) {
         for row in scores.chunks_exact_mut(width) {
             let max = math::largest(row);
             for x in row.iter_mut() {

@@ -2,40 +2,51 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Linear, PackedFeedForward};
+use super::{LayerNorm, Linear, PackedFeedForward};
 
-/// Two linear layers, the second on the outputs of the first.
+/// `LayerNorm(x + narrow(widen(x)))`
 #[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one a layer"))]
 pub enum FeedForward {
-    /// On the CPU: a few rows pass both layers before the next do.
+    /// On the CPU: a few rows pass all of it before the next do.
     Packed(PackedFeedForward),
     /// On a GPU: one product after the other.
     #[cfg(feature = "cuda")]
-    Gpu([super::cuda::GpuLinear; 2]),
+    Gpu {
+        /// The layers, in their order.
+        layers: [super::cuda::GpuLinear; 2],
+        /// What follows the residual.
+        norm: LayerNorm,
+    },
 }
 
 impl FeedForward {
     /// # Errors
-    /// When the one layer's outputs are not the other's inputs, or lie elsewhere.
-    pub fn new(widen: Linear, narrow: Linear) -> Result<Self> {
+    /// When the layers and the norm do not fit each other, or lie in different places.
+    pub fn new(widen: Linear, narrow: Linear, norm: LayerNorm) -> Result<Self> {
         match (widen, narrow) {
-            (Linear::Packed(widen), Linear::Packed(narrow)) => PackedFeedForward::new(widen, narrow).map(Self::Packed),
+            (Linear::Packed(widen), Linear::Packed(narrow)) => {
+                PackedFeedForward::new(widen, narrow, norm).map(Self::Packed)
+            }
             #[cfg(feature = "cuda")]
-            (Linear::Gpu(widen), Linear::Gpu(narrow)) => Ok(Self::Gpu([widen, narrow])),
+            (Linear::Gpu(widen), Linear::Gpu(narrow)) => Ok(Self::Gpu { layers: [widen, narrow], norm }),
             #[cfg(feature = "cuda")]
             _ => candle_core::bail!("feed-forward: one layer on the CPU and one on a GPU"),
         }
     }
 
-    /// `x [rows, in]` → `[rows, out]`.
+    /// `x [rows, hidden]` → `[rows, hidden]`; `x` may be written over.
     ///
     /// # Errors
     /// When `x` has another width, or is of another type or device than the layers.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: Tensor) -> Result<Tensor> {
         match self {
-            Self::Packed(layers) => layers.forward(x),
+            Self::Packed(block) => block.forward(&x).map(|()| x),
             #[cfg(feature = "cuda")]
-            Self::Gpu([widen, narrow]) => narrow.forward(&widen.forward(x)?),
+            Self::Gpu { layers: [widen, narrow], norm } => {
+                let y = narrow.forward(&widen.forward(&x)?)?;
+                norm.add(&y, &x)?;
+                Ok(y)
+            }
         }
     }
 }

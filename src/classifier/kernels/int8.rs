@@ -89,11 +89,12 @@ impl Channels {
         let mut channels = Self { inputs: inner, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
-            let largest = math::largest(weights).max(-math::least(weights)).min(reach * deviation(weights));
+            let (low, high, finite) = math::range(weights);
+            let largest = high.max(-low).min(reach * deviation(weights));
             let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
             channels.sums.push(channels.quantize_channel(weights, inverse, integers));
-            channels.scales.push(largest / 127.0 + math::sum(weights, |w| w * 0.0));
+            channels.scales.push(if finite { largest / 127.0 } else { f32::NAN });
         }
         (channels, words)
     }
@@ -213,7 +214,7 @@ multiversion! {
 multiversion! {
     /// Quantizes a row of f32 into words; what is left of the last word is 0.
     fn quantize_row(x: &[f32], words: &mut [u32], affine: &mut Affine) {
-        let (low, high) = (math::least(x).min(0.0), math::largest(x).max(0.0));
+        let (low, high, finite) = math::range(x);
         let scale = (high - low) / 255.0;
         // A subnormal scale has no finite inverse: such a row is as good as zero.
         let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
@@ -223,7 +224,7 @@ multiversion! {
             *element = ((x * inverse + zero).clamp(0.0, 255.0) + ROUND).to_bits() as u8;
         }
         rest.fill(0);
-        *affine = Affine { scale: scale + math::sum(x, |x| x * 0.0), zero: zero as i32 };
+        *affine = Affine { scale: if finite { scale } else { f32::NAN }, zero: zero as i32 };
     }
 }
 

@@ -2,7 +2,55 @@
 
 use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor};
 
-use super::{f32_slice, f32_slice_mut, math, multiversion};
+use super::{Place, f32_slice, f32_slice_mut, math, multiversion};
+
+/// A LayerNorm that follows a residual, wherever it lies.
+pub struct LayerNorm {
+    /// `[2, hidden]`, f32, the weight above the bias: at its place, and on the CPU.
+    affine: Tensor,
+    on_cpu: Vec<f32>,
+    epsilon: f32,
+}
+
+impl LayerNorm {
+    /// Of `weight [hidden]` and `bias [hidden]`, f32 on the CPU.
+    ///
+    /// # Errors
+    /// When the shapes disagree, or the device fails.
+    pub fn new(weight: &Tensor, bias: &Tensor, epsilon: f32, place: &Place) -> Result<Self> {
+        let affine = Tensor::stack(&[weight, bias], 0)?;
+        let on_cpu = affine.flatten_all()?.to_vec1()?;
+        Ok(Self { affine: affine.to_device(place.device())?, on_cpu, epsilon })
+    }
+
+    /// Values of a row.
+    pub const fn width(&self) -> usize {
+        self.on_cpu.len() / 2
+    }
+
+    /// How far its outputs go from 0, `[hidden]`: three standard deviations of 1, scaled and shifted.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn reach(&self) -> Result<Tensor> {
+        let (weight, bias) = self.on_cpu.split_at(self.width());
+        let reach: Vec<f32> = weight.iter().zip(bias).map(|(w, b)| b.abs() + w.abs() * 3.0).collect();
+        Tensor::from_vec(reach, self.width(), &candle_core::Device::Cpu)
+    }
+
+    /// `x ← LayerNorm(x + residual)`, in place: see [`add_layer_norm`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add(&self, x: &Tensor, residual: &Tensor) -> Result<()> {
+        add_layer_norm(x, residual, &self.affine, self.epsilon)
+    }
+
+    /// The same over rows in the CPU's memory.
+    pub fn add_rows(&self, x: &mut [f32], residual: &[f32]) {
+        normalize(x, residual, &self.on_cpu, self.epsilon);
+    }
+}
 
 /// `x ← LayerNorm(x + residual) · weight + bias`, in place.
 ///
@@ -15,11 +63,10 @@ pub fn add_layer_norm(x: &Tensor, residual: &Tensor, affine: &Tensor, epsilon: f
     if residual.shape() != x.shape() || affine.dims() != [2, hidden] {
         candle_core::bail!("layer norm of {x:?} with {residual:?} and {affine:?}");
     }
-    x.inplace_op3(residual, affine, &AddLayerNorm { hidden, epsilon })
+    x.inplace_op3(residual, affine, &AddLayerNorm { epsilon })
 }
 
 struct AddLayerNorm {
-    hidden: usize,
     epsilon: f32,
 }
 
@@ -39,10 +86,7 @@ impl InplaceOp3 for AddLayerNorm {
     ) -> Result<()> {
         let x = f32_slice_mut(x, x_layout)?;
         let residual = f32_slice(residual, residual_layout)?;
-        let (weight, bias) = f32_slice(affine, affine_layout)?.split_at(self.hidden);
-        for (x, residual) in x.chunks_exact_mut(self.hidden).zip(residual.chunks_exact(self.hidden)) {
-            normalize(x, residual, weight, bias, self.epsilon);
-        }
+        normalize(x, residual, f32_slice(affine, affine_layout)?, self.epsilon);
         Ok(())
     }
 
@@ -61,16 +105,20 @@ impl InplaceOp3 for AddLayerNorm {
 }
 
 multiversion! {
-    fn normalize(x: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) {
-        for (x, r) in x.iter_mut().zip(residual) {
-            *x += r;
-        }
-        let n = x.len() as f32;
-        let mean = math::sum(x, |v| v) / n;
-        let variance = math::sum(x, |v| (v - mean) * (v - mean)) / n;
-        let scale = 1.0 / (variance + epsilon).sqrt();
-        for ((x, w), b) in x.iter_mut().zip(weight).zip(bias) {
-            *x = (*x - mean) * scale * w + b;
+    /// Row by row, of the width of half of `affine`.
+    fn normalize(x: &mut [f32], residual: &[f32], affine: &[f32], epsilon: f32) {
+        let (weight, bias) = affine.split_at(affine.len() / 2);
+        let n = weight.len();
+        for (x, residual) in x.chunks_exact_mut(n).zip(residual.chunks_exact(n)) {
+            for (x, r) in x.iter_mut().zip(residual) {
+                *x += r;
+            }
+            let mean = math::sum(x, |v| v) / n as f32;
+            let variance = math::sum(x, |v| (v - mean) * (v - mean)) / n as f32;
+            let scale = 1.0 / (variance + epsilon).sqrt();
+            for ((x, w), b) in x.iter_mut().zip(weight).zip(bias) {
+                *x = (*x - mean) * scale * w + b;
+            }
         }
     }
 }

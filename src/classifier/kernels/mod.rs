@@ -7,6 +7,7 @@
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
 
+mod absorbed_attention;
 mod activation;
 mod attention;
 mod bfloat16;
@@ -18,25 +19,30 @@ mod int8;
 mod layer_norm;
 mod linear;
 mod math;
+mod packed_attention;
 mod packed_feed_forward;
 mod packed_linear;
 mod place;
 mod precision;
-mod projections;
+mod ragged;
 mod select_rows;
+mod self_attention;
 mod tile;
 
+pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
-pub use attention::{Ragged, attention};
+pub use attention::attention;
 pub use feed_forward::FeedForward;
-pub use layer_norm::add_layer_norm;
+pub use layer_norm::{LayerNorm, add_layer_norm};
 pub use linear::Linear;
+pub use packed_attention::PackedAttention;
 pub use packed_feed_forward::PackedFeedForward;
 pub use packed_linear::{Kernel, PackedLinear};
 pub use place::{Logits, Place, cause};
 pub use precision::Precision;
-pub use projections::Projections;
+pub use ragged::Ragged;
 pub use select_rows::select_rows;
+pub use self_attention::{AttentionWeights, RowAttention, SelfAttention};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

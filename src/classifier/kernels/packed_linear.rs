@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
 use super::int8::{Affine, Channels};
-use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
+use super::tile::{COLUMNS, Panels, ROWS, Rows, Sums, TileKernel};
 use super::{Activation, Precision, bfloat16, f32_slice, float32, int8, multiversion};
 
 /// A linear layer, its weights laid out for the kernels of this processor.
@@ -14,6 +14,7 @@ pub struct PackedLinear {
     out: usize,
     panels: Panels,
     product: Product,
+    /// Of whole panels: what stands beyond `out` is of no meaning.
     bias: Vec<f32>,
     activation: Activation,
 }
@@ -90,39 +91,39 @@ impl PackedLinear {
             bail!("linear: weight {:?}, bias {:?}, reach {reach:?}", weight.shape(), bias.shape());
         }
         let reach = reach.map(Tensor::to_vec1::<f32>).transpose()?;
-        let bias = bias.to_vec1()?;
+        let mut bias = bias.to_vec1()?;
+        bias.resize(out.next_multiple_of(COLUMNS), 0.0);
         let (storage, layout) = weight.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else {
             bail!("linear: the weight is not on the CPU");
         };
         let weight = f32_slice(storage, layout)?;
 
-        let rows = weight.chunks_exact(inner).enumerate();
         let mut panels = Panels::default();
         let product = match kernel {
             Kernel::Float32(kernel) => {
                 panels.reset(inner, out);
-                rows.for_each(|(column, weights)| panels.set_column(column, bytemuck::cast_slice(weights)));
+                panels.set_columns(bytemuck::cast_slice(weight), inner);
                 Product::Float32(kernel)
             }
             Kernel::Bfloat16(kernel) => {
-                let mut words = vec![0; inner.div_ceil(bfloat16::PER_WORD)];
-                panels.reset(words.len(), out);
-                for (column, weights) in rows {
-                    bfloat16::round_row(weights, &mut words);
-                    panels.set_column(column, &words);
-                }
+                let steps = inner.div_ceil(bfloat16::PER_WORD);
+                let mut words = vec![0; out * steps];
+                let rows = weight.chunks_exact(inner).zip(words.chunks_exact_mut(steps));
+                rows.for_each(|(weights, words)| bfloat16::round_row(weights, words));
+                panels.reset(steps, out);
+                panels.set_columns(&words, steps);
                 Product::Bfloat16(kernel)
             }
             Kernel::Int8(kernel) => {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
-                let (channels, words) = Channels::quantize(weight, inner, reach.as_deref());
+                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref());
+                channels.scales.resize(bias.len(), 0.0);
+                channels.sums.resize(bias.len(), 0);
                 panels.reset(channels.steps(), out);
-                for (column, words) in words.chunks_exact(channels.steps()).enumerate() {
-                    panels.set_column(column, words);
-                }
+                panels.set_columns(&words, channels.steps());
                 Product::Int8(kernel, channels)
             }
         };
@@ -155,55 +156,57 @@ impl PackedLinear {
         let words = scratch.words.chunks_exact_mut(steps);
         let x_rows = x.chunks_exact(self.inner);
         match &self.product {
-            Product::Float32(kernel) => {
-                self.tiles(kernel, bytemuck::cast_slice(x), y, |_, columns, sums, y| self.add_bias(columns, sums, y));
-            }
+            Product::Float32(kernel) => self.tiles(kernel, bytemuck::cast_slice(x), y, add_bias),
             Product::Bfloat16(kernel) => {
                 words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
-                self.tiles(kernel, &scratch.words, y, |_, columns, sums, y| self.add_bias(columns, sums, y));
+                self.tiles(kernel, &scratch.words, y, add_bias);
             }
             Product::Int8(kernel, channels) => {
                 scratch.tokens.clear();
                 let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
                 scratch.tokens.extend(tokens);
-                self.tiles(kernel, &scratch.words, y, |rows, columns, sums, y| {
-                    let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
-                    let channels = (&channels.scales[columns.clone()], &channels.sums[columns.clone()]);
-                    dequantize(sums, &scratch.tokens[rows], channels, &self.bias[columns], y, of);
+                let (scales, _) = channels.scales.as_chunks();
+                let (weights, _) = channels.sums.as_chunks();
+                self.tiles(kernel, &scratch.words, y, |sums, y, of| {
+                    let tokens = &scratch.tokens[of.rows.clone()];
+                    dequantize(sums, tokens, &scales[of.panel], &weights[of.panel], y, of);
                 });
             }
         }
     }
 
-    /// All tiles of a block of rows; `finish` makes the outputs of a tile's rows and columns out of its sums.
+    /// All tiles of a block of rows; `finish` makes the outputs of a tile's rows out of its sums.
     fn tiles<S: Copy + Default>(
         &self,
         kernel: &TileKernel<S>,
         words: &[u32],
         y: &mut [f32],
-        finish: impl Fn(Range<usize>, Range<usize>, &Sums<S>, &mut [f32]),
+        finish: impl Fn(&Sums<S>, &mut [f32], Outputs<'_>),
     ) {
         let stride = self.panels.steps();
         let rows = words.len() / stride;
         let mut sums = Sums::default();
-        for (panel, columns) in self.panels.iter() {
+        for (panel, ((lines, columns), bias)) in self.panels.iter().zip(self.bias.as_chunks().0).enumerate() {
             for row in (0..rows).step_by(ROWS) {
-                let count = ROWS.min(rows - row);
-                kernel.multiply(Rows { words: &words[row * stride..], stride, count }, panel, columns.len(), &mut sums);
-                finish(row..row + count, columns.clone(), &sums, &mut y[row * self.out..(row + count) * self.out]);
+                let rows = row..rows.min(row + ROWS);
+                let words = &words[row * stride..];
+                kernel.multiply(Rows { words, stride, count: rows.len() }, lines, columns.len(), &mut sums);
+                let y = &mut y[rows.start * self.out..rows.end * self.out];
+                let columns = columns.clone();
+                finish(&sums, y, Outputs { panel, rows, columns, bias, stride: self.out, activation: self.activation });
             }
         }
     }
-
-    fn add_bias(&self, columns: Range<usize>, sums: &Sums<f32>, y: &mut [f32]) {
-        let of = Outputs { columns: columns.clone(), stride: self.out, activation: self.activation };
-        add_bias(sums, &self.bias[columns], y, of);
-    }
 }
 
-/// Where the outputs of a tile stand in its rows, and what follows.
-struct Outputs {
+/// What a tile's outputs are made with, and where they go.
+struct Outputs<'a> {
+    /// The panel's number.
+    panel: usize,
+    rows: Range<usize>,
     columns: Range<usize>,
+    bias: &'a [f32; COLUMNS],
+    /// Outputs of a whole row.
     stride: usize,
     activation: Activation,
 }
@@ -237,28 +240,25 @@ impl CustomOp1 for PackedLinear {
 }
 
 multiversion! {
-    fn add_bias(sums: &Sums<f32>, bias: &[f32], y: &mut [f32], of: Outputs) {
+    fn add_bias(sums: &Sums<f32>, y: &mut [f32], of: Outputs<'_>) {
         for (sums, y) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)) {
-            let y = &mut y[of.columns.clone()];
-            for ((sum, bias), y) in sums.iter().zip(bias).zip(&mut *y) {
-                *y = sum + bias;
-            }
-            of.activation.apply(y);
+            of.activation.fill(&mut y[of.columns.clone()], |i| sums[i] + of.bias[i]);
         }
     }
 }
 
 multiversion! {
     fn dequantize(
-        sums: &Sums<i32>, tokens: &[Affine], channels: (&[f32], &[i32]), bias: &[f32], y: &mut [f32], of: Outputs
+        sums: &Sums<i32>,
+        tokens: &[Affine],
+        scales: &[f32; COLUMNS],
+        weights: &[i32; COLUMNS],
+        y: &mut [f32],
+        of: Outputs<'_>,
     ) {
         for ((sums, y), token) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)).zip(tokens) {
-            let y = &mut y[of.columns.clone()];
-            let channels = channels.0.iter().zip(channels.1);
-            for (((sum, (scale, weights)), bias), y) in sums.iter().zip(channels).zip(bias).zip(&mut *y) {
-                *y = (sum - token.zero * weights) as f32 * (token.scale * scale) + bias;
-            }
-            of.activation.apply(y);
+            let value = |i| (sums[i] - token.zero * weights[i]) as f32 * (token.scale * scales[i]) + of.bias[i];
+            of.activation.fill(&mut y[of.columns.clone()], value);
         }
     }
 }

@@ -60,21 +60,29 @@ impl Panels {
         self.lines.resize(columns.div_ceil(COLUMNS) * steps * LINES, Line([0; LANES]));
     }
 
-    /// Sets a column, a word for each step.
-    pub fn set_column(&mut self, column: usize, words: &[u32]) {
-        let (panel, column) = (column / COLUMNS, column % COLUMNS);
-        let lines = self.lines[panel * self.steps * LINES..].iter_mut().skip(column / LANES).step_by(LINES);
-        for (line, word) in lines.zip(words) {
-            line.0[column % LANES] = *word;
+    /// Sets the columns, one every `stride` words of a matrix whose rows they are.
+    pub fn set_columns(&mut self, words: &[u32], stride: usize) {
+        for (column, words) in words.chunks(stride).enumerate().take(self.columns) {
+            let (panel, column) = (column / COLUMNS, column % COLUMNS);
+            let lines = self.lines[panel * self.steps * LINES..].iter_mut().skip(column / LANES).step_by(LINES);
+            for (line, word) in lines.zip(&words[..self.steps]) {
+                line.0[column % LANES] = *word;
+            }
         }
     }
 
-    /// Sets a row, a word for each column.
-    pub fn set_row(&mut self, step: usize, words: &[u32]) {
-        for (panel, words) in words.chunks(COLUMNS).enumerate() {
-            let lines = &mut self.lines[(panel * self.steps + step) * LINES..][..LINES];
-            for (line, words) in lines.iter_mut().zip(words.chunks(LANES)) {
-                line.0[..words.len()].copy_from_slice(words);
+    /// Sets the rows, one every `stride` words.
+    pub fn set_rows(&mut self, words: &[u32], stride: usize) {
+        for (step, words) in words.chunks(stride).enumerate().take(self.steps) {
+            let (whole, rest) = words[..self.columns].as_chunks::<LANES>();
+            // Each panel has its part of the row at the same place.
+            let mut lines =
+                self.lines[step * LINES..].chunks_mut(self.steps * LINES).flat_map(|panel| &mut panel[..LINES]);
+            for (words, line) in whole.iter().zip(lines.by_ref()) {
+                line.0 = *words;
+            }
+            if let Some(line) = lines.next() {
+                line.0[..rest.len()].copy_from_slice(rest);
             }
         }
     }
@@ -234,14 +242,14 @@ mod tests {
                 let words: Box<[u32]> = (0..(count - 1) * stride + steps).map(word).collect();
                 let weight = |step, column| word(step * 7 + column * 3 + 1);
                 let [mut by_columns, mut by_rows] = [Panels::default(), Panels::default()];
+                let matrix = |rows, columns, weight: &dyn Fn(usize, usize) -> u32| {
+                    let row = |row| (0..columns + gap).map(move |column| weight(row, column));
+                    (0..rows).flat_map(row).collect::<Vec<_>>()
+                };
                 by_columns.reset(steps, columns);
-                for column in 0..columns {
-                    by_columns.set_column(column, &(0..steps).map(|step| weight(step, column)).collect::<Vec<_>>());
-                }
+                by_columns.set_columns(&matrix(columns, steps, &|column, step| weight(step, column)), steps + gap);
                 by_rows.reset(steps, columns);
-                for step in 0..steps {
-                    by_rows.set_row(step, &(0..columns).map(|column| weight(step, column)).collect::<Vec<_>>());
-                }
+                by_rows.set_rows(&matrix(steps, columns, &weight), columns + gap);
                 let product = |kernel: &TileKernel<S>, panels: &Panels| {
                     let mut sums = Sums::default();
                     let panel = |(panel, columns): (&[Line], Range<usize>)| {

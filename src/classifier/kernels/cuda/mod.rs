@@ -7,10 +7,12 @@ mod gpu;
 mod launch;
 mod libraries;
 mod linear;
+mod self_attention;
 mod staging;
 
 pub use gpu::Gpu;
 pub use linear::GpuLinear;
+pub use self_attention::GpuAttention;
 pub use staging::Download;
 
 use candle_core::cuda_backend::CudaStorage;

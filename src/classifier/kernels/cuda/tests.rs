@@ -9,7 +9,9 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::classifier::kernels::{self, Linear, Place, Precision, Projections};
+use crate::classifier::kernels::{
+    self, AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention,
+};
 use crate::classifier::testing::max_difference;
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
@@ -72,26 +74,41 @@ proptest! {
     }
 
     #[test]
-    fn projections(lengths in prop::collection::vec(1usize..20, 1..4), hidden in width(40), which in 0usize..3) {
+    fn self_attention(
+        lengths in prop::collection::vec(1usize..20, 1..4),
+        heads in 1usize..4,
+        head in width(16),
+        which in 0usize..3,
+    ) {
         let (precision, dtype) = TYPES[which];
-        let rows: usize = lengths.iter().sum();
-        let weights: [Tensor; 3] = std::array::from_fn(|_| random(&[hidden, hidden], 0.5, dtype));
-        let biases: [Tensor; 3] = std::array::from_fn(|_| random(&[hidden], 0.5, dtype));
-        let x = random(&[rows, hidden], 1.0, dtype);
-        let cpu = Projections::new(&weights, &biases, None, Precision::Float32, &Place::Cpu).unwrap();
-        let gpu = Projections::new(&weights, &biases, None, precision, &PLACE).unwrap();
-        let tolerance = 4.0 * unit(dtype) * (hidden as f32).sqrt() + 1e-4;
-        for first_only in [false, true] {
-            let first = x.narrow(0, 0, 1).unwrap();
-            let expected = cpu.forward(first_only.then_some(&first), &x).unwrap();
-            let first = there(&first, dtype);
-            let found = gpu.forward(first_only.then_some(&first), &there(&x, dtype)).unwrap();
-            for (found, expected) in [(found.0, expected.0), (found.1, expected.1)] {
-                // candle copies a bf16 matrix only as another type, where the build is for old cards too.
-                let found = here(&found.to_dtype(DType::F32).unwrap().contiguous().unwrap());
-                prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance);
-            }
-        }
+        let hidden = heads * head;
+        let weights = AttentionWeights {
+            weights: std::array::from_fn(|_| random(&[hidden, hidden], 0.5, dtype)),
+            biases: std::array::from_fn(|_| random(&[hidden], 0.5, dtype)),
+        };
+        let (weight, bias) = (random(&[hidden], 1.0, DType::F32), random(&[hidden], 1.0, DType::F32));
+        let norm = |place| LayerNorm::new(&weight, &bias, 1e-12, place).unwrap();
+        let reach = norm(&Place::Cpu).reach().unwrap();
+        let sequences = || Ragged::from_lengths(lengths.iter().copied());
+        let x = random(&[sequences().rows(), hidden], 1.0, dtype);
+        let on_gpu = sequences().at(&PLACE).unwrap();
+        let tolerance = 32.0 * unit(dtype) * (hidden as f32).sqrt() + 1e-3;
+        // A norm of a few features divides noise by almost nothing.
+        prop_assume!(hidden > 4);
+
+        let first: Vec<u32> = sequences().starts().iter().map(|row| *row as u32).collect();
+        let asking = kernels::select_rows(&x, &Place::Cpu.upload(&first).unwrap()).unwrap();
+        let gpu = RowAttention::new(&weights, norm(&PLACE), heads, &reach, precision, &PLACE).unwrap();
+        let found = here(&gpu.forward(there(&asking, dtype), &there(&x, dtype), &on_gpu).unwrap());
+        let cpu = RowAttention::new(&weights, norm(&Place::Cpu), heads, &reach, Precision::Float32, &Place::Cpu).unwrap();
+        let expected = cpu.forward(asking, &x, &sequences()).unwrap();
+        prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance, "rows, {precision}");
+
+        let gpu = SelfAttention::new(&weights, norm(&PLACE), heads, &reach, precision, &PLACE).unwrap();
+        let found = here(&gpu.forward(there(&x, dtype), &on_gpu).unwrap());
+        let cpu = SelfAttention::new(&weights, norm(&Place::Cpu), heads, &reach, Precision::Float32, &Place::Cpu).unwrap();
+        let expected = cpu.forward(x, &sequences()).unwrap();
+        prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance, "{precision}");
     }
 
     #[test]
