@@ -129,6 +129,18 @@ async fn rows_come_back_in_their_places() {
 }
 
 #[tokio::test]
+async fn long_texts_of_a_small_window_are_shared_out_among_the_threads() {
+    for (threads, expected) in [(1, &["a long 1"][..]), (2, &["a long 1", "a long 2", "bb"])] {
+        let fake: Arc<Fake> = Arc::default();
+        let engine = start(Arc::clone(&fake), threads);
+        score(&engine, ["aa", "a long 1", "bb", "a long 2"].map(Some).to_vec(), Lane::Bulk).await.unwrap();
+        let mut first_of_each = fake.done.lock().unwrap().clone();
+        first_of_each.sort();
+        assert_eq!(first_of_each, expected, "{threads} threads");
+    }
+}
+
+#[tokio::test]
 async fn columns_without_texts_are_answered_at_once() {
     let (fake, _shut) = Fake::gated();
     let engine = start(fake, 1);

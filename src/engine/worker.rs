@@ -101,7 +101,7 @@ impl Worker {
                 Err(error) => job.fail(&error),
             }
         }
-        let limits = self.share(rows.len());
+        let limits = self.share(&rows);
         plan(rows, limits)
     }
 
@@ -119,14 +119,16 @@ impl Worker {
             .collect()
     }
 
-    /// A window of few rows is shared out among the threads rather than left to one of them.
-    fn share(&self, rows: usize) -> BatchLimits {
+    /// A window of few rows is shared out among the threads rather than left to one of them: its rows, and, as long ones
+    /// come first, its tokens.
+    fn share(&self, rows: &[(Vec<u32>, Row)]) -> BatchLimits {
         let limits = self.budget.limits();
         if self.role != Role::Both {
             return limits;
         }
-        let share = rows.div_ceil(self.limits.threads.get()).max(1);
-        BatchLimits { rows: limits.rows.min(share), ..limits }
+        let share = |whole: usize| whole.div_ceil(self.limits.threads.get()).max(1);
+        let tokens = rows.iter().map(|(sequence, _)| sequence.len()).sum();
+        BatchLimits { rows: limits.rows.min(share(rows.len())), tokens: limits.tokens.min(share(tokens)) }
     }
 
     fn run_batches(&self, lane: Lane, batches: &[Batch<Row>]) {
