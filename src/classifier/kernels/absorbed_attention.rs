@@ -4,6 +4,8 @@
 //! all of a sequence and leaves the softmax as it is. A head's context is `Σ a (W x + b) = W (Σ a x) + b`, as `Σ a = 1`. What
 //! the other way takes two products over all rows for takes two over the asking rows alone; exact but for rounding.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::attention::{product, softmax_rows};
@@ -72,7 +74,7 @@ impl AbsorbedAttention {
     }
 
     /// A block of sequences; `asking [sequences, hidden]` is written over.
-    fn run(&self, asking: &mut [f32], x: &[f32], sequences: &[std::ops::Range<usize>], memory: &mut Memory) {
+    fn run(&self, asking: &mut [f32], x: &[f32], sequences: &[Range<usize>], memory: &mut Memory) {
         let (hidden, width, count) = (self.norm.width(), self.keys[0].inner(), sequences.len());
         let Memory { looks, asked, seen, q, head, scratch } = memory;
         q.resize(count * hidden, 0.0);

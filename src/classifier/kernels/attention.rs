@@ -101,10 +101,10 @@ impl Heads {
     }
 
     /// Writes over the queries of a sequence, `[queries, hidden]`, what they see of its keys and values,
-    /// `kv [keys, 2 · hidden]`.
+    /// `kv [keys, 2 · hidden]`: zeros if there are none.
     pub fn attend(&mut self, q: &mut [f32], kv: &[f32]) {
         if q.is_empty() || kv.is_empty() {
-            return;
+            return q.fill(0.0);
         }
         for column in (0..self.hidden).step_by(self.width) {
             let kv = bytemuck::cast_slice(kv);
@@ -217,6 +217,9 @@ mod tests {
         let kv = Tensor::zeros((0, 16), DType::F32, &Device::Cpu)?;
         let empty = Ragged::from_lengths([]);
         assert_eq!(attention(&none, &kv, &empty, &empty, 2)?.dims(), [0, 8]);
+        let one = Tensor::ones((1, 8), DType::F32, &Device::Cpu)?;
+        let blind = attention(&one, &kv, &Ragged::from_lengths([1]), &Ragged::from_lengths([0]), 2)?;
+        assert_eq!(blind.to_vec2::<f32>()?, [[0.0; 8]]);
 
         let two = Ragged::from_lengths([2]);
         let q = Tensor::new(&[[1e4f32], [-1e4]], &Device::Cpu)?;

@@ -151,17 +151,18 @@ impl PackedLinear {
     /// `x [rows, in]` into `y [rows, out]`, all rows at once: they should fit a cache. `scratch` is memory to use again.
     pub fn multiply(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
         let steps = self.panels.steps();
-        let rows = x.len() / self.inner;
-        scratch.words.resize(rows * steps, 0);
-        let words = scratch.words.chunks_exact_mut(steps);
         let x_rows = x.chunks_exact(self.inner);
         match &self.product {
             Product::Float32(kernel) => self.tiles(kernel, bytemuck::cast_slice(x), y, add_bias),
             Product::Bfloat16(kernel) => {
+                scratch.words.resize(x_rows.len() * steps, 0);
+                let words = scratch.words.chunks_exact_mut(steps);
                 words.zip(x_rows).for_each(|(words, x)| bfloat16::round_row(x, words));
                 self.tiles(kernel, &scratch.words, y, add_bias);
             }
             Product::Int8(kernel, channels) => {
+                scratch.words.resize(x_rows.len() * steps, 0);
+                let words = scratch.words.chunks_exact_mut(steps);
                 scratch.tokens.clear();
                 let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
                 scratch.tokens.extend(tokens);
