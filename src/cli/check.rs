@@ -1,0 +1,45 @@
+//! `textflight check`
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use textflight::classifier::DeviceChoice;
+
+use super::seconds;
+
+/// `textflight check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It needs no model and no texts: it makes a checkpoint of DistilBERT-base's size with random weights, and texts of 16 to
+128 tokens. Exits with 1 when scores differ more than they should, unless --json is given, whose document says so.
+
+Example:
+  textflight check --device cuda:0")]
+pub struct CheckArgs {
+    /// The device: auto, cpu or cuda:N; of several the first.
+    #[arg(long, env = "TEXTFLIGHT_DEVICE", value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The folder of CUDA's libraries, if they are not where the system looks for libraries.
+    #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
+    pub cuda_libraries: Option<PathBuf>,
+    /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]
+    #[arg(long, env = "TEXTFLIGHT_WORK", value_name = "FOLDER")]
+    pub work: Option<PathBuf>,
+    /// Texts whose scores are compared. [default: 2000]
+    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N")]
+    pub agreement_texts: Option<NonZeroUsize>,
+    /// Texts that speed is measured with. [default: 16384]
+    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N")]
+    pub rows: Option<NonZeroUsize>,
+    /// How long one of the 12 measurements of each precision goes on, at least. [default: 2]
+    #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// A small model and few texts: to see that everything runs.
+    #[arg(long, env = "TEXTFLIGHT_TINY", value_parser = BoolishValueParser::new())]
+    pub tiny: bool,
+    /// Print the report as JSON.
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+}

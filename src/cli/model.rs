@@ -1,0 +1,40 @@
+//! Which checkpoint, and how it runs: for every command that loads one.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
+
+/// Which checkpoint, and how it runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// A folder in Hugging Face's layout, or a hub id: owner/name or owner/name@revision.
+    #[arg(long, env = "TEXTFLIGHT_MODEL", value_name = "FOLDER|ID", default_value = textflight::classifier::DEFAULT_MODEL)]
+    pub model: ModelSource,
+    /// Where the model runs: auto, cpu, cuda:N, or several GPUs as cuda:0,cuda:1. auto takes the first GPU, where there is
+    /// one and this build has CUDA support (cargo build --features cuda), and else the CPU.
+    #[arg(long, env = "TEXTFLIGHT_DEVICE", value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// The folder of CUDA's libraries, if they are not where the system looks for libraries. A build with CUDA support
+    /// alone reads it.
+    #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
+    pub cuda_libraries: Option<PathBuf>,
+    /// The precision it multiplies in. On the CPU: auto (f32), f32, bf16 (about twice as fast, changes 1 label in 1000) or
+    /// int8 (about three times as fast, changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16 or bf16.
+    #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
+    pub dtype: DTypeChoice,
+    /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
+    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+    /// Texts in one batch of the model. [default: 32, or with --batch-tokens auto as many as its tokens allow]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS")]
+    pub batch_rows: Option<NonZeroUsize>,
+    /// Tokens in one batch of the model; a longer text runs alone. auto measures at start how many keep the device busy.
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value = "4096")]
+    pub batch_tokens: TokenBudget,
+    /// Threads that tokenize, and on the CPU run one batch each; by default one a core.
+    #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}

@@ -1,0 +1,70 @@
+//! `textflight score`, and the columns that it appends.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+
+use super::ModelArgs;
+
+/// Which column, and what is appended.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Columns")]
+pub struct ColumnArgs {
+    /// The column to score; without it the only string column.
+    #[arg(long, env = "TEXTFLIGHT_TEXT", value_name = "COLUMN")]
+    pub text: Option<String>,
+    /// How labels are written: as the class's name, or its number.
+    #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
+    pub labels: Labels,
+    /// Append also how many tokens a text has, and whether it was cut.
+    #[arg(long, env = "TEXTFLIGHT_DETAILS", value_parser = BoolishValueParser::new())]
+    pub details: bool,
+    /// Append also the probability of every class.
+    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES", value_parser = BoolishValueParser::new())]
+    pub probabilities: bool,
+    /// The name of the column with the label.
+    #[arg(long, env = "TEXTFLIGHT_LABEL_COLUMN", value_name = "NAME", default_value = "label")]
+    pub label_column: String,
+    /// The name of the column with the confidence.
+    #[arg(long, env = "TEXTFLIGHT_CONFIDENCE_COLUMN", value_name = "NAME", default_value = "confidence")]
+    pub confidence_column: String,
+}
+
+/// How labels are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Labels {
+    /// POSITIVE
+    Name,
+    /// 1
+    Id,
+}
+
+/// `textflight score`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
+complete or not at all. Several inputs, or a folder, need a folder for the output.
+
+Example:
+  textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini")]
+pub struct ScoreArgs {
+    /// Parquet files, or folders of them.
+    #[arg(required = true, value_name = "IN")]
+    pub inputs: Vec<PathBuf>,
+    /// Where the scored file goes; a folder for several.
+    #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
+    pub output: PathBuf,
+    /// Which column, and what is appended.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    /// A column with the true class, by number or name: the closing line then gives the accuracy.
+    #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
+    pub truth: Option<String>,
+    /// Print the closing summary as JSON on stdout.
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// Which checkpoint, and how it runs.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}

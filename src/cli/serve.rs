@@ -1,0 +1,59 @@
+//! `textflight serve`
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use textflight::cog::http::ModelName;
+
+use super::{ModelArgs, seconds};
+
+/// `textflight serve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
+SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.")]
+pub struct ServeArgs {
+    /// Which checkpoint, and how it runs.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The address of Arrow Flight; port 0 takes a free one.
+    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value = "127.0.0.1:8815")]
+    pub flight: SocketAddr,
+    /// The address of the JSON entrypoint; port 0 takes a free one. [default: 127.0.0.1:5000, or port $PORT]
+    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT")]
+    pub http: Option<SocketAddr>,
+    /// Cog's variable for the port of the JSON entrypoint.
+    #[arg(long, env = "PORT", hide = true)]
+    pub port: Option<u16>,
+    /// The largest record batch that one Flight message may bring.
+    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    pub max_message_mib: u32,
+    /// Flight exchanges at a time; one more is told to try again.
+    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value = "64")]
+    pub max_exchanges: NonZeroUsize,
+    /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
+    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value = "65536")]
+    pub queue_rows: NonZeroUsize,
+    /// Predictions over HTTP at a time; one more gets 409. [default: 1000]
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_concurrent_predictions: Option<u32>,
+    /// Cog's variable for the same.
+    #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub cog_max_concurrency: Option<u32>,
+    /// Refuse clients that do not send this token: `Authorization: Bearer TOKEN`, over HTTP and Flight.
+    #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub api_token: Option<String>,
+    /// Cog's variable for the token that webhooks are called with.
+    #[arg(long, env = "WEBHOOK_AUTH_TOKEN", hide = true, hide_env_values = true)]
+    pub webhook_auth_token: Option<String>,
+    /// What Replicate's clients call the model.
+    #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME", default_value_t)]
+    pub replicate_model: ModelName,
+    /// How long a Flight client may leave its results unread.
+    #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    pub stall_timeout: f64,
+    /// How long a signal lets running requests finish.
+    #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub drain_timeout: f64,
+}
