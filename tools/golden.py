@@ -5,19 +5,21 @@
   golden.py --sst2 DIR --mixed FILE [--bundled data/sst2-mini] [--out tests/fixtures] [--mixed-ids FILE]
 
 golden/NAME/       odd random checkpoints, and golden.json: {max_length, cases: [{text, ids, logits}]}
+activations.json   every function of transformers' table at some points: {x: […], NAME: […], …}
 sst2_dev.json      the bundled checkpoint on the SST-2 dev sentences: [{text, truth, label, logits}]
 token_ids.json     the bundled tokenizer: [{text, tokens, ids}]; `tokens` counts before truncation, [CLS] and [SEP] included
 --mixed-ids also writes the ids of every line of --mixed, a JSON list a line: too large to commit, for a check to run once.
 
 Logits are f32 arithmetic over the stored weights, eager attention, one text at a time, no padding, nine significant digits.
 """
-import argparse, dataclasses, json, os, pathlib, random
+import argparse, dataclasses, json, os, pathlib, random, re
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait are 5 times slower on a busy machine
 
 import torch
 from safetensors.torch import save_file
 from transformers import BertTokenizerFast, DistilBertConfig, DistilBertForSequenceClassification
+from transformers.activations import ACT2FN
 
 from odd_texts import MORE_ODD_TEXTS, ODD_TEXTS, WORDS, vocabulary
 
@@ -35,6 +37,8 @@ class Odd:
     tokenizer_json: bool = True  # without it, vocab.txt and tokenizer_config.json must do
     prefix: str = "distilbert."
     old: bool = False  # config.json and tensors as transformers wrote them around 2021
+    legacy: bool = False  # gamma and beta, keys by their general names, what has its default left out, sines and cosines not stored
+    shards: int = 1
     max_length: int = 512
 
 
@@ -46,12 +50,16 @@ CONFIGS = {
     "old-sinusoidal": Odd(dict(dim=24, n_heads=2, n_layers=4, hidden_dim=96, num_labels=2, sinusoidal_pos_embds=True),
                           tokenizer_json=False, old=True),
     "cased": Odd(dict(dim=20, n_heads=4, n_layers=2, hidden_dim=48, num_labels=4), cased=True, tokenizer_json=False, max_length=100),
+    "sharded-gamma": Odd(dict(dim=16, n_heads=2, n_layers=2, hidden_dim=40, num_labels=2, activation="gelu_python"), legacy=True, shards=3),
+    "no-table-f64": Odd(dict(dim=12, n_heads=3, n_layers=2, hidden_dim=24, num_labels=3, sinusoidal_pos_embds=True, activation="gelu_fast"),
+                        dtype=torch.float64, legacy=True),
 }
 
 # Keys of the default model's config.json that nobody reads, and its class names.
 OLD_CONFIG = {"finetuning_task": "sst-2", "output_past": True, "tie_weights_": True, "transformers_version": "4.5.0.dev0",
               "id2label": {"0": "NEGATIVE", "1": "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
 NEW_KEYS = {"bos_token_id", "dtype", "eos_token_id", "tie_word_embeddings"}
+GENERAL_KEYS = {"dim": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads"}
 
 
 def randomise(model):
@@ -83,6 +91,8 @@ def write_config(folder, model, odd):
     config["dtype"] = str(odd.dtype).removeprefix("torch.")
     if odd.old:
         config = {key: value for key, value in config.items() if key not in NEW_KEYS} | OLD_CONFIG
+    if odd.legacy:
+        config = {GENERAL_KEYS.get(key, key): value for key, value in config.items() if key != "max_position_embeddings"}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -90,8 +100,22 @@ def write_weights(folder, model, odd):
     tensors = {name.replace("distilbert.", odd.prefix, 1): tensor.contiguous() for name, tensor in model.state_dict().items()}
     if odd.old:
         tensors["distilbert.embeddings.position_ids"] = torch.arange(512).unsqueeze(0)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)
+    if odd.legacy:
+        tensors = {legacy_name(name): tensor for name, tensor in tensors.items()
+                   if not (model.config.sinusoidal_pos_embds and "position_embeddings" in name)}
+    names = list(tensors)
+    files = ["model.safetensors"] if odd.shards == 1 else [f"model-{i + 1:05}-of-{odd.shards:05}.safetensors" for i in range(odd.shards)]
+    for i, file in enumerate(files):
+        save_file({name: tensors[name] for name in names[i::odd.shards]}, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(0o644)
+    if odd.shards > 1:
+        index = {"metadata": {}, "weight_map": {name: files[i % odd.shards] for i, name in enumerate(names)}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def legacy_name(name):
+    """As TensorFlow calls the tensors of a norm; transformers reads that of LayerNorm."""
+    return re.sub(r"LayerNorm\.bias$", "LayerNorm.beta", re.sub(r"LayerNorm\.weight$", "LayerNorm.gamma", name))
 
 
 def write_checkpoint(folder, odd, seed):
@@ -142,9 +166,26 @@ def write_rows(path, rows, head="", tail=""):
     path.write_text(f"{head}[\n{lines}\n]{tail}\n")
 
 
+def check_that_transformers_reads(folder, model):
+    """The folder as a stranger would load it: the same logits as the model that was written."""
+    read = DistilBertForSequenceClassification.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    ids = list(range(5, 90))
+    assert max(abs(a - b) for a, b in zip(logits(read, ids), logits(model, ids), strict=True)) < 1e-5, folder
+
+
+def write_activations(path):
+    """Functions with parameters of their own are left out."""
+    x = torch.arange(-12, 12.25, 0.25)
+    functions = {name: ACT2FN[name] for name in ACT2FN.keys() if name not in ("prelu", "xielu")}
+    values = {name: [float(f"{y:.9g}") for y in function(x).tolist()] for name, function in functions.items()}
+    lines = [f"{json.dumps(name)}:{json.dumps(y, separators=(',', ':'))}" for name, y in ({"x": x.tolist()} | values).items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def write_golden(out):
     for seed, (name, odd) in enumerate(CONFIGS.items()):
         tokenizer, model = write_checkpoint(out / name, odd, seed)
+        check_that_transformers_reads(out / name, model)
         cases = golden(tokenizer, model, odd.max_length)
         write_rows(out / name / "golden.json", cases, f'{{"max_length":{odd.max_length},"cases":', "}")
         spread = torch.tensor([case["logits"] for case in cases]).std(0)
@@ -176,6 +217,7 @@ def main():
     p.add_argument("--mixed-ids", type=pathlib.Path)
     args = p.parse_args()
     write_golden(args.out / "golden")
+    write_activations(args.out / "activations.json")
 
     tokenizer = BertTokenizerFast.from_pretrained(args.bundled)
     model = DistilBertForSequenceClassification.from_pretrained(args.bundled, dtype=torch.float32, attn_implementation="eager").eval()

@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::random::Random;
+use crate::classifier::architecture::DISTILBERT;
 use crate::{Error, Result};
 
 /// How large the checkpoint is.
@@ -90,7 +91,7 @@ fn word(mut index: usize) -> String {
 pub fn write_checkpoint(folder: &Path, size: Size) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     let config = serde_json::json!({
-        "architectures": ["DistilBertForSequenceClassification"], "model_type": "distilbert", "activation": "gelu",
+        "architectures": [DISTILBERT.architecture], "model_type": DISTILBERT.model_type, "activation": "gelu",
         "vocab_size": size.words(), "dim": size.hidden(), "hidden_dim": size.feed_forward(), "n_layers": size.layers(),
         "n_heads": size.heads(), "max_position_embeddings": 512,
         "id2label": {"0": "NEGATIVE", "1": "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}
@@ -117,16 +118,18 @@ fn tensors(size: Size) -> candle_core::Result<HashMap<String, Tensor>> {
         Ok(())
     };
     // Wide enough that texts differ in their logits: with the 0.02 of a fresh network they hardly do.
-    add("distilbert.embeddings.word_embeddings.weight".to_owned(), &[size.words(), h], 0.0, 0.05)?;
-    add("distilbert.embeddings.position_embeddings.weight".to_owned(), &[512, h], 0.0, 0.02)?;
-    let mut linears = vec![("pre_classifier".to_owned(), h, h), ("classifier".to_owned(), 2, h)];
-    let mut norms = vec!["distilbert.embeddings.LayerNorm".to_owned()];
+    let family = &DISTILBERT;
+    let encoder = |name: &str| format!("{}{name}", family.prefix);
+    add(encoder(family.words), &[size.words(), h], 0.0, 0.05)?;
+    add(encoder(family.positions), &[512, h], 0.0, 0.02)?;
+    let mut linears = vec![(family.head.inner.to_owned(), h, h), (family.head.outer.to_owned(), 2, h)];
+    let mut norms = vec![encoder(family.embedding_norm)];
     for i in 0..size.layers() {
-        let layer = format!("distilbert.transformer.layer.{i}");
-        linears.extend(["q_lin", "k_lin", "v_lin", "out_lin"].map(|n| (format!("{layer}.attention.{n}"), h, h)));
-        linears.push((format!("{layer}.ffn.lin1"), f, h));
-        linears.push((format!("{layer}.ffn.lin2"), h, f));
-        norms.extend(["sa_layer_norm", "output_layer_norm"].map(|n| format!("{layer}.{n}")));
+        let part = |name: &str| encoder(&format!("{}.{i}.{name}", family.layers));
+        linears.extend(family.attention.map(|name| (part(name), h, h)));
+        linears.push((part(family.widen), f, h));
+        linears.push((part(family.narrow), h, f));
+        norms.extend([family.attention_norm, family.output_norm].map(part));
     }
     for (name, out, inner) in linears {
         add(format!("{name}.weight"), &[out, inner], 0.0, 0.04)?;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use super::hub;
+use super::weight_files::{self, WeightFiles};
 use crate::{Error, Result};
 
 /// The checkpoint that serves where none is named.
@@ -63,8 +64,8 @@ pub struct Checkpoint {
     pub revision: Option<String>,
     /// `config.json`
     pub config: PathBuf,
-    /// `model.safetensors`
-    pub weights: PathBuf,
+    /// `model.safetensors`, or an index and its shards
+    pub weights: WeightFiles,
     /// What the tokenizer is made of.
     pub tokenizer: TokenizerFiles,
 }
@@ -81,7 +82,18 @@ pub struct TokenizerFiles {
 }
 
 /// The names of a checkpoint's files, the largest last: a download that broke off before it is not taken for whole.
-const FILES: [&str; 5] = ["config.json", "tokenizer_config.json", "tokenizer.json", "vocab.txt", "model.safetensors"];
+const FILES: [&str; 7] = [
+    "config.json",
+    ADAPTER,
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "vocab.txt",
+    weight_files::INDEX,
+    weight_files::WHOLE,
+];
+
+/// Where it lies, the weights are not all of the model.
+const ADAPTER: &str = "adapter_config.json";
 
 impl Checkpoint {
     /// Finds the files, fetching from the hub what its cache lacks.
@@ -93,6 +105,11 @@ impl Checkpoint {
             ModelSource::Folder(folder) => Self::from_folder(folder, &folder.display().to_string(), None),
             ModelSource::Hub { id, revision } => {
                 let snapshot = hub::fetch(id, revision, &FILES)?;
+                let index = snapshot.folder.join(weight_files::INDEX);
+                if index.is_file() && !snapshot.folder.join(weight_files::WHOLE).is_file() {
+                    let shards = weight_files::shards(&index)?;
+                    hub::fetch(id, &snapshot.commit, &shards.iter().map(String::as_str).collect::<Vec<_>>())?;
+                }
                 Self::from_folder(&snapshot.folder, id, Some(snapshot.commit))
             }
         }
@@ -106,7 +123,7 @@ impl Checkpoint {
         let TokenizerFiles { tokenizer, vocab, tokenizer_config } = &self.tokenizer;
         let tokenizer = [tokenizer_config, tokenizer, vocab].into_iter().flatten();
         let mut version = Sha256::new();
-        for path in [&self.config].into_iter().chain(tokenizer).chain([&self.weights]) {
+        for path in [&self.config].into_iter().chain(tokenizer).chain(self.weights.all()) {
             // Each file by its own hash, so that none can end where another begins.
             let mut file = HashedFile::default();
             File::open(path)
@@ -120,9 +137,13 @@ impl Checkpoint {
     fn from_folder(folder: &Path, name: &str, revision: Option<String>) -> Result<Self> {
         let find = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
         let missing = |file: &str| missing(folder, file);
-        let [config, tokenizer_config, tokenizer, vocab, weights] = FILES.map(find);
-        let config = config.ok_or_else(|| missing("config.json"))?;
-        let weights = weights.ok_or_else(|| missing("model.safetensors"))?;
+        if let Some(adapter) = find(ADAPTER) {
+            let cause = "an adapter that is not merged into the weights: save what merge_and_unload of peft gives";
+            return Err(Error::Checkpoint(format!("{}: {cause}", adapter.display())));
+        }
+        let config = find("config.json").ok_or_else(|| missing("config.json"))?;
+        let weights = WeightFiles::find(folder)?;
+        let [tokenizer_config, tokenizer, vocab] = ["tokenizer_config.json", "tokenizer.json", "vocab.txt"].map(find);
         if tokenizer.is_none() && vocab.is_none() {
             return Err(missing("tokenizer.json (or vocab.txt)"));
         }
@@ -152,13 +173,9 @@ impl Write for HashedFile {
 }
 
 fn missing(folder: &Path, file: &str) -> Error {
-    let pickled = folder.join("pytorch_model.bin").is_file() && file == "model.safetensors";
-    let hint = if pickled {
-        "it holds pytorch_model.bin alone: write safetensors with save_pretrained of transformers"
-    } else {
-        "a checkpoint has config.json, model.safetensors, and tokenizer.json or vocab.txt"
-    };
-    Error::Checkpoint(format!("{}: not found; {hint}", folder.join(file).display()))
+    let path = folder.join(file);
+    let hint = "a checkpoint has config.json, model.safetensors, and tokenizer.json or vocab.txt";
+    Error::Checkpoint(format!("{}: not found; {hint}", path.display()))
 }
 
 #[cfg(test)]
@@ -212,12 +229,37 @@ mod tests {
     }
 
     #[test]
-    fn pickled_weights_get_a_hint() {
+    fn a_version_covers_the_index_and_every_shard() {
+        let version = |index: &str, shards: [&str; 2]| {
+            let folder = tempfile::tempdir().unwrap();
+            let files = [
+                ("config.json", "{}"),
+                ("vocab.txt", "a"),
+                (weight_files::INDEX, index),
+                ("1.safetensors", shards[0]),
+                ("2.safetensors", shards[1]),
+            ];
+            for (file, text) in files {
+                std::fs::write(folder.path().join(file), text).unwrap();
+            }
+            Checkpoint::open(&ModelSource::Folder(folder.path().to_owned())).unwrap().version().unwrap()
+        };
+        let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#;
+        let whole = version(index, ["1", "2"]);
+        for other in
+            [version(&index.replace('b', "c"), ["1", "2"]), version(index, ["1", ""]), version(index, ["", "2"])]
+        {
+            assert_ne!(whole, other);
+        }
+    }
+
+    #[test]
+    fn an_adapter_is_not_a_model() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["config.json", "pytorch_model.bin"] {
+        for file in ["config.json", "adapter_config.json", "model.safetensors", "vocab.txt"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
         let error = Checkpoint::open(&ModelSource::Folder(folder.path().to_owned())).unwrap_err().to_string();
-        assert!(error.contains("save_pretrained"), "{error}");
+        assert!(error.contains("adapter_config.json") && error.contains("merge_and_unload"), "{error}");
     }
 }

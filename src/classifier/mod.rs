@@ -1,5 +1,6 @@
 //! Texts → scores: tokenizer, network and labels of one checkpoint. No async, no network but the hub's, no queue.
 
+pub mod architecture;
 mod blank;
 mod calibrate;
 mod checkpoint;
@@ -8,22 +9,23 @@ mod hub;
 pub mod kernels;
 mod label;
 mod model;
-mod model_config;
 pub mod plan;
 mod scores;
 #[cfg(test)]
 pub mod testing;
 mod tokenize;
+mod weight_files;
 mod weights;
 
+pub use architecture::ModelConfig;
 pub use blank::is_blank;
 pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use kernels::Precision;
-pub use model_config::ModelConfig;
 pub use scores::{Score, Scores};
 pub use tokenize::{EMPTY_TEXT, Encoding};
+pub use weight_files::WeightFiles;
 
 use std::path::PathBuf;
 
@@ -108,7 +110,7 @@ impl Classifier {
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;
         let tokenizer = TextTokenizer::load(&checkpoint.tokenizer, config.vocab_size, max_length)?;
-        let lengths = tokenizer.specials() + 1..=config.max_position_embeddings;
+        let lengths = tokenizer.specials() + 1..=config.longest();
         if !lengths.contains(&max_length) {
             return Err(Error::Invalid(format!(
                 "--max-length {max_length}: this model takes {} to {} tokens",
@@ -116,7 +118,7 @@ impl Classifier {
                 lengths.end()
             )));
         }
-        let model = Model::load(&config, Weights::open(&checkpoint.weights)?, place, precision)?;
+        let model = Model::load(&config, Weights::open(&checkpoint.weights, config.family)?, place, precision)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),
@@ -126,9 +128,8 @@ impl Classifier {
             max_length,
         };
         let classifier = Self { tokenizer, place: place.clone(), model, info };
-        classifier
-            .prove()
-            .map_err(|e| Error::Checkpoint(format!("{}: a first forward failed: {e}", checkpoint.weights.display())))?;
+        let weights = checkpoint.weights.path().display();
+        classifier.prove().map_err(|e| Error::Checkpoint(format!("{weights}: a first forward failed: {e}")))?;
         Ok(classifier)
     }
 

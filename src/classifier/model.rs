@@ -1,19 +1,17 @@
-//! The DistilBERT encoder with its classification head, over packed tokens.
+//! The encoder with its classification head, over packed tokens; `architecture` says what a family makes of it.
 //!
 //! After Sanh et al., "DistilBERT, a distilled version of BERT" (2019), as Hugging Face transformers computes it. Linear
 //! layers see all tokens of a batch as one matrix `[tokens, hidden]`; only attention knows where a sequence ends.
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
+use super::architecture::{Family, ModelConfig, sinusoids};
 use super::kernels::{
-    Activation, AttentionWeights, FeedForward, LayerNorm, Linear, Place, Precision, Ragged, RowAttention,
-    SelfAttention, cause, select_rows,
+    AttentionWeights, FeedForward, LayerNorm, Linear, Place, Precision, Ragged, RowAttention, SelfAttention, cause,
+    select_rows,
 };
-use super::model_config::ModelConfig;
 use super::weights::Weights;
 use crate::{Error, Result};
-
-const LAYER_NORM_EPSILON: f32 = 1e-12;
 
 /// A loaded network. Cheap to share: every forward leaves it as it was.
 pub struct Model {
@@ -22,8 +20,7 @@ pub struct Model {
     layers: Vec<Layer<SelfAttention>>,
     /// The head reads the first token alone, so the last layer computes no other.
     last: Layer<RowAttention>,
-    pre_classifier: Linear,
-    classifier: Linear,
+    head: [Linear; 2],
 }
 
 impl Model {
@@ -32,7 +29,7 @@ impl Model {
     /// # Errors
     /// [`Error::Checkpoint`] when the two disagree, and [`Error::Failed`] when the device fails.
     pub fn load(config: &ModelConfig, mut weights: Weights, place: &Place, precision: Precision) -> Result<Self> {
-        let w = &mut Loader { weights: &mut weights, place, precision };
+        let w = &mut Loader { weights: &mut weights, family: config.family, place, precision };
         let embeddings = Embeddings::load(w, config)?;
         let mut layers = Vec::with_capacity(config.n_layers);
         let mut reach = embeddings.norm.reach().map_err(device_failed)?;
@@ -44,10 +41,10 @@ impl Model {
         let (last, _) = Layer::load(w, config, layers.len(), &reach, RowAttention::new)?;
         // A head is a row a text: on a GPU it costs nothing to have its logits in f32.
         w.precision = place.head_precision(precision);
-        let pre_classifier =
-            w.linear("pre_classifier", config.dim, config.dim, None)?.with_activation(Activation::Relu);
-        let classifier = w.linear("classifier", config.dim, config.labels.len(), None)?;
-        let model = Self { place: place.clone(), embeddings, layers, last, pre_classifier, classifier };
+        let head = &config.family.head;
+        let inner = w.linear(head.inner, config.dim, config.dim, None)?.with_activation(head.activation);
+        let outer = w.linear(head.outer, config.dim, config.labels.len(), None)?;
+        let model = Self { place: place.clone(), embeddings, layers, last, head: [inner, outer] };
         weights.finish()?;
         Ok(model)
     }
@@ -73,7 +70,8 @@ impl Model {
         let first = self.last.attention.forward(first, &x, &tokens)?;
         pause();
         let x = self.last.feed_forward.forward(first)?.to_dtype(DType::F32)?;
-        self.classifier.forward(&self.pre_classifier.forward(&x)?)
+        let [inner, outer] = &self.head;
+        outer.forward(&inner.forward(&x)?)
     }
 }
 
@@ -89,17 +87,24 @@ impl Drop for Model {
 
 struct Embeddings {
     words: Tensor,
+    /// From the position of a text's first token on.
     positions: Tensor,
     norm: LayerNorm,
 }
 
 impl Embeddings {
     fn load(w: &mut Loader<'_>, config: &ModelConfig) -> Result<Self> {
+        let (family, shape) = (config.family, [config.max_position_embeddings, config.dim]);
+        let positions = if config.sinusoidal_positions && !w.weights.has(family.positions) {
+            sinusoids(shape[0], shape[1]).map_err(device_failed)?
+        } else {
+            w.weights.take(family.positions, &shape)?
+        };
+        let positions = positions.narrow(0, family.position_offset, config.longest());
         Ok(Self {
-            words: w.table("embeddings.word_embeddings.weight", &[config.vocab_size, config.dim])?,
-            positions: w
-                .table("embeddings.position_embeddings.weight", &[config.max_position_embeddings, config.dim])?,
-            norm: w.norm("embeddings.LayerNorm", config.dim)?,
+            words: w.weights.take(family.words, &[config.vocab_size, config.dim]).and_then(|words| w.table(&words))?,
+            positions: positions.map_err(device_failed).and_then(|positions| w.table(&positions))?,
+            norm: w.norm(family.embedding_norm, config.dim)?,
         })
     }
 
@@ -146,17 +151,17 @@ impl<A> Layer<A> {
         reach: &Tensor,
         attention: NewAttention<A>,
     ) -> Result<(Self, Tensor)> {
-        let name = |part: &str| format!("transformer.layer.{index}.{part}");
+        let family = config.family;
+        let name = |part: &str| format!("{}.{index}.{part}", family.layers);
         let (dim, hidden) = (config.dim, config.hidden_dim);
-        let weights =
-            w.attention(["q_lin", "k_lin", "v_lin", "out_lin"].map(|n| name(&format!("attention.{n}"))), dim)?;
-        let norm = w.norm(&name("sa_layer_norm"), dim)?;
+        let weights = w.attention(family.attention.map(name), dim)?;
+        let norm = w.norm(&name(family.attention_norm), dim)?;
         let attended = norm.reach().map_err(device_failed)?;
         let attention =
             attention(&weights, norm, config.n_heads, reach, w.precision, w.place).map_err(device_failed)?;
-        let widen = w.linear(&name("ffn.lin1"), dim, hidden, Some(&attended))?.with_activation(config.activation);
-        let narrow = w.linear(&name("ffn.lin2"), hidden, dim, None)?;
-        let norm = w.norm(&name("output_layer_norm"), dim)?;
+        let widen = w.linear(&name(family.widen), dim, hidden, Some(&attended))?.with_activation(config.activation);
+        let narrow = w.linear(&name(family.narrow), hidden, dim, None)?;
+        let norm = w.norm(&name(family.output_norm), dim)?;
         let outputs = norm.reach().map_err(device_failed)?;
         let feed_forward = FeedForward::new(widen, narrow, norm).map_err(device_failed)?;
         Ok((Self { attention, feed_forward }, outputs))
@@ -166,14 +171,15 @@ impl<A> Layer<A> {
 /// Weights on their way to a device, laid out for the kernels once.
 struct Loader<'a> {
     weights: &'a mut Weights,
+    family: &'static Family,
     place: &'a Place,
     precision: Precision,
 }
 
 impl Loader<'_> {
     /// Rows to look up, in the type of the activations.
-    fn table(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let table = self.weights.take(name, shape)?.to_dtype(self.place.dtype(self.precision));
+    fn table(&self, rows: &Tensor) -> Result<Tensor> {
+        let table = rows.to_dtype(self.place.dtype(self.precision));
         table.and_then(|table| table.to_device(self.place.device())).map_err(device_failed)
     }
 
@@ -198,7 +204,7 @@ impl Loader<'_> {
 
     fn norm(&mut self, name: &str, width: usize) -> Result<LayerNorm> {
         let (weight, bias) = self.weight_and_bias(name, &[width])?;
-        LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON, self.place).map_err(device_failed)
+        LayerNorm::new(&weight, &bias, self.family.norm_epsilon, self.place).map_err(device_failed)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Checkpoints that cannot be served: each a clear error that names the file and what to do.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use candle_core::safetensors::{load as read_tensors, save as write_tensors};
+use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use textflight::classifier::ClassifierOptions;
 
@@ -67,6 +70,103 @@ fn weights_that_give_no_numbers() {
     refused(folder.path(), &["model.safetensors", "a first forward failed"]);
 }
 
+/// Changes the tensors of a copied checkpoint.
+fn edit_tensors(folder: &Path, edit: impl FnOnce(&mut HashMap<String, Tensor>)) {
+    let path = folder.join("model.safetensors");
+    let mut tensors = read_tensors(&path, &Device::Cpu).unwrap();
+    edit(&mut tensors);
+    write_tensors(&tensors, path).unwrap();
+}
+
+fn rename(tensors: &mut HashMap<String, Tensor>, new: impl Fn(&str) -> String) {
+    *tensors = tensors.drain().map(|(name, tensor)| (new(&name), tensor)).collect();
+}
+
+fn logits(folder: &Path) -> Vec<f32> {
+    load(folder, 128).unwrap().logits(&[&[1, 5, 9, 2]]).unwrap()
+}
+
+/// What transformers reads as the same model gives the same bits.
+#[test]
+fn tensors_by_other_names() {
+    type Rename = fn(&str) -> String;
+    let names: [(&str, Rename); 3] = [
+        ("every norm as TensorFlow calls it", |name| {
+            name.replace("orm.weight", "orm.gamma").replace("orm.bias", "orm.beta")
+        }),
+        ("no prefix", |name| name.replace("distilbert.", "")),
+        ("a prefix to the head, too", |name| {
+            if name.starts_with("distilbert.") { name.to_owned() } else { format!("distilbert.{name}") }
+        }),
+    ];
+    let expected = logits(&fixture("golden/f16"));
+    for (what, new) in names {
+        let folder = copy_checkpoint("f16");
+        edit_tensors(folder.path(), |tensors| rename(tensors, new));
+        assert_eq!(logits(folder.path()), expected, "{what}");
+    }
+}
+
+#[test]
+fn tensors_that_nobody_asks_for() {
+    let folder = copy_checkpoint("f16");
+    edit_tensors(folder.path(), |tensors| {
+        for name in ["vocab_projector.weight", "vocab_layer_norm.gamma", "qa_outputs.bias", "distilbert.pooler.weight"]
+        {
+            tensors.insert(name.to_owned(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+        }
+        let ids = Tensor::arange(0_i64, 512, &Device::Cpu).unwrap();
+        tensors.insert("distilbert.embeddings.position_ids".to_owned(), ids);
+    });
+    assert_eq!(logits(folder.path()), logits(&fixture("golden/f16")));
+}
+
+/// transformers takes the name that comes first.
+#[test]
+fn a_tensor_by_two_names() {
+    let folder = copy_checkpoint("f16");
+    edit_tensors(folder.path(), |tensors| {
+        let shape = tensors["distilbert.embeddings.LayerNorm.weight"].shape().clone();
+        let zeros = Tensor::zeros(shape, DType::F16, &Device::Cpu).unwrap();
+        tensors.insert("embeddings.LayerNorm.weight".to_owned(), zeros.clone());
+        tensors.insert("distilbert.embeddings.LayerNorm.zeta".to_owned(), zeros);
+    });
+    assert_eq!(logits(folder.path()), logits(&fixture("golden/f16")));
+    edit_tensors(folder.path(), |tensors| {
+        let weight = tensors["distilbert.embeddings.LayerNorm.weight"].clone();
+        let zeros = weight.zeros_like().unwrap();
+        tensors.insert("distilbert.embeddings.LayerNorm.gamma".to_owned(), weight);
+        tensors.insert("distilbert.embeddings.LayerNorm.weight".to_owned(), zeros);
+    });
+    assert_eq!(logits(folder.path()), logits(&fixture("golden/f16")));
+}
+
+#[test]
+fn tensors_that_are_no_floats() {
+    let folder = copy_checkpoint("f16");
+    edit_tensors(folder.path(), |tensors| {
+        let ids = Tensor::zeros(2, DType::I64, &Device::Cpu).unwrap();
+        tensors.insert("classifier.bias".to_owned(), ids);
+    });
+    refused(folder.path(), &["model.safetensors", "classifier.bias", "I64"]);
+}
+
+#[test]
+fn shards_that_are_not_whole() {
+    const SHARD: &str = "model-00002-of-00003.safetensors";
+    let folder = copy_checkpoint("sharded-gamma");
+    let path = folder.path().join(SHARD);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    refused(folder.path(), &[SHARD, "truncated"]);
+    std::fs::remove_file(&path).unwrap();
+    refused(folder.path(), &[SHARD, "not found", "model.safetensors.index.json names it"]);
+
+    // A shard of another model, or an index that leaves one out: a tensor is missing, whatever the index says of it.
+    std::fs::copy(folder.path().join("model-00001-of-00003.safetensors"), &path).unwrap();
+    refused(folder.path(), &["model.safetensors.index.json", "is missing", "different models"]);
+}
+
 #[test]
 fn another_architecture() {
     let folder = copy_checkpoint("f16");
@@ -83,11 +183,29 @@ fn config_and_weights_that_disagree() {
         ("hidden_dim", json!(7), "config.json asks for"),
         ("id2label", json!({"0": "A", "1": "B", "2": "C"}), "classifier.weight"),
         ("max_position_embeddings", json!(256), "position_embeddings"),
+        ("hidden_size", json!(32), "config.json asks for"),
     ] {
         let folder = copy_checkpoint("f16");
         edit_config(folder.path(), key, value);
         refused(folder.path(), &["model.safetensors", expected, "belong to different models"]);
     }
+}
+
+#[test]
+fn keys_of_what_is_not_built() {
+    for (key, value) in [
+        ("quantization_config", json!({"quant_method": "gptq", "bits": 4})),
+        ("pruned_heads", json!({"0": [1]})),
+        ("activation", json!("quick_gelu")),
+        ("problem_type", json!("regression")),
+    ] {
+        let folder = copy_checkpoint("f16");
+        edit_config(folder.path(), key, value);
+        refused(folder.path(), &["config.json", key]);
+    }
+    let folder = copy_checkpoint("f16");
+    std::fs::write(folder.path().join("adapter_config.json"), "{}").unwrap();
+    refused(folder.path(), &["adapter_config.json", "merge_and_unload"]);
 }
 
 #[test]

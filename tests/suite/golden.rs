@@ -23,8 +23,16 @@ struct Case {
     logits: Vec<f32>,
 }
 
-const CONFIGURATIONS: [&str; 6] =
-    ["three-labels", "one-layer-relu", "f16", "bf16-bare-names", "old-sinusoidal", "cased"];
+const CONFIGURATIONS: [&str; 8] = [
+    "three-labels",
+    "one-layer-relu",
+    "f16",
+    "bf16-bare-names",
+    "old-sinusoidal",
+    "cased",
+    "sharded-gamma",
+    "no-table-f64",
+];
 
 const DTYPES: [DTypeChoice; 3] = [F32, BF16, INT8];
 
