@@ -26,7 +26,6 @@ const ROWS: usize = 4096;
 
 fn engine() -> Engine {
     let classifier = support::bundled();
-    let info = classifier.info().clone();
     let number = |n| NonZeroUsize::new(n).expect("not zero");
     let limits = EngineLimits {
         threads: std::thread::available_parallelism().expect("a processor"),
@@ -36,7 +35,7 @@ fn engine() -> Engine {
         queue_rows: number(65_536),
         background: false,
     };
-    Engine::start(vec![Arc::new(classifier)], info, limits).expect("threads")
+    Engine::start(vec![Arc::new(classifier)], limits).expect("threads")
 }
 
 async fn connect(engine: Engine) -> FlightServiceClient<Channel> {

@@ -5,12 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use textflight::Result;
 use textflight::check::{CheckOptions, Size};
-use textflight::classifier::plan::BatchLimits;
-use textflight::classifier::{Classifier, ClassifierOptions, TokenBudget, calibrate};
+use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
-use textflight::engine::EngineLimits;
+use textflight::engine::EngineOptions;
 use textflight::flight::FlightLimits;
 use textflight::server::ServerConfig;
 use textflight::stream::InFlight;
@@ -26,6 +24,9 @@ const HTTP_PORT: u16 = 5000;
 
 /// Texts in one batch.
 const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+
+/// Rows that may wait for the model, in each lane.
+pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// What `check` compares and measures with.
 const AGREEMENT_TEXTS: NonZeroUsize = NonZeroUsize::new(2000).expect("not zero");
@@ -46,29 +47,26 @@ impl ModelArgs {
         }
     }
 
-    /// How large batches of this model may be. Takes a while with `--batch-tokens auto`.
-    fn batch(&self, classifier: &Classifier) -> Result<BatchLimits> {
-        Ok(match self.batch_tokens {
-            TokenBudget::AtMost(tokens) => {
-                BatchLimits { rows: self.batch_rows.unwrap_or(BATCH_ROWS).get(), tokens: tokens.get() }
-            }
-            TokenBudget::Auto => {
-                let tokens = calibrate(classifier)?;
-                BatchLimits { rows: self.batch_rows.map_or(tokens, NonZeroUsize::get), tokens }
-            }
-        })
-    }
-
-    /// What bounds the engine of a model, where nothing serves.
-    pub fn engine(&self, classifier: &Classifier) -> Result<EngineLimits> {
-        Ok(EngineLimits::for_model(classifier, self.batch(classifier)?, self.threads))
+    /// What bounds the engine, where nothing serves.
+    pub fn engine(&self) -> EngineOptions {
+        let rows = match self.batch_tokens {
+            TokenBudget::AtMost(_) => Some(BATCH_ROWS),
+            TokenBudget::Auto => None,
+        };
+        EngineOptions {
+            batch_rows: self.batch_rows.or(rows),
+            batch_tokens: self.batch_tokens,
+            threads: self.threads,
+            queue_rows: QUEUE_ROWS,
+            background: false,
+        }
     }
 }
 
 impl ServeArgs {
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
-    pub fn engine(&self, classifier: &Classifier) -> Result<EngineLimits> {
-        Ok(EngineLimits { queue_rows: self.queue_rows, background: true, ..self.model.engine(classifier)? })
+    pub fn engine(&self) -> EngineOptions {
+        EngineOptions { queue_rows: self.queue_rows, background: true, ..self.model.engine() }
     }
 
     /// What the server binds and how long it waits.

@@ -32,20 +32,40 @@ pub enum Error {
         /// What the system, or the file's format, had to say.
         cause: String,
     },
+    /// One row has no score, and the others would have theirs without it.
+    #[error("row {row} (counted from 0) cannot be scored: {cause}")]
+    Unscorable {
+        /// The first such row of what the caller sent, counted from 0.
+        row: usize,
+        /// Why it has none.
+        cause: String,
+    },
     /// Scoring failed through no fault of the caller.
     #[error("{0}")]
     Failed(String),
     /// The device has no memory for this much at once: less may pass.
     #[error("{0}")]
     OutOfMemory(String),
-    /// The engine is gone: shut down, or a model thread died. The text holds the cause.
+    /// The engine is gone: a model thread died, or its device is lost. The text holds the cause.
     #[error("{0}")]
     Stopped(String),
+    /// Nobody wants the result any more: a client is gone, a person interrupted. The text says who gave up what.
+    #[error("{0}")]
+    Cancelled(String),
 }
 
 impl Error {
     /// An [`Error::File`] for `path`.
     pub fn file(path: &Path, cause: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), cause: cause.to_string() }
+    }
+
+    /// The same about a part of a table that so many rows stand before.
+    #[must_use]
+    pub fn after_rows(self, before: usize) -> Self {
+        match self {
+            Self::Unscorable { row, cause } => Self::Unscorable { row: before + row, cause },
+            other => other,
+        }
     }
 }

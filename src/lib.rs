@@ -26,6 +26,9 @@
 //! - A model thread that dies fails every job with the cause; no caller hangs.
 //! - Nothing falls back silently: device, precision and checkpoint are what was asked for, or an error.
 
+#[cfg(test)]
+extern crate self as textflight; // what `tests/suite` includes as well knows the crate by this name
+
 pub mod bulk;
 pub mod check;
 pub mod classifier;

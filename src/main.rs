@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use textflight::bulk::{self, FileJob, Progress};
-use textflight::classifier::{Checkpoint, Classifier, ModelInfo};
+use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::{self, PredictRequest, Prediction};
-use textflight::engine::{Engine, EngineLimits, Scorer};
+use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
 use tracing::info;
@@ -56,7 +56,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let server = Server::bind(args.server()).await?;
     let load = tokio::task::spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
-        let engine = start(&args.model, &checkpoint, |classifier| args.engine(classifier))?;
+        let engine = start(&args.model, &checkpoint, &args.engine())?;
         Ok(Model { engine, version: checkpoint.version()? })
     });
     let load =
@@ -127,23 +127,20 @@ fn schema() -> Result<()> {
 
 /// [`start`] where nothing serves.
 fn start_local(args: &ModelArgs) -> Result<Engine> {
-    start(args, &Checkpoint::open(&args.model)?, |classifier| args.engine(classifier))
+    start(args, &Checkpoint::open(&args.model)?, &args.engine())
 }
 
 /// Loads and proves the checkpoint on each device, then starts the model threads.
-fn start(
-    args: &ModelArgs,
-    checkpoint: &Checkpoint,
-    limits: impl FnOnce(&Classifier) -> Result<EngineLimits>,
-) -> Result<Engine> {
+fn start(args: &ModelArgs, checkpoint: &Checkpoint, options: &EngineOptions) -> Result<Engine> {
     let began = Instant::now();
     let classifiers = Classifier::load_each(checkpoint, &args.classifier())?;
     let Some(first) = classifiers.first() else {
         return Err(Error::Failed("no device is open".to_owned()));
     };
-    let devices: Vec<&str> = classifiers.iter().map(|classifier| classifier.info().device.as_str()).collect();
-    let model = ModelInfo { device: devices.join(","), ..first.info().clone() };
-    let limits = limits(first)?;
+    let limits = EngineLimits::for_model(first, options)?;
+    let scorers = classifiers.into_iter().map(|classifier| Arc::new(classifier) as Arc<dyn Scorer>).collect();
+    let engine = Engine::start(scorers, limits)?;
+    let model = engine.model();
     info!(
         model = model.name,
         revision = model.revision,
@@ -157,14 +154,13 @@ fn start(
         seconds = began.elapsed().as_secs_f32(),
         "the model is loaded"
     );
-    let scorers = classifiers.into_iter().map(|classifier| Arc::new(classifier) as Arc<dyn Scorer>).collect();
-    Engine::start(scorers, model, limits)
+    Ok(engine)
 }
 
 /// Drops the work, and with it what it left half-done, when a signal comes.
 async fn unless_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::select! {
         done = work => done,
-        () = signal::first() => Err(Error::Stopped("interrupted".to_owned())),
+        () = signal::first() => Err(Error::Cancelled("interrupted".to_owned())),
     }
 }

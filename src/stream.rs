@@ -1,13 +1,13 @@
-//! A file and an exchange are the same thing: a stream of text columns, a bounded number of rows in flight, scores back
-//! in order. Dropping the stream cancels what is in flight.
+//! A file and an exchange are the same thing: a stream of rows, a bounded number of them in flight, scores back in order.
+//! Dropping the stream cancels what is in flight.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, RecordBatch, StringViewArray};
 use futures::future::OptionFuture;
-use futures::stream::FuturesOrdered;
+use futures::stream::{BoxStream, FuturesOrdered};
 use futures::{Stream, StreamExt};
 
 use crate::Result;
@@ -24,38 +24,58 @@ pub struct InFlight {
     pub bytes: usize,
 }
 
-/// A text column on its way in.
-pub struct Column<T> {
-    /// The texts.
-    pub texts: ArrayRef,
+/// Rows on their way in: texts alone, or a record batch.
+pub struct Incoming<R, T> {
+    /// The rows.
+    pub rows: R,
     /// What is held in memory until they are scored, in bytes, `rest` included.
     pub bytes: usize,
     /// What belongs to them and comes back with their scores.
     pub rest: T,
 }
 
-type Pending<T> = Pin<Box<dyn Future<Output = Result<(Scores, T)>> + Send>>;
-
-/// Scores the text columns of `input` in order, each with whatever belongs to it (`T`).
+/// Scores the record batches of `input` in order, and gives each back with the columns of `plan` appended.
 ///
-/// The next column is taken in while less than `bound` is being scored, so that small batches of one client share a batch
-/// of the model, and at least one at a time. The stream ends with the first error.
-pub fn score_batches<T: Send + 'static>(
+/// # Errors
+/// As for [`score_texts`]; a batch whose texts cannot be read ends the stream as well.
+pub fn score_table<T: Send + 'static>(
     engine: Engine,
     plan: Arc<ScorePlan>,
-    lane: Lane,
     bound: InFlight,
-    input: impl Stream<Item = Result<Column<T>>> + Send + 'static,
+    input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
+) -> impl Stream<Item = Result<(RecordBatch, T)>> + Send {
+    let reader = Arc::clone(&plan);
+    let texts = input.map(move |batch| {
+        let Incoming { rows: batch, bytes, rest } = batch?;
+        Ok(Incoming { rows: reader.texts(batch.column(reader.text_index()))?, bytes, rest: (batch, rest) })
+    });
+    let scored = score_texts(engine, bound, texts);
+    scored.map(move |scored| {
+        let (scores, (batch, rest)) = scored?;
+        Ok((plan.append(&batch, &scores)?, rest))
+    })
+}
+
+/// Scores the texts of `input` in order, each array with whatever belongs to it (`T`), in the lane of tables.
+///
+/// The next array is taken in while less than `bound` is being scored, so that small ones of one client share a batch
+/// of the model, and at least one at a time. The stream ends with the first error.
+///
+/// # Errors
+/// Those of `input`, and of [`Engine::score`]; a row in them is counted from the beginning of the stream.
+pub fn score_texts<T: Send + 'static>(
+    engine: Engine,
+    bound: InFlight,
+    input: impl Stream<Item = Result<Incoming<StringViewArray, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(Scores, T)>> + Send {
     let pipeline = Pipeline {
         engine,
-        plan,
-        lane,
         bound,
         input: Some(input.boxed()),
         in_flight: FuturesOrdered::new(),
         sizes: VecDeque::new(),
         total: InFlight::default(),
+        rows_before: 0,
     };
     futures::stream::unfold(Some(pipeline), async |pipeline| {
         let mut pipeline = pipeline?;
@@ -66,16 +86,18 @@ pub fn score_batches<T: Send + 'static>(
     })
 }
 
+type Pending<T> = Pin<Box<dyn Future<Output = Result<(Scores, T)>> + Send>>;
+
 struct Pipeline<T> {
     engine: Engine,
-    plan: Arc<ScorePlan>,
-    lane: Lane,
     bound: InFlight,
-    input: Option<futures::stream::BoxStream<'static, Result<Column<T>>>>,
+    input: Option<BoxStream<'static, Result<Incoming<StringViewArray, T>>>>,
     in_flight: FuturesOrdered<Pending<T>>,
-    /// Of each column in flight, and of all.
+    /// Of each array in flight, and of all.
     sizes: VecDeque<InFlight>,
     total: InFlight,
+    /// Rows that were taken in so far.
+    rows_before: usize,
 }
 
 impl<T: Send + 'static> Pipeline<T> {
@@ -92,7 +114,7 @@ impl<T: Send + 'static> Pipeline<T> {
                     return Some(done);
                 }
                 Some(item) = input => match item {
-                    Some(Ok(column)) => self.submit(column),
+                    Some(Ok(texts)) => self.submit(texts),
                     Some(Err(error)) => return Some(Err(error)),
                     None => self.input = None,
                 },
@@ -101,16 +123,19 @@ impl<T: Send + 'static> Pipeline<T> {
         }
     }
 
-    fn submit(&mut self, Column { texts, bytes, rest }: Column<T>) {
-        // A column of no rows counts too, so that a flood of them is bounded as well.
+    fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<StringViewArray, T>) {
+        // An array of no rows counts too, so that a flood of them is bounded as well.
         let size = InFlight { rows: texts.len().max(1), bytes };
         self.sizes.push_back(size);
         self.total.rows += size.rows;
         self.total.bytes += size.bytes;
+        let before = self.rows_before;
+        self.rows_before += texts.len();
         let engine = self.engine.clone();
-        let lane = self.lane;
-        let texts = self.plan.texts(&texts);
-        self.in_flight.push_back(Box::pin(async move { Ok((engine.score(texts?, lane).await?, rest)) }));
+        self.in_flight.push_back(Box::pin(async move {
+            let scores = engine.score(texts, Lane::Bulk).await.map_err(|error| error.after_rows(before))?;
+            Ok((scores, rest))
+        }));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A file, or several, from input to output.
 //!
 //! ```text
-//!  decoder thread ──texts──▶ score_batches ──scores──▶ columns ──▶ writer thread ──▶ temporary file ──rename──▶ output
+//!  decoder thread ──texts──▶ score_texts ──scores──▶ columns ──▶ writer thread ──▶ temporary file ──rename──▶ output
 //! ```
 //!
 //! Every arrow holds a bounded number of rows. The temporary file belongs to the future: whatever ends it (an error, a signal,
@@ -14,12 +14,12 @@ use super::splice::Splice;
 use super::summary::{Summary, Tally};
 use super::target::{self, Target};
 use super::truth::Truth;
-use crate::Result;
-use crate::engine::{Engine, Lane};
-use crate::stream::{Column, InFlight, score_batches};
+use crate::engine::Engine;
+use crate::stream::{InFlight, Incoming, score_texts};
 use crate::table::{ScoreOptions, ScorePlan};
+use crate::{Error, Result};
 use arrow::array::{Array, ArrayRef};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -112,11 +112,14 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     });
     let mut tally = Tally::new(&engine.model().labels, truth.is_some());
     let texts = read::texts(Arc::clone(&source), plan.text_index(), truth, job.batch_rows);
-    let texts = texts.map_ok(|(texts, truths)| Column { bytes: texts.get_array_memory_size(), texts, rest: truths });
-    let scored = score_batches(engine.clone(), Arc::clone(&plan), Lane::Bulk, job.in_flight, texts);
-    let mut scored = pin!(scored);
+    let reader = Arc::clone(&plan);
+    let texts = texts.map(move |texts| {
+        let (texts, truths) = texts?;
+        Ok(Incoming { bytes: texts.get_array_memory_size(), rows: reader.texts(&texts)?, rest: truths })
+    });
+    let mut scored = pin!(score_texts(engine.clone(), job.in_flight, texts));
     while let Some(item) = scored.next().await {
-        let (scores, truths) = item?;
+        let (scores, truths) = item.map_err(|error| of_file(&source, error))?;
         if columns.send(plan.columns(&scores)?).await.is_err() {
             // The writer has failed, and says below of what.
             break;
@@ -131,6 +134,14 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     source.check_unchanged()?;
     target.commit()?;
     Ok(tally)
+}
+
+/// A row that has no score, with the file that it is in.
+fn of_file(source: &Source, error: Error) -> Error {
+    match error {
+        Error::Unscorable { .. } => Error::file(source.path(), error),
+        other => other,
+    }
 }
 
 /// Copies what the input has.

@@ -185,7 +185,7 @@ fn copy(source: &Source, writer: &mut SerializedFileWriter<File>, path: &Path, s
     let mut buffer = vec![0; COPY_BYTES];
     while left > 0 {
         if stop() {
-            return Err(Error::Stopped("stopped while copying".to_owned()));
+            return Err(Error::Cancelled("stopped while copying".to_owned()));
         }
         let want = usize::try_from(left).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
         let bytes = &mut buffer[..want];

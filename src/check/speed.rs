@@ -1,5 +1,6 @@
 //! Rows a second through the whole engine, tokenizing included.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,8 @@ use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::Result;
-use crate::classifier::Classifier;
-use crate::classifier::plan::BatchLimits;
-use crate::engine::{Engine, EngineLimits, Lane};
+use crate::classifier::{Classifier, TokenBudget};
+use crate::engine::{Engine, EngineLimits, EngineOptions, Lane, Scorer};
 
 /// Rows of a job.
 const JOB: usize = 4096;
@@ -21,10 +21,15 @@ const JOBS: usize = 4;
 
 /// Rows a second, over `column` again and again until `duration` is over.
 pub fn measure(classifier: &Arc<Classifier>, column: &[String], batch_rows: usize, duration: Duration) -> Result<f64> {
-    let batch = BatchLimits { rows: batch_rows, tokens: usize::MAX };
-    let limits = EngineLimits::for_model(classifier, batch, None);
-    let scorer = Arc::clone(classifier);
-    let engine = Engine::start(vec![scorer], classifier.info().clone(), limits)?;
+    let options = EngineOptions {
+        batch_rows: NonZeroUsize::new(batch_rows),
+        batch_tokens: TokenBudget::AtMost(NonZeroUsize::MAX),
+        threads: None,
+        queue_rows: NonZeroUsize::MIN.saturating_add(JOB * JOBS),
+        background: false,
+    };
+    let limits = EngineLimits::for_model(classifier, &options)?;
+    let engine = Engine::start(vec![Arc::clone(classifier) as Arc<dyn Scorer>], limits)?;
     let jobs: Vec<StringViewArray> = column.chunks(JOB).map(StringViewArray::from_iter_values).collect();
     let pass = |times: usize| -> Result<f64> {
         let began = Instant::now();

@@ -23,7 +23,7 @@ pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use kernels::Precision;
-pub use scores::{Score, Scores};
+pub use scores::{BatchScores, Score, Scores};
 pub use tokenize::{EMPTY_TEXT, Encoding};
 pub use weight_files::WeightFiles;
 
@@ -162,12 +162,15 @@ impl Classifier {
     /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when the device is lost for this process,
     /// and [`Error::Failed`] when it failed otherwise, or a logit is not a finite number.
     pub fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
-        self.score_each(&[sequences], &|| ()).pop().unwrap_or_else(|| Ok(Vec::new()))
+        self.score_each(&[sequences], &|| ()).into_iter().flat_map(each).collect()
     }
 
     /// [`Classifier::score`] of several batches, whose logits come back from the device together. On the CPU it calls
     /// `pause` between half layers, for its thread to do what is more urgent; on a GPU a forward is not interrupted.
-    pub fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+    ///
+    /// # Errors
+    /// As there; a sequence whose logits are not finite numbers has an error of its own, which is none of the batch's.
+    pub fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
         let pause: &dyn Fn() = if self.is_on_gpu() { &|| () } else { pause };
         // One thread's batches follow one another on the device; another's are put behind them while these are awaited.
         let (forwards, logits) = self.place.in_turn(|| {
@@ -182,7 +185,7 @@ impl Classifier {
             forward.as_ref().and(logits.as_ref()).map_err(|e| self.fault(e, batch.len()))?;
             let (own, rest) = rows.split_at(batch.len() * self.info.labels.len());
             rows = rest;
-            self.classify(own)
+            Ok(self.classify(own))
         });
         each.collect()
     }
@@ -205,7 +208,7 @@ impl Classifier {
     }
 
     /// Scores out of logits, `classes` a row.
-    fn classify(&self, logits: &[f32]) -> Result<Vec<Score>> {
+    fn classify(&self, logits: &[f32]) -> Vec<Result<Score>> {
         let classes = self.info.labels.len();
         let rows = logits.chunks_exact(classes);
         rows.map(|logits| {
@@ -224,8 +227,13 @@ impl Classifier {
     /// Two batches, one at full length, so that what cannot run fails before a port opens.
     fn prove(&self) -> Result<()> {
         let (long, short) = (self.encode(&"a ".repeat(self.info.max_length))?.ids, self.encode("")?.ids);
-        self.score_each(&[&[&long, &short], &[&short]], &|| ()).into_iter().try_for_each(|scores| scores.map(drop))
+        self.score_each(&[&[&long, &short], &[&short]], &|| ()).into_iter().flat_map(each).try_for_each(|s| s.map(drop))
     }
+}
+
+/// What became of each sequence of a batch; of a batch that could not run, that alone.
+fn each(batch: BatchScores) -> Vec<Result<Score>> {
+    batch.unwrap_or_else(|error| vec![Err(error)])
 }
 
 /// The precision that all devices have: a text's score must not depend on which of them is free.

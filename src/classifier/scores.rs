@@ -3,6 +3,8 @@
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 
+use crate::Result;
+
 /// The scores of a column, row for row. A row whose text was null has none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
@@ -84,6 +86,9 @@ impl Scores {
         Some(NullBuffer::new(valid.finish())).filter(|nulls| nulls.null_count() > 0)
     }
 }
+
+/// What became of a batch: why it could not run, or of each of its sequences the score, or why it has none.
+pub type BatchScores = Result<Vec<Result<Score>>>;
 
 /// The score of one token sequence.
 #[derive(Debug, Clone, PartialEq)]

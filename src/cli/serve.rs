@@ -7,6 +7,7 @@ use clap::Args;
 use textflight::cog::http::ModelName;
 
 use super::{ModelArgs, seconds};
+use crate::config::QUEUE_ROWS;
 
 /// `textflight serve`
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value = "64")]
     pub max_exchanges: NonZeroUsize,
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
-    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value = "65536")]
+    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS)]
     pub queue_rows: NonZeroUsize,
     /// Predictions over HTTP at a time; one more gets 409. [default: 1000]
     #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

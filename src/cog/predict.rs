@@ -4,7 +4,7 @@ use arrow::array::{Array, StringViewArray};
 
 use super::input::{self, InputError};
 use super::output::Output;
-use crate::engine::{Engine, Place};
+use crate::engine::{Engine, Permit};
 use crate::error::Error;
 
 /// The original predictor's function over our engine. Cheap to clone.
@@ -43,13 +43,13 @@ impl Predictor {
         self.score(self.admit(texts)??).await
     }
 
-    /// Reads what `texts` holds and takes a place for it with the engine. An input that the original fails on needs none.
+    /// Reads what `texts` holds and takes the engine's permit for it. An input that the original fails on needs none.
     ///
     /// # Errors
-    /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no place.
+    /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no room.
     pub fn admit(&self, texts: &str) -> crate::Result<Result<Admitted, PredictError>> {
         match input::read(texts) {
-            Ok(texts) => Ok(Ok(Admitted { place: self.engine.reserve(texts.len())?, texts })),
+            Ok(texts) => Ok(Ok(Admitted { permit: self.engine.reserve(texts.len())?, texts })),
             Err(error) => Ok(Err(error.into())),
         }
     }
@@ -59,16 +59,16 @@ impl Predictor {
     /// # Errors
     /// [`PredictError::Engine`] where the engine failed.
     pub async fn score(&self, admitted: Admitted) -> Result<Output, PredictError> {
-        let scores = self.engine.score_in(admitted.place, admitted.texts).await?;
+        let scores = self.engine.score_in(admitted.permit, admitted.texts).await?;
         Ok(Output::new(&scores)?)
     }
 }
 
-/// Texts with their place in the engine.
+/// Texts with the engine's permit for them.
 #[derive(Debug)]
 pub struct Admitted {
     texts: StringViewArray,
-    place: Place,
+    permit: Permit,
 }
 
 impl From<PredictError> for Error {

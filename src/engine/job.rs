@@ -22,6 +22,8 @@ pub struct Job {
 struct Open {
     scores: Scores,
     missing: usize,
+    /// The first row that has no score, and why.
+    unscorable: Option<(usize, Error)>,
     reply: Reply,
 }
 
@@ -41,7 +43,7 @@ impl Job {
     pub fn new(texts: StringViewArray, classes: usize, reply: Reply, room: OwnedSemaphorePermit) -> Arc<Self> {
         let missing = texts.len() - texts.null_count();
         let scores = Scores::nulls(texts.len(), classes);
-        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, reply })), _room: room })
+        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, unscorable: None, reply })), _room: room })
     }
 
     /// Rows, those without a text included.
@@ -67,16 +69,33 @@ impl Job {
         }
     }
 
-    /// Takes the score of one row; the last one answers the job.
+    /// Takes the score of one row; the last row answers the job.
     pub fn set(&self, row: &Row, score: &Score, truncated: bool) {
+        self.settle(|open| open.scores.set(row.index, score, row.tokens, truncated));
+    }
+
+    /// Takes note that a row has no score. Its job goes on, so that of several the first is named, in whatever order they
+    /// were run.
+    pub fn miss(&self, row: usize, cause: &Error) {
+        self.settle(|open| {
+            if open.unscorable.as_ref().is_none_or(|(first, _)| row < *first) {
+                open.unscorable = Some((row, cause.clone()));
+            }
+        });
+    }
+
+    fn settle(&self, row: impl FnOnce(&mut Open)) {
         let mut lock = self.lock();
         let Some(open) = lock.as_mut() else { return };
-        open.scores.set(row.index, score, row.tokens, truncated);
+        row(open);
         open.missing -= 1;
         if open.missing == 0
             && let Some(open) = lock.take()
         {
-            let _ = open.reply.send(Ok(open.scores));
+            let _ = open.reply.send(match open.unscorable {
+                None => Ok(open.scores),
+                Some((row, cause)) => Err(Error::Unscorable { row, cause: cause.to_string() }),
+            });
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use crate::classifier::Classifier;
+use crate::Result;
 use crate::classifier::plan::BatchLimits;
+use crate::classifier::{Classifier, TokenBudget, calibrate};
 
 /// Who runs the batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +39,29 @@ pub struct EngineLimits {
     pub background: bool,
 }
 
+/// What an operator may say of the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineOptions {
+    /// Texts in one batch; without a number, as many as `batch_tokens` allows.
+    pub batch_rows: Option<NonZeroUsize>,
+    /// Tokens in one batch.
+    pub batch_tokens: TokenBudget,
+    /// As in [`EngineLimits`]; without a number, one a core.
+    pub threads: Option<NonZeroUsize>,
+    /// As in [`EngineLimits`].
+    pub queue_rows: NonZeroUsize,
+    /// As in [`EngineLimits`].
+    pub background: bool,
+}
+
 /// Rows that are tokenized and ordered by length together: 32 batches of 32, enough to pack them well.
-const WINDOW_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+const WINDOW_ROWS: usize = 1024;
 
 /// The most of them, however large batches may be: more would only wait longer.
 const MAX_WINDOW_ROWS: usize = 65_536;
 
 /// Tokens of a usual text, with the two special ones.
 const USUAL_TOKENS: usize = 25;
-
-/// Rows that may wait in each lane, unless the operator says otherwise.
-const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// Threads of each GPU: while one waits for its batches the other hands out scores and brings the next.
 const GPU_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
@@ -57,21 +70,34 @@ const GPU_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 const GPU_BATCHES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 impl EngineLimits {
-    /// What suits a model, where it lies: `threads`, or else one a core, and windows of several of the largest batches.
-    pub fn for_model(classifier: &Classifier, batch: BatchLimits, threads: Option<NonZeroUsize>) -> Self {
+    /// What suits a model, where it lies. With [`TokenBudget::Auto`] that is measured, which takes a while.
+    ///
+    /// # Errors
+    /// As for [`calibrate`].
+    pub fn for_model(classifier: &Classifier, options: &EngineOptions) -> Result<Self> {
+        let tokens = match options.batch_tokens {
+            TokenBudget::AtMost(tokens) => tokens.get(),
+            TokenBudget::Auto => calibrate(classifier)?,
+        };
+        let batch = BatchLimits { rows: options.batch_rows.map_or(tokens, NonZeroUsize::get), tokens };
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let largest = batch.rows.min(batch.tokens / USUAL_TOKENS).min(MAX_WINDOW_ROWS / 4);
-        Self {
-            threads: threads.unwrap_or_else(cores),
+        Ok(Self {
+            threads: options.threads.unwrap_or_else(cores),
             runners: if classifier.is_on_gpu() {
                 Runners::Own { threads: GPU_THREADS, batches: GPU_BATCHES }
             } else {
                 Runners::Tokenizers
             },
             batch,
-            window_rows: NonZeroUsize::new(4 * largest).map_or(WINDOW_ROWS, |rows| rows.max(WINDOW_ROWS)),
-            queue_rows: QUEUE_ROWS,
-            background: false,
-        }
+            window_rows: window_rows(batch),
+            queue_rows: options.queue_rows,
+            background: options.background,
+        })
     }
+}
+
+/// Several of the largest batches.
+fn window_rows(batch: BatchLimits) -> NonZeroUsize {
+    let largest = batch.rows.min(batch.tokens / USUAL_TOKENS).min(MAX_WINDOW_ROWS / 4);
+    NonZeroUsize::MIN.saturating_add((4 * largest).max(WINDOW_ROWS) - 1)
 }

@@ -15,50 +15,42 @@ use std::sync::Arc;
 use arrow::array::{Array, StringViewArray};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-pub use self::limits::{EngineLimits, Runners};
-
 use self::budget::Budget;
 use self::job::Job;
+pub use self::limits::{EngineLimits, EngineOptions, Runners};
 use self::queue::{Queue, Role};
 use self::worker::Worker;
-use crate::classifier::{Classifier, Encoding, ModelInfo, Score, Scores};
+use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo, Scores};
 use crate::{Error, Result};
 
 /// What a model thread needs of a classifier.
 pub trait Scorer: Send + Sync + 'static {
-    /// Classes of the model.
-    fn classes(&self) -> usize;
+    /// What serves.
+    fn info(&self) -> &ModelInfo;
     /// The token ids of one text.
     ///
     /// # Errors
     /// When the text cannot be tokenized.
     fn encode(&self, text: &str) -> Result<Encoding>;
-    /// A score for each token sequence. Calls `pause` now and then, for its thread to do what is more urgent.
+    /// A score for each token sequence of each batch: several, since some devices are best waited for once. Calls `pause`
+    /// now and then, for its thread to do what is more urgent.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when nothing will be scored any more, and
-    /// others when this batch failed.
-    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>>;
-    /// The same for several batches, for a device that is best waited for once.
-    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
-        batches.iter().map(|batch| self.score(batch, pause)).collect()
-    }
+    /// Of a batch: [`Error::OutOfMemory`] when a smaller one may do, [`Error::Stopped`] when nothing will be scored any
+    /// more, and others when this one failed. A sequence may fail alone.
+    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores>;
 }
 
 impl Scorer for Classifier {
-    fn classes(&self) -> usize {
-        self.info().labels.len()
+    fn info(&self) -> &ModelInfo {
+        Self::info(self)
     }
 
     fn encode(&self, text: &str) -> Result<Encoding> {
         Self::encode(self, text)
     }
 
-    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
-        self.score_each(&[sequences], pause).pop().unwrap_or_else(|| Ok(Vec::new()))
-    }
-
-    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<Result<Vec<Score>>> {
+    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
         Self::score_each(self, batches, pause)
     }
 }
@@ -77,7 +69,7 @@ const LARGEST_INTERACTIVE: usize = 1024;
 
 /// Room for a job's rows in a lane, given back when it is dropped or its job is done.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     lane: Lane,
     room: OwnedSemaphorePermit,
 }
@@ -91,7 +83,8 @@ pub enum Health {
     Dead(String),
 }
 
-/// A handle on the engine. When the last one is dropped the model threads finish what is queued and end.
+/// A handle on the engine. Who waits for scores holds one: when the last is dropped nobody does, and the model threads
+/// end.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -106,9 +99,38 @@ struct Shared {
     health: watch::Receiver<Health>,
 }
 
+impl Shared {
+    fn new(queue: Arc<Queue>, info: ModelInfo, limits: &EngineLimits, health: watch::Receiver<Health>) -> Self {
+        let queue_rows = u32::try_from(limits.queue_rows.get().min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        let lane = || Arc::new(Semaphore::new(queue_rows as usize));
+        Self { queue, info, queue_rows, interactive: lane(), bulk: lane(), health }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         self.queue.close();
+    }
+}
+
+/// What all scorers say of their model, which may lie on several devices.
+fn common_info(scorers: &[Arc<dyn Scorer>]) -> Result<ModelInfo> {
+    let first = scorers.first().ok_or_else(|| Error::Failed("the engine was given no model".to_owned()))?;
+    let devices: Vec<&str> = scorers.iter().map(|scorer| scorer.info().device.as_str()).collect();
+    Ok(ModelInfo { device: devices.join(","), ..first.info().clone() })
+}
+
+/// The model threads: how each is called, what it does, and with which of so many scorers.
+fn crew(limits: &EngineLimits, scorers: usize) -> Vec<(String, Role, usize)> {
+    let threads = 0..limits.threads.get();
+    match limits.runners {
+        Runners::Tokenizers => threads.map(|index| (format!("model-{index}"), Role::Both, index % scorers)).collect(),
+        Runners::Own { threads: each, batches } => {
+            let role = Role::Run { batches: batches.get() };
+            let own = (0..scorers)
+                .flat_map(|device| (0..each.get()).map(move |index| (format!("model-{device}-{index}"), role, device)));
+            threads.map(|index| (format!("tokenize-{index}"), Role::Tokenize, 0)).chain(own).collect()
+        }
     }
 }
 
@@ -117,61 +139,40 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Failed`] when there is no scorer, or the system gives no thread.
-    pub fn start(scorers: Vec<Arc<dyn Scorer>>, info: ModelInfo, limits: EngineLimits) -> Result<Self> {
-        let Some(first) = scorers.first() else {
-            return Err(Error::Failed("the engine was given no model".to_owned()));
-        };
-        let (dying, health) = watch::channel(Health::Serving);
-        let runners = match limits.runners {
-            Runners::Tokenizers => limits.threads.get(),
-            Runners::Own { threads, .. } => threads.get() * scorers.len(),
-        };
+    pub fn start(scorers: Vec<Arc<dyn Scorer>>, limits: EngineLimits) -> Result<Self> {
+        let info = common_info(&scorers)?;
+        let crew = crew(&limits, scorers.len());
+        let runners = crew.iter().filter(|(_, role, _)| *role != Role::Tokenize).count();
         let queue = Arc::new(Queue::new(limits.window_rows.get(), limits.threads.get(), runners));
         let budget = Arc::new(Budget::new(limits.batch));
-        let spawn = |name: String, role, scorer: &Arc<dyn Scorer>| {
-            let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(scorer));
-            Worker { role, queue, scorer, budget, limits, health: dying.clone() }.spawn(name)
-        };
-        for index in 0..limits.threads.get() {
-            match limits.runners {
-                Runners::Tokenizers => {
-                    spawn(format!("model-{index}"), Role::Both, &scorers[index % scorers.len()])?;
-                }
-                Runners::Own { .. } => spawn(format!("tokenize-{index}"), Role::Tokenize, first)?,
-            }
+        let (dying, health) = watch::channel(Health::Serving);
+        // Before the first thread: where the system gives no second one, the first ends with the queue.
+        let engine = Self { shared: Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health)) };
+        for (name, role, scorer) in crew {
+            let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
+            Worker { role, queue, scorer, budget, limits, health: dying.clone() }.spawn(name)?;
         }
-        if let Runners::Own { threads, batches } = limits.runners {
-            for (device, scorer) in scorers.iter().enumerate() {
-                for index in 0..threads.get() {
-                    spawn(format!("model-{device}-{index}"), Role::Run { batches: batches.get() }, scorer)?;
-                }
-            }
-        }
-        let queue_rows = u32::try_from(limits.queue_rows.get().min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-        let lane = || Arc::new(Semaphore::new(queue_rows as usize));
-        let shared = Shared { queue, info, queue_rows, interactive: lane(), bulk: lane(), health };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(engine)
     }
 
     /// Scores a column of texts, row for row. Dropping the future cancels what has not run.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the interactive lane is full, [`Error::Failed`] when scoring failed, and
-    /// [`Error::Stopped`] when a model thread died.
+    /// [`Error::Busy`] when the interactive lane is full, and as for [`Engine::score_in`].
     pub async fn score(&self, texts: StringViewArray, lane: Lane) -> Result<Scores> {
-        let place = match lane {
+        let permit = match lane {
             Lane::Interactive => self.reserve(texts.len())?,
             Lane::Bulk => self.wait(texts.len()).await?,
         };
-        self.score_in(place, texts).await
+        self.score_in(permit, texts).await
     }
 
-    /// A place in the interactive lane for so many rows, to be scored by [`Engine::score_in`]. A table that comes this
+    /// A permit of the interactive lane for so many rows, to be scored by [`Engine::score_in`]. A table that comes this
     /// way takes its turn among tables.
     ///
     /// # Errors
     /// [`Error::Busy`] when the lane is full, and [`Error::Stopped`] when a model thread died.
-    pub fn reserve(&self, rows: usize) -> Result<Place> {
+    pub fn reserve(&self, rows: usize) -> Result<Permit> {
         if self.health() != Health::Serving {
             return Err(self.stopped());
         }
@@ -180,29 +181,30 @@ impl Engine {
             Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
         })?;
         let lane = if rows > LARGEST_INTERACTIVE { Lane::Bulk } else { Lane::Interactive };
-        Ok(Place { lane, room })
+        Ok(Permit { lane, room })
     }
 
-    /// A place in the bulk lane, when there is room for so many rows.
-    async fn wait(&self, rows: usize) -> Result<Place> {
+    /// A permit of the bulk lane, when there is room for so many rows.
+    async fn wait(&self, rows: usize) -> Result<Permit> {
         let lane = Arc::clone(&self.shared.bulk);
         let room = lane.acquire_many_owned(self.permits(rows)).await.map_err(|_| self.stopped())?;
-        Ok(Place { lane: Lane::Bulk, room })
+        Ok(Permit { lane: Lane::Bulk, room })
     }
 
-    /// [`Engine::score`] where the place was taken before.
+    /// [`Engine::score`] where the permit was taken before.
     ///
     /// # Errors
-    /// [`Error::Failed`] when scoring failed, and [`Error::Stopped`] when a model thread died.
-    pub async fn score_in(&self, place: Place, texts: StringViewArray) -> Result<Scores> {
+    /// [`Error::Unscorable`] when a row has no score, [`Error::Failed`] when scoring failed, and [`Error::Stopped`] when a
+    /// model thread died.
+    pub async fn score_in(&self, permit: Permit, texts: StringViewArray) -> Result<Scores> {
         let rows = texts.len();
         let classes = self.shared.info.labels.len();
         if texts.null_count() == rows {
             return Ok(Scores::nulls(rows, classes));
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job::new(texts, classes, reply, place.room);
-        self.shared.queue.push(place.lane, job).map_err(|()| self.stopped())?;
+        let job = Job::new(texts, classes, reply, permit.room);
+        self.shared.queue.push(permit.lane, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
     }
 
@@ -237,5 +239,7 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

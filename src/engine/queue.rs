@@ -29,8 +29,6 @@ pub struct Queue {
 struct State {
     interactive: Waiting,
     bulk: Waiting,
-    /// Windows that are being tokenized: their batches are still to come.
-    windows: usize,
     closed: bool,
 }
 
@@ -83,10 +81,9 @@ impl Queue {
     /// Adds the batches of a window that [`Queue::next`] gave and that was planned.
     pub fn push_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
         let mut state = self.lock();
-        if state.windows == 0 {
-            return; // The queue was abandoned meanwhile: nobody would run them.
+        if state.closed {
+            return; // Nobody would run them.
         }
-        state.windows -= 1;
         state.lane(lane).batches.extend(batches);
         self.changed.notify_all();
     }
@@ -94,29 +91,28 @@ impl Queue {
     /// Gives back, at the front, batches that could not be run.
     pub fn return_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         let waiting = &mut state.lane(lane).batches;
         batches.into_iter().rev().for_each(|batch| waiting.push_front(batch));
         self.changed.notify_all();
     }
 
-    /// Waits for the next thing to do; `None` when the queue is closed and nothing more will come.
+    /// Waits for the next thing to do; `None` when the queue is closed.
     ///
     /// What is interactive comes before what is bulk, and a planned batch before a new window, which bounds how much is
     /// tokenized ahead.
     pub fn next(&self, role: Role) -> Option<Work> {
         let mut state = self.lock();
-        loop {
+        while !state.closed {
             let work = self.take(&mut state, Lane::Interactive, role);
             if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role)) {
                 return Some(work);
             }
-            if state.closed && state.is_done(role) {
-                // Whoever waits for what this thread has found to be unwanted.
-                self.changed.notify_all();
-                return None;
-            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        None
     }
 
     /// What is interactive and waits, for a thread that has bulk in its hands.
@@ -146,29 +142,23 @@ impl Queue {
         if window.is_empty() {
             return None;
         }
-        state.windows += 1;
         if !state.lane(lane).jobs.is_empty() {
             self.changed.notify_all();
         }
         Some(Work::Window(lane, window))
     }
 
-    /// Takes no more jobs; what is queued still runs.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
-    }
-
     /// Takes no more jobs, and drops all that wait, unanswered.
-    pub fn abandon(&self) {
-        let dropped = {
-            let mut state = self.lock();
-            state.closed = true;
-            state.windows = 0;
-            (std::mem::take(&mut state.interactive), std::mem::take(&mut state.bulk))
-        };
+    pub fn close(&self) {
+        let dropped = std::mem::replace(&mut *self.lock(), State { closed: true, ..State::default() });
         self.changed.notify_all();
         drop(dropped);
+    }
+
+    /// Distinct texts of the lane that are tokenized and wait.
+    #[cfg(test)]
+    pub fn planned_rows(&self, lane: Lane) -> usize {
+        self.lock().lane(lane).planned_rows()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,12 +168,6 @@ impl Queue {
 }
 
 impl State {
-    /// Whether a thread of this role that finds nothing will find nothing any more.
-    fn is_done(&self, role: Role) -> bool {
-        let tokenized = self.interactive.jobs.is_empty() && self.bulk.jobs.is_empty();
-        tokenized && (self.windows == 0 || !matches!(role, Role::Run { .. }))
-    }
-
     const fn lane(&mut self, lane: Lane) -> &mut Waiting {
         match lane {
             Lane::Interactive => &mut self.interactive,

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tracing::debug;
 use tracing::{error, warn};
 
+use super::budget::Budget;
 use super::job::{Job, Row};
 use super::queue::{Queue, Role, Work};
-use super::{Budget, EngineLimits, Health, Lane, Scorer};
+use super::{EngineLimits, Health, Lane, Scorer};
 use crate::classifier::Score;
 use crate::classifier::plan::{Batch, BatchLimits, plan};
 use crate::{Error, Result};
@@ -48,7 +49,7 @@ pub struct Worker {
 const ROWS_AT_A_STRETCH: usize = 32;
 
 impl Worker {
-    /// Starts the thread. If it panics, or its device is lost, the queue is abandoned and `health` says why.
+    /// Starts the thread. If it panics, or its device is lost, the queue is closed and `health` says why.
     pub fn spawn(self, name: String) -> Result<()> {
         let run = move || {
             if self.limits.background {
@@ -81,7 +82,7 @@ impl Worker {
     fn die(&self, cause: String) {
         error!(cause, "the engine stops");
         self.health.send_replace(Health::Dead(cause));
-        self.queue.abandon();
+        self.queue.close();
     }
 
     /// With bulk in its hands, lets go first what is interactive and came meanwhile.
@@ -94,29 +95,25 @@ impl Worker {
     }
 
     fn plan_window(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<Batch<Row>> {
-        let mut rows = Vec::new();
-        for (job, range) in window {
-            match self.encode(lane, job, range.clone()) {
-                Ok(encoded) => rows.extend(encoded),
-                Err(error) => job.fail(&error),
-            }
-        }
+        let rows: Vec<_> = window.iter().flat_map(|(job, range)| self.encode(lane, job, range.clone())).collect();
         let limits = self.share(&rows);
         plan(rows, limits)
     }
 
-    fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> Result<Vec<(Vec<u32>, Row)>> {
-        range
-            .filter_map(|index| job.text(index).map(|text| (index, text)))
-            .enumerate()
-            .map(|(count, (index, text))| {
-                if count % ROWS_AT_A_STRETCH == 0 {
-                    self.give_way(lane);
+    fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> impl Iterator<Item = (Vec<u32>, Row)> {
+        let texts = range.filter_map(|index| job.text(index).map(|text| (index, text)));
+        texts.enumerate().filter_map(move |(count, (index, text))| {
+            if count % ROWS_AT_A_STRETCH == 0 {
+                self.give_way(lane);
+            }
+            match self.scorer.encode(text) {
+                Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
+                Err(error) => {
+                    job.miss(index, &error);
+                    None
                 }
-                let encoding = self.scorer.encode(text)?;
-                Ok((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens }))
-            })
-            .collect()
+            }
+        })
     }
 
     /// A window of few rows is shared out among the threads rather than left to one of them: its rows, and, as long ones
@@ -143,6 +140,7 @@ impl Worker {
             match scores {
                 Ok(scores) => batch.answer(&scores),
                 Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => too_large.push((batch, cause)),
+                Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)]),
                 Err(error) => {
                     error!(%error, sequences = batch.sequences.len(), "a batch failed");
                     batch.fail(&error);
@@ -183,10 +181,13 @@ impl<'a> Wanted<'a> {
         self.sequences.iter().map(|sequence| sequence.len()).sum()
     }
 
-    fn answer(&self, scores: &[Score]) {
+    fn answer(&self, scores: &[Result<Score>]) {
         for ((sequence, rows), score) in self.sequences.iter().zip(&self.rows).zip(scores) {
             for row in *rows {
-                row.job.set(row, score, row.tokens > sequence.len());
+                match score {
+                    Ok(score) => row.job.set(row, score, row.tokens > sequence.len()),
+                    Err(error) => row.job.miss(row.index, error),
+                }
             }
         }
     }

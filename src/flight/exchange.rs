@@ -18,8 +18,8 @@ use tracing::{debug, info};
 
 use super::encode::Encoder;
 use super::status::from_flight;
-use crate::engine::{Engine, Lane};
-use crate::stream::{Column, InFlight, score_batches};
+use crate::engine::Engine;
+use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -70,15 +70,14 @@ impl Exchange {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         self.send(schema).await?;
 
-        let input = batches(decoded, plan.text_index());
-        let scored = score_batches(self.engine.clone(), Arc::clone(&plan), Lane::Bulk, self.in_flight, input);
-        let mut scored = std::pin::pin!(scored);
+        let input = decoded.map(|message| message.and_then(batch));
+        let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
         let (mut batches, mut rows) = (0_u64, 0_u64);
         while let Some(item) = scored.next().await {
-            let (scores, (batch, app_metadata)) = item?;
+            let (batch, app_metadata) = item?;
             batches += 1;
             rows += batch.num_rows() as u64;
-            for message in encoder.encode(&plan.append(&batch, &scores)?, app_metadata)? {
+            for message in encoder.encode(&batch, app_metadata)? {
                 self.send(message).await?;
             }
         }
@@ -94,7 +93,7 @@ impl Exchange {
                 "results were left unread for {} s; read while you write: write in one thread and read in another",
                 self.stall_timeout.as_secs_f32()
             ))),
-            Err(Closed(_)) => Err(Error::Stopped("the client is gone".to_owned())),
+            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
         }
     }
 }
@@ -148,20 +147,14 @@ async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::S
     }
 }
 
-type Input = Column<(RecordBatch, Bytes)>;
-
-/// The text column of every batch, with the batch and its metadata.
-fn batches(decoded: Decoded, text: usize) -> impl Stream<Item = Result<Input>> + Send + 'static {
-    decoded.map(move |message| message.and_then(|message| batch(message, text)))
-}
-
-fn batch(message: DecodedFlightData, text: usize) -> Result<Input> {
+/// The batch of a message, with its metadata.
+fn batch(message: DecodedFlightData) -> Result<Incoming<RecordBatch, Bytes>> {
     match message.payload {
         DecodedPayload::RecordBatch(batch) => {
             let bytes = message.inner.data_body.len() + message.inner.app_metadata.len();
             // Copied, since it is a slice of the whole message, which the batch no longer needs.
             let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
-            Ok(Column { texts: Arc::clone(batch.column(text)), bytes, rest: (batch, app_metadata) })
+            Ok(Incoming { rows: batch, bytes, rest: app_metadata })
         }
         DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
         DecodedPayload::None => Err(neither()),

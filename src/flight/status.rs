@@ -11,7 +11,12 @@ pub fn to_status(error: &Error) -> Status {
         Error::Invalid(_) | Error::TooLarge(_) => Code::InvalidArgument,
         Error::Busy(_) | Error::Stopped(_) => Code::Unavailable,
         Error::Stalled(_) => Code::DeadlineExceeded,
-        Error::Checkpoint(_) | Error::File { .. } | Error::Failed(_) | Error::OutOfMemory(_) => Code::Internal,
+        Error::Cancelled(_) => Code::Cancelled,
+        Error::Checkpoint(_)
+        | Error::File { .. }
+        | Error::Failed(_)
+        | Error::OutOfMemory(_)
+        | Error::Unscorable { .. } => Code::Internal,
     };
     Status::new(code, error.to_string())
 }
@@ -54,5 +59,6 @@ mod tests {
         assert_eq!(to_status(&Error::Busy(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::Stopped(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::Failed(String::new())).code(), Code::Internal);
+        assert_eq!(to_status(&Error::Cancelled(String::new())).code(), Code::Cancelled);
     }
 }

@@ -2,16 +2,16 @@
 //! that. What needs a device that fails is tested on the emulator alone.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::StringViewArray;
-use textflight::classifier::plan::BatchLimits;
-use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score};
+use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score, TokenBudget};
 
-use textflight::engine::{Engine, EngineLimits, Lane};
+use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
 
 use crate::golden::equal_transformers;
 use crate::support::{BF16, F32, INT8, fixture, json, load, load_with, repository};
@@ -82,7 +82,7 @@ fn batches_that_come_back_together_are_each_its_own() {
     let mut found = gpu.score_each(&batches, &|| ());
     let wrong: Vec<String> = found.drain(1..3).map(|scores| scores.unwrap_err().to_string()).collect();
     assert!(wrong[0].contains("a sequence of 600 tokens") && wrong[1].contains("token id 1000000"), "{wrong:?}");
-    let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).collect();
+    let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).map(Result::unwrap).collect();
     let worst = found.iter().zip(&singly).map(|(a, b)| (a.probabilities[0] - b.probabilities[0]).abs());
     assert!(worst.fold(0.0, f32::max) < 2e-3);
 }
@@ -90,9 +90,16 @@ fn batches_that_come_back_together_are_each_its_own() {
 #[tokio::test]
 async fn requests_and_tables_go_through_one_gpu_together() {
     let gpu = load_with(&repository("data/sst2-mini"), &on_gpu(128, F16)).unwrap();
-    let limits = EngineLimits::for_model(&gpu, BatchLimits { rows: 32, tokens: 4096 }, None);
-    let info = gpu.info().clone();
-    let engine = Engine::start(vec![Arc::new(gpu)], info, limits).unwrap();
+    let number = |number| NonZeroUsize::new(number).unwrap();
+    let options = EngineOptions {
+        batch_rows: Some(number(32)),
+        batch_tokens: TokenBudget::AtMost(number(4096)),
+        threads: None,
+        queue_rows: number(10_000),
+        background: false,
+    };
+    let limits = EngineLimits::for_model(&gpu, &options).unwrap();
+    let engine = Engine::start(vec![Arc::new(gpu)], limits).unwrap();
     let column = |count: usize| -> StringViewArray {
         (0..count).map(|i| Some(format!("a film that is {}", "very ".repeat(i % 20)))).collect()
     };

@@ -2,9 +2,7 @@ use super::*;
 use crate::Error;
 use crate::bulk::testing::{metadata, read, rows, write};
 use crate::bulk::{Accuracy, Labels};
-use crate::classifier::plan::BatchLimits;
-use crate::classifier::{Encoding, ModelInfo, Score};
-use crate::engine::{EngineLimits, Runners, Scorer};
+use crate::engine::testing::{Fake, limits};
 use crate::table::LabelKind;
 use arrow::array::{
     Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
@@ -12,81 +10,22 @@ use arrow::array::{
 use arrow::datatypes::{Float32Type, Int8Type};
 use parquet::file::properties::WriterProperties;
 use std::fs;
-use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Calls a text with an even number of bytes class 0, and the others class 1; sure of it by their length.
-struct ByLength;
-
-impl Scorer for ByLength {
-    fn classes(&self) -> usize {
-        2
-    }
-
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        Ok(Encoding { ids: vec![text.len() as u32], tokens: 1 })
-    }
-
-    fn score(&self, sequences: &[&[u32]], _: &dyn Fn()) -> Result<Vec<Score>> {
-        let score = |sequence: &&[u32]| {
-            let label = sequence[0] % 2;
-            let mut probabilities = [0.0; 2];
-            probabilities[label as usize] = confidence(sequence[0] as usize);
-            Score { label, probabilities: probabilities.into() }
-        };
-        Ok(sequences.iter().map(score).collect())
-    }
+/// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
+fn fake() -> Fake {
+    let mut fake = Fake { confidence, ..Fake::default() };
+    fake.info.labels = ["EVEN", "ODD"].map(str::to_owned).to_vec();
+    fake
 }
 
 fn confidence(len: usize) -> f32 {
     1.0 - 1.0 / (len as f32 + 2.0)
 }
 
-/// Does what `ByLength` does once the test says so; dies if the test has hung up.
-struct Gated {
-    reached: Mutex<SyncSender<()>>,
-    gate: Mutex<Receiver<()>>,
-}
-
-impl Scorer for Gated {
-    fn classes(&self) -> usize {
-        2
-    }
-
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        ByLength.encode(text)
-    }
-
-    fn score(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> Result<Vec<Score>> {
-        let _ = self.reached.lock().unwrap_or_else(PoisonError::into_inner).send(());
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        gate.expect("the test hung up");
-        ByLength.score(sequences, pause)
-    }
-}
-
-fn engine(scorer: impl Scorer) -> Engine {
-    let info = ModelInfo {
-        name: "lengths".to_owned(),
-        revision: None,
-        device: "cpu".to_owned(),
-        dtype: "f32".to_owned(),
-        labels: ["EVEN", "ODD"].map(str::to_owned).to_vec(),
-        max_length: 128,
-    };
-    let one = NonZeroUsize::MIN;
-    let limits = EngineLimits {
-        threads: one,
-        runners: Runners::Tokenizers,
-        batch: BatchLimits { rows: 32, tokens: 4096 },
-        window_rows: one.saturating_add(255),
-        queue_rows: one.saturating_add(4095),
-        background: false,
-    };
-    Engine::start(vec![Arc::new(scorer)], info, limits).unwrap()
+fn engine() -> Engine {
+    Arc::new(fake()).start(limits(4096))
 }
 
 /// A folder with an input of 3,000 rows, and the job to score it.
@@ -117,7 +56,7 @@ impl Case {
     }
 
     async fn run(&self) -> Result<Summary> {
-        self.run_on(engine(ByLength)).await
+        self.run_on(engine()).await
     }
 
     async fn run_on(&self, engine: Engine) -> Result<Summary> {
@@ -302,7 +241,7 @@ async fn several_files_are_looked_at_before_the_first_is_scored() {
     other.input = case.folder.path().join("in2.parquet");
     other.output = case.folder.path().join("out2.parquet");
     let jobs = [case.job.clone(), other.clone()];
-    let run = async || score_files(engine(ByLength), &jobs, &Progress::silent()).await;
+    let run = async || score_files(engine(), &jobs, &Progress::silent()).await;
     let error = run().await.unwrap_err();
     assert!(error.to_string().contains("in2.parquet: No such file"), "{error}");
     assert_eq!(case.files(), ["in.parquet"]);

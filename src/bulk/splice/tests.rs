@@ -329,7 +329,7 @@ fn copying_stops_when_told() {
     let source = Source::open(&input).unwrap();
     let file = File::create(&output).unwrap();
     let stopped = Splice::begin(&source, scores(0).schema_ref().fields(), 1, &output, file, || true);
-    assert!(matches!(stopped.err(), Some(Error::Stopped(_))));
+    assert!(matches!(stopped.err(), Some(Error::Cancelled(_))));
     assert_eq!(fs::metadata(&output).unwrap().len(), 4, "the magic and nothing else");
 }
 

@@ -60,7 +60,9 @@ impl<'a> Shown<'a> {
 /// What a prediction came to. To a client of Cog a failure is a result like any other, unless it never began.
 pub(super) fn ended(prediction: &Prediction, progress: &Progress, version: &str) -> Response {
     match progress.failure() {
-        Some(Failure::Engine(Error::Stopped(cause))) => failed(StatusCode::SERVICE_UNAVAILABLE, cause),
+        Some(Failure::Engine(Error::Stopped(cause) | Error::Cancelled(cause))) => {
+            failed(StatusCode::SERVICE_UNAVAILABLE, cause)
+        }
         Some(Failure::Engine(Error::TooLarge(limit))) => {
             (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response()
         }

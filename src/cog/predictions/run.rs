@@ -72,7 +72,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.slot.is_some() {
-            self.finish(Outcome::Failed(Failure::Engine(Error::Stopped("the prediction was given up".to_owned()))));
+            self.finish(Outcome::Failed(Failure::Engine(Error::Cancelled("the prediction was given up".to_owned()))));
         }
     }
 }

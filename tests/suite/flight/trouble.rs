@@ -1,6 +1,5 @@
 //! Clients that do not read, engines that fail or die, more exchanges than there is room for.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow_flight::{Action, Empty, Ticket};
@@ -79,9 +78,7 @@ async fn a_client_that_goes_takes_its_rows_along() {
     let texts: Vec<String> = (0..100).map(|i| format!("text {i}")).collect();
     let column: Vec<_> = texts.iter().map(|text| Some(text.as_str())).collect();
     let reply = exchange(&mut client, messages("", vec![batch(&column)])).await.unwrap();
-    while fake.begun.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    fake.has_begun(1).await;
     drop(reply);
     // The server hears of it with the next frames; an exchange of another client proves that they were handled.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -2,22 +2,16 @@
 
 use super::*;
 
-/// An engine that waits at each batch: it says that it is there, and goes on once told.
-fn gated() -> (Engine, Receiver<()>, SyncSender<()>) {
-    let ((reached, at_gate), (open, gate)) = (sync_channel(4096), sync_channel(4096));
-    (engine(Gated { reached: Mutex::new(reached), gate: Mutex::new(gate) }), at_gate, open)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_dropped_leaves_nothing() {
     let case = Case::large();
     fs::write(&case.job.output, b"old").unwrap();
-    let (engine, at_gate, open) = gated();
+    let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let job = case.job.clone();
+        let (job, engine) = (case.job.clone(), Arc::clone(&fake).start(limits(4096)));
         async move { score_file(engine, &job, &Progress::silent()).await }
     });
-    spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
+    fake.has_begun(1).await;
     assert_eq!(case.files().len(), 3, "a temporary file is there");
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
@@ -28,11 +22,10 @@ async fn a_run_that_is_dropped_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_dies_leaves_nothing_and_says_why() {
-    let case = Case::large();
-    let (engine, _at_gate, open) = gated();
-    drop(open);
-    let error = score_file(engine, &case.job, &Progress::silent()).await.unwrap_err();
-    assert!(matches!(&error, Error::Stopped(cause) if cause.contains("the test hung up")), "{error}");
+    let texts: StringArray = (0..1000).map(|row| Some(if row == 900 { "panic" } else { "text" })).collect();
+    let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
+    let error = case.run().await.unwrap_err();
+    assert!(matches!(&error, Error::Stopped(cause) if cause.contains("the fake was told to")), "{error}");
     assert_eq!(case.files(), ["in.parquet"]);
 }
 
@@ -52,7 +45,7 @@ async fn a_panic_leaves_nothing() {
     let job = case.job.clone();
     let run = tokio::spawn(async move {
         let progress = Progress::lines(Box::new(Panics), Duration::ZERO);
-        score_file(engine(ByLength), &job, &progress).await
+        score_file(engine(), &job, &progress).await
     });
     assert!(run.await.unwrap_err().is_panic());
     assert_eq!(case.files(), ["in.parquet"]);
@@ -61,18 +54,15 @@ async fn a_panic_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_that_changes_under_the_run_is_an_error() {
     let case = Case::large();
-    let (engine, at_gate, open) = gated();
+    let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let job = case.job.clone();
+        let (job, engine) = (case.job.clone(), Arc::clone(&fake).start(limits(4096)));
         async move { score_file(engine, &job, &Progress::silent()).await }
     });
-    spawn_blocking(move || at_gate.recv().unwrap()).await.unwrap();
+    fake.has_begun(1).await;
     let input = fs::File::options().append(true).open(&case.job.input).unwrap();
     input.set_len(input.metadata().unwrap().len() + 1).unwrap();
-    for _ in 0..3000 {
-        // Fails once the run has ended.
-        let _ = open.send(());
-    }
+    drop(open);
     let error = run.await.unwrap().unwrap_err();
     assert!(error.to_string().ends_with("in.parquet: it changed while it was read; run again"), "{error}");
     assert_eq!(case.files(), ["in.parquet"]);
@@ -95,7 +85,7 @@ async fn any_damaged_byte_is_survived() {
     let texts: StringArray = (0..50).map(|row| Some(format!("text {}", row % 7))).collect();
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[20, 30]);
     let bytes = fs::read(&case.job.input).unwrap();
-    let engine = engine(ByLength);
+    let engine = engine();
     for at in 0..bytes.len() {
         for change in [0x01, 0x80, 0xff] {
             let mut damaged = bytes.clone();
@@ -115,4 +105,14 @@ async fn a_thread_that_dies_is_an_error_that_names_the_file() {
     let error = blocking::<()>(Path::new("in.parquet"), || panic!("as the reader does")).await.unwrap_err().to_string();
     assert!(error.starts_with("in.parquet: damaged, or met a bug of textflight: "), "{error}");
     assert!(error.contains("as the reader does"), "{error}");
+}
+
+#[tokio::test]
+async fn a_row_without_a_score_is_named_as_the_file_counts() {
+    let bad = |row| matches!(row, 751 | 991);
+    let texts: StringArray =
+        (0..1000).map(|row| (row % 3 > 0).then_some(if bad(row) { "unscorable" } else { "text" })).collect();
+    let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
+    let error = case.refused().await;
+    assert!(error.starts_with("in.parquet: row 751 (counted from 0) cannot be scored: the model gave [NaN"), "{error}");
 }
