@@ -99,7 +99,7 @@ impl ServeArgs {
             limits,
             api_token: self.api_token.clone(),
             webhook_token: self.webhook_auth_token.clone(),
-            model: self.replicate_model.clone(),
+            models: self.replicate_model.clone().into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
-use textflight::cog::command::{self, PredictRequest, Prediction};
+use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::server::{Model, Server};
 use textflight::{Error, Result, cog};
@@ -88,15 +88,15 @@ async fn score(args: ScoreArgs) -> Result<()> {
 }
 
 async fn predict(args: PredictArgs) -> Result<()> {
-    let server = match &args.url {
-        Some(url) => Some(command::Server::new(url, args.api_token.as_deref())?),
+    let remote = match &args.url {
+        Some(url) => Some(command::Remote::new(url, args.api_token.as_deref())?),
         None => None,
     };
     let request = PredictRequest { inputs: args.inputs, json: args.json, output: args.output };
-    let prediction = Prediction::read(request).await?;
-    match server {
-        Some(server) => prediction.ask(&server).await,
-        None => prediction.make(start_local(&args.model)?).await,
+    let question = Question::read(request).await?;
+    match remote {
+        Some(remote) => question.ask(&remote).await,
+        None => question.make(start_local(&args.model)?).await,
     }
 }
 

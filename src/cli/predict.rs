@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use textflight::cog::command::ServerUrl;
+use textflight::cog::command::RemoteUrl;
 
 use super::ModelArgs;
 
@@ -30,7 +30,7 @@ pub struct PredictArgs {
     pub output: Option<PathBuf>,
     /// Ask the server that runs there instead of loading a model.
     #[arg(long, env = "TEXTFLIGHT_URL", value_name = "http://HOST:PORT")]
-    pub url: Option<ServerUrl>,
+    pub url: Option<RemoteUrl>,
     /// What that server asks of its clients: sent as a Bearer token.
     #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub api_token: Option<String>,

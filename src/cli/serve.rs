@@ -48,9 +48,9 @@ pub struct ServeArgs {
     /// Cog's variable for the token that webhooks are called with.
     #[arg(long, env = "WEBHOOK_AUTH_TOKEN", hide = true, hide_env_values = true)]
     pub webhook_auth_token: Option<String>,
-    /// What Replicate's clients call the model.
-    #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME", default_value_t)]
-    pub replicate_model: ModelName,
+    /// What Replicate's clients may call the model; to be given several times, or with commas between.
+    #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME[:VERSION]", value_delimiter = ',', default_values_t = [ModelName::ours(), ModelName::original()])]
+    pub replicate_model: Vec<ModelName>,
     /// How long a Flight client may leave its results unread.
     #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub stall_timeout: f64,

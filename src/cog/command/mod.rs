@@ -6,12 +6,12 @@ mod answer;
 mod indent;
 mod input;
 mod output;
-mod server;
+mod remote;
 mod waiting;
 
 use std::path::PathBuf;
 
-pub use self::server::{Server, ServerUrl};
+pub use self::remote::{Remote, RemoteUrl};
 use super::predict::Predictor;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -29,12 +29,12 @@ pub struct PredictRequest {
 
 /// A request whose inputs have been read.
 #[derive(Debug, Clone)]
-pub struct Prediction {
+pub struct Question {
     texts: String,
     output: Option<PathBuf>,
 }
 
-impl Prediction {
+impl Question {
     /// Reads the inputs, files and all: a request that makes no sense need not wait for a model.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Prediction {
     /// # Errors
     /// [`Error::Invalid`] for inputs that the server refuses, [`Error::File`] for an output that cannot be written,
     /// and [`Error::Failed`] where no prediction came of it.
-    pub async fn ask(self, server: &Server) -> Result<()> {
+    pub async fn ask(self, server: &Remote) -> Result<()> {
         let output = waiting::with_spinner("waiting for the server", server.predict(&self.texts)).await?;
         output::write(&output, self.output.as_deref())
     }

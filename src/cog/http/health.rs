@@ -34,7 +34,8 @@ struct SetupReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<String>,
     status: &'static str,
-    logs: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logs: Option<String>,
 }
 
 /// Cog adds its build and its Python, which have no counterpart here.
@@ -52,7 +53,7 @@ impl HealthCheck {
     /// While the model loads.
     pub(super) fn starting(started_at: SystemTime) -> Self {
         let started_at = rfc3339(started_at);
-        let setup = SetupReport { started_at, completed_at: None, status: "starting", logs: String::new() };
+        let setup = SetupReport { started_at, completed_at: None, status: "starting", logs: None };
         Self { status: "STARTING", setup, version: VERSION, error: None }
     }
 
@@ -67,7 +68,7 @@ impl HealthCheck {
             started_at: rfc3339(setup.started_at),
             completed_at: Some(rfc3339(setup.completed_at)),
             status: "succeeded",
-            logs,
+            logs: Some(logs),
         };
         Self { status, setup, version: VERSION, error }
     }

@@ -1,7 +1,6 @@
 //! The predictor over HTTP, as Cog's server offers it, and under `/v1` as Replicate does.
 
 mod auth;
-mod field;
 mod health;
 mod predictions;
 mod receive;
@@ -9,22 +8,25 @@ mod replicate;
 mod reply;
 mod request;
 mod schema;
+mod sketch;
 mod time;
+mod wishes;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::health::HealthCheck;
 pub use self::health::Setup;
-pub use self::replicate::ModelName;
+use self::predictions::Task;
+pub use self::replicate::{ModelName, ModelNames};
 pub use self::schema::openapi;
 use super::COG_VERSION;
 use super::predict::Predictor;
@@ -63,7 +65,7 @@ pub struct Options {
     /// Sent to webhooks in the same header.
     pub webhook_token: Option<String>,
     /// What Replicate's clients call the model.
-    pub model: ModelName,
+    pub models: ModelNames,
 }
 
 /// The JSON entrypoint, with or without its model. Cheap to clone.
@@ -121,12 +123,8 @@ impl Service {
         let guarded = Router::new()
             .route("/openapi.json", get(schema::get))
             .route("/shutdown", post(shutdown))
-            .route("/predictions", post(predictions::create))
-            .route("/predictions/{id}", put(predictions::create_named).get(predictions::find))
-            .route("/predictions/{id}/cancel", post(predictions::cancel))
-            .route("/trainings", post(predictions::create))
-            .route("/trainings/{id}", put(predictions::create_named).get(predictions::find))
-            .route("/trainings/{id}/cancel", post(predictions::cancel))
+            .merge(predictions::routes("/predictions", Task::Prediction))
+            .merge(predictions::routes("/trainings", Task::Training))
             .nest("/v1", replicate::routes())
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), receive::whole))
             .layer(DefaultBodyLimit::max(shared.options.limits.body_bytes))
@@ -168,9 +166,4 @@ async fn health_check(State(shared): State<Arc<Shared>>) -> Json<HealthCheck> {
 async fn shutdown(State(shared): State<Arc<Shared>>) -> Response {
     shared.shutdown.send_replace(true);
     (StatusCode::OK, Json(json!({}))).into_response()
-}
-
-/// Whether a header of this name mentions `value`.
-fn wants(headers: &HeaderMap, name: &header::HeaderName, value: &str) -> bool {
-    headers.get_all(name).iter().filter_map(|found| found.to_str().ok()).any(|found| found.contains(value))
 }

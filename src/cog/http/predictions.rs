@@ -2,36 +2,66 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{post, put};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 
 use super::request::PredictionRequest;
-use super::{Shared, reply, wants};
-use crate::cog::predictions::{Prediction, Started, Trace};
+use super::wishes::{is_asynchronous, wants_events};
+use super::{Shared, reply};
+use crate::cog::predictions::{Prediction, Refusal, Started, Trace};
 
 /// A body; as in Cog, a request without a content type has none that counts.
 type Body = Option<Json<PredictionRequest>>;
 
+/// By which name a client makes its predictions. Only the words of a refusal differ, and the order of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Prediction,
+    Training,
+}
+
+/// The routes below `path`.
+pub(super) fn routes(path: &str, task: Task) -> Router<Arc<Shared>> {
+    Router::new()
+        .route(path, post(create))
+        .route(&format!("{path}/{{id}}"), put(create_named).get(find))
+        .route(&format!("{path}/{{id}}/cancel"), post(cancel))
+        .layer(Extension(task))
+}
+
 /// `POST /predictions`
-pub(super) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
+async fn create(
+    State(shared): State<Arc<Shared>>,
+    Extension(task): Extension<Task>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Json(request) = body.unwrap_or_default();
+    if wants_events(&headers) {
+        return reply::not_streaming(task);
+    }
     run(&shared, &headers, request).await
 }
 
 /// `PUT /predictions/{id}`: the same again, while it runs, does not run twice.
-pub(super) async fn create_named(
+async fn create_named(
     State(shared): State<Arc<Shared>>,
+    Extension(task): Extension<Task>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let Json(request) = body.unwrap_or_default();
-    let request = match request.named(id.clone()) {
-        Ok(request) => request,
+    let wants_events = wants_events(&headers);
+    let request = match request.named(id.clone(), task) {
+        _ if wants_events && task == Task::Training => return reply::not_streaming(task),
         Err(violation) => return reply::unprocessable(&violation),
+        Ok(_) if wants_events => return reply::not_streaming(task),
+        Ok(request) => request,
     };
     // Before the input is looked at, as in Cog, and whether or not there is a slot.
     match shared.predictions.find_running(&id) {
@@ -41,7 +71,7 @@ pub(super) async fn create_named(
 }
 
 /// `GET /predictions/{id}`: beyond Cog, which has no such route.
-pub(super) async fn find(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+async fn find(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     match shared.predictions.find(&id) {
         Some(prediction) => reply::snapshot(StatusCode::OK, &prediction, shared.version()),
         None => reply::unknown(),
@@ -49,30 +79,29 @@ pub(super) async fn find(State(shared): State<Arc<Shared>>, Path(id): Path<Strin
 }
 
 /// `POST /predictions/{id}/cancel`
-pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     let status = if shared.predictions.cancel(&id) { StatusCode::OK } else { StatusCode::NOT_FOUND };
     (status, Json(json!({}))).into_response()
 }
 
 async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest) -> Response {
-    if wants(headers, &header::ACCEPT, "text/event-stream") {
-        return reply::not_streaming();
-    }
     let request = match request.into_prediction(Trace::of(headers)) {
+        // Without a model Cog has no schema either.
+        Err(violation) if shared.predictions.predictor().is_some() => return reply::unprocessable(&violation),
+        Err(_) => return reply::refused(&Refusal::loading()),
         Ok(request) => request,
-        Err(violation) => return reply::unprocessable(&violation),
     };
     let prediction = match shared.predictions.start(request) {
         Ok(Started::Now(prediction)) => prediction,
         Ok(Started::Before(running)) => return reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
         Err(refusal) => return reply::refused(&refusal),
     };
-    if wants(headers, &HeaderName::from_static("prefer"), "respond-async") {
+    if is_asynchronous(headers) {
         return reply::accepted(&prediction);
     }
     let waiting = CancelOnDrop(prediction);
-    let progress = waiting.0.ended().await;
-    reply::ended(&waiting.0, &progress, shared.version())
+    let course = waiting.0.ended().await;
+    reply::ended(&waiting.0, &course, shared.version())
 }
 
 /// A client that hangs up drops the future that waits, and so cancels what it waits for.

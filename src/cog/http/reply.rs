@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use super::predictions::Task;
 use super::request::Violation;
 use super::time::rfc3339;
 use crate::cog::output::Output;
-use crate::cog::predictions::{Failure, Metrics, Prediction, Progress, Refusal, Status};
+use crate::cog::predictions::{Course, Failure, Metrics, Prediction, Refusal, Status};
 use crate::error::Error;
 
 /// A prediction as Cog shows it. The times and the version were Cog's before its present server, and clients read them.
@@ -40,41 +41,41 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(prediction: &'a Prediction, progress: &'a Progress, version: &'a str) -> Self {
+    fn new(prediction: &'a Prediction, course: &'a Course, version: &'a str) -> Self {
         Self {
             id: &prediction.id,
             input: None,
-            output: progress.output().map(AsRef::as_ref),
-            error: progress.failure().map(Failure::message),
+            output: course.output().map(AsRef::as_ref),
+            error: course.failure().map(Failure::message),
             logs: "",
-            status: progress.status(),
-            metrics: progress.metrics(),
+            status: course.status(),
+            metrics: course.metrics(),
             created_at: rfc3339(prediction.created_at),
-            started_at: progress.started.map(|(at, _)| rfc3339(at)),
-            completed_at: progress.ended.as_ref().map(|(at, _, _)| rfc3339(*at)),
+            started_at: course.started.map(|(at, _)| rfc3339(at)),
+            completed_at: course.ended.as_ref().map(|(at, _, _)| rfc3339(*at)),
             version,
         }
     }
 }
 
 /// What a prediction came to. To a client of Cog a failure is a result like any other, unless it never began.
-pub(super) fn ended(prediction: &Prediction, progress: &Progress, version: &str) -> Response {
-    match progress.failure() {
+pub(super) fn ended(prediction: &Prediction, course: &Course, version: &str) -> Response {
+    match course.failure() {
         Some(Failure::Engine(Error::Stopped(cause) | Error::Cancelled(cause))) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, cause)
         }
         Some(Failure::Engine(Error::TooLarge(limit))) => {
             (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response()
         }
-        _ => Json(Shown::new(prediction, progress, version)).into_response(),
+        _ => Json(Shown::new(prediction, course, version)).into_response(),
     }
 }
 
 /// What has become of a prediction, with its input for those who did not send it.
 pub(super) fn snapshot(status: StatusCode, prediction: &Prediction, version: &str) -> Response {
-    let progress = prediction.progress();
+    let course = prediction.course();
     let input = Some(Input { texts: &prediction.texts });
-    (status, Json(Shown { input, ..Shown::new(prediction, &progress, version) })).into_response()
+    (status, Json(Shown { input, ..Shown::new(prediction, &course, version) })).into_response()
 }
 
 /// The answer to a client that does not wait.
@@ -109,8 +110,12 @@ pub(super) fn unprocessable(violation: &Violation) -> Response {
 }
 
 /// The answer to a request for an event stream.
-pub(super) fn not_streaming() -> Response {
-    let error = "This model does not support streaming responses. \
-        Add @cog.streaming to predict() to enable SSE.";
+pub(super) fn not_streaming(task: Task) -> Response {
+    let error = match task {
+        Task::Prediction => {
+            "This model does not support streaming responses. Add @cog.streaming to predict() to enable SSE."
+        }
+        Task::Training => "Training endpoints do not support streaming responses.",
+    };
     (StatusCode::NOT_ACCEPTABLE, Json(json!({ "error": error }))).into_response()
 }

@@ -1,24 +1,43 @@
 //! The body of `POST /predictions`, and whether it fits the predictor's schema.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
-use super::field::{Field, Shape};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::predictions::Task;
+use super::sketch::{Shape, Sketch};
 use crate::cog::predictions::{Event, NewPrediction, Trace, WebhookRequest};
 
 /// What a client asks for. Fields that nobody knows are ignored, as Cog ignores them.
+///
+/// Names, order and types are Cog's: what its server says of a wrong body follows from them.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct PredictionRequest {
     /// The client's own name for the prediction.
     pub(super) id: Option<String>,
     /// No input and `null` are the same as an empty object.
-    pub(super) input: Option<Field>,
+    #[serde(default)]
+    pub(super) input: Option<Sketch>,
+    #[serde(default, rename = "context")]
+    pub(super) _context: Context,
     /// Where the client wants to hear of the prediction.
     pub(super) webhook: Option<String>,
-    /// Of what; of everything where it is left out.
-    pub(super) webhook_events_filter: Option<Vec<Event>>,
+    /// Of what.
+    #[serde(default = "Event::all")]
+    pub(super) webhook_events_filter: Vec<Event>,
     /// Whether the path names it, so that it is to run once.
     #[serde(skip)]
     pub(super) once: bool,
+}
+
+/// What Cog hands on to predictors that ask for it. Ours does not; it is read and let go.
+#[derive(Debug, Default)]
+pub(super) struct Context;
+
+impl<'de> Deserialize<'de> for Context {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        HashMap::<String, String>::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// How a request breaks the schema.
@@ -34,18 +53,15 @@ pub(super) struct Violation {
 impl PredictionRequest {
     /// What is to be predicted, or what is wrong with the input. `trace` goes with the webhook.
     pub(super) fn into_prediction(mut self, trace: Trace) -> Result<NewPrediction, Violation> {
-        if self.id.as_ref().is_some_and(String::is_empty) {
-            return Err(Violation::id("prediction ID must not be empty"));
-        }
-        let filter = self.webhook_events_filter.take();
+        let filter = std::mem::take(&mut self.webhook_events_filter);
         let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
-        Ok(NewPrediction { id: self.id.take(), once: self.once, texts: self.into_texts()?, webhook })
+        Ok(NewPrediction { id: self.id.take(), once: self.once, texts: self.into_texts()?, webhook, asked: None })
     }
 
     /// The same under the id of the path, from which the body's may not differ.
-    pub(super) fn named(self, id: String) -> Result<Self, Violation> {
+    pub(super) fn named(self, id: String, task: Task) -> Result<Self, Violation> {
         if self.id.as_ref().is_some_and(|own| *own != id) {
-            return Err(Violation::id("prediction ID must match the ID supplied in the URL"));
+            return Err(Violation::id(task));
         }
         Ok(Self { id: Some(id), once: true, ..self })
     }
@@ -54,7 +70,7 @@ impl PredictionRequest {
     fn into_texts(self) -> Result<String, Violation> {
         let texts = match self.input {
             None => None,
-            Some(Field { shape: Shape::Object(texts), .. }) => texts,
+            Some(Sketch { shape: Shape::Object(texts), .. }) => texts,
             Some(other) => return Err(Violation::kind("__root__", &other, "object")),
         };
         let texts = *texts.ok_or_else(Violation::missing)?;
@@ -72,15 +88,20 @@ impl std::fmt::Display for Violation {
 }
 
 impl Violation {
-    fn id(msg: &str) -> Self {
-        Self { loc: vec!["body", "id"], msg: msg.to_owned(), kind: "value_error" }
+    fn id(task: Task) -> Self {
+        let name = match task {
+            Task::Prediction => "prediction",
+            Task::Training => "training",
+        };
+        let msg = format!("{name} ID must match the ID supplied in the URL");
+        Self { loc: vec!["body", "id"], msg, kind: "value_error" }
     }
 
     fn missing() -> Self {
         Self { loc: vec!["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
     }
 
-    fn kind(field: &'static str, found: &Field, wanted: &str) -> Self {
+    fn kind(field: &'static str, found: &Sketch, wanted: &str) -> Self {
         Self {
             loc: vec!["body", "input", field],
             msg: format!("{} is not of type \"{wanted}\"", found.echo),

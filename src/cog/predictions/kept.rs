@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn finish(kept: &mut Kept, id: &str, texts: &str) -> Arc<Prediction> {
-        let prediction = Arc::new(Prediction::new(id.to_owned(), texts.to_owned()));
+        let prediction = Arc::new(Prediction::new(id.to_owned(), texts.to_owned(), None));
         kept.insert(Arc::clone(&prediction));
         prediction.end(Outcome::Canceled);
         kept.retire(&prediction);
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn they_are_kept_for_a_time_and_running_ones_until_they_end() {
         let mut kept = kept(100, usize::MAX, Duration::ZERO);
-        kept.insert(Arc::new(Prediction::new("runs".to_owned(), String::new())));
+        kept.insert(Arc::new(Prediction::new("runs".to_owned(), String::new(), None)));
         finish(&mut kept, "ended", "");
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(names(&mut kept), ["runs"]);
@@ -143,7 +143,7 @@ mod tests {
     fn a_name_means_the_newest() {
         let mut kept = kept(1, usize::MAX, HOUR);
         finish(&mut kept, "a", "old");
-        let new = Arc::new(Prediction::new("a".to_owned(), "new".to_owned()));
+        let new = Arc::new(Prediction::new("a".to_owned(), "new".to_owned(), None));
         kept.insert(Arc::clone(&new));
         finish(&mut kept, "b", "");
         assert_eq!(names(&mut kept), ["a", "b"]);

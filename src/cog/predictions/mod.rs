@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use self::kept::Kept;
 pub use self::kept::Retention;
-pub use self::prediction::{Failure, Metrics, Outcome, Prediction, Progress, Status};
+pub use self::prediction::{Asked, Course, Failure, Metrics, Outcome, Prediction, Status};
 use self::webhook::Webhooks;
 pub use self::webhook::{Event, Trace, WebhookRequest};
 use super::predict::Predictor;
@@ -29,6 +29,8 @@ pub struct NewPrediction {
     pub texts: String,
     /// Where the client wants to hear of it.
     pub webhook: Option<WebhookRequest>,
+    /// By which of its names the model was asked for.
+    pub asked: Option<Asked>,
 }
 
 /// A prediction that runs.
@@ -49,6 +51,14 @@ pub enum Refusal {
     /// As many run as may.
     #[error("At capacity - all prediction slots busy")]
     AtCapacity,
+}
+
+impl Refusal {
+    /// The model is not there yet, in Cog's words.
+    pub fn loading() -> Self {
+        let cause = "Setup has not finished yet. Wait until it has finished, or GET /health-check for status.";
+        Self::NotReady(cause.to_owned())
+    }
 }
 
 /// What bounds the predictions.
@@ -110,14 +120,14 @@ impl Predictions {
     /// # Errors
     /// [`Refusal`]: nothing was begun.
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
-        let predictor = self.predictor().ok_or_else(|| Refusal::NotReady("Predictor not ready".to_owned()))?.clone();
+        let predictor = self.predictor().ok_or_else(Refusal::loading)?.clone();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let admitted = predictor.admit(&request.texts).map_err(|error| match error {
             Error::Busy(_) => Refusal::AtCapacity,
             error => Refusal::NotReady(error.to_string()),
         })?;
         let id = request.id.unwrap_or_else(id::generate);
-        let prediction = Arc::new(Prediction::new(id, request.texts));
+        let prediction = Arc::new(Prediction::new(id, request.texts, request.asked));
         {
             // Looked for and added under one lock, so that of two equal requests one runs.
             let mut kept = self.kept();

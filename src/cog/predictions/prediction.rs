@@ -54,6 +54,15 @@ impl Failure {
     }
 }
 
+/// By which name, and in which version, a client of Replicate asked for the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// `owner/name`.
+    pub model: String,
+    /// The version's id.
+    pub version: String,
+}
+
 /// A prediction that others may look at, wait for and cancel while it runs.
 #[derive(Debug)]
 pub struct Prediction {
@@ -63,20 +72,22 @@ pub struct Prediction {
     pub texts: String,
     /// When it was accepted.
     pub created_at: SystemTime,
-    progress: watch::Sender<Progress>,
+    /// What the model was called, where that was said.
+    pub asked: Option<Asked>,
+    course: watch::Sender<Course>,
     canceled: watch::Sender<bool>,
 }
 
 /// What has become of a prediction so far.
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
+pub struct Course {
     /// When it began, by both clocks.
     pub started: Option<(SystemTime, Instant)>,
     /// When and how it ended.
     pub ended: Option<(SystemTime, Duration, Outcome)>,
 }
 
-impl Progress {
+impl Course {
     /// Where it stands.
     pub const fn status(&self) -> Status {
         match (&self.started, &self.ended) {
@@ -120,50 +131,51 @@ pub struct Metrics {
 
 impl Prediction {
     /// A prediction that nobody has begun.
-    pub fn new(id: String, texts: String) -> Self {
+    pub fn new(id: String, texts: String, asked: Option<Asked>) -> Self {
         Self {
             id,
             texts,
             created_at: SystemTime::now(),
-            progress: watch::Sender::new(Progress::default()),
+            asked,
+            course: watch::Sender::new(Course::default()),
             canceled: watch::Sender::new(false),
         }
     }
 
     /// What has become of it.
-    pub fn progress(&self) -> Progress {
-        self.progress.borrow().clone()
+    pub fn course(&self) -> Course {
+        self.course.borrow().clone()
     }
 
     /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
-        self.progress.borrow().ended.is_none()
+        self.course.borrow().ended.is_none()
     }
 
     /// Marks its beginning.
     pub fn begin(&self) {
-        self.progress.send_modify(|progress| progress.started = Some((SystemTime::now(), Instant::now())));
+        self.course.send_modify(|course| course.started = Some((SystemTime::now(), Instant::now())));
     }
 
     /// Marks its end; only the first end counts.
     pub fn end(&self, outcome: Outcome) {
-        self.progress.send_if_modified(|progress| {
-            if progress.ended.is_some() {
+        self.course.send_if_modified(|course| {
+            if course.ended.is_some() {
                 return false;
             }
-            let elapsed = progress.started.map_or(Duration::ZERO, |(_, began)| began.elapsed());
-            progress.ended = Some((SystemTime::now(), elapsed, outcome));
+            let elapsed = course.started.map_or(Duration::ZERO, |(_, began)| began.elapsed());
+            course.ended = Some((SystemTime::now(), elapsed, outcome));
             true
         });
     }
 
     /// Waits for its end.
-    pub async fn ended(&self) -> Progress {
-        let mut progress = self.progress.subscribe();
-        match progress.wait_for(|progress| progress.ended.is_some()).await {
-            Ok(progress) => progress.clone(),
+    pub async fn ended(&self) -> Course {
+        let mut course = self.course.subscribe();
+        match course.wait_for(|course| course.ended.is_some()).await {
+            Ok(course) => course.clone(),
             // The sender lives as long as `self`.
-            Err(_) => self.progress(),
+            Err(_) => self.course(),
         }
     }
 
@@ -180,9 +192,9 @@ impl Prediction {
 
     /// Roughly what it holds in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let progress = self.progress.borrow();
-        let texts = progress.output().map_or(0, |output| output.predicted_labels.len());
-        let error = progress.failure().map_or(0, |failure| failure.message().len());
+        let course = self.course.borrow();
+        let texts = course.output().map_or(0, |output| output.predicted_labels.len());
+        let error = course.failure().map_or(0, |failure| failure.message().len());
         size_of::<Self>() + self.id.len() + self.texts.len() + error + texts * (size_of::<usize>() + size_of::<f64>())
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Metrics, Prediction, Progress};
+use super::{Course, Metrics, Prediction};
 use crate::cog::output::Output;
 use crate::http_client::Client;
 
@@ -27,6 +27,13 @@ pub enum Event {
     Logs,
     /// It ended.
     Completed,
+}
+
+impl Event {
+    /// What a client hears of that does not choose.
+    pub fn all() -> Vec<Self> {
+        vec![Self::Start, Self::Output, Self::Logs, Self::Completed]
+    }
 }
 
 /// The headers by which a client follows its request, to be sent on.
@@ -46,8 +53,8 @@ impl Trace {
 pub struct WebhookRequest {
     /// `http` or `https`.
     pub url: String,
-    /// Of what it wants to hear; of everything where there is no filter.
-    pub filter: Option<Vec<Event>>,
+    /// Of what it wants to hear.
+    pub filter: Vec<Event>,
     /// Sent along.
     pub trace: Trace,
 }
@@ -84,7 +91,7 @@ pub struct Webhooks {
 
 /// One prediction's webhook: what is said to it is sent in order, without holding the prediction up.
 pub struct Webhook {
-    filter: Option<Vec<Event>>,
+    filter: Vec<Event>,
     calls: mpsc::Sender<Call>,
 }
 
@@ -136,23 +143,23 @@ impl Webhooks {
 impl Webhook {
     /// The prediction begins.
     pub fn started(&self, prediction: &Prediction) {
-        let progress = prediction.progress();
-        self.say(Event::Start, || body(prediction, &progress));
+        let course = prediction.course();
+        self.say(Event::Start, || body(prediction, &course));
     }
 
     /// The prediction ended.
     pub fn ended(&self, prediction: &Prediction) {
-        let progress = prediction.progress();
-        if let Some(output) = progress.output() {
+        let course = prediction.course();
+        if let Some(output) = course.output() {
             // Cog lists outputs as they come, here the only one, while the prediction still counts as running.
-            let before = Progress { ended: None, ..progress.clone() };
+            let before = Course { ended: None, ..course.clone() };
             self.say(Event::Output, || Body { output: Some(Shown::List([output])), ..body(prediction, &before) });
         }
-        self.say(Event::Completed, || body(prediction, &progress));
+        self.say(Event::Completed, || body(prediction, &course));
     }
 
     fn say<'a>(&self, event: Event, body: impl FnOnce() -> Body<'a>) {
-        if self.filter.as_ref().is_some_and(|filter| !filter.contains(&event)) {
+        if !self.filter.contains(&event) {
             return;
         }
         let retries = if event == Event::Completed { RETRIES } else { 0 };
@@ -184,14 +191,14 @@ struct Body<'a> {
     metrics: Metrics,
 }
 
-fn body<'a>(prediction: &'a Prediction, progress: &'a Progress) -> Body<'a> {
+fn body<'a>(prediction: &'a Prediction, course: &'a Course) -> Body<'a> {
     Body {
         id: &prediction.id,
-        output: progress.output().map(|output| Shown::One(output)),
-        error: progress.failure().map(super::Failure::message),
+        output: course.output().map(|output| Shown::One(output)),
+        error: course.failure().map(super::Failure::message),
         logs: "",
-        status: progress.status(),
-        metrics: progress.metrics(),
+        status: course.status(),
+        metrics: course.metrics(),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use textflight::cog::command::{PredictRequest, Prediction, Server};
+use textflight::cog::command::{PredictRequest, Question, Remote};
 use textflight::cog::http::Options;
 use textflight::{Error, Result};
 use tokio::net::TcpListener;
@@ -43,8 +43,8 @@ async fn answering(status: StatusCode, body: Value) -> String {
 async fn ask(url: &str, input: &str) -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output.json");
-    let prediction = Prediction::read(PredictRequest { output: Some(output.clone()), ..request(input) }).await?;
-    let asked = prediction.ask(&Server::new(&url.parse().unwrap(), None)?).await;
+    let prediction = Question::read(PredictRequest { output: Some(output.clone()), ..request(input) }).await?;
+    let asked = prediction.ask(&Remote::new(&url.parse().unwrap(), None)?).await;
     assert_eq!(output.exists(), asked.is_ok());
     asked
 }
@@ -56,7 +56,7 @@ async fn a_file_in_a_file_out_here_and_by_a_server() {
     std::fs::write(&input, r#"["odd", "even", 1]"#).unwrap();
     let here = folder.path().join("here.json");
     let named = PredictRequest { output: Some(here.clone()), ..request(&format!("texts=@{}", input.display())) };
-    Prediction::read(named).await.unwrap().make(Fake::engine(8)).await.unwrap();
+    Question::read(named).await.unwrap().make(Fake::engine(8)).await.unwrap();
     assert_eq!(std::fs::read_to_string(here).unwrap(), EXPECTED);
 
     let service = client::serve(Fake::engine(8));
@@ -66,8 +66,8 @@ async fn a_file_in_a_file_out_here_and_by_a_server() {
         let there = folder.path().join("there.json");
         let object = json!({ "texts": format!("@{}", input.display()) }).to_string();
         let object = PredictRequest { json: Some(object), output: Some(there.clone()), ..PredictRequest::default() };
-        let server = Server::new(&format!("http://{address}{path}").parse().unwrap(), None).unwrap();
-        Prediction::read(object).await.unwrap().ask(&server).await.unwrap();
+        let server = Remote::new(&format!("http://{address}{path}").parse().unwrap(), None).unwrap();
+        Question::read(object).await.unwrap().ask(&server).await.unwrap();
         assert_eq!(std::fs::read_to_string(&there).unwrap(), EXPECTED, "{path}");
         std::fs::remove_file(there).unwrap();
     }
@@ -77,7 +77,7 @@ async fn a_file_in_a_file_out_here_and_by_a_server() {
 async fn what_fails_says_why() {
     let predict = async |input: &str| {
         let output = Some("never-written.json".into());
-        Prediction::read(PredictRequest { output, ..request(input) }).await?.make(Fake::engine(8)).await
+        Question::read(PredictRequest { output, ..request(input) }).await?.make(Fake::engine(8)).await
     };
     for (input, expected) in [
         ("prompt=a", "unknown input `prompt`; the only input is `texts`"),
@@ -140,9 +140,9 @@ async fn a_server_hears_the_token_and_who_asks() {
     let address = listen(Router::new().route("/predictions", post(answer))).await;
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output.json");
-    let server = Server::new(&format!("http://{address}").parse().unwrap(), Some("hush")).unwrap();
+    let server = Remote::new(&format!("http://{address}").parse().unwrap(), Some("hush")).unwrap();
     let request = PredictRequest { output: Some(output.clone()), ..request("text=[\"\u{e9}\"]") };
-    Prediction::read(request).await.unwrap().ask(&server).await.unwrap();
+    Question::read(request).await.unwrap().ask(&server).await.unwrap();
     let heard: Value = serde_json::from_str(&std::fs::read_to_string(output).unwrap()).unwrap();
     let agent = concat!("textflight/", env!("CARGO_PKG_VERSION"));
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod edges;
 mod predictions;
 mod receiver;
 mod replay;

@@ -2,9 +2,10 @@
 
 use axum::Router;
 use serde_json::{Value, json};
-use textflight::cog::http::Options;
+use textflight::cog::http::{Options, Service};
 
 use super::client::{Answer, VERSION, concurrent, get, send, serve, serve_with, wait_until};
+use super::receiver::Receiver;
 use crate::engines::Fake;
 
 async fn create(service: &Router, headers: &[(&str, &str)], body: Value) -> Answer {
@@ -87,7 +88,7 @@ async fn a_full_server_asks_to_come_again() {
 
 #[tokio::test]
 async fn the_model_and_its_version() {
-    let options = Options { model: "me/mine".parse().unwrap(), ..Options::default() };
+    let options = Options { models: vec!["me/mine".parse().unwrap()].into(), ..Options::default() };
     let service = serve_with(Fake::engine(8), options);
     let model = get(&service, "/v1/models/me/mine").await.json();
     assert_eq!(model["latest_version"]["id"], VERSION);
@@ -100,6 +101,65 @@ async fn the_model_and_its_version() {
     assert_eq!((answer.status.as_u16(), &answer.json()["model"]), (201, &json!("me/mine")));
     let named = json!({ "version": format!("me/mine:{VERSION}"), "input": { "texts": "odd" } });
     assert_eq!(create(&service, &[("prefer", "wait")], named).await.json()["status"], "succeeded");
+}
+
+/// The original by the name and version of its own manual, from a server without options.
+#[tokio::test]
+async fn the_original_s_callers_need_no_change() {
+    let service = serve(Fake::engine(8));
+    let model = "halstonblim/distilbert-base-uncased-finetuned-sst-2-english";
+    let version = "3a88ff44062350c53b0c1f00b9a91475643ecab79bd0c2a292cf2a8cf2cfb897";
+    for reference in [version, model, &format!("{model}:{version}")] {
+        let asked = json!({ "version": reference, "input": { "texts": "odd" } });
+        let prediction = create(&service, &[("prefer", "wait")], asked).await.json();
+        assert_eq!(prediction["status"], "succeeded", "{prediction}");
+        assert_eq!((&prediction["model"], &prediction["version"]), (&json!(model), &json!(version)));
+        let id = prediction["id"].as_str().unwrap();
+        assert_eq!(get(&service, &format!("/v1/predictions/{id}")).await.json()["version"], version);
+    }
+    assert_eq!(get(&service, &format!("/v1/models/{model}")).await.json()["latest_version"]["id"], version);
+    let versions = get(&service, &format!("/v1/models/{model}/versions")).await.json();
+    assert_eq!(get(&service, &format!("/v1/models/{model}/versions/{version}")).await.json(), versions["results"][0]);
+    check_problem(&get(&service, &format!("/v1/models/{model}/versions/{VERSION}")).await, 404, version);
+}
+
+#[tokio::test]
+async fn models_and_deployments_are_listed() {
+    let service = serve(Fake::engine(8));
+    for (path, known) in [("models", "latest_version"), ("deployments", "current_release")] {
+        let list = get(&service, &format!("/v1/{path}")).await.json();
+        let names: Vec<&Value> = list["results"].as_array().unwrap().iter().map(|found| &found["owner"]).collect();
+        assert_eq!(names, ["textflight", "halstonblim"]);
+        let one = get(&service, &format!("/v1/{path}/textflight/sentiment")).await.json();
+        assert_eq!(one, list["results"][0]);
+        assert!(one[known].is_object(), "{one}");
+        check_problem(&get(&service, &format!("/v1/{path}/a/b")).await, 404, "a/b");
+        let path = format!("/v1/{path}/textflight/sentiment/predictions");
+        let made = send(&service, "POST", &path, &[("prefer", "wait")], request("odd")).await;
+        assert_eq!((made.status.as_u16(), &made.json()["status"]), (201, &json!("succeeded")));
+    }
+    check_problem(&send(&service, "PUT", "/v1/predictions", &[], json!({})).await, 405, "method");
+}
+
+#[tokio::test]
+async fn a_model_that_loads_asks_to_come_again() {
+    let service = Service::new(Options::default(), std::time::SystemTime::now()).router();
+    check_problem(&create(&service, &[], request("odd")).await, 503, "Setup has not finished");
+    let model = get(&service, "/v1/models/textflight/sentiment").await.json();
+    assert_eq!(model["latest_version"], Value::Null);
+    let versions = get(&service, "/v1/models/textflight/sentiment/versions").await.json();
+    assert_eq!(versions["results"], json!([]));
+}
+
+#[tokio::test]
+async fn the_older_webhook_hears_of_the_end_alone() {
+    let mut receiver = Receiver::start().await;
+    let service = serve(Fake::engine(8));
+    let mut request = request("odd");
+    request["webhook_completed"] = json!(format!("http://{}/end", receiver.address));
+    create(&service, &[], request).await;
+    assert_eq!(receiver.next().await.json["status"], "succeeded");
+    assert!(receiver.is_silent().await);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `/v1`: the part of Replicate's API that its Python client calls to run one model.
 
 mod model;
+mod names;
 mod prediction;
 mod problem;
 mod request;
@@ -8,10 +9,9 @@ mod request;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
 use axum::routing::{get, post};
 
-pub use self::model::ModelName;
+pub use self::names::{ModelName, ModelNames};
 use self::problem::Problem;
 use super::Shared;
 
@@ -20,18 +20,19 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/predictions", post(prediction::create).get(prediction::list))
         .route("/predictions/{id}", get(prediction::find))
         .route("/predictions/{id}/cancel", post(prediction::cancel))
+        .route("/models", get(model::list))
         .route("/models/{owner}/{name}", get(model::get))
         .route("/models/{owner}/{name}/predictions", post(prediction::create_for_model))
         .route("/models/{owner}/{name}/versions", get(model::versions))
         .route("/models/{owner}/{name}/versions/{version}", get(model::version))
-        .route("/files", post(no_files))
+        .route("/deployments", get(model::deployments))
+        .route("/deployments/{owner}/{name}", get(model::deployment))
+        .route("/deployments/{owner}/{name}/predictions", post(prediction::create_for_model))
+        .route("/files", post(async || Problem::unprocessable("Files are not taken", NO_FILES)))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found("no such resource"))
 }
 
 /// An uploaded file would reach the predictor as an address, which it would score as a text.
-async fn no_files() -> Response {
-    Problem::unprocessable(
-        "Files are not taken",
-        "this server takes files inside the input: use replicate.run(..., file_encoding_strategy=\"base64\")",
-    )
-}
+const NO_FILES: &str =
+    "this server takes files inside the input: use replicate.run(..., file_encoding_strategy=\"base64\")";

@@ -1,68 +1,91 @@
-//! The one model, with its one version.
+//! The one model by its names, and as a deployment.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Problem;
 use crate::cog::COG_VERSION;
 use crate::cog::http::time::rfc3339;
 use crate::cog::http::{Shared, schema};
+use crate::cog::predictions::Asked;
 
-/// What Replicate's clients call the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelName {
-    /// Whose it is.
-    pub owner: String,
-    /// What it is called.
-    pub name: String,
-}
-
-impl Default for ModelName {
-    fn default() -> Self {
-        Self { owner: "textflight".to_owned(), name: "sentiment".to_owned() }
+/// The versions of the model in a path; none is an error.
+fn versions_of(shared: &Shared, owner: &str, name: &str) -> Result<Vec<Asked>, Problem> {
+    let names = &shared.options.models;
+    let versions = names.versions(owner, name, shared.version());
+    if versions.is_empty() {
+        return Err(Problem::not_found(format!("no model {owner}/{name}; this server serves {names}")));
     }
+    Ok(versions)
 }
 
-impl FromStr for ModelName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_part =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        match text.split_once('/') {
-            Some((owner, name)) if is_part(owner) && is_part(name) => {
-                Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
-            }
-            _ => Err("expected owner/name".to_owned()),
-        }
-    }
+/// The model in a path, in its first version.
+pub fn first_of(shared: &Shared, owner: &str, name: &str) -> Result<Asked, Problem> {
+    let versions = versions_of(shared, owner, name)?;
+    versions.into_iter().next().ok_or_else(|| Problem::not_found(format!("no model {owner}/{name}")))
 }
 
-impl fmt::Display for ModelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name)
-    }
-}
-
-/// The answer to a path that means another model than ours.
-pub fn other(shared: &Shared, owner: &str, name: &str) -> Option<Response> {
-    let ours = &shared.options.model;
-    let is_ours = ours.owner == owner && ours.name == name;
-    (!is_ours).then(|| Problem::not_found(&format!("no model {owner}/{name}; this server serves {ours}")))
+/// `GET /v1/models`
+pub async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let models = shared.options.models.models(shared.version());
+    page(models.iter().map(|model| describe_model(&shared, model)))
 }
 
 /// `GET /v1/models/{owner}/{name}`
-pub async fn get(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(String, String)>) -> Response {
-    if let Some(problem) = other(&shared, &owner, &name) {
-        return problem;
-    }
-    Json(json!({
+pub async fn get(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    first_of(&shared, &owner, &name).map(|model| Json(describe_model(&shared, &model)))
+}
+
+/// `GET /v1/models/{owner}/{name}/versions`
+pub async fn versions(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let versions = versions_of(&shared, &owner, &name)?;
+    Ok(page(versions.iter().filter_map(|version| describe_version(&shared, &version.version))))
+}
+
+/// `GET /v1/models/{owner}/{name}/versions/{version}`
+pub async fn version(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name, version)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let versions = versions_of(&shared, &owner, &name)?;
+    let known = versions.iter().find(|known| known.version == version);
+    let described = known.and_then(|known| describe_version(&shared, &known.version));
+    described.map(Json).ok_or_else(|| {
+        let served: Vec<&str> = versions.iter().map(|known| &*known.version).collect();
+        Problem::not_found(format!("no version {version}; this server serves {}", served.join(", ")))
+    })
+}
+
+/// `GET /v1/deployments`
+pub async fn deployments(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let models = shared.options.models.models(shared.version());
+    page(models.iter().map(|model| describe_deployment(&shared, model)))
+}
+
+/// `GET /v1/deployments/{owner}/{name}`
+pub async fn deployment(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    first_of(&shared, &owner, &name).map(|model| Json(describe_deployment(&shared, &model)))
+}
+
+fn page(results: impl Iterator<Item = Value>) -> Json<Value> {
+    Json(json!({ "next": null, "previous": null, "results": results.collect::<Vec<_>>() }))
+}
+
+fn describe_model(shared: &Shared, model: &Asked) -> Value {
+    let (owner, name) = model.model.split_once('/').unwrap_or_default();
+    json!({
         "url": format!("https://replicate.com/{owner}/{name}"),
         "owner": owner,
         "name": name,
@@ -74,54 +97,35 @@ pub async fn get(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(S
         "run_count": 0,
         "cover_image_url": null,
         "default_example": null,
-        "latest_version": shared.loaded.get().map(|_| describe(&shared)),
-    }))
-    .into_response()
-}
-
-/// `GET /v1/models/{owner}/{name}/versions`
-pub async fn versions(State(shared): State<Arc<Shared>>, Path((owner, name)): Path<(String, String)>) -> Response {
-    if let Some(problem) = other(&shared, &owner, &name) {
-        return problem;
-    }
-    let versions: Vec<Value> = shared.loaded.get().map(|_| describe(&shared)).into_iter().collect();
-    Json(json!({ "next": null, "previous": null, "results": versions })).into_response()
-}
-
-/// `GET /v1/models/{owner}/{name}/versions/{version}`
-pub async fn version(
-    State(shared): State<Arc<Shared>>,
-    Path((owner, name, version)): Path<(String, String, String)>,
-) -> Response {
-    if let Some(problem) = other(&shared, &owner, &name) {
-        return problem;
-    }
-    if shared.loaded.get().is_none_or(|loaded| loaded.version != version) {
-        return Problem::not_found(&format!("no version {version}; this server serves {}", shared.version()));
-    }
-    Json(describe(&shared)).into_response()
-}
-
-fn describe(shared: &Shared) -> Value {
-    // The document was parsed when the label was tested; `null` would only mean a broken build.
-    let schema: Value = serde_json::from_str(schema::DOCUMENT).unwrap_or_default();
-    json!({
-        "id": shared.version(),
-        "created_at": rfc3339(shared.started_at),
-        "cog_version": COG_VERSION,
-        "openapi_schema": schema,
+        "latest_version": describe_version(shared, &model.version),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A version; none while the model loads.
+fn describe_version(shared: &Shared, version: &str) -> Option<Value> {
+    shared.loaded.get()?;
+    // The document was parsed when the label was tested; `null` would only mean a broken build.
+    let schema: Value = serde_json::from_str(schema::DOCUMENT).unwrap_or_default();
+    Some(json!({
+        "id": version,
+        "created_at": rfc3339(shared.started_at),
+        "cog_version": COG_VERSION,
+        "openapi_schema": schema,
+    }))
+}
 
-    #[test]
-    fn names_have_two_parts() {
-        assert_eq!("me/my-model.v2".parse::<ModelName>().map(|name| name.to_string()), Ok("me/my-model.v2".to_owned()));
-        for wrong in ["", "me", "me/", "/model", "me/my/model", "me/my model", "me/model:1"] {
-            assert!(wrong.parse::<ModelName>().is_err(), "{wrong}");
-        }
-    }
+fn describe_deployment(shared: &Shared, model: &Asked) -> Value {
+    let (owner, name) = model.model.split_once('/').unwrap_or_default();
+    let hardware = shared.predictions.predictor().map(|predictor| predictor.engine().model().device.clone());
+    let release = shared.loaded.get().map(|_| {
+        json!({
+            "number": 1,
+            "model": model.model,
+            "version": model.version,
+            "created_at": rfc3339(shared.started_at),
+            "created_by": null,
+            "configuration": { "hardware": hardware, "min_instances": 1, "max_instances": 1 },
+        })
+    });
+    json!({ "owner": owner, "name": name, "current_release": release })
 }

@@ -1,9 +1,10 @@
 //! `/v1/predictions`
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,29 +19,21 @@ use crate::cog::http::Shared;
 use crate::cog::http::reply::Input;
 use crate::cog::http::time::rfc3339;
 use crate::cog::output::Output;
-use crate::cog::predictions::{Failure, Metrics, Prediction, Progress, Started, Status, Trace};
+use crate::cog::predictions::{
+    Asked, Course, Failure, Metrics, NewPrediction, Prediction, Refusal, Started, Status, Trace,
+};
 
 type Body = Result<Json<CreateRequest>, JsonRejection>;
 
+const INVALID: &str = "Input validation failed";
 /// Predictions on one page of the list.
 const PAGE: usize = 100;
 
 /// `POST /v1/predictions`, which names a version.
-pub async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
-    let request = match body {
-        Ok(Json(request)) => request,
-        Err(rejection) => return Problem::rejected(rejection.status(), &rejection.body_text()),
-    };
-    let Some(version) = &request.version else {
-        return Problem::unprocessable("Input validation failed", "- version is required");
-    };
-    let (name, id) = version.rsplit_once(':').map_or((None, version.as_str()), |(name, id)| (Some(name), id));
-    let is_ours = id == shared.version() && name.is_none_or(|name| name == shared.options.model.to_string());
-    if shared.loaded.get().is_some() && !is_ours {
-        let detail = format!("no version {version}; this server serves {}:{}", shared.options.model, shared.version());
-        return Problem::unprocessable("Invalid version or not permitted", &detail);
-    }
-    run(&shared, &headers, request).await
+pub async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    let Json(request) = body?;
+    let asked = asked(&shared, request.version.as_deref())?;
+    run(&shared, &headers, request, asked).await
 }
 
 /// `POST /v1/models/{owner}/{name}/predictions`, whatever the version.
@@ -49,83 +42,98 @@ pub async fn create_for_model(
     Path((owner, name)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    if let Some(problem) = model::other(&shared, &owner, &name) {
-        return problem;
-    }
-    match body {
-        Ok(Json(request)) => run(&shared, &headers, request).await,
-        Err(rejection) => Problem::rejected(rejection.status(), &rejection.body_text()),
-    }
+) -> Result<Response, Problem> {
+    let asked = model::first_of(&shared, &owner, &name)?;
+    let Json(request) = body?;
+    run(&shared, &headers, request, asked).await
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, request: CreateRequest) -> Response {
-    let request = match request.into_cog().into_prediction(Trace::of(headers)) {
-        Ok(request) => request,
-        Err(violation) => return Problem::unprocessable("Input validation failed", &violation.to_string()),
-    };
-    let prediction = match shared.predictions.start(request) {
-        Ok(Started::Now(prediction) | Started::Before(prediction)) => prediction,
-        Err(refusal) => return Problem::refused(&refusal),
+/// The name and version that a reference means.
+fn asked(shared: &Shared, version: Option<&str>) -> Result<Asked, Problem> {
+    let reference = version.ok_or_else(|| Problem::unprocessable(INVALID, "- version is required"))?;
+    if shared.loaded.get().is_none() {
+        // Whether there is such a version is known once there is a model.
+        return Err(Refusal::loading().into());
+    }
+    let names = &shared.options.models;
+    names.resolve(reference, shared.version()).ok_or_else(|| {
+        let detail = format!("no version {reference}; this server serves {names} and the version {}", shared.version());
+        Problem::unprocessable("Invalid version or not permitted", detail)
+    })
+}
+
+async fn run(shared: &Shared, headers: &HeaderMap, request: CreateRequest, asked: Asked) -> Result<Response, Problem> {
+    let request = request.into_cog().into_prediction(Trace::of(headers))?;
+    let prediction = match shared.predictions.start(NewPrediction { asked: Some(asked), ..request })? {
+        Started::Now(prediction) | Started::Before(prediction) => prediction,
     };
     let ended = match wait(headers) {
         Some(patience) => timeout(patience, prediction.ended()).await.ok(),
         None => None,
     };
     // A client takes any other status than `starting` for the end.
-    let progress = ended.unwrap_or_default();
-    (StatusCode::CREATED, Json(Shown::new(shared, headers, &prediction, &progress))).into_response()
+    let course = ended.unwrap_or_default();
+    Ok((StatusCode::CREATED, Json(Shown::new(shared, headers, &prediction, &course))).into_response())
 }
 
 /// `GET /v1/predictions/{id}`
-pub async fn find(State(shared): State<Arc<Shared>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    match shared.predictions.find(&id) {
-        Some(prediction) => show(&shared, &headers, &prediction),
-        None => unknown(),
-    }
+pub async fn find(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let prediction = shared.predictions.find(&id).ok_or_else(unknown)?;
+    Ok(show(&shared, &headers, &prediction))
 }
 
 /// `POST /v1/predictions/{id}/cancel`: the answer is the prediction as it ended.
-pub async fn cancel(State(shared): State<Arc<Shared>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    let Some(prediction) = shared.predictions.find(&id) else {
-        return unknown();
-    };
+pub async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let prediction = shared.predictions.find(&id).ok_or_else(unknown)?;
     prediction.cancel();
     prediction.ended().await;
-    show(&shared, &headers, &prediction)
+    Ok(show(&shared, &headers, &prediction))
 }
 
 /// Where a page of the list begins.
 #[derive(Deserialize)]
-pub struct Cursor {
+pub struct PageQuery {
     /// After the prediction of this id.
     cursor: Option<String>,
 }
 
 /// `GET /v1/predictions`, the newest first.
-pub async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap, Query(from): Query<Cursor>) -> Response {
+pub async fn list(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(from) = query?;
     let all = shared.predictions.list();
     let first = match &from.cursor {
         None => 0,
-        Some(id) => match all.iter().position(|prediction| prediction.id == *id) {
-            Some(last) => last + 1,
-            None => return Problem::bad_request("the cursor's prediction is gone: list from the beginning"),
-        },
+        Some(id) => {
+            let last = all.iter().position(|prediction| prediction.id == *id);
+            1 + last.ok_or_else(|| Problem::bad_request("the cursor's prediction is gone: list from the beginning"))?
+        }
     };
     let page = &all[first..all.len().min(first + PAGE)];
     let next = page.last().filter(|_| first + page.len() < all.len());
     let next = next.map(|last| format!("{}/v1/predictions?cursor={}", base(&headers), escaped(&last.id)));
-    let progress: Vec<Progress> = page.iter().map(|prediction| prediction.progress()).collect();
+    let course: Vec<Course> = page.iter().map(|prediction| prediction.course()).collect();
     let results: Vec<Shown> =
-        page.iter().zip(&progress).map(|(p, progress)| Shown::new(&shared, &headers, p, progress)).collect();
-    Json(json!({ "next": next, "previous": null, "results": results })).into_response()
+        page.iter().zip(&course).map(|(p, course)| Shown::new(&shared, &headers, p, course)).collect();
+    Ok(Json(json!({ "next": next, "previous": null, "results": results })).into_response())
 }
 
 fn show(shared: &Shared, headers: &HeaderMap, prediction: &Prediction) -> Response {
-    Json(Shown::new(shared, headers, prediction, &prediction.progress())).into_response()
+    Json(Shown::new(shared, headers, prediction, &prediction.course())).into_response()
 }
 
-fn unknown() -> Response {
+fn unknown() -> Problem {
     Problem::not_found("no such prediction: it was never made, or ended too long ago")
 }
 
@@ -133,8 +141,8 @@ fn unknown() -> Response {
 #[derive(Serialize)]
 struct Shown<'a> {
     id: &'a str,
-    model: String,
-    version: &'a str,
+    model: Cow<'a, str>,
+    version: Cow<'a, str>,
     input: Input<'a>,
     output: Option<&'a Output>,
     logs: &'static str,
@@ -156,21 +164,28 @@ struct Urls {
 }
 
 impl<'a> Shown<'a> {
-    fn new(shared: &'a Shared, headers: &HeaderMap, prediction: &'a Prediction, progress: &'a Progress) -> Self {
+    fn new(shared: &Shared, headers: &HeaderMap, prediction: &'a Prediction, course: &'a Course) -> Self {
+        let (model, version) = match &prediction.asked {
+            Some(asked) => (Cow::from(&asked.model), Cow::from(&asked.version)),
+            None => {
+                let any = shared.options.models.any(shared.version());
+                (Cow::from(any.model), Cow::from(any.version))
+            }
+        };
         let url = format!("{}/v1/predictions/{}", base(headers), escaped(&prediction.id));
         Self {
             id: &prediction.id,
-            model: shared.options.model.to_string(),
-            version: shared.version(),
+            model,
+            version,
             input: Input { texts: &prediction.texts },
-            output: progress.output().map(AsRef::as_ref),
+            output: course.output().map(AsRef::as_ref),
             logs: "",
-            error: progress.failure().map(Failure::message),
-            status: progress.status(),
-            metrics: progress.metrics(),
+            error: course.failure().map(Failure::message),
+            status: course.status(),
+            metrics: course.metrics(),
             created_at: rfc3339(prediction.created_at),
-            started_at: progress.started.map(|(at, _)| rfc3339(at)),
-            completed_at: progress.ended.as_ref().map(|(at, _, _)| rfc3339(*at)),
+            started_at: course.started.map(|(at, _)| rfc3339(at)),
+            completed_at: course.ended.as_ref().map(|(at, _, _)| rfc3339(*at)),
             data_removed: false,
             source: "api",
             urls: Urls { cancel: format!("{url}/cancel"), get: url },

@@ -1,47 +1,78 @@
 //! Errors as Replicate gives them, `application/problem+json` (RFC 9457).
 
-use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::cog::http::request::Violation;
 use crate::cog::predictions::Refusal;
 
-/// The answers that are errors.
-pub struct Problem;
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
 
 impl Problem {
-    pub fn not_found(detail: &str) -> Response {
-        problem(StatusCode::NOT_FOUND, "Not found", detail)
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, title: "Not found", detail: detail.into() }
     }
 
-    pub fn bad_request(detail: &str) -> Response {
-        problem(StatusCode::BAD_REQUEST, "Bad request", detail)
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, title: "Bad request", detail: detail.into() }
     }
 
-    pub fn unprocessable(title: &str, detail: &str) -> Response {
-        problem(StatusCode::UNPROCESSABLE_ENTITY, title, detail)
+    pub fn method_not_allowed() -> Self {
+        let detail = "this resource knows no such method".to_owned();
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, title: "Method not allowed", detail }
     }
 
+    pub fn unprocessable(title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, title, detail: detail.into() }
+    }
+}
+
+impl From<Refusal> for Problem {
     /// The client is to come again later.
-    pub fn refused(refusal: &Refusal) -> Response {
+    fn from(refusal: Refusal) -> Self {
         let (status, title) = match refusal {
             Refusal::AtCapacity => (StatusCode::TOO_MANY_REQUESTS, "Too many predictions"),
             Refusal::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not ready"),
         };
-        let mut response = problem(status, title, &refusal.to_string());
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        response
-    }
-
-    /// A body that is no request.
-    pub fn rejected(status: StatusCode, detail: &str) -> Response {
-        problem(status, "Bad request", detail)
+        Self { status, title, detail: refusal.to_string() }
     }
 }
 
-fn problem(status: StatusCode, title: &str, detail: &str) -> Response {
-    let body = json!({ "type": "about:blank", "title": title, "detail": detail, "status": status.as_u16() });
-    let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, content_type, Json(body).0.to_string()).into_response()
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        Self::unprocessable("Input validation failed", violation.to_string())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self { status: rejection.status(), title: "Bad request", detail: rejection.body_text() }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, title, detail } = self;
+        let body = json!({ "type": "about:blank", "title": title, "detail": detail, "status": status.as_u16() });
+        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, content_type, body.to_string()).into_response();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
-use crate::cog::http::field::Field;
 use crate::cog::http::request::PredictionRequest;
+use crate::cog::http::sketch::Sketch;
 use crate::cog::predictions::Event;
 
 /// What a client of Replicate asks for. Fields that nobody knows are ignored.
@@ -14,21 +14,21 @@ use crate::cog::predictions::Event;
 pub struct CreateRequest {
     /// The version's id, or `owner/name:id`.
     pub version: Option<String>,
-    input: Option<Field>,
+    input: Option<Sketch>,
     webhook: Option<String>,
+    /// The older spelling of a webhook that hears of the end alone.
+    webhook_completed: Option<String>,
     webhook_events_filter: Option<Vec<Event>>,
 }
 
 impl CreateRequest {
     /// The same as Cog has it.
     pub fn into_cog(self) -> PredictionRequest {
-        PredictionRequest {
-            id: None,
-            input: self.input,
-            webhook: self.webhook,
-            webhook_events_filter: self.webhook_events_filter,
-            once: false,
-        }
+        let (webhook, events) = match (self.webhook, self.webhook_completed) {
+            (None, Some(url)) => (Some(url), vec![Event::Completed]),
+            (webhook, _) => (webhook, self.webhook_events_filter.unwrap_or_else(Event::all)),
+        };
+        PredictionRequest { input: self.input, webhook, webhook_events_filter: events, ..PredictionRequest::default() }
     }
 }
 

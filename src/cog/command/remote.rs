@@ -17,9 +17,9 @@ const OUR_NAME: &str = concat!("textflight/", env!("CARGO_PKG_VERSION"));
 
 /// The address of a server: `http://` or `https://`, a host, and perhaps a path in front of the server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerUrl(String);
+pub struct RemoteUrl(String);
 
-impl FromStr for ServerUrl {
+impl FromStr for RemoteUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -40,7 +40,7 @@ impl FromStr for ServerUrl {
 
 /// A running server, and what it asks of its clients.
 #[derive(Debug)]
-pub struct Server {
+pub struct Remote {
     url: Uri,
     headers: HeaderMap,
     client: Client,
@@ -56,12 +56,12 @@ struct Input<'a> {
     texts: &'a str,
 }
 
-impl Server {
+impl Remote {
     /// The server at `url`, which hears `api_token` if there is one.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a token that cannot be sent.
-    pub fn new(url: &ServerUrl, api_token: Option<&str>) -> Result<Self> {
+    pub fn new(url: &RemoteUrl, api_token: Option<&str>) -> Result<Self> {
         let url = format!("{}/predictions", url.0)
             .parse()
             .map_err(|error| Error::Invalid(format!("--url {}: {error}", url.0)))?;
@@ -138,7 +138,7 @@ mod tests {
             ("http://localhost/#here", "http://localhost/predictions"),
             ("http://[::1]:5000", "http://[::1]:5000/predictions"),
         ] {
-            let server = Server::new(&text.parse().expect(text), None).expect(text);
+            let server = Remote::new(&text.parse().expect(text), None).expect(text);
             assert_eq!(server.url, expected, "{text}");
         }
         for (text, expected) in [
@@ -151,18 +151,18 @@ mod tests {
             ("http://me:secret@localhost", "--api-token"),
             ("http://localhost/?a=b", "no query"),
         ] {
-            let error = text.parse::<ServerUrl>().expect_err(text);
+            let error = text.parse::<RemoteUrl>().expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
     #[test]
     fn a_token_is_sent_and_never_shown() {
-        let url: ServerUrl = "http://localhost".parse().expect("a URL");
-        let server = Server::new(&url, Some("hush")).expect("a token");
+        let url: RemoteUrl = "http://localhost".parse().expect("a URL");
+        let server = Remote::new(&url, Some("hush")).expect("a token");
         assert_eq!(server.headers[AUTHORIZATION], "Bearer hush");
         assert!(!format!("{server:?}").contains("hush"), "{server:?}");
-        let error = Server::new(&url, Some("a\nb")).expect_err("no token");
+        let error = Remote::new(&url, Some("a\nb")).expect_err("no token");
         assert!(matches!(&error, Error::Invalid(message) if !message.contains('\n')), "{error:?}");
     }
 }

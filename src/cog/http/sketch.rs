@@ -11,7 +11,7 @@ const MAX_ECHO_BYTES: usize = 64 * 1024;
 ///
 /// `serde_json::Value` would do, but takes up to forty times the memory of the request that it came in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(super) struct Sketch {
     pub(super) shape: Shape,
     /// The value as compact JSON, at most [`MAX_ECHO_BYTES`] and an ellipsis.
     pub(super) echo: String,
@@ -22,74 +22,74 @@ pub(super) struct Field {
 pub(super) enum Shape {
     Text(String),
     /// An object, with its field `texts` if it has one.
-    Object(Option<Box<Field>>),
+    Object(Option<Box<Sketch>>),
     Other,
 }
 
-impl Field {
+impl Sketch {
     const fn other(echo: String) -> Self {
         Self { shape: Shape::Other, echo }
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
+impl<'de> Deserialize<'de> for Sketch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor)
+        deserializer.deserialize_any(SketchVisitor)
     }
 }
 
-struct FieldVisitor;
+struct SketchVisitor;
 
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field;
+impl<'de> Visitor<'de> for SketchVisitor {
+    type Value = Sketch;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Field, E> {
-        Ok(Field::other("null".to_owned()))
+    fn visit_unit<E>(self) -> Result<Sketch, E> {
+        Ok(Sketch::other("null".to_owned()))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Field, E> {
-        Ok(Field::other(value.to_string()))
+    fn visit_bool<E>(self, value: bool) -> Result<Sketch, E> {
+        Ok(Sketch::other(value.to_string()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Field, E> {
-        Ok(Field::other(value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<Sketch, E> {
+        Ok(Sketch::other(value.to_string()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Field, E> {
-        Ok(Field::other(value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<Sketch, E> {
+        Ok(Sketch::other(value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Field, E> {
-        Ok(Field::other(serde_json::Value::from(value).to_string()))
+    fn visit_f64<E>(self, value: f64) -> Result<Sketch, E> {
+        Ok(Sketch::other(serde_json::Value::from(value).to_string()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Field, E> {
+    fn visit_str<E>(self, value: &str) -> Result<Sketch, E> {
         let mut echo = String::new();
         push_text(&mut echo, value);
-        Ok(Field { shape: Shape::Text(value.to_owned()), echo })
+        Ok(Sketch { shape: Shape::Text(value.to_owned()), echo })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sketch, A::Error> {
         let mut echo = "[".to_owned();
         let mut separator = "";
-        while let Some(element) = list.next_element::<Field>()? {
+        while let Some(element) = list.next_element::<Sketch>()? {
             push(&mut echo, separator);
             push(&mut echo, &element.echo);
             separator = ",";
         }
         push(&mut echo, "]");
-        Ok(Field::other(echo))
+        Ok(Sketch::other(echo))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sketch, A::Error> {
         let mut echo = "{".to_owned();
         let mut texts = None;
         let mut separator = "";
-        while let Some((key, field)) = map.next_entry::<String, Field>()? {
+        while let Some((key, field)) = map.next_entry::<String, Sketch>()? {
             push(&mut echo, separator);
             push_text(&mut echo, &key);
             push(&mut echo, ":");
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
             }
         }
         push(&mut echo, "}");
-        Ok(Field { shape: Shape::Object(texts), echo })
+        Ok(Sketch { shape: Shape::Object(texts), echo })
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn echo(json: &str) -> String {
-        serde_json::from_str::<Field>(json).expect(json).echo
+        serde_json::from_str::<Sketch>(json).expect(json).echo
     }
 
     #[test]
