@@ -87,6 +87,33 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of bytes with a unit. As everywhere in this field, K, M and G are powers of 1024.
+fn bytes(text: &str) -> Result<usize, String> {
+    let wrong = || "expected a number of bytes with its unit, such as 512MiB or 2GiB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * (1_u64 << shift) as f64;
+    // As far as the number of its permits goes.
+    if bytes < (1_u64 << 42) as f64 { Ok(bytes as usize) } else { Err("that is more than 4 TiB".to_owned()) }
+}
+
+/// What requests may hold together: enough for the least of them.
+fn memory(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 16 * 1024 * 1024;
+    match bytes(text)? {
+        bytes if bytes < LEAST => Err(format!("{bytes} bytes is less than 16MiB; the unit may be missing")),
+        bytes => Ok(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -107,6 +134,19 @@ mod tests {
                 assert_eq!(option.get_env().unwrap(), format!("TEXTFLIGHT_{name}").as_str());
             }
         }
+    }
+
+    #[test]
+    fn memory_has_a_unit() {
+        for (text, mebibytes) in
+            [("16MiB", 16), ("512m", 512), ("1.5 GiB", 1536), ("2G", 2048), ("67108864", 64), ("20480KB", 20)]
+        {
+            assert_eq!(memory(text), Ok(mebibytes << 20), "{text}");
+        }
+        for wrong in ["", "GiB", "-1GiB", "1.2.3GiB", "1 GiB each", "5TiB", "inf", "1e3MiB"] {
+            assert!(memory(wrong).is_err(), "{wrong}");
+        }
+        assert!(memory("512").unwrap_err().contains("unit"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineOptions;
 use textflight::flight::FlightLimits;
+use textflight::memory::{self, Memory};
 use textflight::server::ServerConfig;
 use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
@@ -63,7 +64,20 @@ impl ModelArgs {
     }
 }
 
+/// What requests may hold, unless a quarter of the memory that there is is less.
+const MEMORY: usize = 1024 * 1024 * 1024;
+
+/// Of that, what finished predictions may take that can still be read: a sixteenth, and never more than this.
+const LARGEST_KEPT: usize = 64 * 1024 * 1024;
+
 impl ServeArgs {
+    /// What requests may hold, and of that what finished predictions may.
+    fn memory(&self) -> (usize, usize) {
+        let quarter = || memory::available().map_or(MEMORY, |bytes| MEMORY.min(bytes / 4));
+        let limit = self.memory_limit.unwrap_or_else(quarter);
+        (limit, LARGEST_KEPT.min(limit / 16))
+    }
+
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
     pub fn engine(&self) -> EngineOptions {
         EngineOptions { queue_rows: self.queue_rows, background: true, ..self.model.engine() }
@@ -92,11 +106,14 @@ impl ServeArgs {
     /// How the JSON entrypoint presents itself.
     fn cog(&self) -> Options {
         let mut limits = Limits::default();
+        let (limit, kept) = self.memory();
+        limits.predictions.retention.bytes = kept;
         if let Some(concurrent) = self.max_concurrent_predictions.or(self.cog_max_concurrency) {
             limits.predictions.concurrent = concurrent;
         }
         Options {
             limits,
+            memory: Memory::new(limit - kept),
             api_token: self.api_token.clone(),
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),

@@ -12,6 +12,7 @@
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`bulk`] | Parquet files: read, splice, progress |
+//! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `http_client` | requests to other servers: webhooks, and a prediction made elsewhere |
 //! | `token` | how clients prove themselves, on every transport |
 //! | [`server`] | listeners, and how they end |
@@ -37,6 +38,7 @@ pub mod engine;
 pub mod error;
 pub mod flight;
 mod http_client;
+pub mod memory;
 pub mod server;
 pub mod stream;
 pub mod table;

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 use textflight::cog::http::ModelName;
 
-use super::{ModelArgs, seconds};
+use super::{ModelArgs, memory, seconds};
 use crate::config::QUEUE_ROWS;
 
 /// `textflight serve`
@@ -30,6 +30,11 @@ pub struct ServeArgs {
     /// The largest record batch that one Flight message may bring.
     #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub max_message_mib: u32,
+    /// What all requests together may hold in memory, with their results; beside it stand the model and its own work. Flight
+    /// clients wait for room, HTTP clients get 503 (Cog's routes: 409) with Retry-After. [default: 1GiB, or a quarter of the
+    /// machine's or control group's memory where that is less]
+    #[arg(long, env = "TEXTFLIGHT_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory)]
+    pub memory_limit: Option<usize>,
     /// Flight exchanges at a time; one more is told to try again.
     #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value = "64")]
     pub max_exchanges: NonZeroUsize,

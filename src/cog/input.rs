@@ -41,14 +41,30 @@ impl InputError {
     }
 }
 
-/// Reads the input `texts`. There is one text for each element of a JSON list, and one for anything else; none is null
-/// or blank.
-pub fn read(texts: &str) -> Result<StringViewArray, InputError> {
-    let document = document(texts)?;
+/// The texts of the input `texts`.
+#[cfg(test)]
+pub fn read(input: &str) -> Result<StringViewArray, InputError> {
+    let document = document(input)?;
+    let texts = texts(&document)?;
+    assert!(texts.len() <= most_texts(&document), "{input:?}");
+    Ok(texts)
+}
+
+/// How many texts a document can hold at most, told without reading it as JSON.
+pub fn most_texts(document: &str) -> usize {
+    document.bytes().filter(|byte| *byte == b',').count() + 1
+}
+
+/// The texts of a document. There is one text for each element of a JSON list, and one for anything else; none is null or
+/// blank.
+///
+/// # Errors
+/// [`InputError::LoneSurrogate`] for a text that is not Unicode.
+pub fn texts(document: &str) -> Result<StringViewArray, InputError> {
     let mut builder = StringViewBuilder::new();
     let mut count = 0;
     let mut first_broken = None;
-    let is_json = pyjson::elements(&document, |element| {
+    let is_json = pyjson::elements(document, |element| {
         match element {
             Element::Text(text) => builder.append_value(unless_blank(text)),
             Element::Other => builder.append_value(EMPTY_TEXT),
@@ -59,12 +75,15 @@ pub fn read(texts: &str) -> Result<StringViewArray, InputError> {
     match (is_json, first_broken) {
         (Ok(()), None) => Ok(builder.finish()),
         (Ok(()), Some(index)) => Err(InputError::LoneSurrogate(index)),
-        (Err(_), _) => Ok(StringViewArray::from_iter_values([unless_blank(&document)])),
+        (Err(_), _) => Ok(StringViewArray::from_iter_values([unless_blank(document)])),
     }
 }
 
-/// The text that `texts` carries: itself, or the content of a JSON file.
-fn document(texts: &str) -> Result<Cow<'_, str>, InputError> {
+/// The document that the input `texts` carries: itself, or the content of a JSON file.
+///
+/// # Errors
+/// [`InputError::Base64`] and [`InputError::Utf8`] for a file that is none.
+pub fn document(texts: &str) -> Result<Cow<'_, str>, InputError> {
     let Some(encoded) = texts.strip_prefix(JSON_FILE) else {
         return Ok(Cow::Borrowed(texts));
     };

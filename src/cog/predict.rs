@@ -6,6 +6,10 @@ use super::input::{self, InputError};
 use super::output::Output;
 use crate::engine::{Engine, Permit};
 use crate::error::Error;
+use crate::memory::Reservation;
+
+/// What a text takes besides its letters, and its scores, and the answer's JSON, at most at once.
+pub const TEXT_BYTES: usize = 128;
 
 /// The original predictor's function over our engine. Cheap to clone.
 #[derive(Clone)]
@@ -40,15 +44,24 @@ impl Predictor {
     /// # Errors
     /// [`PredictError::Input`] where the original would have raised, [`PredictError::Engine`] where the engine failed.
     pub async fn predict(&self, texts: &str) -> Result<Output, PredictError> {
-        self.score(self.admit(texts)??).await
+        self.score(self.admit(texts, None)??).await
     }
 
     /// Reads what `texts` holds and takes the engine's permit for it. An input that the original fails on needs none.
+    /// `memory` is made to do for many short texts, which take far more than their letters.
     ///
     /// # Errors
-    /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no room.
-    pub fn admit(&self, texts: &str) -> crate::Result<Result<Admitted, PredictError>> {
-        match input::read(texts) {
+    /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no room, [`Error::Busy`] and [`Error::TooLarge`] where
+    /// there is no memory.
+    pub fn admit(&self, texts: &str, memory: Option<&Reservation>) -> crate::Result<Result<Admitted, PredictError>> {
+        let document = match input::document(texts) {
+            Ok(document) => document,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if let Some(memory) = memory {
+            memory.extend_to(texts.len() + 2 * document.len() + input::most_texts(&document) * TEXT_BYTES)?;
+        }
+        match input::texts(&document) {
             Ok(texts) => Ok(Ok(Admitted { permit: self.engine.reserve(texts.len())?, texts })),
             Err(error) => Ok(Err(error.into())),
         }

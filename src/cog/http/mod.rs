@@ -31,6 +31,7 @@ pub use self::schema::openapi;
 use super::COG_VERSION;
 use super::predict::Predictor;
 use super::predictions::{PredictionLimits, Predictions, Retention};
+use crate::memory::Memory;
 
 /// Bounds on what clients may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,8 @@ impl Default for Limits {
 pub struct Options {
     /// What bounds it.
     pub limits: Limits,
+    /// What requests and their results are taken from.
+    pub memory: Memory,
     /// Without this token in `Authorization: Bearer`, requests are refused.
     pub api_token: Option<String>,
     /// Sent to webhooks in the same header.

@@ -93,6 +93,11 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
     failed(status, &refusal.to_string())
 }
 
+/// The answer to a request that may pass later.
+pub(super) fn busy(error: &str) -> Response {
+    failed(StatusCode::CONFLICT, error)
+}
+
 fn failed(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error, "status": "failed" }))).into_response()
 }

@@ -17,6 +17,7 @@ use self::webhook::Webhooks;
 pub use self::webhook::{Event, Trace, WebhookRequest};
 use super::predict::Predictor;
 use crate::Error;
+use crate::memory::Reservation;
 
 /// What a client asks for, once it fits the schema.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub struct NewPrediction {
     pub webhook: Option<WebhookRequest>,
     /// By which of its names the model was asked for.
     pub asked: Option<Asked>,
+    /// The memory that was reserved for it.
+    pub memory: Option<Reservation>,
 }
 
 /// A prediction that runs.
@@ -122,7 +125,7 @@ impl Predictions {
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
         let predictor = self.predictor().ok_or_else(Refusal::loading)?.clone();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
-        let admitted = predictor.admit(&request.texts).map_err(|error| match error {
+        let admitted = predictor.admit(&request.texts, request.memory.as_ref()).map_err(|error| match error {
             Error::Busy(_) => Refusal::AtCapacity,
             error => Refusal::NotReady(error.to_string()),
         })?;

@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod edges;
+mod memory;
 mod predictions;
 mod receiver;
 mod replay;

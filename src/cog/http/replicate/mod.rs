@@ -12,7 +12,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use self::names::{ModelName, ModelNames};
-use self::problem::Problem;
+pub use self::problem::Problem;
 use super::Shared;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {

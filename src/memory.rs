@@ -1,0 +1,280 @@
+//! One budget of bytes for all that clients have the server hold: requests, what is made of them, and results that are on
+//! their way out. What is to be held is reserved before it is read.
+//!
+//! A reservation is taken once, for a request and its result together, so that who holds one never waits for another.
+
+mod machine;
+mod pace;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::machine::available;
+pub use self::pace::Pace;
+use crate::{Error, Result};
+
+/// Requests up to this size, with all that is made of them, have a reserve of their own.
+pub const SMALL: usize = 256 * 1024;
+
+/// Bytes of one permit.
+const UNIT: usize = 1024;
+
+/// The reserve of small requests is an eighth of the whole, and never more than this.
+const LARGEST_RESERVE: usize = 64 * 1024 * 1024;
+
+/// The budget. Cheap to clone; all clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    small: Pool,
+    large: Pool,
+}
+
+/// Bytes of the budget, given back when its last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    memory: Memory,
+    permits: Arc<Mutex<Vec<OwnedSemaphorePermit>>>,
+}
+
+/// One GiB, for those who serve without a configuration.
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(1024 * 1024 * 1024)
+    }
+}
+
+impl Memory {
+    /// A budget of so many bytes.
+    pub fn new(limit: usize) -> Self {
+        let small = (limit / 8).min(LARGEST_RESERVE);
+        Self { small: Pool::new(small), large: Pool::new(limit - small) }
+    }
+
+    /// Takes so many bytes now; small requests from their reserve, as long as it lasts.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when others hold too much, [`Error::TooLarge`] when it would not fit if nobody held anything.
+    pub fn try_reserve(&self, bytes: usize) -> Result<Reservation> {
+        let small = if bytes <= SMALL { self.small.take(bytes) } else { None };
+        let permit = small.map_or_else(|| self.large.try_take(bytes), Ok)?;
+        Ok(self.reservation(permit))
+    }
+
+    /// Takes so many bytes when it is this request's turn, first come, first served. The reserve of small requests is left
+    /// alone: who waits is in no hurry.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] at once when it would not fit if nobody held anything.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        self.large.check(bytes)?;
+        let permit = Arc::clone(&self.large.permits).acquire_many_owned(units(bytes)).await;
+        Ok(self.reservation(permit.map_err(|_| self.large.busy())?))
+    }
+
+    fn reservation(&self, permit: OwnedSemaphorePermit) -> Reservation {
+        Reservation { memory: self.clone(), permits: Arc::new(Mutex::new(vec![permit])) }
+    }
+}
+
+impl Reservation {
+    /// How much is held, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.lock().iter().map(|permit| permit.num_permits() * UNIT).sum()
+    }
+
+    /// A way to see whether it was given back.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::downgrade(&self.permits))
+    }
+
+    /// Holds at least so many bytes from now on, or what it held before. Does not wait, since others may wait for that.
+    ///
+    /// # Errors
+    /// As [`Memory::try_reserve`].
+    pub fn extend_to(&self, bytes: usize) -> Result<()> {
+        let large = &self.memory.large;
+        large.check(bytes)?;
+        if let Some(more) = bytes.checked_sub(self.bytes()).filter(|more| *more > 0) {
+            let permit = large.try_take(more)?;
+            self.lock().push(permit);
+        }
+        Ok(())
+    }
+
+    /// Gives back what is held beyond so many bytes, for all clones.
+    pub fn shrink_to(&self, bytes: usize) {
+        let mut left = units(bytes) as usize;
+        self.lock().retain_mut(|permit| {
+            let surplus = permit.num_permits().saturating_sub(left);
+            left -= permit.num_permits() - surplus;
+            drop(permit.split(surplus));
+            permit.num_permits() > 0
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
+        // Nothing in here panics half-way: a poisoned lock holds a whole value.
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sees whether a reservation was given back, and does not hold it.
+#[derive(Debug, Default)]
+pub struct Watch(Weak<Mutex<Vec<OwnedSemaphorePermit>>>);
+
+impl Watch {
+    /// Whether nobody holds it any more, or nobody ever has.
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+/// A part of the budget.
+#[derive(Debug, Clone)]
+struct Pool {
+    bytes: usize,
+    permits: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn new(bytes: usize) -> Self {
+        Self { bytes, permits: Arc::new(Semaphore::new(bytes / UNIT)) }
+    }
+
+    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_many_owned(units(bytes)).ok()
+    }
+
+    fn try_take(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        self.check(bytes)?;
+        self.take(bytes).ok_or_else(|| self.busy())
+    }
+
+    fn check(&self, bytes: usize) -> Result<()> {
+        if bytes.div_ceil(UNIT) <= self.bytes / UNIT {
+            return Ok(());
+        }
+        Err(Error::TooLarge(format!(
+            "this takes {} of memory with its result, and all requests together may hold {}: send less at a time, or \
+             raise --memory-limit",
+            mebibytes(bytes),
+            mebibytes(self.bytes)
+        )))
+    }
+
+    fn busy(&self) -> Error {
+        Error::Busy(format!("at capacity: requests hold the {} that they may; try again later", mebibytes(self.bytes)))
+    }
+}
+
+/// Permits for so many bytes.
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    #[test]
+    fn what_is_reserved_is_given_back() {
+        let memory = Memory::new(80 * MIB);
+        let held = memory.try_reserve(60 * MIB).unwrap();
+        assert_eq!(held.bytes(), 60 * MIB);
+        let refused = memory.try_reserve(20 * MIB).unwrap_err();
+        assert!(matches!(&refused, Error::Busy(text) if text.contains("70.0 MiB")), "{refused}");
+        drop(held);
+        memory.try_reserve(60 * MIB).unwrap();
+    }
+
+    #[test]
+    fn small_requests_have_a_reserve_and_more_where_it_is_used_up() {
+        let memory = Memory::new(80 * MIB);
+        let _tables = memory.try_reserve(69 * MIB).unwrap();
+        // Ten MiB of reserve and one that is left of the rest.
+        let small: Vec<_> = (0..44).map(|_| memory.try_reserve(SMALL).unwrap()).collect();
+        assert!(matches!(memory.try_reserve(SMALL), Err(Error::Busy(_))));
+        assert!(matches!(memory.try_reserve(1), Err(Error::Busy(_))));
+        drop(small);
+        assert!(matches!(memory.try_reserve(2 * MIB), Err(Error::Busy(_))));
+    }
+
+    #[test]
+    fn what_never_fits_is_refused_at_once() {
+        let memory = Memory::new(80 * MIB);
+        let _all = memory.try_reserve(69 * MIB).unwrap();
+        for bytes in [70 * MIB + 1, usize::MAX] {
+            assert!(matches!(memory.try_reserve(bytes), Err(Error::TooLarge(_))));
+            assert!(matches!(memory.reserve(bytes).now_or_never(), Some(Err(Error::TooLarge(_)))));
+        }
+        assert!(memory.reserve(69 * MIB).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_came_first_is_served_first() {
+        let memory = Memory::new(80 * MIB);
+        let held = memory.try_reserve(40 * MIB).unwrap();
+        let mut large = Box::pin(memory.reserve(60 * MIB));
+        assert!((&mut large).now_or_never().is_none());
+        // It would fit, but then the large one might wait for ever.
+        let mut late = Box::pin(memory.reserve(20 * MIB));
+        assert!((&mut late).now_or_never().is_none());
+        assert!(memory.try_reserve(20 * MIB).is_err());
+        drop(held);
+        let large = large.await.unwrap();
+        assert!((&mut late).now_or_never().is_none());
+        drop(large);
+        late.await.unwrap();
+    }
+
+    #[test]
+    fn a_reservation_grows_without_waiting_or_stays_as_it_was() {
+        let memory = Memory::new(80 * MIB);
+        let held = memory.try_reserve(SMALL).unwrap();
+        held.extend_to(30 * MIB).unwrap();
+        assert_eq!(held.bytes(), 30 * MIB);
+        held.extend_to(MIB).unwrap();
+        assert_eq!(held.bytes(), 30 * MIB);
+        let other = memory.try_reserve(39 * MIB).unwrap();
+        assert!(matches!(held.extend_to(33 * MIB), Err(Error::Busy(_))));
+        assert!(matches!(held.extend_to(71 * MIB), Err(Error::TooLarge(_))));
+        assert_eq!(held.bytes(), 30 * MIB);
+        drop((held, other));
+        memory.try_reserve(70 * MIB).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_needed_any_more_is_given_back_early() {
+        let memory = Memory::new(80 * MIB);
+        let held = memory.try_reserve(20 * MIB).unwrap();
+        held.extend_to(60 * MIB).unwrap();
+        held.shrink_to(30 * MIB);
+        assert_eq!(held.bytes(), 30 * MIB);
+        memory.try_reserve(40 * MIB).unwrap();
+        held.shrink_to(31 * MIB);
+        held.shrink_to(0);
+        assert_eq!(held.bytes(), 0);
+        memory.try_reserve(70 * MIB).unwrap();
+    }
+
+    #[test]
+    fn the_last_clone_gives_it_back() {
+        let memory = Memory::new(80 * MIB);
+        let held = memory.try_reserve(70 * MIB).unwrap();
+        let (clone, watch) = (held.clone(), held.watch());
+        drop(held);
+        assert!(memory.try_reserve(MIB).is_err() && !watch.is_over());
+        drop(clone);
+        assert!(watch.is_over() && Watch::default().is_over());
+        memory.try_reserve(70 * MIB).unwrap();
+    }
+}
