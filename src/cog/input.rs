@@ -46,7 +46,7 @@ impl InputError {
 pub fn read(input: &str) -> Result<StringViewArray, InputError> {
     let document = document(input)?;
     let texts = texts(&document)?;
-    assert!(texts.len() <= most_texts(&document), "{input:?}");
+    assert!(texts.iter().len() <= most_texts(&document), "{input:?}");
     Ok(texts)
 }
 

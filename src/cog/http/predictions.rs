@@ -12,10 +12,14 @@ use serde_json::json;
 use super::request::PredictionRequest;
 use super::wishes::{is_asynchronous, wants_events};
 use super::{Shared, reply};
-use crate::cog::predictions::{Prediction, Refusal, Started, Trace};
+use crate::cog::predictions::{NewPrediction, Prediction, Refusal, Started, Trace};
+use crate::memory::Reservation;
 
 /// A body; as in Cog, a request without a content type has none that counts.
 type Body = Option<Json<PredictionRequest>>;
+
+/// The memory that was reserved for a body; none for an empty one.
+pub(super) type Claim = Option<Extension<Reservation>>;
 
 /// By which name a client makes its predictions. Only the words of a refusal differ, and the order of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +42,14 @@ async fn create(
     State(shared): State<Arc<Shared>>,
     Extension(task): Extension<Task>,
     headers: HeaderMap,
+    memory: Claim,
     body: Body,
 ) -> Response {
     let Json(request) = body.unwrap_or_default();
     if wants_events(&headers) {
         return reply::not_streaming(task);
     }
-    run(&shared, &headers, request).await
+    run(&shared, &headers, request, memory).await
 }
 
 /// `PUT /predictions/{id}`: the same again, while it runs, does not run twice.
@@ -53,6 +58,7 @@ async fn create_named(
     Extension(task): Extension<Task>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    memory: Claim,
     body: Body,
 ) -> Response {
     let Json(request) = body.unwrap_or_default();
@@ -66,7 +72,7 @@ async fn create_named(
     // Before the input is looked at, as in Cog, and whether or not there is a slot.
     match shared.predictions.find_running(&id) {
         Some(running) => reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
-        None => run(&shared, &headers, request).await,
+        None => run(&shared, &headers, request, memory).await,
     }
 }
 
@@ -84,14 +90,15 @@ async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Re
     (status, Json(json!({}))).into_response()
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest) -> Response {
+async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest, memory: Claim) -> Response {
     let request = match request.into_prediction(Trace::of(headers)) {
         // Without a model Cog has no schema either.
         Err(violation) if shared.predictions.predictor().is_some() => return reply::unprocessable(&violation),
         Err(_) => return reply::refused(&Refusal::loading()),
         Ok(request) => request,
     };
-    let prediction = match shared.predictions.start(request) {
+    let memory = memory.map(|Extension(memory)| memory);
+    let prediction = match shared.predictions.start(NewPrediction { memory, ..request }) {
         Ok(Started::Now(prediction)) => prediction,
         Ok(Started::Before(running)) => return reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
         Err(refusal) => return reply::refused(&refusal),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{EXPECT, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::EXPECT;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::replicate::Problem;
 use super::{Limits, Shared, reply};
 use crate::Error;
+use crate::cog::predictions;
 use crate::memory::{Memory, Pace, Reservation};
 
 /// How often a body lies in memory while it is read: as it came, as the parser unescapes its strings, as `texts`, and as
@@ -73,20 +74,15 @@ impl Refusal {
                 let detail = format!("the body did not arrive within {seconds} seconds");
                 (StatusCode::REQUEST_TIMEOUT, Json(json!({ "detail": detail }))).into_response()
             }
-            Self::Memory(error) => short_of_memory(&error, is_replicate),
+            Self::Memory(error) => {
+                let refusal = match error {
+                    Error::TooLarge(limit) => predictions::Refusal::TooLarge(limit),
+                    error => predictions::Refusal::NoMemory(error.to_string()),
+                };
+                if is_replicate { Problem::from(refusal).into_response() } else { reply::refused(&refusal) }
+            }
         }
     }
-}
-
-/// The answer to a request for which there is no memory, now or ever.
-fn short_of_memory(error: &Error, is_replicate: bool) -> Response {
-    let detail = error.to_string();
-    if matches!(error, Error::TooLarge(_)) {
-        return (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": detail }))).into_response();
-    }
-    let mut response = if is_replicate { Problem::busy(&detail) } else { reply::busy(&detail) };
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }
 
 /// The whole body, with the memory for it and for what is made of it.

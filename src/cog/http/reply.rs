@@ -1,7 +1,7 @@
 //! The answers: status codes and bodies as Cog gives them.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -64,9 +64,7 @@ pub(super) fn ended(prediction: &Prediction, course: &Course, version: &str) -> 
         Some(Failure::Engine(Error::Stopped(cause) | Error::Cancelled(cause))) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, cause)
         }
-        Some(Failure::Engine(Error::TooLarge(limit))) => {
-            (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response()
-        }
+        Some(Failure::Engine(Error::TooLarge(limit))) => too_large(limit),
         _ => Json(Shown::new(prediction, course, version)).into_response(),
     }
 }
@@ -87,15 +85,19 @@ pub(super) fn accepted(prediction: &Prediction) -> Response {
 /// The answer to a prediction that could not even start.
 pub(super) fn refused(refusal: &Refusal) -> Response {
     let status = match refusal {
-        Refusal::AtCapacity => StatusCode::CONFLICT,
+        Refusal::AtCapacity | Refusal::NoMemory(_) => StatusCode::CONFLICT,
         Refusal::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::TooLarge(limit) => return too_large(limit),
     };
-    failed(status, &refusal.to_string())
+    let mut response = failed(status, &refusal.to_string());
+    if status == StatusCode::CONFLICT {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
-/// The answer to a request that may pass later.
-pub(super) fn busy(error: &str) -> Response {
-    failed(StatusCode::CONFLICT, error)
+fn too_large(limit: &str) -> Response {
+    (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({ "detail": limit }))).into_response()
 }
 
 fn failed(status: StatusCode, error: &str) -> Response {

@@ -55,7 +55,14 @@ impl PredictionRequest {
     pub(super) fn into_prediction(mut self, trace: Trace) -> Result<NewPrediction, Violation> {
         let filter = std::mem::take(&mut self.webhook_events_filter);
         let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
-        Ok(NewPrediction { id: self.id.take(), once: self.once, texts: self.into_texts()?, webhook, asked: None, memory: None })
+        Ok(NewPrediction {
+            id: self.id.take(),
+            once: self.once,
+            texts: self.into_texts()?,
+            webhook,
+            asked: None,
+            memory: None,
+        })
     }
 
     /// The same under the id of the path, from which the body's may not differ.

@@ -54,6 +54,12 @@ pub enum Refusal {
     /// As many run as may.
     #[error("At capacity - all prediction slots busy")]
     AtCapacity,
+    /// Others hold the memory that it takes. The text says how much that is.
+    #[error("{0}")]
+    NoMemory(String),
+    /// It is larger than a limit that the text names.
+    #[error("{0}")]
+    TooLarge(String),
 }
 
 impl Refusal {
@@ -127,6 +133,7 @@ impl Predictions {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let admitted = predictor.admit(&request.texts, request.memory.as_ref()).map_err(|error| match error {
             Error::Busy(_) => Refusal::AtCapacity,
+            Error::TooLarge(limit) => Refusal::TooLarge(limit),
             error => Refusal::NotReady(error.to_string()),
         })?;
         let id = request.id.unwrap_or_else(id::generate);
@@ -140,8 +147,9 @@ impl Predictions {
             }
             kept.insert(Arc::clone(&prediction));
         }
-        let webhook = request.webhook.and_then(|webhook| self.webhooks.open(webhook));
-        run::spawn(Arc::clone(self), slot, predictor, Arc::clone(&prediction), admitted, webhook);
+        let webhook = request.webhook.and_then(|webhook| self.webhooks.open(webhook, request.memory.clone()));
+        let (all, running) = (Arc::clone(self), Arc::clone(&prediction));
+        run::spawn(all, slot, predictor, running, admitted, request.memory, webhook);
         Ok(Started::Now(prediction))
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::cog::output::Output;
+use crate::cog::predict::TEXT_BYTES;
 
 /// Where a prediction stands, by Cog's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -188,6 +189,13 @@ impl Prediction {
     pub async fn canceled(&self) {
         // The sender lives as long as `self`.
         let _ = self.canceled.subscribe().wait_for(|canceled| *canceled).await;
+    }
+
+    /// At most what answers about it take, once it has ended: its input and output, as they are and as JSON.
+    pub fn answer_bytes(&self) -> usize {
+        const REST: usize = 16 * 1024;
+        let texts = self.course.borrow().output().map_or(0, |output| output.predicted_labels.len());
+        REST + 2 * self.texts.len() + texts * TEXT_BYTES
     }
 
     /// Roughly what it holds in memory, in bytes.

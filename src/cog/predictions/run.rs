@@ -8,6 +8,7 @@ use super::webhook::Webhook;
 use super::{Failure, Outcome, Prediction, Predictions};
 use crate::Error;
 use crate::cog::predict::{Admitted, PredictError, Predictor};
+use crate::memory::Reservation;
 
 /// Runs a prediction on a task of its own. Whatever becomes of the task, the prediction comes to an end.
 pub fn spawn(
@@ -16,6 +17,7 @@ pub fn spawn(
     predictor: Predictor,
     prediction: Arc<Prediction>,
     admitted: Result<Admitted, PredictError>,
+    memory: Option<Reservation>,
     webhook: Option<Webhook>,
 ) {
     let running = Running { all, prediction, slot: Some(slot) };
@@ -31,6 +33,9 @@ pub fn spawn(
             outcome = score(predictor, admitted) => outcome,
         };
         running.end(outcome);
+        if let Some(memory) = memory {
+            memory.shrink_to(prediction.answer_bytes());
+        }
         if let Some(webhook) = webhook {
             webhook.ended(&prediction);
         }

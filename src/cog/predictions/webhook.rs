@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::{Course, Metrics, Prediction};
 use crate::cog::output::Output;
 use crate::http_client::Client;
+use crate::memory::Reservation;
 
 /// What a webhook can be told, by Cog's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -123,7 +124,9 @@ impl Webhooks {
     }
 
     /// Makes ready to call. As in Cog, an address that is none is passed over.
-    pub fn open(&self, request: WebhookRequest) -> Option<Webhook> {
+    ///
+    /// `memory` is held until all was said.
+    pub fn open(&self, request: WebhookRequest, memory: Option<Reservation>) -> Option<Webhook> {
         let is_http = |url: &Uri| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
         let Some(url) = request.url.parse::<Uri>().ok().filter(is_http) else {
             warn!(url = request.url, "the webhook is no http address: nobody will be told");
@@ -135,7 +138,10 @@ impl Webhooks {
         headers.extend(self.authorization.clone().map(|token| (header::AUTHORIZATION, token)));
         let caller = Caller { client: self.client.clone(), permits: Arc::clone(&self.calls), url, headers };
         let (calls, waiting) = mpsc::channel(EVENTS);
-        self.callers.spawn(caller.run(waiting));
+        self.callers.spawn(async move {
+            let _memory = memory;
+            caller.run(waiting).await;
+        });
         Some(Webhook { filter: request.filter, calls })
     }
 }

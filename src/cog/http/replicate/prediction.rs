@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::request::{CreateRequest, wait};
 use super::{Problem, model};
 use crate::cog::http::Shared;
+use crate::cog::http::predictions::Claim;
 use crate::cog::http::reply::Input;
 use crate::cog::http::time::rfc3339;
 use crate::cog::output::Output;
@@ -30,10 +31,15 @@ const INVALID: &str = "Input validation failed";
 const PAGE: usize = 100;
 
 /// `POST /v1/predictions`, which names a version.
-pub async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn create(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    memory: Claim,
+    body: Body,
+) -> Result<Response, Problem> {
     let Json(request) = body?;
     let asked = asked(&shared, request.version.as_deref())?;
-    run(&shared, &headers, request, asked).await
+    run(&shared, &headers, request, asked, memory).await
 }
 
 /// `POST /v1/models/{owner}/{name}/predictions`, whatever the version.
@@ -41,11 +47,12 @@ pub async fn create_for_model(
     State(shared): State<Arc<Shared>>,
     Path((owner, name)): Path<(String, String)>,
     headers: HeaderMap,
+    memory: Claim,
     body: Body,
 ) -> Result<Response, Problem> {
     let asked = model::first_of(&shared, &owner, &name)?;
     let Json(request) = body?;
-    run(&shared, &headers, request, asked).await
+    run(&shared, &headers, request, asked, memory).await
 }
 
 /// The name and version that a reference means.
@@ -62,9 +69,16 @@ fn asked(shared: &Shared, version: Option<&str>) -> Result<Asked, Problem> {
     })
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, request: CreateRequest, asked: Asked) -> Result<Response, Problem> {
+async fn run(
+    shared: &Shared,
+    headers: &HeaderMap,
+    request: CreateRequest,
+    asked: Asked,
+    memory: Claim,
+) -> Result<Response, Problem> {
+    let memory = memory.map(|Extension(memory)| memory);
     let request = request.into_cog().into_prediction(Trace::of(headers))?;
-    let prediction = match shared.predictions.start(NewPrediction { asked: Some(asked), ..request })? {
+    let prediction = match shared.predictions.start(NewPrediction { asked: Some(asked), memory, ..request })? {
         Started::Now(prediction) | Started::Before(prediction) => prediction,
     };
     let ended = match wait(headers) {

@@ -41,6 +41,8 @@ impl From<Refusal> for Problem {
         let (status, title) = match refusal {
             Refusal::AtCapacity => (StatusCode::TOO_MANY_REQUESTS, "Too many predictions"),
             Refusal::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not ready"),
+            Refusal::NoMemory(_) => (StatusCode::SERVICE_UNAVAILABLE, "At capacity"),
+            Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
         };
         Self { status, title, detail: refusal.to_string() }
     }
