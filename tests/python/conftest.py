@@ -1,4 +1,6 @@
 """One server for all tests, and servers of their own for those that need other limits."""
+import os
+
 import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
@@ -7,6 +9,10 @@ import server as servers
 
 
 def pytest_sessionstart():
+    # What runs here is here: a proxy of the machine's could not reach it.
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]:
+        os.environ.pop(name, None)
+        os.environ.pop(name.lower(), None)
     if not servers.BINARY.exists():
         pytest.exit(f"{servers.BINARY} is missing: build it with cargo build --release, or name another in TEXTFLIGHT_BIN", 2)
 

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::support::repository;
 
 /// Crates that stay in their rooms. A room is a path below `src/`.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("tonic", &["flight/", "server.rs"]),
     ("arrow_flight", &["flight/"]),
     ("axum", &["cog/", "server/"]),
-    ("hyper_util", &["http_client.rs", "server/"]),
-    ("hyper_rustls", &["http_client.rs"]),
+    ("hyper_util", &["server/"]),
+    ("reqwest", &["http_client.rs", "cog/"]),
+    ("rustls", &["http_client.rs"]),
     ("parquet", &["bulk/"]),
     ("candle_core", &["check/", "classifier/"]),
     ("tokenizers", &["classifier/"]),

@@ -9,3 +9,4 @@ mod receiver;
 mod replay;
 mod replicate;
 mod service;
+mod webhooks;

@@ -9,7 +9,6 @@ use textflight::cog::Predictor;
 use textflight::cog::http::{Options, Service};
 
 use super::client::{VERSION, concurrent, get, send, serve, serve_with, wait_until};
-use super::receiver::Receiver;
 use crate::engines::Fake;
 
 const ASYNC: &[(&str, &str)] = &[("prefer", "respond-async")];
@@ -172,66 +171,6 @@ async fn a_token_is_asked_for() {
     for open in ["/health-check", "/"] {
         assert_eq!(get(&service, open).await.status, 200, "{open}");
     }
-}
-
-fn hooked(id: &str, url: &str) -> Value {
-    json!({ "id": id, "input": { "texts": "odd" }, "webhook": url })
-}
-
-#[tokio::test]
-async fn the_last_call_is_made_again_until_it_is_heard() {
-    let mut receiver = Receiver::answering([500, 404, 503, 429]).await;
-    let options = Options { webhook_token: Some("hook-secret".to_owned()), ..Options::default() };
-    let service = serve_with(Fake::engine(8), options);
-    let url = format!("http://{}/hook", receiver.address);
-    let trace = [("prefer", "respond-async"), ("traceparent", "00-1-2-01"), ("tracestate", "a=b"), ("x-other", "no")];
-    send(&service, "POST", "/predictions", &trace, hooked("hooked", &url)).await;
-    // The first two are not repeated, whatever they are answered; the last one is.
-    for status in ["processing", "processing", "succeeded", "succeeded", "succeeded"] {
-        let call = receiver.next().await;
-        assert_eq!(call.json["status"], status, "{call:?}");
-        assert_eq!(call.headers["authorization"], "Bearer hook-secret");
-        assert_eq!([&call.headers["traceparent"], &call.headers["tracestate"]], ["00-1-2-01", "a=b"]);
-        assert!(!call.headers.contains_key("x-other"));
-    }
-    assert!(receiver.is_silent().await);
-}
-
-#[tokio::test]
-async fn a_call_that_is_refused_for_good_is_not_repeated() {
-    let mut receiver = Receiver::answering([404; 10]).await;
-    let service = serve(Fake::engine(8));
-    let url = format!("http://{}/hook", receiver.address);
-    let mut request = hooked("refused", &url);
-    request["webhook_events_filter"] = json!(["completed"]);
-    send(&service, "POST", "/predictions", &[], request).await;
-    assert_eq!(receiver.next().await.json["status"], "succeeded");
-    assert!(receiver.is_silent().await);
-}
-
-#[tokio::test]
-async fn webhooks_that_nobody_hears_hold_nothing_up() {
-    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let service = serve(Fake::engine(8));
-    for url in [format!("http://{}/never-answers", deaf.local_addr().unwrap()), "http://127.0.0.1:1/closed".to_owned()]
-    {
-        let answer = send(&service, "POST", "/predictions", &[], hooked("deaf", &url));
-        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await.expect("an answer in time");
-        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &json!("succeeded")));
-    }
-}
-
-#[tokio::test]
-async fn a_failure_is_told() {
-    let mut receiver = Receiver::start().await;
-    let service = serve(Fake::engine(8));
-    let mut request = hooked("failing", &format!("http://{}/", receiver.address));
-    request["input"]["texts"] = json!("fail");
-    send(&service, "POST", "/predictions", &[], request).await;
-    assert_eq!(receiver.next().await.json["status"], "processing");
-    let last = receiver.next().await.json;
-    assert_eq!((&last["status"], &last["error"]), (&json!("failed"), &json!("Prediction failed: the device failed")));
-    assert!(last["metrics"]["predict_time"].is_f64() && last.get("output").is_none());
 }
 
 #[tokio::test]
