@@ -13,7 +13,6 @@ pub fn measure(place: &Place, precision: Precision, large: bool, duration: Durat
     let failed = |e| place.fault(&e, "a matrix product");
     let (size, threads) = match place {
         Place::Cpu => (if large { 1536 } else { 128 }, std::thread::available_parallelism().map_or(1, usize::from)),
-        #[cfg(feature = "cuda")]
         Place::Gpu(_) => (if large { 8192 } else { 128 }, 1),
     };
     let layer = || -> candle_core::Result<(Linear, Tensor)> {

@@ -1,8 +1,11 @@
-//! The only place that says on which devices a model runs, and in which precision.
+//! The devices and precisions that an operator can ask for, and what is to be had of them.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tracing::warn;
+
+use super::kernels::cuda::{self, Gpu};
 use super::kernels::{Place, Precision};
 use crate::{Error, Result};
 
@@ -51,39 +54,24 @@ impl DeviceChoice {
     /// [`Error::Invalid`] when one is not to be had: nothing falls back silently.
     pub fn open(&self, libraries: Option<&PathBuf>) -> Result<Vec<Place>> {
         match self {
-            Self::Cpu => Ok(vec![Place::Cpu]),
-            Self::Auto => Ok(vec![best(libraries)]),
+            Self::Auto if cuda::AVAILABLE => Ok(vec![best(libraries)]),
+            Self::Auto | Self::Cpu => Ok(vec![Place::Cpu]),
             Self::Cuda(gpus) => gpus.iter().map(|gpu| open_gpu(*gpu, libraries)).collect(),
         }
     }
 }
 
-#[cfg(feature = "cuda")]
 fn open_gpu(index: usize, libraries: Option<&PathBuf>) -> Result<Place> {
-    let gpu = super::kernels::cuda::Gpu::get(index, libraries.map(PathBuf::as_path))
-        .map_err(|e| Error::Invalid(format!("--device cuda:{index}: {e}; --device cpu runs on the processor")))?;
+    let gpu = Gpu::get(index, libraries.map(PathBuf::as_path))
+        .map_err(|e| Error::Invalid(format!("--device cuda:{index}: {e}; --device cpu runs it on the processor")))?;
     Ok(Place::Gpu(gpu))
 }
 
-#[cfg(not(feature = "cuda"))]
-fn open_gpu(index: usize, _: Option<&PathBuf>) -> Result<Place> {
-    Err(Error::Invalid(format!(
-        "--device cuda:{index}: this build of textflight has no CUDA support (cargo build --features cuda makes one that \
-         has); --device cpu runs it on the processor"
-    )))
-}
-
-#[cfg(feature = "cuda")]
 fn best(libraries: Option<&PathBuf>) -> Place {
     open_gpu(0, libraries).unwrap_or_else(|error| {
-        tracing::warn!(%error, "--device auto: no GPU can be used, the model runs on the processor");
+        warn!(%error, "--device auto: no GPU can be used, the model runs on the processor");
         Place::Cpu
     })
-}
-
-#[cfg(not(feature = "cuda"))]
-const fn best(_: Option<&PathBuf>) -> Place {
-    Place::Cpu
 }
 
 /// The precision that the operator asked for.
@@ -126,12 +114,10 @@ impl DTypeChoice {
                 )),
                 Self::Exactly(precision) => Ok(precision),
             },
-            #[cfg(feature = "cuda")]
             Place::Gpu(gpu) => self.on_gpu(&place.name(), gpu.capability()?),
         }
     }
 
-    #[cfg(any(feature = "cuda", test))]
     fn on_gpu(self, name: &str, (major, minor): (i32, i32)) -> Result<Precision> {
         let least = |precision| match precision {
             Precision::Float32 => Some((0, 0)),
@@ -172,14 +158,6 @@ mod tests {
             assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("expected"), "{wrong}");
         }
         assert_eq!("cuda:1,cuda,cuda:0".parse::<DeviceChoice>(), Err("cuda:0 is named twice".to_owned()));
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    #[test]
-    fn a_gpu_that_is_not_there_is_an_error() {
-        assert!(matches!(DeviceChoice::Auto.open(None).unwrap()[..], [Place::Cpu]));
-        let error = DeviceChoice::Cuda(vec![1]).open(None).err().unwrap().to_string();
-        assert!(error.contains("cuda:1") && error.contains("no CUDA support"), "{error}");
     }
 
     #[test]

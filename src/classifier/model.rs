@@ -75,13 +75,10 @@ impl Model {
     }
 }
 
-#[cfg(feature = "cuda")]
 impl Drop for Model {
     /// Weights are given back in the GPU's context, which the thread that drops them may never have entered.
     fn drop(&mut self) {
-        if let Place::Gpu(gpu) = &self.place {
-            gpu.enter();
-        }
+        self.place.enter();
     }
 }
 

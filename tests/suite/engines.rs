@@ -5,6 +5,7 @@ mod testing;
 
 use std::sync::Arc;
 
+use textflight::classifier::Classifier;
 use textflight::engine::Engine;
 
 pub use self::testing::Fake;
@@ -12,6 +13,10 @@ use crate::support::{load, repository};
 
 /// The model that comes with the repository.
 pub fn bundled() -> Engine {
-    let classifier = load(&repository("data/sst2-mini"), 128).unwrap();
+    over(load(&repository("data/sst2-mini"), 128).unwrap())
+}
+
+/// An engine over this one.
+pub fn over(classifier: Classifier) -> Engine {
     Engine::start(vec![Arc::new(classifier)], testing::limits(10_000)).unwrap()
 }

@@ -13,3 +13,4 @@ mod image;
 mod support;
 mod tidy;
 mod twin;
+mod unscorable;

@@ -1,8 +1,14 @@
-//! What the `use` lines must keep to: dependencies point downwards, and each outside crate has its room.
+//! What the code must keep to: dependencies point downwards, and each outside crate has its room.
+//!
+//! The sources are parsed, and every path in them is resolved as the compiler would: in `use` trees, expressions, types,
+//! attributes and the arguments of macros, wherever it stands, but in what is compiled for tests alone.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod paths;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use self::paths::{Found, Source, sources};
 use crate::support::repository;
 
 /// Crates that stay in their rooms. A room is a path below `src/`.
@@ -36,102 +42,201 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("flight/", &["bulk", "cog", "server"]),
     ("bulk/", &["cog", "flight", "server"]),
     ("cog/", &["bulk", "flight", "server"]),
+    ("cli.rs", &["bulk", "check", "engine", "flight", "server", "stream"]),
+    ("cli/", &["bulk", "check", "engine", "flight", "server", "stream"]),
 ];
-
-/// Every source file, as its path below `src/` and its text without tests.
-fn sources() -> Vec<(String, String)> {
-    let root = repository("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    assert!(files.len() > 30, "the sources were not found");
-    files
-        .into_iter()
-        .map(|path| {
-            let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
-            (name, code)
-        })
-        .filter(|(name, _)| {
-            !name.ends_with("tests.rs") && !name.ends_with("testing.rs") && !name.contains("/differential/")
-        })
-        .collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// The lines of code in which `path` is used: comments left out.
-fn uses<'a>(code: &'a str, path: &str) -> Option<&'a str> {
-    let mentions = |line: &&str| {
-        let line = line.trim_start();
-        !line.starts_with("//")
-            && line.match_indices(path).any(|(at, _)| {
-                let before = line[..at].chars().next_back();
-                before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
-            })
-    };
-    code.lines().find(mentions)
-}
 
 #[test]
 fn outside_crates_stay_in_their_rooms() {
-    for (name, code) in sources() {
+    for Source { name, found, .. } in sources() {
         for (dependency, rooms) in CRATES {
-            if rooms.iter().any(|room| name.starts_with(room)) {
-                continue;
-            }
-            let found = uses(&code, &format!("{dependency}::"));
-            assert_eq!(found, None, "src/{name} uses {dependency}, whose rooms are {rooms:?}");
+            let stays = rooms.iter().any(|room| name.starts_with(room));
+            assert!(stays || !found.uses_crate(dependency), "src/{name} uses {dependency}, whose rooms are {rooms:?}");
         }
     }
 }
 
 #[test]
 fn dependencies_point_downwards() {
-    for (name, code) in sources() {
+    for Source { name, found, .. } in sources() {
+        assert!(!found.modules().contains("*"), "src/{name} takes in all that the crate has: name what it needs");
         for (room, above) in MODULES {
             if !name.starts_with(room) {
                 continue;
             }
             for module in above {
-                let found = uses(&code, &format!("crate::{module}"));
-                assert_eq!(found, None, "src/{name} knows {module}");
+                assert!(!found.modules().contains(*module), "src/{name} knows {module}");
             }
         }
     }
 }
 
+/// Of the library's own modules, by the first part of their paths.
+#[test]
+fn no_module_knows_one_that_knows_it() {
+    let mut knows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for Source { module, found, in_library, .. } in sources() {
+        if let Some(own) = module.first().filter(|_| in_library) {
+            let others = found.modules().into_iter().filter(|other| other != own);
+            knows.entry(own.clone()).or_default().extend(others);
+        }
+    }
+    assert!(knows.len() > 8 && knows["flight"].contains("stream"), "the modules were not found");
+    assert_eq!(circle(&knows), None);
+}
+
+/// Modules of which each knows the next, and the last the first.
+fn circle(knows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn visit(at: &str, path: &mut Vec<String>, knows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+        if let Some(first) = path.iter().position(|before| before == at) {
+            return Some(path[first..].to_vec());
+        }
+        path.push(at.to_owned());
+        let found = knows.get(at).into_iter().flatten().find_map(|next| visit(next, path, knows));
+        path.pop();
+        found
+    }
+    knows.keys().find_map(|module| visit(module, &mut Vec::new(), knows))
+}
+
 #[test]
 fn unsafe_code_is_in_the_kernels_alone() {
-    for (name, code) in sources() {
+    for Source { name, found, .. } in sources() {
         // Mapping a file is unsafe, too.
-        if !name.starts_with("classifier/kernels/") && name != "classifier/weights.rs" {
-            assert_eq!(uses(&code, "unsafe {"), None, "src/{name} has unsafe code");
-        }
+        let may = name.starts_with("classifier/kernels/") || name == "classifier/weights.rs";
+        assert!(may || !found.has_unsafe(), "src/{name} has unsafe code");
     }
 }
 
 #[test]
 fn no_file_has_grown_beyond_admiration() {
-    for (name, code) in sources() {
-        let lines = code.lines().count();
+    for Source { name, lines, .. } in sources() {
         assert!(lines <= 300, "src/{name} has {lines} lines without its tests: a second concept may live in it");
     }
 }
 
 #[test]
-fn the_checks_themselves_find_what_they_look_for() {
-    assert!(uses("use tonic::Status;", "tonic::").is_some());
-    assert!(uses("    let x = crate::flight::service();", "crate::flight").is_some());
-    assert!(uses("// tonic::Status", "tonic::").is_none());
-    assert!(uses("use my_tonic::Status;", "tonic::").is_none());
+fn rooms_are_there() {
+    let sources = sources();
+    let rooms = CRATES.iter().flat_map(|(_, rooms)| rooms.iter()).chain(MODULES.iter().map(|(room, _)| room));
+    for room in rooms {
+        assert!(sources.iter().any(|source| source.name.starts_with(room)), "there is no src/{room}");
+    }
+    assert!(CRATES.iter().all(|(dependency, _)| sources.iter().any(|source| source.found.uses_crate(dependency))));
+    assert!(repository("src").join("lib.rs").exists());
+}
+
+/// What a file of the library at `src/{name}` is found to use.
+fn found(name: &str, code: &str) -> Found {
+    Source::parse(Path::new(name), code, true).found
+}
+
+#[test]
+fn modules_are_found_however_they_are_written() {
+    for code in [
+        "use crate::bulk;",
+        "use crate::{cog, bulk};",
+        "use crate::{cog::{Output, self}, bulk::{Pair as P}};",
+        "use {crate::bulk::Pair, std::fmt};",
+        "pub use crate::bulk as files;",
+        "pub(crate) use super::super::bulk::pair;",
+        "use super::super::{bulk::*, Error};",
+        "fn f() { let x = crate::bulk::pair(); }",
+        "fn f() { super::super::bulk::pair(); }",
+        "fn f(x: &crate::bulk::Pair) {}",
+        "impl crate::bulk::Source for X {}",
+        "fn f() { info!(rows = crate::bulk::rows(), \"done\"); }",
+        "macro_rules! m { () => { $crate::bulk::pair() } }",
+        "#[derive(crate::bulk::Magic)] struct X;",
+        "#[cfg(test)]\nmod tests;\nuse crate::bulk;",
+        "#[cfg(test)]\nmod tests { use super::*; }\nfn f() { crate::bulk::pair(); }",
+        "mod inner { use super::super::super::bulk; }",
+        "fn f() { use crate::bulk; }",
+        "fn f() { match x { crate::bulk::Kind::A => {} } }",
+        "#[cfg(any(test, feature = \"cuda\"))]\nuse crate::bulk;",
+    ] {
+        assert!(found("flight/service.rs", code).modules().contains("bulk"), "{code}");
+    }
+    assert!(found("flight/mod.rs", "use super::bulk;").modules().contains("bulk"));
+    assert!(found("stream.rs", "use super::bulk;").modules().contains("bulk"));
+    assert!(found("flight/mod.rs", "use crate::*;").modules().contains("*"));
+    assert!(found("flight/mod.rs", "use super::*;").modules().contains("*"));
+    assert!(Source::parse(Path::new("main.rs"), "use textflight::bulk;", false).found.modules().contains("bulk"));
+    assert!(
+        Source::parse(Path::new("main.rs"), "fn f() { textflight::bulk::x() }", false).found.modules().contains("bulk")
+    );
+}
+
+#[test]
+fn what_only_looks_like_a_module_is_none() {
+    for code in [
+        "// use crate::bulk;",
+        "/* crate::bulk */ fn f() { let x = \"crate::bulk\"; }",
+        "#[cfg(test)]\nmod tests { use crate::bulk; }",
+        "#[cfg(test)]\nuse crate::bulk;",
+        "#[cfg(all(test, unix))]\nfn f() { crate::bulk::pair(); }",
+        "#[test]\nfn f() { crate::bulk::pair(); }",
+        "use self::bulk::Lane;",
+        "use super::bulk::Lane;",
+        "use crate::bulky;",
+        "use crate::flight::bulk;",
+        "fn f() { x.bulk.y(); other::bulk(); }",
+    ] {
+        assert!(!found("flight/service.rs", code).modules().contains("bulk"), "{code}");
+    }
+    assert!(!Source::parse(Path::new("main.rs"), "use crate::bulk;", false).found.modules().contains("bulk"));
+}
+
+#[test]
+fn outside_crates_are_found_however_they_are_written() {
+    for code in [
+        "use tonic::Status;",
+        "use ::tonic::Status;",
+        "use tonic as wire;",
+        "use {std::fmt, tonic::{Code, Status}};",
+        "extern crate tonic;",
+        "fn f() -> tonic::Status {}",
+        "#[tonic::async_trait] impl X for Y {}",
+        "fn f() { matches!(x, tonic::Code::Ok) }",
+    ] {
+        assert!(found("cog/mod.rs", code).uses_crate("tonic"), "{code}");
+    }
+    for code in ["use my_tonic::Status;", "// tonic::Status", "use crate::tonic::Status;", "fn f() { tonic() }"] {
+        assert!(!found("cog/mod.rs", code).uses_crate("tonic"), "{code}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_found_however_it_is_written() {
+    for code in [
+        "fn f() { unsafe { g() } }",
+        "unsafe fn f() {}",
+        "unsafe impl Send for X {}",
+        "unsafe extern \"C\" { fn f(); }",
+        "#[unsafe(no_mangle)] fn f() {}",
+        "macro_rules! m { () => { unsafe { f() } } }",
+    ] {
+        assert!(found("cog/mod.rs", code).has_unsafe(), "{code}");
+    }
+    assert!(!found("cog/mod.rs", "// unsafe {\nfn f() { let x = \"unsafe {\"; }").has_unsafe());
+}
+
+#[test]
+fn lines_for_tests_alone_do_not_count() {
+    let lines = |code| Source::parse(Path::new("cog/mod.rs"), code, true).lines;
+    assert_eq!(lines("fn f() {}\n\n#[cfg(test)]\nmod tests {\n    fn g() {}\n}\n"), 2);
+    assert_eq!(lines("#[cfg(test)]\nmod tests;\n\nfn f() {}\nfn g() {}\n"), 3);
+}
+
+#[test]
+fn circles_are_found() {
+    let knows = |edges: &[(&str, &str)]| {
+        let mut knows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in edges {
+            knows.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        circle(&knows)
+    };
+    assert_eq!(knows(&[("a", "b"), ("b", "c"), ("a", "c")]), None);
+    assert_eq!(knows(&[("a", "b"), ("b", "c"), ("c", "b")]).unwrap(), ["b", "c"]);
 }

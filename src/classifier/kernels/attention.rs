@@ -47,7 +47,6 @@ impl CustomOp2 for Attention<'_> {
         Ok((CpuStorage::F32(context), Shape::from((query_rows, hidden))))
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         q: &candle_core::CudaStorage,

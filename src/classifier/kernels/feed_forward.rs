@@ -1,19 +1,18 @@
 //! The feed-forward block of a layer, wherever it lies.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
+use super::cuda::GpuLinear;
 use super::{LayerNorm, Linear, PackedFeedForward};
 
 /// `LayerNorm(x + narrow(widen(x)))`
-#[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one a layer"))]
 pub enum FeedForward {
     /// On the CPU: a few rows pass all of it before the next do.
     Packed(PackedFeedForward),
     /// On a GPU: one product after the other.
-    #[cfg(feature = "cuda")]
     Gpu {
         /// The layers, in their order.
-        layers: [super::cuda::GpuLinear; 2],
+        layers: [GpuLinear; 2],
         /// What follows the residual.
         norm: LayerNorm,
     },
@@ -27,10 +26,8 @@ impl FeedForward {
             (Linear::Packed(widen), Linear::Packed(narrow)) => {
                 PackedFeedForward::new(widen, narrow, norm).map(Self::Packed)
             }
-            #[cfg(feature = "cuda")]
             (Linear::Gpu(widen), Linear::Gpu(narrow)) => Ok(Self::Gpu { layers: [widen, narrow], norm }),
-            #[cfg(feature = "cuda")]
-            _ => candle_core::bail!("feed-forward: one layer on the CPU and one on a GPU"),
+            _ => bail!("feed-forward: one layer on the CPU and one on a GPU"),
         }
     }
 
@@ -41,7 +38,6 @@ impl FeedForward {
     pub fn forward(&self, x: Tensor) -> Result<Tensor> {
         match self {
             Self::Packed(block) => block.forward(&x).map(|()| x),
-            #[cfg(feature = "cuda")]
             Self::Gpu { layers: [widen, narrow], norm } => {
                 let y = narrow.forward(&widen.forward(&x)?)?;
                 norm.add(&y, &x)?;

@@ -90,7 +90,6 @@ impl InplaceOp3 for AddLayerNorm {
         Ok(())
     }
 
-    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &mut candle_core::CudaStorage,

@@ -2,7 +2,6 @@
 
 use candle_core::{Result, Tensor};
 
-#[cfg(feature = "cuda")]
 use super::cuda::GpuLinear;
 use super::{Activation, PackedLinear, Place, Precision};
 
@@ -11,7 +10,6 @@ pub enum Linear {
     /// On the CPU, laid out for its kernels.
     Packed(PackedLinear),
     /// On a GPU, as PyTorch stores it.
-    #[cfg(feature = "cuda")]
     Gpu(GpuLinear),
 }
 
@@ -29,7 +27,6 @@ impl Linear {
     ) -> Result<Self> {
         match place {
             Place::Cpu => PackedLinear::new(weight, bias, reach, precision).map(Self::Packed),
-            #[cfg(feature = "cuda")]
             Place::Gpu(gpu) => GpuLinear::new(weight, bias, place.dtype(precision), gpu).map(Self::Gpu),
         }
     }
@@ -39,8 +36,10 @@ impl Linear {
     pub fn with_activation(self, activation: Activation) -> Self {
         match self {
             Self::Packed(layer) => Self::Packed(layer.with_activation(activation)),
-            #[cfg(feature = "cuda")]
-            Self::Gpu(layer) => Self::Gpu(layer.with_activation(activation)),
+            Self::Gpu(mut layer) => {
+                layer.set_activation(activation);
+                Self::Gpu(layer)
+            }
         }
     }
 
@@ -51,7 +50,6 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Packed(layer) => layer.forward(x),
-            #[cfg(feature = "cuda")]
             Self::Gpu(layer) => layer.forward(x),
         }
     }

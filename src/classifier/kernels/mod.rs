@@ -1,6 +1,7 @@
 //! Kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
 //!
-//! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`. On the CPU all products, those of attention
+//! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`, whose face is the same without it, in
+//! `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention
 //! included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
 //! `bfloat16.rs` and `int8.rs`. Which instructions a processor has is looked up once.
 //!
@@ -12,6 +13,9 @@ mod activation;
 mod attention;
 mod bfloat16;
 #[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_cuda.rs"]
 pub mod cuda;
 mod feed_forward;
 mod float32;

@@ -1,9 +1,10 @@
 //! Where a model lies.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::Precision;
-#[cfg(feature = "cuda")]
 use super::cuda::{Download, Gpu};
 use crate::Error;
 
@@ -13,8 +14,7 @@ pub enum Place {
     /// The processor.
     Cpu,
     /// A GPU.
-    #[cfg(feature = "cuda")]
-    Gpu(std::sync::Arc<Gpu>),
+    Gpu(Arc<Gpu>),
 }
 
 /// Logits on their way to the processor's memory.
@@ -22,7 +22,6 @@ pub enum Logits {
     /// They are there.
     Here(Vec<f32>),
     /// A copy is under way.
-    #[cfg(feature = "cuda")]
     Coming(Download),
 }
 
@@ -31,7 +30,6 @@ impl Place {
     pub fn device(&self) -> &Device {
         match self {
             Self::Cpu => &Device::Cpu,
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => gpu.device(),
         }
     }
@@ -40,7 +38,6 @@ impl Place {
     pub fn name(&self) -> String {
         match self {
             Self::Cpu => "cpu".to_owned(),
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => format!("cuda:{}", gpu.index()),
         }
     }
@@ -49,7 +46,6 @@ impl Place {
     pub fn card(&self) -> Option<String> {
         match self {
             Self::Cpu => None,
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => Some(gpu.card()),
         }
     }
@@ -57,9 +53,7 @@ impl Place {
     /// What activations are kept in between layers that multiply in `precision`.
     pub const fn dtype(&self, precision: Precision) -> DType {
         match (self, precision) {
-            #[cfg(feature = "cuda")]
             (Self::Gpu(_), Precision::Float16) => DType::F16,
-            #[cfg(feature = "cuda")]
             (Self::Gpu(_), Precision::Bfloat16) => DType::BF16,
             // On the CPU layers round their input as they read it.
             _ => DType::F32,
@@ -70,7 +64,6 @@ impl Place {
     pub const fn head_precision(&self, precision: Precision) -> Precision {
         match self {
             Self::Cpu => precision,
-            #[cfg(feature = "cuda")]
             Self::Gpu(_) => Precision::Float32,
         }
     }
@@ -82,7 +75,6 @@ impl Place {
     pub fn upload(&self, values: &[u32]) -> Result<Tensor> {
         match self {
             Self::Cpu => Tensor::new(values, &Device::Cpu),
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => gpu.upload(values),
         }
     }
@@ -94,15 +86,12 @@ impl Place {
     pub fn download(&self, logits: &Tensor) -> Result<Logits> {
         match self {
             Self::Cpu => Ok(Logits::Here(logits.flatten_all()?.to_vec1()?)),
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => gpu.download(logits).map(Logits::Coming),
         }
     }
 
     /// Does what puts work into the device's queue, without other threads' work in between.
-    #[cfg_attr(not(feature = "cuda"), expect(clippy::unused_self, reason = "a GPU has turns"))]
     pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
-        #[cfg(feature = "cuda")]
         let _turn = match self {
             Self::Cpu => None,
             Self::Gpu(gpu) => Some(gpu.turn()),
@@ -110,12 +99,18 @@ impl Place {
         work()
     }
 
+    /// Makes a GPU's context that of this thread.
+    pub fn enter(&self) {
+        if let Self::Gpu(gpu) = self {
+            gpu.enter();
+        }
+    }
+
     /// What an error of the device means to the engine.
     pub fn fault(&self, error: &candle_core::Error, doing: &str) -> Error {
         let cause = format!("{doing} on {} failed: {}", self.name(), cause(error));
         match self {
             Self::Cpu => Error::Failed(cause),
-            #[cfg(feature = "cuda")]
             Self::Gpu(gpu) => gpu.fault(error, cause),
         }
     }
@@ -131,11 +126,9 @@ impl Logits {
     ///
     /// # Errors
     /// When the device failed at computing or copying them.
-    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "a GPU can fail"))]
     pub fn finish(self) -> Result<Vec<f32>> {
         match self {
             Self::Here(logits) => Ok(logits),
-            #[cfg(feature = "cuda")]
             Self::Coming(download) => download.finish(),
         }
     }

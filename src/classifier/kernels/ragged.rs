@@ -2,18 +2,16 @@
 
 use std::ops::Range;
 
-use candle_core::Result;
-#[cfg(feature = "cuda")]
-use candle_core::Tensor;
+use candle_core::{Result, Tensor};
 
 use super::Place;
+use super::cuda::Gpu;
 
 /// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone)]
 pub struct Ragged {
     offsets: Vec<usize>,
     /// The same where a GPU reads them.
-    #[cfg(feature = "cuda")]
     on_device: Option<Tensor>,
 }
 
@@ -35,37 +33,35 @@ impl Ragged {
     }
 
     fn from_offsets(offsets: Vec<usize>) -> Self {
-        Self {
-            offsets,
-            #[cfg(feature = "cuda")]
-            on_device: None,
-        }
+        Self { offsets, on_device: None }
     }
 
     /// The same, ready for the kernels of a place.
     ///
     /// # Errors
     /// When the device fails.
-    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "a GPU can fail"))]
     pub fn at(self, place: &Place) -> Result<Self> {
         match place {
             Place::Cpu => Ok(self),
-            #[cfg(feature = "cuda")]
-            Place::Gpu(gpu) => {
-                let offsets: Vec<u32> = self.offsets.iter().map(|offset| *offset as u32).collect();
-                Ok(Self { on_device: Some(gpu.upload(&offsets)?), ..self })
-            }
+            Place::Gpu(gpu) => self.on(gpu),
         }
     }
 
+    /// The same, ready for the kernels of a GPU.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn on(self, gpu: &Gpu) -> Result<Self> {
+        let offsets: Vec<u32> = self.offsets.iter().map(|offset| *offset as u32).collect();
+        Ok(Self { on_device: Some(gpu.upload(&offsets)?), ..self })
+    }
+
     /// The offsets as a GPU reads them, if it has them.
-    #[cfg(feature = "cuda")]
     pub const fn on_device(&self) -> Option<&Tensor> {
         self.on_device.as_ref()
     }
 
     /// The longest sequence's rows.
-    #[cfg(feature = "cuda")]
     pub fn longest(&self) -> usize {
         self.ranges().map(|range| range.len()).max().unwrap_or(0)
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::{Result, Tensor, bail};
 
+use super::cuda::GpuAttention;
 use super::{AbsorbedAttention, LayerNorm, PackedAttention, Place, Precision, Ragged};
 
 /// What a checkpoint has for it, f32 on the CPU: of queries, keys, values and outputs.
@@ -36,13 +37,11 @@ impl AttentionWeights {
 }
 
 /// `LayerNorm(x + output(attention(query(x), key(x), value(x))))`
-#[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one a layer"))]
 pub enum SelfAttention {
     /// On the CPU: a few sequences pass all of it before the next do.
     Packed(PackedAttention),
     /// On a GPU: one product after the other.
-    #[cfg(feature = "cuda")]
-    Gpu(super::cuda::GpuAttention),
+    Gpu(GpuAttention),
 }
 
 impl SelfAttention {
@@ -61,10 +60,7 @@ impl SelfAttention {
     ) -> Result<Self> {
         match place {
             Place::Cpu => PackedAttention::new(weights, norm, heads, Some(reach), precision).map(Self::Packed),
-            #[cfg(feature = "cuda")]
-            Place::Gpu(gpu) => {
-                super::cuda::GpuAttention::new(weights, norm, heads, place.dtype(precision), gpu).map(Self::Gpu)
-            }
+            Place::Gpu(gpu) => GpuAttention::new(weights, norm, heads, place.dtype(precision), gpu).map(Self::Gpu),
         }
     }
 
@@ -75,25 +71,17 @@ impl SelfAttention {
     pub fn forward(&self, x: Tensor, sequences: &Ragged) -> Result<Tensor> {
         match self {
             Self::Packed(block) => block.forward(&x, sequences).map(|()| x),
-            #[cfg(feature = "cuda")]
             Self::Gpu(block) => block.forward(&x, sequences),
         }
     }
 }
 
 /// The same for one row of each sequence alone.
-#[cfg_attr(feature = "cuda", expect(clippy::large_enum_variant, reason = "a model has one"))]
 pub enum RowAttention {
     /// On the CPU: no keys and values are computed.
     Absorbed(AbsorbedAttention),
     /// On a GPU.
-    #[cfg(feature = "cuda")]
-    Gpu {
-        /// Its layers.
-        block: super::cuda::GpuAttention,
-        /// Where they lie.
-        place: Place,
-    },
+    Gpu(GpuAttention),
 }
 
 impl RowAttention {
@@ -111,11 +99,7 @@ impl RowAttention {
     ) -> Result<Self> {
         match place {
             Place::Cpu => AbsorbedAttention::new(weights, norm, heads, Some(reach), precision).map(Self::Absorbed),
-            #[cfg(feature = "cuda")]
-            Place::Gpu(gpu) => {
-                let block = super::cuda::GpuAttention::new(weights, norm, heads, place.dtype(precision), gpu)?;
-                Ok(Self::Gpu { block, place: place.clone() })
-            }
+            Place::Gpu(gpu) => GpuAttention::new(weights, norm, heads, place.dtype(precision), gpu).map(Self::Gpu),
         }
     }
 
@@ -127,10 +111,7 @@ impl RowAttention {
     pub fn forward(&self, asking: Tensor, x: &Tensor, sequences: &Ragged) -> Result<Tensor> {
         match self {
             Self::Absorbed(block) => block.forward(&asking, x, sequences).map(|()| asking),
-            #[cfg(feature = "cuda")]
-            Self::Gpu { block, place } => {
-                block.forward_rows(&asking, &Ragged::singles(sequences.len()).at(place)?, x, sequences)
-            }
+            Self::Gpu(block) => block.forward_rows(&asking, x, sequences),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON entrypoint: against what the original answered, and where the engine is busy, failing or dead.
 
-mod client;
+pub mod client;
 mod command;
 mod edges;
 mod memory;

@@ -1,6 +1,6 @@
 //! The Flight service over an in-memory duplex, with engines that wait, fail and die.
 
-mod client;
+pub mod client;
 mod exchange;
 mod hostile;
 mod trouble;

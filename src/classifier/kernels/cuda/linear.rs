@@ -36,10 +36,9 @@ impl GpuLinear {
         Ok(Self { weight: there(weight)?, bias: there(bias)?, activation: Activation::None, products: gpu.products() })
     }
 
-    /// The same with an activation after it.
-    #[must_use]
-    pub fn with_activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
+    /// Puts an activation after it.
+    pub const fn set_activation(&mut self, activation: Activation) {
+        self.activation = activation;
     }
 
     /// The layer of some of the outputs, sharing the weights.

@@ -1,7 +1,8 @@
 //! The kernels on a GPU: products by cuBLAS and cuBLASLt, and our own kernels where candle has none that fits.
 //!
 //! Each kernel of `kernels.cu` is the twin of a CPU kernel beside this folder, and is called by the same custom op.
-//! All work of a GPU goes through one stream, in the order in which it is put there.
+//! All work of a GPU goes through one stream, in the order in which it is put there. What others use of this module has its
+//! like in `no_cuda.rs`.
 
 mod gpu;
 mod launch;
@@ -21,6 +22,9 @@ use candle_core::{DType, Layout, Result, Shape, bail};
 
 use self::launch::{Argument, Launch, address, dtype, empty, grid, int};
 use super::{Activation, Ragged};
+
+/// Whether this build knows GPUs.
+pub const AVAILABLE: bool = true;
 
 /// As in `kernels.cu`.
 const WARP: u32 = 32;

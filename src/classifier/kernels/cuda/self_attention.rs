@@ -1,5 +1,7 @@
 //! The attention of a layer on a GPU.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Result, Tensor};
 
 use super::{Gpu, GpuLinear};
@@ -16,6 +18,7 @@ pub struct GpuAttention {
     output: GpuLinear,
     norm: LayerNorm,
     heads: usize,
+    gpu: Arc<Gpu>,
 }
 
 impl GpuAttention {
@@ -23,7 +26,13 @@ impl GpuAttention {
     ///
     /// # Errors
     /// When the shapes disagree, or the GPU fails.
-    pub fn new(weights: &AttentionWeights, norm: LayerNorm, heads: usize, dtype: DType, gpu: &Gpu) -> Result<Self> {
+    pub fn new(
+        weights: &AttentionWeights,
+        norm: LayerNorm,
+        heads: usize,
+        dtype: DType,
+        gpu: &Arc<Gpu>,
+    ) -> Result<Self> {
         let layer = |layers| -> Result<GpuLinear> {
             let (weight, bias) = weights.joined(layers)?;
             GpuLinear::new(&weight, &bias, dtype, gpu)
@@ -36,6 +45,7 @@ impl GpuAttention {
             output: layer(3..4)?,
             norm,
             heads,
+            gpu: Arc::clone(gpu),
         })
     }
 
@@ -50,13 +60,14 @@ impl GpuAttention {
         self.finish(x, attention(&query, &key_value, sequences, sequences, self.heads)?)
     }
 
-    /// `queries [query rows, hidden]` → `[query rows, hidden]`
+    /// What row `i` of `asking [sequences, hidden]` sees of sequence `i` of `x`: `[sequences, hidden]`
     ///
     /// # Errors
     /// As for [`GpuAttention::forward`].
-    pub fn forward_rows(&self, queries: &Tensor, rows: &Ragged, x: &Tensor, sequences: &Ragged) -> Result<Tensor> {
-        let (query, key_value) = (self.query.forward(queries)?, self.key_value.forward(x)?);
-        self.finish(queries, attention(&query, &key_value, rows, sequences, self.heads)?)
+    pub fn forward_rows(&self, asking: &Tensor, x: &Tensor, sequences: &Ragged) -> Result<Tensor> {
+        let rows = Ragged::singles(sequences.len()).on(&self.gpu)?;
+        let (query, key_value) = (self.query.forward(asking)?, self.key_value.forward(x)?);
+        self.finish(asking, attention(&query, &key_value, &rows, sequences, self.heads)?)
     }
 
     fn finish(&self, residual: &Tensor, context: Tensor) -> Result<Tensor> {

@@ -1,0 +1,185 @@
+//! The face of `cuda/` in a build without the feature: types that nobody can make, so that no code behind them can run.
+
+use std::path::Path;
+use std::sync::{Arc, MutexGuard};
+
+use candle_core::{CudaStorage, DType, Device, Error, Layout, Result, Shape, Tensor};
+
+use super::{Activation, AttentionWeights, LayerNorm, Ragged};
+
+/// Whether this build knows GPUs.
+pub const AVAILABLE: bool = false;
+
+/// A GPU that is open: there is none.
+pub enum Gpu {}
+
+/// A copy from a GPU on its way: there is none.
+pub enum Download {}
+
+/// A linear layer whose weights lie on a GPU: there is none.
+pub enum GpuLinear {}
+
+/// The attention of a layer on a GPU: there is none.
+pub enum GpuAttention {}
+
+impl Gpu {
+    /// # Errors
+    /// Always: [`crate::Error::Invalid`].
+    pub fn get(_index: usize, _folder: Option<&Path>) -> crate::Result<Arc<Self>> {
+        Err(crate::Error::Invalid(
+            "this build of textflight has no CUDA support (cargo build --features cuda makes one that has)".to_owned(),
+        ))
+    }
+
+    /// Never called, as all below.
+    pub const fn index(&self) -> usize {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn device(&self) -> &Device {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn card(&self) -> String {
+        match *self {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn capability(&self) -> crate::Result<(i32, i32)> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn enter(&self) {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn turn(&self) -> MutexGuard<'_, ()> {
+        match *self {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn upload(&self, _values: &[u32]) -> Result<Tensor> {
+        match *self {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn download(&self, _values: &Tensor) -> Result<Download> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn fault(&self, _error: &Error, _text: String) -> crate::Error {
+        match *self {}
+    }
+}
+
+impl Download {
+    /// # Errors
+    /// Never called.
+    pub const fn finish(self) -> Result<Vec<f32>> {
+        match self {}
+    }
+}
+
+impl GpuLinear {
+    /// # Errors
+    /// Never called.
+    pub const fn new(_weight: &Tensor, _bias: &Tensor, _dtype: DType, gpu: &Gpu) -> Result<Self> {
+        match *gpu {}
+    }
+
+    /// Never called.
+    pub const fn set_activation(&mut self, _activation: Activation) {
+        match *self {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn forward(&self, _x: &Tensor) -> Result<Tensor> {
+        match *self {}
+    }
+}
+
+impl GpuAttention {
+    /// # Errors
+    /// Never called.
+    pub fn new(
+        _weights: &AttentionWeights,
+        _norm: LayerNorm,
+        _heads: usize,
+        _dtype: DType,
+        gpu: &Arc<Gpu>,
+    ) -> Result<Self> {
+        match **gpu {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn forward(&self, _x: &Tensor, _sequences: &Ragged) -> Result<Tensor> {
+        match *self {}
+    }
+
+    /// # Errors
+    /// Never called.
+    pub const fn forward_rows(&self, _asking: &Tensor, _x: &Tensor, _sequences: &Ragged) -> Result<Tensor> {
+        match *self {}
+    }
+}
+
+/// # Errors
+/// Always: no tensor lies on a GPU, and so none is asked for.
+pub fn add_layer_norm(
+    _x: &mut CudaStorage,
+    _x_layout: &Layout,
+    _residual: &CudaStorage,
+    _residual_layout: &Layout,
+    _affine: &CudaStorage,
+    _affine_layout: &Layout,
+    _epsilon: f32,
+) -> Result<()> {
+    Err(Error::NotCompiledWithCudaSupport)
+}
+
+/// # Errors
+/// As for [`add_layer_norm`].
+pub fn select_rows(
+    _table: &CudaStorage,
+    _table_layout: &Layout,
+    _ids: &CudaStorage,
+    _ids_layout: &Layout,
+) -> Result<(CudaStorage, Shape)> {
+    Err(Error::NotCompiledWithCudaSupport)
+}
+
+/// # Errors
+/// As for [`add_layer_norm`].
+pub fn attention(
+    _query: &CudaStorage,
+    _query_layout: &Layout,
+    _key_value: &CudaStorage,
+    _key_value_layout: &Layout,
+    _sequences: (&Ragged, &Ragged),
+    _heads: usize,
+) -> Result<(CudaStorage, Shape)> {
+    Err(Error::NotCompiledWithCudaSupport)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::classifier::DeviceChoice;
+    use crate::classifier::kernels::Place;
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_an_error() {
+        assert!(matches!(DeviceChoice::Auto.open(None).unwrap()[..], [Place::Cpu]));
+        let error = DeviceChoice::Cuda(vec![1]).open(None).err().unwrap().to_string();
+        assert!(error.contains("cuda:1") && error.contains("no CUDA support"), "{error}");
+    }
+}
