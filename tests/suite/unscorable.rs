@@ -131,5 +131,6 @@ async fn a_list_counts_its_texts() {
     let answer = post(&serve(engine), body(&texts)).await;
     assert_eq!(answer.status, 200);
     let prediction = answer.json();
-    assert_eq!((&prediction["status"], &prediction["error"]), (&json!("failed"), &json!(NAMED)));
+    assert_eq!(prediction["status"], "failed");
+    assert!(prediction["error"].as_str().unwrap().ends_with(NAMED), "{prediction}");
 }
