@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::check::CheckArgs;
 pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;
-pub use self::score::{ColumnArgs, Labels, ScoreArgs};
+pub use self::score::{ColumnArgs, LabelStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
 
 /// Scores text columns: every row comes back with a label and a confidence.

@@ -15,7 +15,7 @@ use textflight::server::ServerConfig;
 use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
 
-use crate::cli::{CheckArgs, ColumnArgs, Labels, ModelArgs, ServeArgs};
+use crate::cli::{CheckArgs, ColumnArgs, LabelStyle, ModelArgs, ServeArgs};
 
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
@@ -126,8 +126,8 @@ impl From<&ColumnArgs> for ScoreOptions {
         Self {
             text: args.text.clone(),
             labels: match args.labels {
-                Labels::Name => LabelKind::Name,
-                Labels::Id => LabelKind::Id,
+                LabelStyle::Name => LabelKind::Name,
+                LabelStyle::Id => LabelKind::Id,
             },
             details: args.details,
             probabilities: args.probabilities,

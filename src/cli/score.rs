@@ -16,7 +16,7 @@ pub struct ColumnArgs {
     pub text: Option<String>,
     /// How labels are written: as the class's name, or its number.
     #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
-    pub labels: Labels,
+    pub labels: LabelStyle,
     /// Append also how many tokens a text has, and whether it was cut.
     #[arg(long, env = "TEXTFLIGHT_DETAILS", value_parser = BoolishValueParser::new())]
     pub details: bool,
@@ -33,7 +33,7 @@ pub struct ColumnArgs {
 
 /// How labels are written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Labels {
+pub enum LabelStyle {
     /// POSITIVE
     Name,
     /// 1

@@ -5,24 +5,25 @@ use std::sync::{Arc, MutexGuard};
 
 use candle_core::{CudaStorage, DType, Device, Error, Layout, Result, Shape, Tensor};
 
+pub use self::{NoAttention as GpuAttention, NoDownload as Download, NoGpu as Gpu, NoLinear as GpuLinear};
 use super::{Activation, AttentionWeights, LayerNorm, Ragged};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;
 
 /// A GPU that is open: there is none.
-pub enum Gpu {}
+pub enum NoGpu {}
 
 /// A copy from a GPU on its way: there is none.
-pub enum Download {}
+pub enum NoDownload {}
 
 /// A linear layer whose weights lie on a GPU: there is none.
-pub enum GpuLinear {}
+pub enum NoLinear {}
 
 /// The attention of a layer on a GPU: there is none.
-pub enum GpuAttention {}
+pub enum NoAttention {}
 
-impl Gpu {
+impl NoGpu {
     /// # Errors
     /// Always: [`crate::Error::Invalid`].
     pub fn get(_index: usize, _folder: Option<&Path>) -> crate::Result<Arc<Self>> {
@@ -70,7 +71,7 @@ impl Gpu {
 
     /// # Errors
     /// Never called.
-    pub const fn download(&self, _values: &Tensor) -> Result<Download> {
+    pub const fn download(&self, _values: &Tensor) -> Result<NoDownload> {
         match *self {}
     }
 
@@ -80,7 +81,7 @@ impl Gpu {
     }
 }
 
-impl Download {
+impl NoDownload {
     /// # Errors
     /// Never called.
     pub const fn finish(self) -> Result<Vec<f32>> {
@@ -88,10 +89,10 @@ impl Download {
     }
 }
 
-impl GpuLinear {
+impl NoLinear {
     /// # Errors
     /// Never called.
-    pub const fn new(_weight: &Tensor, _bias: &Tensor, _dtype: DType, gpu: &Gpu) -> Result<Self> {
+    pub const fn new(_weight: &Tensor, _bias: &Tensor, _dtype: DType, gpu: &NoGpu) -> Result<Self> {
         match *gpu {}
     }
 
@@ -107,7 +108,7 @@ impl GpuLinear {
     }
 }
 
-impl GpuAttention {
+impl NoAttention {
     /// # Errors
     /// Never called.
     pub fn new(
@@ -115,7 +116,7 @@ impl GpuAttention {
         _norm: LayerNorm,
         _heads: usize,
         _dtype: DType,
-        gpu: &Arc<Gpu>,
+        gpu: &Arc<NoGpu>,
     ) -> Result<Self> {
         match **gpu {}
     }
