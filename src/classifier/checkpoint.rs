@@ -79,13 +79,38 @@ pub struct TokenizerFiles {
     pub vocab: Option<PathBuf>,
     /// `tokenizer_config.json`
     pub tokenizer_config: Option<PathBuf>,
+    /// `special_tokens_map.json`, which counts where `tokenizer_config.json` has no `added_tokens_decoder`.
+    pub special_tokens_map: Option<PathBuf>,
+    /// `added_tokens.json`, which counts there, too.
+    pub added_tokens: Option<PathBuf>,
+}
+
+impl TokenizerFiles {
+    /// Those of a folder.
+    pub fn find(folder: &Path) -> Self {
+        let find = |file: &str| Some(folder.join(file)).filter(|path| path.is_file());
+        Self {
+            tokenizer: find("tokenizer.json"),
+            vocab: find("vocab.txt"),
+            tokenizer_config: find("tokenizer_config.json"),
+            special_tokens_map: find("special_tokens_map.json"),
+            added_tokens: find("added_tokens.json"),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { tokenizer, vocab, tokenizer_config, special_tokens_map, added_tokens } = self;
+        [tokenizer_config, tokenizer, vocab, special_tokens_map, added_tokens].into_iter().flatten()
+    }
 }
 
 /// The names of a checkpoint's files, the largest last: a download that broke off before it is not taken for whole.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "config.json",
     ADAPTER,
     "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
     "tokenizer.json",
     "vocab.txt",
     weight_files::INDEX,
@@ -120,10 +145,8 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::File`] when one cannot be read.
     pub fn version(&self) -> Result<String> {
-        let TokenizerFiles { tokenizer, vocab, tokenizer_config } = &self.tokenizer;
-        let tokenizer = [tokenizer_config, tokenizer, vocab].into_iter().flatten();
         let mut version = Sha256::new();
-        for path in [&self.config].into_iter().chain(tokenizer).chain(self.weights.all()) {
+        for path in [&self.config].into_iter().chain(self.tokenizer.all()).chain(self.weights.all()) {
             // Each file by its own hash, so that none can end where another begins.
             let mut file = HashedFile::default();
             File::open(path)
@@ -143,17 +166,11 @@ impl Checkpoint {
         }
         let config = find("config.json").ok_or_else(|| missing("config.json"))?;
         let weights = WeightFiles::find(folder)?;
-        let [tokenizer_config, tokenizer, vocab] = ["tokenizer_config.json", "tokenizer.json", "vocab.txt"].map(find);
-        if tokenizer.is_none() && vocab.is_none() {
+        let tokenizer = TokenizerFiles::find(folder);
+        if tokenizer.tokenizer.is_none() && tokenizer.vocab.is_none() {
             return Err(missing("tokenizer.json (or vocab.txt)"));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            revision,
-            config,
-            weights,
-            tokenizer: TokenizerFiles { tokenizer, vocab, tokenizer_config },
-        })
+        Ok(Self { name: name.to_owned(), revision, config, weights, tokenizer })
     }
 }
 

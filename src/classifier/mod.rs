@@ -13,7 +13,7 @@ pub mod plan;
 mod scores;
 #[cfg(test)]
 pub mod testing;
-mod tokenize;
+mod tokenizer;
 mod weight_files;
 mod weights;
 
@@ -24,7 +24,7 @@ pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use kernels::Precision;
 pub use scores::{BatchScores, Score, Scores};
-pub use tokenize::{EMPTY_TEXT, Encoding};
+pub use tokenizer::{EMPTY_TEXT, Encoding};
 pub use weight_files::WeightFiles;
 
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use candle_core::Tensor;
 
 use self::kernels::Place;
 use self::model::Model;
-use self::tokenize::TextTokenizer;
+use self::tokenizer::TextTokenizer;
 use self::weights::Weights;
 use crate::{Error, Result};
 
@@ -109,7 +109,7 @@ impl Classifier {
         let wrong = |cause: String| Error::Checkpoint(format!("{}: {cause}", checkpoint.config.display()));
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;
-        let tokenizer = TextTokenizer::load(&checkpoint.tokenizer, config.vocab_size, max_length)?;
+        let tokenizer = TextTokenizer::load(&checkpoint.config, &checkpoint.tokenizer, config.vocab_size, max_length)?;
         let lengths = tokenizer.specials() + 1..=config.longest();
         if !lengths.contains(&max_length) {
             return Err(Error::Invalid(format!(
@@ -141,9 +141,19 @@ impl Classifier {
     /// The token ids of one text, truncated; a blank text is read as [`EMPTY_TEXT`].
     ///
     /// # Errors
-    /// [`Error::Failed`] when the tokenizer fails.
+    /// As for [`Classifier::encode_in_pieces`].
     pub fn encode(&self, text: &str) -> Result<Encoding> {
-        self.tokenizer.encode(text)
+        self.encode_in_pieces(text, &|| ())
+    }
+
+    /// [`Classifier::encode`], which calls `pause` between the pieces of a long text, for its thread to do what is more
+    /// urgent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the text holds a token that the model has no row for, [`Error::TooLarge`] when it is long
+    /// and cannot be cut into pieces, and [`Error::Failed`] when the tokenizer fails.
+    pub fn encode_in_pieces(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding> {
+        self.tokenizer.encode(text, pause)
     }
 
     /// Logits of token sequences as [`Classifier::encode`] gives them, `classes` for each, one after the other.

@@ -27,11 +27,11 @@ use crate::{Error, Result};
 pub trait Scorer: Send + Sync + 'static {
     /// What serves.
     fn info(&self) -> &ModelInfo;
-    /// The token ids of one text.
+    /// The token ids of one text. Calls `pause` now and then in a long one, for its thread to do what is more urgent.
     ///
     /// # Errors
     /// When the text cannot be tokenized.
-    fn encode(&self, text: &str) -> Result<Encoding>;
+    fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding>;
     /// A score for each token sequence of each batch: several, since some devices are best waited for once. Calls `pause`
     /// now and then, for its thread to do what is more urgent.
     ///
@@ -46,8 +46,8 @@ impl Scorer for Classifier {
         Self::info(self)
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        Self::encode(self, text)
+    fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding> {
+        self.encode_in_pieces(text, pause)
     }
 
     fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {

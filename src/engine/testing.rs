@@ -150,7 +150,7 @@ impl Scorer for Fake {
         &self.info
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding> {
+    fn encode(&self, text: &str, _: &dyn Fn()) -> Result<Encoding> {
         if text == "held"
             && let Some((here, go)) = self.held.lock().unwrap().take()
         {

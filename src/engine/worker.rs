@@ -106,7 +106,7 @@ impl Worker {
             if count % ROWS_AT_A_STRETCH == 0 {
                 self.give_way(lane);
             }
-            match self.scorer.encode(text) {
+            match self.scorer.encode(text, &|| self.give_way(lane)) {
                 Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
                 Err(error) => {
                     job.miss(index, &error);

@@ -1,0 +1,4 @@
+//! Every setting on both roads, and pieces against the whole.
+
+mod pieces;
+mod settings;
