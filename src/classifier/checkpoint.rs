@@ -233,13 +233,20 @@ mod tests {
 
     #[test]
     fn a_version_is_of_the_files_and_not_of_their_place() {
-        let version = |config: &str| {
+        let version_with = |config: &str, more: &[&str]| {
             let folder = tempfile::tempdir().unwrap();
-            for (file, text) in [("config.json", config), ("model.safetensors", "w"), ("vocab.txt", "a")] {
+            let more = more.iter().map(|file| (*file, "{}"));
+            for (file, text) in
+                [("config.json", config), ("model.safetensors", "w"), ("vocab.txt", "a")].into_iter().chain(more)
+            {
                 std::fs::write(folder.path().join(file), text).unwrap();
             }
             Checkpoint::open(&ModelSource::Folder(folder.path().to_owned())).unwrap().version().unwrap()
         };
+        let version = |config: &str| version_with(config, &[]);
+        for file in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"] {
+            assert_ne!(version_with("{}", &[file]), version("{}"), "{file}");
+        }
         assert_eq!(version("{}"), version("{}"));
         assert_ne!(version("{}"), version("{ }"));
         assert_eq!(version("{}").len(), 64);

@@ -218,7 +218,10 @@ fn tokenizer_and_vocabulary_that_disagree() {
     std::fs::write(&path, some.join("\n")).unwrap();
     refused(folder.path(), &["vocab.txt", "100 token ids", "vocab_size"]);
     std::fs::write(&path, "[PAD]\n[UNK]\n").unwrap();
-    refused(folder.path(), &["vocab.txt", "special token [SEP] is not in it"]);
+    // transformers adds the other special tokens behind them.
+    refused(folder.path(), &["vocab.txt", "5 token ids", "vocab_size"]);
+    std::fs::write(&path, "[PAD]\n[CLS]\n[SEP]\n").unwrap();
+    refused(folder.path(), &["vocab.txt", "special token [UNK] is not in it"]);
 
     // Two files that number the same words differently.
     let folder = copy_checkpoint("f16");
@@ -228,11 +231,34 @@ fn tokenizer_and_vocabulary_that_disagree() {
     std::fs::write(&path, turned.join("\n")).unwrap();
     refused(folder.path(), &["tokenizer.json", "disagrees with", "vocab.txt"]);
 
-    for file in ["tokenizer.json", "tokenizer_config.json"] {
+    for file in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"] {
         let folder = copy_checkpoint(if file == "tokenizer.json" { "f16" } else { "old-sinusoidal" });
         std::fs::write(folder.path().join(file), "{").unwrap();
         refused(folder.path(), &[file]);
     }
+}
+
+/// `src/classifier/tokenizer/tests` has all settings.
+#[test]
+fn settings_of_the_tokenizer() {
+    let folder = copy_checkpoint("f16");
+    let path = folder.path().join("tokenizer_config.json");
+    for (settings, expected) in [
+        (json!({"truncation_side": "up"}), "truncation_side: \"up\"; expected \"left\" or \"right\""),
+        (json!({"do_lower_case": "no"}), "do_lower_case: \"no\"; expected true or false"),
+        (json!({"tokenizer_class": "RobertaTokenizerFast"}), "tokenizer_class \"RobertaTokenizerFast\" is not served"),
+    ] {
+        std::fs::write(&path, settings.to_string()).unwrap();
+        refused(folder.path(), &["tokenizer_config.json", expected]);
+    }
+    let whole = "love hate ".repeat(100);
+    let ids = |side: &str| {
+        std::fs::write(&path, json!({"truncation_side": side}).to_string()).unwrap();
+        load(folder.path(), 7).unwrap().encode(&format!("first {whole} last")).unwrap().ids
+    };
+    let words = |text: &str| load(folder.path(), 128).unwrap().encode(text).unwrap().ids;
+    assert_eq!(ids("right"), words("first love hate love hate"));
+    assert_eq!(ids("left"), words("hate love hate last"));
 }
 
 #[test]

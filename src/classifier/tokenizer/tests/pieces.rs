@@ -1,6 +1,7 @@
 //! A long text in pieces has the ids of the whole, whatever stands where it is cut.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ fn added(tokens: &[Value]) -> Value {
 }
 
 /// The kinds that cut differently.
-fn tokenizers() -> Vec<TextTokenizer> {
+static TOKENIZERS: LazyLock<Vec<TextTokenizer>> = LazyLock::new(|| {
     let cased = json!({"do_lower_case": false, "tokenize_chinese_chars": false, "strip_accents": false});
     let specials = [
         json!({"content": "[MASK]", "lstrip": true, "special": true}),
@@ -56,7 +57,7 @@ fn tokenizers() -> Vec<TextTokenizer> {
         tokenizer(&backend, &unclean),
         tokenizer(&backend, &json!({"normalizer": null})),
     ]
-}
+});
 
 /// Ids that truncation keeps, and the number of all.
 fn whole(tokenizer: &TextTokenizer, text: &str, side: TruncationDirection) -> (Vec<u32>, usize) {
@@ -145,15 +146,74 @@ fn nasty() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
     fn pieces_are_the_whole(text in nasty(), filler in prop::sample::select(vec!["", "a", "love ", "\u{4e2d}", "\u{301}", "\0", " ", "."])) {
         // Long runs of one thing between nasty ends.
         let text = format!("{text}{}{text}", filler.repeat(10_000));
-        for (kind, tokenizer) in tokenizers().iter().enumerate() {
+        for (kind, tokenizer) in TOKENIZERS.iter().enumerate() {
             for side in [Left, Right] {
                 prop_assert_eq!(in_pieces(tokenizer, &text, side), whole(tokenizer, &text, side), "kind {}", kind);
             }
+        }
+    }
+}
+
+/// The number of tokens of a long text, and whether its thread could turn to other work all the while.
+fn count(tokenizer: &TextTokenizer, text: &str) -> usize {
+    let pauses = Cell::new(0);
+    let encoding = tokenizer.encode(text, &|| pauses.set(pauses.get() + 1)).unwrap();
+    assert!(encoding.ids.len() <= 128);
+    assert!(pauses.get() >= text.len() >> 18, "{} pauses in {} bytes", pauses.get(), text.len());
+    encoding.tokens - 2
+}
+
+#[test]
+fn a_text_of_megabytes_without_a_space() {
+    let [plain, cased, ..] = TOKENIZERS.as_slice() else { unreachable!() };
+    let times = |part: &str| part.repeat((2 << 20) / part.len());
+    for tokenizer in [plain, cased] {
+        // A word that nobody can know, and others as long.
+        for letters in ["a", "x1", "\u{ac00}", "\u{0}a", "a\u{301}\u{200b}"] {
+            assert_eq!(count(tokenizer, &times(letters)), 1, "{letters:?}");
+        }
+        for nothing in ["\0", "\u{200b}", "\u{ad}\u{fffd}"] {
+            assert_eq!(count(tokenizer, &times(nothing)), 0, "{nothing:?}");
+        }
+        for (part, tokens) in [(".", 1), ("[MASK]", 1), ("love ", 1), ("a,", 2), ("[MASK", 5)] {
+            let text = times(part);
+            assert_eq!(count(tokenizer, &text), text.len() / part.len() * tokens, "{part:?}");
+        }
+        assert_eq!(count(tokenizer, &(" ".repeat(2 << 20) + "love")), 1);
+        let ids = |text: &str| tokenizer.encode(text, &|| ()).unwrap().ids;
+        assert_eq!(ids(&" ".repeat(2 << 20)), ids(""));
+    }
+    assert_eq!(count(plain, &times("\u{4e2d}")), (2 << 20) / 3);
+    assert_eq!(count(plain, &times("\u{301}")), 0);
+    assert_eq!(count(cased, &times("\u{4e2d}")), 1);
+}
+
+#[test]
+fn a_tokenizer_that_is_not_bert_s_takes_a_text_whole_or_not_at_all() {
+    let settings = json!({"tokenizer_class": "PreTrainedTokenizerFast"});
+    for changes in [
+        json!({"pre_tokenizer": {"type": "WhitespaceSplit"}}),
+        json!({"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}}),
+    ] {
+        let tokenizer = tokenizer(&settings, &changes);
+        assert_eq!(tokenizer.encode(&"love ".repeat(9_000), &|| ()).unwrap().tokens, 9_002);
+        let error = tokenizer.encode(&"love ".repeat(300_000), &|| ()).unwrap_err();
+        assert!(matches!(&error, Error::TooLarge(text) if text.contains("1500000 bytes")), "{error}");
+    }
+}
+
+#[test]
+fn a_long_text_is_cut_where_a_short_one_is() {
+    for tokenizer in TOKENIZERS.iter().take(2) {
+        for text in ["love ".repeat(SHORT / 5), "love ".repeat(SHORT)] {
+            let encoding = tokenizer.encode(&text, &|| ()).unwrap();
+            assert_eq!((encoding.ids.len(), encoding.tokens), (128, text.len() / 5 + 2));
+            assert_eq!(encoding.ids, tokenizer.encode(&"love ".repeat(126), &|| ()).unwrap().ids);
         }
     }
 }
