@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::json::{is_truthy, read_object};
 use super::token_spec::{TokenSpec, known_text, loaded};
 use super::unusable;
 use crate::classifier::checkpoint::TokenizerFiles;
@@ -280,21 +281,4 @@ impl<'a> Arguments<'a> {
 /// `image_token` and the like.
 fn is_custom(key: &str) -> bool {
     key.ends_with("_token") && !NAMED.contains(&key)
-}
-
-fn is_truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(flag) => *flag,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-    }
-}
-
-/// A JSON file that holds an object.
-pub fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).map_err(|e| unusable(path, &e))?;
-    serde_json::from_str(&text).map_err(|e| unusable(path, &e))
 }

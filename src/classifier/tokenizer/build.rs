@@ -10,8 +10,9 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{Model, Tokenizer};
 
-use super::arguments::{Arguments, read_object};
+use super::arguments::Arguments;
 use super::class::TokenizerClass;
+use super::json::read_object;
 use super::token_spec::TokenSpec;
 use super::unusable;
 use crate::classifier::checkpoint::TokenizerFiles;

@@ -16,7 +16,7 @@ use tokenizers::{
 
 /// What a character does to the words beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum Effect {
     /// Ends the word before it; another begins after it.
     Separates,
     /// Is a part of a word.
@@ -33,7 +33,7 @@ pub struct Cuts {
 
 /// A tokenizer's rules for cutting.
 pub struct Rules {
-    ascii: Vec<Role>,
+    ascii: Vec<Effect>,
     /// Characters of a word beyond which it is unknown, whatever it is.
     pub longest_word: usize,
     /// Added tokens look beyond their own text here: only white space parts them for certain.
@@ -67,7 +67,7 @@ impl Rules {
         }
         let tokens: Vec<String> = added.iter().map(|token| token.content.clone()).collect();
         Some(Self {
-            ascii: (0..128u8).map(|byte| role(tokenizer, char::from(byte))).collect(),
+            ascii: (0..128u8).map(|byte| effect(tokenizer, char::from(byte))).collect(),
             longest_word: model.max_input_chars_per_word,
             only_at_spaces: added.iter().any(|token| token.single_word || token.normalized),
             joints: joints(&tokens),
@@ -95,27 +95,27 @@ fn joints(tokens: &[String]) -> HashMap<(char, char), Vec<(String, String)>> {
     joints
 }
 
-/// The role of a character, by what becomes of it between two letters.
-fn role(tokenizer: &Tokenizer, character: char) -> Role {
+/// The effect of a character, by what becomes of it between two letters.
+fn effect(tokenizer: &Tokenizer, character: char) -> Effect {
     let mut between = NormalizedString::from(format!("a{character}a"));
     if let Some(normalizer) = tokenizer.get_normalizer()
         && normalizer.normalize(&mut between).is_err()
     {
-        return Role::Joins;
+        return Effect::Joins;
     }
     if between.get() == "aa" {
-        return Role::Vanishes;
+        return Effect::Vanishes;
     }
     let mut words = PreTokenizedString::from(between);
     if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer()
         && pre_tokenizer.pre_tokenize(&mut words).is_err()
     {
-        return Role::Joins;
+        return Effect::Joins;
     }
     let words = words.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
     match words.as_slice() {
-        [first, .., last] if first.0 == "a" && last.0 == "a" => Role::Separates,
-        _ => Role::Joins,
+        [first, .., last] if first.0 == "a" && last.0 == "a" => Effect::Separates,
+        _ => Effect::Joins,
     }
 }
 
@@ -124,15 +124,15 @@ pub struct Scan<'a> {
     /// The tokenizer's rules.
     pub rules: &'a Rules,
     tokenizer: &'a Tokenizer,
-    others: RefCell<HashMap<char, Role>>,
+    others: RefCell<HashMap<char, Effect>>,
 }
 
 impl Scan<'_> {
     /// What a character does.
-    pub fn role(&self, character: char) -> Role {
+    pub fn effect(&self, character: char) -> Effect {
         match self.rules.ascii.get(character as usize) {
-            Some(role) => *role,
-            None => *self.others.borrow_mut().entry(character).or_insert_with(|| role(self.tokenizer, character)),
+            Some(effect) => *effect,
+            None => *self.others.borrow_mut().entry(character).or_insert_with(|| effect(self.tokenizer, character)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Scan<'_> {
     }
 
     fn parts(&self, character: char) -> bool {
-        self.role(character) == Role::Separates && (!self.rules.only_at_spaces || character.is_whitespace())
+        self.effect(character) == Effect::Separates && (!self.rules.only_at_spaces || character.is_whitespace())
     }
 
     fn is_in_token(&self, text: &str, at: usize, before: char, after: char) -> bool {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use tokenizers::Tokenizer;
 use tokenizers::utils::truncation::TruncationDirection;
 
-use super::cut::{Cuts, Role, Scan};
+use super::cut::{Cuts, Effect, Scan};
 use super::failed;
 use crate::{Error, Result};
 
@@ -211,10 +211,10 @@ impl<'a> Pieces<'a> {
 fn stand_in(scan: &Scan<'_>, run: &str) -> Option<String> {
     let (mut letters, mut count) = (String::new(), 0);
     for character in run.chars() {
-        match scan.role(character) {
-            Role::Separates => return None,
-            Role::Vanishes => {}
-            Role::Joins => {
+        match scan.effect(character) {
+            Effect::Separates => return None,
+            Effect::Vanishes => {}
+            Effect::Joins => {
                 count += 1;
                 if count <= scan.rules.longest_word + 1 {
                     letters.push(character);

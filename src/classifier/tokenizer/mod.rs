@@ -5,6 +5,7 @@ mod build;
 mod class;
 mod cut;
 mod fit;
+mod json;
 mod long;
 mod token_spec;
 
