@@ -11,8 +11,10 @@
 //! | [`table`] | the text column out of a record batch, the score columns back in |
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
-//! | [`bulk`] | Parquet files: read, splice, progress |
+//! | [`source`], [`sink`] | where tables come from and go to: Parquet files, and the splice that adds columns to one |
+//! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
+//! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, and a prediction made elsewhere |
 //! | `token` | how clients prove themselves, on every transport |
 //! | [`server`] | listeners, and how they end |
@@ -39,7 +41,10 @@ pub mod error;
 pub mod flight;
 mod http_client;
 pub mod memory;
+mod panics;
 pub mod server;
+pub mod sink;
+pub mod source;
 pub mod stream;
 pub mod table;
 #[cfg(test)]

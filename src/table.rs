@@ -240,7 +240,7 @@ fn list(schema: &Schema) -> String {
 }
 
 /// Every string type, and dictionaries of one.
-fn is_string(data_type: &DataType) -> bool {
+pub fn is_string(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => is_string(values),

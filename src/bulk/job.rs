@@ -8,13 +8,14 @@
 //! a panic) removes the file, and only a complete one gets the output's name.
 
 use super::progress::Progress;
-use super::read::{self, damaged, within};
-use super::source::Source;
-use super::splice::Splice;
 use super::summary::{Summary, Tally};
-use super::target::{self, Target};
+use super::texts::{texts, within};
 use super::truth::Truth;
 use crate::engine::Engine;
+use crate::sink::parquet::Splice;
+use crate::sink::{Sink, Target, check_pair};
+use crate::source::Source;
+use crate::source::parquet::ParquetFile;
 use crate::stream::{InFlight, Incoming, score_texts};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
@@ -79,7 +80,7 @@ pub async fn score_files(engine: Engine, jobs: &[FileJob], progress: &Progress) 
 
 /// An input that can be scored as its job says.
 struct Opened {
-    source: Arc<Source>,
+    source: Arc<ParquetFile>,
     plan: Arc<ScorePlan>,
     truth: Option<Truth>,
 }
@@ -88,8 +89,8 @@ impl Opened {
     async fn open(job: &FileJob, classes: &[String]) -> Result<Self> {
         let (job, classes) = (job.clone(), classes.to_vec());
         blocking(&job.input.clone(), move || {
-            target::check_pair(&job.input, &job.output)?;
-            let source = Source::open(&job.input)?;
+            check_pair(&job.input, &job.output)?;
+            let source = ParquetFile::open(&job.input)?;
             let schema = source.schema();
             let plan = ScorePlan::new(schema, &job.options, &classes);
             let plan = plan.map_err(|error| within(&source, error))?;
@@ -104,14 +105,12 @@ impl Opened {
 async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {
     let Opened { source, plan, truth } = Opened::open(job, &engine.model().labels).await?;
     let target = Target::create(&job.output)?;
-    let splice = begin(&source, &plan, &target).await?;
+    let sink = begin(&source, &plan, &target).await?;
     let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
-    let writer = spawn_blocking({
-        let source = Arc::clone(&source);
-        move || write(splice, &source, incoming)
-    });
+    let writer = spawn_blocking(move || write(sink, incoming));
     let mut tally = Tally::new(&engine.model().labels, truth.is_some());
-    let texts = read::texts(Arc::clone(&source), plan.text_index(), truth, job.batch_rows);
+    let table: Arc<dyn Source> = Arc::clone(&source) as _;
+    let texts = texts(table, plan.text_index(), truth, job.batch_rows);
     let reader = Arc::clone(&plan);
     let texts = texts.map(move |texts| {
         let (texts, truths) = texts?;
@@ -137,7 +136,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
 }
 
 /// A row that has no score, with the file that it is in.
-fn of_file(source: &Source, error: Error) -> Error {
+fn of_file(source: &ParquetFile, error: Error) -> Error {
     match error {
         Error::Unscorable { .. } => Error::file(source.path(), error),
         other => other,
@@ -145,23 +144,24 @@ fn of_file(source: &Source, error: Error) -> Error {
 }
 
 /// Copies what the input has.
-async fn begin(source: &Arc<Source>, plan: &Arc<ScorePlan>, target: &Target) -> Result<Splice> {
+async fn begin(source: &Arc<ParquetFile>, plan: &Arc<ScorePlan>, target: &Target) -> Result<Box<dyn Sink>> {
     let stop = StopOnDrop::default();
     let (source, plan, stopped) = (Arc::clone(source), Arc::clone(plan), Arc::clone(&stop.0));
     let (path, file) = (target.path().to_owned(), target.file()?);
     blocking(target.path(), move || {
         let stop = || stopped.load(Ordering::Relaxed);
-        Splice::begin(&source, plan.new_fields(), plan.text_index(), &path, file, stop)
+        let splice = Splice::begin(source, plan.new_fields(), plan.text_index(), &path, file, stop)?;
+        Ok(Box::new(splice) as Box<dyn Sink>)
     })
     .await
 }
 
 /// Writes what comes until no more does.
-fn write(mut splice: Splice, source: &Source, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -> Result<()> {
+fn write(mut sink: Box<dyn Sink>, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -> Result<()> {
     while let Some(columns) = incoming.blocking_recv() {
-        splice.write(&columns)?;
+        sink.write(&columns)?;
     }
-    splice.finish(source)
+    sink.finish()
 }
 
 /// Tells a thread that copies a large file that nobody waits for it any more.
@@ -180,7 +180,7 @@ async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<
 }
 
 async fn joined<T>(path: &Path, thread: JoinHandle<Result<T>>) -> Result<T> {
-    thread.await.unwrap_or_else(|died| Err(damaged(path, &died)))
+    thread.await.unwrap_or_else(|died| Err(Error::file(path, format!("met a bug of textflight: {died}"))))
 }
 
 #[cfg(test)]

@@ -4,28 +4,17 @@
 //! |---|---|
 //! | `inputs` | what `IN… -o OUT` names |
 //! | `job` | a file from input to output, complete or absent |
-//! | `source`, `read` | an open file; its text column as a stream |
-//! | `splice` | a file plus columns, no byte of it moved |
-//! | `footer`, `thrift`, `key_value` | two footers into one |
-//! | `target` | the output file |
+//! | `texts` | its text column as a stream, and the right answers beside |
 //! | `truth`, `summary`, `progress` | what a run says of itself |
 
-mod footer;
 mod inputs;
 mod job;
-mod key_value;
 mod progress;
-mod read;
-mod source;
-mod splice;
 mod summary;
-mod target;
-#[cfg(test)]
-mod testing;
-mod thrift;
+mod texts;
 mod truth;
 
 pub use inputs::{Pair, pair};
 pub use job::{FileJob, score_file, score_files};
 pub use progress::Progress;
-pub use summary::{Accuracy, Labels, Summary};
+pub use summary::{Accuracy, LabelCounts, Summary};

@@ -57,7 +57,7 @@ impl Tally {
             seconds: took.as_secs_f64(),
             rows_per_second: rate(self.rows, took),
             nulls: self.nulls,
-            labels: Labels(self.labels),
+            labels: LabelCounts(self.labels),
             accuracy: self.accuracy,
         }
     }
@@ -83,7 +83,7 @@ pub struct Summary {
     /// Rows without a text, and so without a label.
     pub nulls: u64,
     /// Rows of each label, in class order.
-    pub labels: Labels,
+    pub labels: LabelCounts,
     /// Against the truth column, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
@@ -91,9 +91,9 @@ pub struct Summary {
 
 /// Label and number of rows, in class order; a map in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels(pub Vec<(String, u64)>);
+pub struct LabelCounts(pub Vec<(String, u64)>);
 
-impl Serialize for Labels {
+impl Serialize for LabelCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(label, rows)| (label, rows)))
     }

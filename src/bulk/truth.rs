@@ -1,5 +1,6 @@
 //! The column that holds the right answers, if the caller names one.
 
+use crate::table::is_string;
 use crate::{Error, Result};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -83,15 +84,6 @@ impl Truth {
 
 fn is_index(data_type: &DataType) -> bool {
     data_type.is_integer()
-}
-
-/// Every string type, and dictionaries of one.
-pub(super) fn is_string(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_string(values),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

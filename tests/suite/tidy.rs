@@ -19,7 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["server/"]),
     ("reqwest", &["http_client.rs", "cog/"]),
     ("rustls", &["http_client.rs"]),
-    ("parquet", &["bulk/"]),
+    ("parquet", &["sink/", "source/"]),
     ("candle_core", &["check/", "classifier/"]),
     ("tokenizers", &["classifier/"]),
     ("hf_hub", &["classifier/"]),

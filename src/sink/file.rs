@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 ///
 /// Only a killed process (or a machine that stops) can leave one behind: `.textflight-` and six letters.
 #[derive(Debug)]
-pub(super) struct Target {
+pub struct Target {
     /// Where the output will be: where a link leads, if `-o` names one.
     path: PathBuf,
     temporary: NamedTempFile,
@@ -17,7 +17,10 @@ pub(super) struct Target {
 
 impl Target {
     /// Makes the file. `output` must not exist, or be a file that a finished output may replace.
-    pub(super) fn create(output: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a path that cannot be, [`Error::File`] if the file cannot be made.
+    pub fn create(output: &Path) -> Result<Self> {
         let path = check_output(output)?;
         let Some(folder) = folder_of(&path) else {
             return Err(Error::Invalid(format!("-o {}: not the name of a file", output.display())));
@@ -31,18 +34,25 @@ impl Target {
         Ok(Self { path, temporary })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where the output will be.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A handle to write through.
-    pub(super) fn file(&self) -> Result<File> {
+    /// A handle to write through. The file stays this value's own: it goes away with it, whatever still writes.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system gives none.
+    pub fn file(&self) -> Result<File> {
         let file = self.temporary.as_file().try_clone();
         file.map_err(|cause| Error::file(&self.path, cause))
     }
 
     /// Gives the file its name, in place of a file that has it. It must be on the disk already.
-    pub(super) fn commit(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot have that name.
+    pub fn commit(self) -> Result<()> {
         let Self { path, temporary } = self;
         temporary.persist(&path).map_err(|failure| Error::file(&path, failure.error))?;
         sync_folder(&path).map_err(|cause| Error::file(&path, cause))
@@ -50,7 +60,10 @@ impl Target {
 }
 
 /// Fails unless `output` can be written, and is not one of the two names of `input`.
-pub(super) fn check_pair(input: &Path, output: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Invalid`] that says why.
+pub fn check_pair(input: &Path, output: &Path) -> Result<()> {
     check_output(output)?;
     if is_same_file(input, output) {
         return Err(Error::Invalid(format!(

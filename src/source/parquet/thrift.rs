@@ -12,51 +12,54 @@ const MAX_DEPTH: usize = 64;
 /// The footer is no Thrift, or not the Thrift of a Parquet footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("damaged footer: {0}")]
-pub(super) struct Damaged(pub(super) &'static str);
+pub struct Damaged(pub &'static str);
 
-pub(super) type Result<T> = std::result::Result<T, Damaged>;
+/// [`Damaged`] filled in.
+pub type Result<T, E = Damaged> = std::result::Result<T, E>;
 
 /// A value's wire type, as the protocol numbers it.
-pub(super) type Kind = u8;
-pub(super) const I32: Kind = 5;
-pub(super) const I64: Kind = 6;
-pub(super) const BINARY: Kind = 8;
-pub(super) const LIST: Kind = 9;
-pub(super) const STRUCT: Kind = 12;
+pub type Kind = u8;
+pub const I32: Kind = 5;
+pub const I64: Kind = 6;
+pub const BINARY: Kind = 8;
+pub const LIST: Kind = 9;
+pub const STRUCT: Kind = 12;
 
 /// The header of one field of a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) id: i16,
-    pub(super) kind: Kind,
+pub struct FieldHeader {
+    pub id: i16,
+    pub kind: Kind,
 }
 
 /// A list: where its header lies, where its items begin, and what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ListHeader {
-    pub(super) header: Range<usize>,
-    pub(super) kind: Kind,
-    pub(super) len: usize,
+pub struct ListHeader {
+    pub header: Range<usize>,
+    pub kind: Kind,
+    pub len: usize,
 }
 
 /// A place in the footer. Every method reads what stands there and moves past it.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor<'a> {
+pub struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+impl<'a> Scanner<'a> {
+    /// At the beginning of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    pub(super) fn position(&self) -> usize {
+    /// How far it is.
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// The next field of the struct whose last field was `last`; `None` at its end.
-    pub(super) fn field(&mut self, last: &mut i16) -> Result<Option<Field>> {
+    pub fn field(&mut self, last: &mut i16) -> Result<Option<FieldHeader>> {
         let byte = self.byte()?;
         if byte == 0 {
             return Ok(None);
@@ -67,10 +70,11 @@ impl<'a> Cursor<'a> {
         };
         *last = id;
         let kind = byte & 0x0f;
-        Ok(Some(Field { id, kind }))
+        Ok(Some(FieldHeader { id, kind }))
     }
 
-    pub(super) fn list(&mut self) -> Result<ListHeader> {
+    /// The header of a list.
+    pub fn list(&mut self) -> Result<ListHeader> {
         let start = self.at;
         let byte = self.byte()?;
         let len = match byte >> 4 {
@@ -85,18 +89,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer of any width.
-    pub(super) fn integer(&mut self) -> Result<i64> {
+    pub fn integer(&mut self) -> Result<i64> {
         let raw = self.varint()?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
     /// The bytes of a string or binary value, without their length.
-    pub(super) fn binary(&mut self) -> Result<&'a [u8]> {
+    pub fn binary(&mut self) -> Result<&'a [u8]> {
         let len = usize::try_from(self.varint()?).map_err(|_| Damaged("a string too long"))?;
         self.take(len)
     }
 
-    pub(super) fn skip(&mut self, kind: Kind) -> Result<()> {
+    /// Leaves out a value of this kind, whatever it holds.
+    pub fn skip(&mut self, kind: Kind) -> Result<()> {
         self.skip_within(kind, MAX_DEPTH)
     }
 
@@ -174,7 +179,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// Appends an unsigned varint.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -183,12 +188,12 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a signed integer.
-pub(super) fn put_integer(out: &mut Vec<u8>, value: i64) {
+pub fn put_integer(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
 /// Appends the header of a list of structs.
-pub(super) fn put_struct_list(out: &mut Vec<u8>, len: usize) {
+pub fn put_struct_list(out: &mut Vec<u8>, len: usize) {
     if len < 15 {
         out.push((len as u8) << 4 | STRUCT);
     } else {
@@ -198,7 +203,7 @@ pub(super) fn put_struct_list(out: &mut Vec<u8>, len: usize) {
 }
 
 /// Appends a string or binary value.
-pub(super) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
@@ -213,9 +218,9 @@ mod tests {
         fn integers_come_back(value: i64) {
             let mut bytes = Vec::new();
             put_integer(&mut bytes, value);
-            let mut cursor = Cursor::new(&bytes);
-            prop_assert_eq!(cursor.integer(), Ok(value));
-            prop_assert_eq!(cursor.position(), bytes.len());
+            let mut scanner = Scanner::new(&bytes);
+            prop_assert_eq!(scanner.integer(), Ok(value));
+            prop_assert_eq!(scanner.position(), bytes.len());
         }
 
         #[test]
@@ -224,15 +229,15 @@ mod tests {
             put_struct_list(&mut bytes, len);
             let header = 0..bytes.len();
             bytes.resize(bytes.len() + len, 0);
-            let list = Cursor::new(&bytes).list();
+            let list = Scanner::new(&bytes).list();
             prop_assert_eq!(list, Ok(ListHeader { header, kind: STRUCT, len }));
         }
 
         #[test]
         fn noise_is_an_error_or_a_value_but_never_a_panic(bytes: Vec<u8>, kind in 0u8..16) {
-            let mut cursor = Cursor::new(&bytes);
-            let _ = cursor.skip(kind);
-            prop_assert!(cursor.position() <= bytes.len());
+            let mut scanner = Scanner::new(&bytes);
+            let _ = scanner.skip(kind);
+            prop_assert!(scanner.position() <= bytes.len());
         }
     }
 
@@ -240,11 +245,11 @@ mod tests {
     fn a_field_number_is_a_step_or_a_number_of_its_own() {
         // Step 3 to field 3, of i32; then, in the long form, field 200, of binary; then the end.
         let bytes = [0x35, 0x08, 0x90, 0x03, 0x00];
-        let (mut cursor, mut last) = (Cursor::new(&bytes), 0);
-        assert_eq!(cursor.field(&mut last), Ok(Some(Field { id: 3, kind: I32 })));
-        let field = Field { id: 200, kind: BINARY };
-        assert_eq!(cursor.field(&mut last), Ok(Some(field)));
-        assert_eq!(cursor.field(&mut last), Ok(None));
+        let (mut scanner, mut last) = (Scanner::new(&bytes), 0);
+        assert_eq!(scanner.field(&mut last), Ok(Some(FieldHeader { id: 3, kind: I32 })));
+        let field = FieldHeader { id: 200, kind: BINARY };
+        assert_eq!(scanner.field(&mut last), Ok(Some(field)));
+        assert_eq!(scanner.field(&mut last), Ok(None));
     }
 
     #[test]
@@ -262,9 +267,9 @@ mod tests {
             (13, &[0; 16]),
         ];
         for (kind, bytes) in cases {
-            let mut cursor = Cursor::new(bytes);
-            assert_eq!(cursor.skip(kind), Ok(()), "kind {kind}");
-            assert_eq!(cursor.position(), bytes.len(), "kind {kind}");
+            let mut scanner = Scanner::new(bytes);
+            assert_eq!(scanner.skip(kind), Ok(()), "kind {kind}");
+            assert_eq!(scanner.position(), bytes.len(), "kind {kind}");
         }
     }
 
@@ -280,7 +285,7 @@ mod tests {
             (STRUCT, &[0x05, 0xff, 0xff, 0x7f], "a field number too large"),
         ];
         for (kind, bytes, what) in cases {
-            assert_eq!(Cursor::new(bytes).skip(kind), Err(Damaged(what)));
+            assert_eq!(Scanner::new(bytes).skip(kind), Err(Damaged(what)));
         }
     }
 }

@@ -1,0 +1,149 @@
+//! Panics of dependencies. Some crates that read what strangers wrote panic at what they cannot read: caught here, that is an
+//! error like any other, and what the standard library prints of a panic does not reach the user's terminal.
+//!
+//! A panic of our own code is a bug: it is caught too, so that nobody hangs, but it is printed.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
+use std::sync::Once;
+use std::task::Poll;
+
+use futures::Stream;
+use tracing::debug;
+
+thread_local! {
+    /// Whether this thread is within [`caught`].
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    /// Where the thread's last panic was that was not printed.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What a panic had to say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Panicked(String);
+
+/// Does `work`, which calls code that may panic.
+///
+/// # Errors
+/// [`Panicked`] if it does.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    install_hook();
+    let outer = CATCHING.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    CATCHING.set(outer);
+    done.map_err(|panic| {
+        let text = panic_text(&*panic);
+        debug!(place = PLACE.take(), text, "a panic was caught");
+        Panicked(text.to_owned())
+    })
+}
+
+/// Drives `future`, which calls code that may panic.
+///
+/// # Errors
+/// [`Panicked`] if it does.
+pub async fn caught_future<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    })
+    .await
+}
+
+/// The items of `stream`, which calls code that may panic. If it does, that is the last item.
+pub fn caught_stream<S: Stream + Unpin>(stream: S) -> impl Stream<Item = Result<S::Item, Panicked>> {
+    let mut stream = Some(stream);
+    futures::stream::poll_fn(move |context| {
+        let Some(inner) = &mut stream else { return Poll::Ready(None) };
+        let polled = caught(|| std::pin::Pin::new(inner).poll_next(context));
+        match polled {
+            Ok(item) => item.map(|item| item.map(Ok)),
+            Err(panicked) => {
+                stream = None;
+                Poll::Ready(Some(Err(panicked)))
+            }
+        }
+    })
+}
+
+/// Keeps what is caught and not ours from being printed. Whatever printed panics before goes on to print the others.
+fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if CATCHING.get() && !is_ours(panic) {
+                PLACE.set(panic.location().map(ToString::to_string));
+            } else {
+                print(panic);
+            }
+        }));
+    });
+}
+
+/// Whether the code that panicked lies beside this file: what cargo fetched lies elsewhere.
+fn is_ours(panic: &PanicHookInfo<'_>) -> bool {
+    let sources = file!().trim_end_matches("panics.rs");
+    panic.location().is_some_and(|place| place.file().starts_with(sources))
+}
+
+/// What `panic!` was given.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{FutureExt, StreamExt};
+
+    /// Panics in the standard library's code, as a dependency would in its own.
+    fn foreign() -> u8 {
+        let sort = |values: &mut [u8]| values.sort_by(|_, _| std::panic::resume_unwind(Box::new("foreign")));
+        sort(&mut [1, 2, 3]);
+        0
+    }
+
+    #[test]
+    fn a_panic_is_an_error_with_its_text() {
+        assert_eq!(caught(|| 3), Ok(3));
+        assert_eq!(caught(foreign).unwrap_err().to_string(), "foreign");
+        let formatted = caught(|| panic!("of {}", "ours"));
+        assert_eq!(formatted.unwrap_err().to_string(), "of ours");
+    }
+
+    #[test]
+    fn one_within_another_leaves_the_outer_catching() {
+        let outer = caught(|| {
+            assert!(caught(foreign).is_err());
+            CATCHING.get()
+        });
+        assert_eq!(outer, Ok(true));
+        assert!(!CATCHING.get());
+    }
+
+    #[test]
+    fn a_future_is_caught_at_whichever_poll_it_panics() {
+        let late = async {
+            tokio::task::yield_now().await;
+            foreign()
+        };
+        let mut late = Box::pin(caught_future(late));
+        assert!(late.as_mut().now_or_never().is_none());
+        assert!(matches!(late.now_or_never(), Some(Err(_))));
+        assert_eq!(caught_future(async { 3 }).now_or_never(), Some(Ok(3)));
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_panic() {
+        let items = futures::stream::iter([1, 2, 3]).map(|item| if item == 2 { foreign() } else { item });
+        let items: Vec<_> = caught_stream(items).collect().now_or_never().unwrap();
+        assert_eq!(items, [Ok(1), Err(Panicked("foreign".to_owned()))]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Where scored tables go to.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `file` | a local file: complete under its name, or absent |
+//! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
+
+mod file;
+pub mod parquet;
+
+pub use file::{Target, check_pair};
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::ArrayRef;
+
+use crate::Result;
+
+/// Takes the new columns of a table, in the order of its rows.
+pub trait Sink: Send {
+    /// Writes the next rows of the new columns. Blocks.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] if they cannot be written, [`crate::Error::Failed`] if there are more than the table has.
+    fn write(&mut self, columns: &[ArrayRef]) -> Result<()>;
+
+    /// Ends the output, and sees it through to where it stays. It has its name only once its [`Target`] is committed. Blocks.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] if it cannot be written, [`crate::Error::Failed`] if rows are missing.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Takes the bytes of an output, from the first to the last: nobody looks back.
+pub trait Output: Write + Send {
+    /// Sees what was written through to where it stays.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync(&mut self) -> std::io::Result<()>;
+}
+
+impl Output for File {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.sync_all()
+    }
+}

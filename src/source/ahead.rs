@@ -1,0 +1,35 @@
+//! Batches decoded on a thread of their own, a few ahead of whoever takes them.
+
+use crate::{Error, Result};
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use futures::stream::{BoxStream, unfold};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Decoded batches that may wait to be taken.
+const BATCHES_AHEAD: usize = 2;
+
+/// Takes a batch on its way to the stream; false once nobody reads any more.
+pub(super) type Give<'a> = dyn FnMut(RecordBatch) -> bool + 'a;
+
+/// What `decode` gives, in its order, then its error if it has one.
+pub(super) fn decoded_ahead(
+    decode: impl FnOnce(&mut Give<'_>) -> Result<()> + Send + 'static,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let decoder = spawn_blocking(move || decode(&mut |batch| sender.blocking_send(batch).is_ok()));
+    unfold(Some((receiver, decoder)), next).boxed()
+}
+
+type Decoding = (mpsc::Receiver<RecordBatch>, JoinHandle<Result<()>>);
+
+async fn next(state: Option<Decoding>) -> Option<(Result<RecordBatch>, Option<Decoding>)> {
+    let (mut receiver, decoder) = state?;
+    if let Some(batch) = receiver.recv().await {
+        return Some((Ok(batch), Some((receiver, decoder))));
+    }
+    // Only a decoder that says so is at the end: one that died must not look like a short table.
+    let ended = decoder.await.unwrap_or_else(|died| Err(Error::Failed(format!("decoding broke off: {died}"))));
+    ended.err().map(|error| (Err(error), None))
+}

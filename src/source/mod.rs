@@ -1,0 +1,77 @@
+//! Where tables come from.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `ranged` | a local file, read by range |
+//! | `ahead` | batches decoded on a thread of their own, a few ahead |
+//! | [`parquet`] | Parquet files: footer, schema, row groups |
+
+mod ahead;
+pub mod parquet;
+mod ranged;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::stream::BoxStream;
+
+use crate::Result;
+
+/// A table that can be read in parts, by several readers at once.
+pub trait Source: Debug + Send + Sync {
+    /// What it is called in errors.
+    fn path(&self) -> &Path;
+
+    /// Its columns.
+    fn schema(&self) -> &SchemaRef;
+
+    /// Its parts (of Parquet, the row groups), in the order of the rows.
+    fn parts(&self) -> &[Part];
+
+    /// Decodes these columns of these parts and nothing else: batches of at most `batch_rows` rows (fewer where rows are long)
+    /// in the order of rows and columns, none of which spans two parts. Strings and bytes come as views. Dropping the
+    /// stream ends the reading.
+    ///
+    /// The stream ends with the first error. Parts that are not there are none.
+    fn read(
+        self: Arc<Self>,
+        parts: Range<usize>,
+        columns: &[usize],
+        batch_rows: usize,
+    ) -> BoxStream<'static, Result<RecordBatch>>;
+
+    /// What it was when it was opened.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// Fails if it is no longer what was opened.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`], also if it cannot be asked any more.
+    fn check_unchanged(&self) -> Result<()>;
+
+    /// How many rows it has.
+    fn rows(&self) -> u64 {
+        self.parts().iter().map(|part| part.rows).sum()
+    }
+}
+
+/// A part of a table that can be read by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// What tells a file from what it was before, as cheaply as can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// In bytes.
+    pub len: u64,
+    /// When it was last written; none where the system does not say.
+    pub modified: Option<SystemTime>,
+}

@@ -1,0 +1,245 @@
+//! Parquet files: what is in one, and its columns as record batches.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `layout` | where the parts of a file lie |
+//! | `footer`, `edits`, `thrift` | the footer as bytes |
+//! | `schema` | the Arrow types of its columns |
+
+pub(crate) mod edits;
+pub(crate) mod footer;
+mod layout;
+mod schema;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod thrift;
+
+pub use schema::UnfitSchema;
+
+use self::footer::Footer;
+use self::layout::{TAIL, check_ranges, read_footer};
+use self::schema::{with_types, with_views};
+use super::ahead::{Give, decoded_ahead};
+use super::ranged::{RangeReader, RangedFile};
+use super::{Fingerprint, Part, Source};
+use crate::panics::caught;
+use crate::{Error, Result};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::stream::BoxStream;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+use std::io::BufReader;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many bytes of decoded columns a batch should hold at most, going by the average row.
+const BATCH_BYTES: u64 = 64 << 20;
+
+const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
+
+const FOOTER: &str = "damaged footer: it cannot be decoded";
+
+/// An open Parquet file.
+#[derive(Debug)]
+pub struct ParquetFile {
+    path: PathBuf,
+    file: RangedFile,
+    footer: Vec<u8>,
+    metadata: ArrowReaderMetadata,
+    parts: Vec<Part>,
+    unfit: Vec<UnfitSchema>,
+}
+
+impl ParquetFile {
+    /// Opens the file and reads its footer. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, or is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
+        let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
+        opened.map_err(|cause| Error::file(path, cause))
+    }
+
+    fn read(path: &Path, file: RangedFile) -> Result<Self, String> {
+        let footer = read_footer(&file)?;
+        let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
+        if parsed.is_encrypted() {
+            return Err(ENCRYPTED.to_owned());
+        }
+        let (metadata, unfit) = with_types(&parsed, parsed.decode()?)?;
+        let groups = metadata.metadata().row_groups().iter();
+        let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
+        let opened = Self { path: path.to_owned(), file, footer, metadata, parts, unfit };
+        check_ranges(opened.parquet(), opened.data_len())?;
+        Ok(opened)
+    }
+
+    /// The footer's bytes.
+    pub fn footer(&self) -> &[u8] {
+        &self.footer
+    }
+
+    /// The notes of an Arrow schema in its metadata that do not fit it.
+    pub fn unfit_schemas(&self) -> &[UnfitSchema] {
+        &self.unfit
+    }
+
+    /// Where the footer begins: all before it is column chunks, page indexes and bloom filters.
+    pub fn data_len(&self) -> u64 {
+        self.file.len() - TAIL - self.footer.len() as u64
+    }
+
+    /// The file's bytes from `start` on.
+    pub fn bytes_from(&self, start: u64) -> RangeReader {
+        self.file.reader(start)
+    }
+
+    /// The codec of a column: of its first chunk, for a file may change its mind.
+    pub fn codec(&self, column: usize) -> Option<Compression> {
+        Some(self.chunks(column).next()?.compression())
+    }
+
+    /// An error that names this file.
+    pub fn error(&self, cause: impl std::fmt::Display) -> Error {
+        Error::file(&self.path, cause)
+    }
+
+    /// How many rows of these columns to decode at once: `at_most`, or fewer where the average row is long.
+    fn batch_rows(&self, columns: &[usize], at_most: usize) -> usize {
+        let chunks = columns.iter().flat_map(|&column| self.chunks(column));
+        let bytes = chunks.map(decoded_bytes).fold(0, u64::saturating_add);
+        let a_row = bytes / self.rows().max(1);
+        let rows = usize::try_from(BATCH_BYTES / a_row.max(1)).unwrap_or(usize::MAX);
+        rows.clamp(1, at_most.max(1))
+    }
+
+    /// Decodes a row group as `metadata` types it, batch by batch, until `give` wants no more: then false.
+    fn decode(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
+        let damaged = || self.error(format!("damaged: row group {group} cannot be decoded"));
+        // The decoder panics at some damaged pages.
+        caught(|| self.decode_group(group, plan, give)).unwrap_or_else(|_| Err(damaged()))
+    }
+
+    fn decode_group(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
+        let failed = |cause: ParquetError| self.error(format!("row group {group} cannot be decoded: {cause}"));
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), plan.metadata.clone())
+            .with_projection(plan.mask.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(plan.batch_rows)
+            .build()
+            .map_err(failed)?;
+        let mut rows = 0;
+        for batch in batches {
+            let batch = batch.map_err(|cause| failed(cause.into()))?;
+            rows += batch.num_rows() as u64;
+            if !give(batch) {
+                return Ok(false);
+            }
+        }
+        let expected = self.parts[group].rows;
+        if rows != expected {
+            return Err(self.error(format!("damaged: {rows} values in row group {group} of {expected} rows")));
+        }
+        Ok(true)
+    }
+
+    fn parquet(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    /// The chunks of a top-level column that is not nested.
+    fn chunks(&self, column: usize) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let schema = self.metadata.parquet_schema();
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == column);
+        let groups = self.parquet().row_groups().iter();
+        groups.filter_map(move |group| group.columns().get(leaf?))
+    }
+}
+
+/// How the columns of one reading are decoded.
+struct Decoding {
+    metadata: ArrowReaderMetadata,
+    mask: ProjectionMask,
+    batch_rows: usize,
+}
+
+impl Source for ParquetFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn read(
+        self: Arc<Self>,
+        parts: Range<usize>,
+        columns: &[usize],
+        batch_rows: usize,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
+        let plan = Decoding {
+            metadata: with_views(&self.metadata, columns),
+            mask: ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied()),
+            batch_rows: self.batch_rows(columns, batch_rows),
+        };
+        decoded_ahead(move |give| {
+            for group in parts.start..parts.end.min(self.parts.len()) {
+                if !self.decode(group, &plan, give)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.file.opened()
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        let now = self.file.fingerprint().map_err(|cause| self.error(cause))?;
+        if now != self.file.opened() {
+            return Err(self.error("it changed while it was read; run again"));
+        }
+        Ok(())
+    }
+}
+
+impl Length for RangedFile {
+    fn len(&self) -> u64 {
+        self.len()
+    }
+}
+
+impl ChunkReader for RangedFile {
+    type T = BufReader<RangeReader>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::new(self.reader(start)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        Ok(self.range(start, length)?.into())
+    }
+}
+
+/// About how much memory a chunk takes once decoded.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let bytes = chunk.unencoded_byte_array_data_bytes();
+    u64::try_from(bytes.unwrap_or(chunk.uncompressed_size())).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

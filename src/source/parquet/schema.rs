@@ -1,0 +1,91 @@
+//! The Arrow types of a file's columns: as the writer noted them where that note fits the file, else as Parquet has them.
+
+use super::footer::{Entry, Footer};
+use crate::panics::caught;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder};
+use std::sync::Arc;
+
+/// A note of the Arrow schema that does not fit the file: the columns changed after it was written, or it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfitSchema {
+    /// Which entry of the key-value metadata it is.
+    pub entry: usize,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+/// The metadata with Arrow's types: by the first fitting entry `ARROW:schema`, as pyarrow takes it, or by Parquet's types. With
+/// it come the entries that do not fit.
+///
+/// # Errors
+/// What `parquet` says of columns that have no Arrow type.
+pub(super) fn with_types(
+    footer: &Footer<'_>,
+    metadata: ParquetMetaData,
+) -> Result<(ArrowReaderMetadata, Vec<UnfitSchema>), String> {
+    let metadata = Arc::new(metadata);
+    let (mut fitting, mut unfit) = (None, Vec::new());
+    for (entry, found) in footer.key_values.iter().enumerate() {
+        if found.key != ARROW_SCHEMA_META_KEY.as_bytes() || found.value.is_none() {
+            continue;
+        }
+        match typed_by(found, &metadata) {
+            Ok(typed) => fitting = fitting.or(Some(typed)),
+            Err(cause) => unfit.push(UnfitSchema { entry, cause }),
+        }
+    }
+    let typed = match fitting {
+        Some(typed) => typed,
+        None => ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(|cause| cause.to_string())?,
+    };
+    Ok((typed, unfit))
+}
+
+fn typed_by(entry: &Entry<'_>, metadata: &ParquetMetaData) -> Result<ArrowReaderMetadata, String> {
+    let encoded = std::str::from_utf8(entry.value.unwrap_or_default()).map_err(|cause| cause.to_string())?;
+    if encoded.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let entries = vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encoded.to_owned())];
+    let file = metadata.file_metadata();
+    let file = FileMetaData::new(
+        file.version(),
+        file.num_rows(),
+        file.created_by().map(str::to_owned),
+        Some(entries),
+        file.schema_descr_ptr(),
+        file.column_orders().cloned(),
+    );
+    let noted = ParquetMetaDataBuilder::new(file).set_row_groups(metadata.row_groups().to_vec()).build();
+    // The decoder of schemas panics at types that it does not know.
+    let typed = caught(|| ArrowReaderMetadata::try_new(Arc::new(noted), ArrowReaderOptions::new()));
+    typed.map_err(|_| "it is damaged".to_owned())?.map_err(|cause| cause.to_string())
+}
+
+/// The metadata with strings and bytes of these columns read as views: a long text that a dictionary holds once is then
+/// held once here too, and the keys of a dictionary type cannot run out.
+pub(super) fn with_views(metadata: &ArrowReaderMetadata, columns: &[usize]) -> ArrowReaderMetadata {
+    let schema = metadata.schema();
+    let view = |(index, field): (usize, &FieldRef)| match view_of(field.data_type()) {
+        Some(view) if columns.contains(&index) => Arc::new(field.as_ref().clone().with_data_type(view)),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<_> = schema.fields().iter().enumerate().map(view).collect();
+    let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    let viewed = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options);
+    // A file whose schema cannot be handed back as it was read is read as it is: the same values, only less thriftily.
+    viewed.unwrap_or_else(|_| metadata.clone())
+}
+
+fn view_of(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Some(DataType::BinaryView),
+        DataType::Dictionary(_, values) => view_of(values),
+        _ => None,
+    }
+}

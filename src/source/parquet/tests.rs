@@ -1,0 +1,313 @@
+use super::*;
+use crate::source::parquet::testing::{rows, write};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, encode_arrow_schema};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::fs::{self, File};
+
+fn file(folder: &Path) -> PathBuf {
+    let path = folder.join("in.parquet");
+    write(&path, &rows(100), &[60, 40], WriterProperties::builder().build());
+    path
+}
+
+/// Opens a file of these bytes, which must fail with an error that names the file.
+fn refused(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.parquet");
+    fs::write(&path, bytes).unwrap();
+    let error = ParquetFile::open(&path).unwrap_err();
+    assert!(matches!(error, Error::File { .. }));
+    let error = error.to_string();
+    error.strip_prefix(&format!("{}: ", path.display())).expect("the error names the file").to_owned()
+}
+
+#[test]
+fn a_file_says_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = ParquetFile::open(&file(folder.path())).unwrap();
+    assert_eq!(source.rows(), 100);
+    assert_eq!(source.parts(), [Part { rows: 60 }, Part { rows: 40 }]);
+    assert_eq!(source.schema().field(1).name(), "text");
+    assert_eq!(source.codec(1), Some(Compression::UNCOMPRESSED));
+    assert_eq!(source.data_len() + source.footer().len() as u64 + 8, fs::metadata(source.path()).unwrap().len());
+}
+
+#[tokio::test]
+async fn only_the_wanted_columns_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Arc::new(ParquetFile::open(&file(folder.path())).unwrap());
+    let batches: Vec<_> = source.read(0..2, &[1, 3], 32).try_collect().await.unwrap();
+    assert!(batches.iter().all(|batch| batch.num_rows() <= 32));
+    let all = arrow::compute::concat_batches(batches[0].schema_ref(), &batches).unwrap();
+    assert_eq!(all.num_columns(), 2);
+    let wanted = rows(100);
+    assert_eq!(&all["text"], &cast(&wanted["text"], &DataType::Utf8View).unwrap());
+    assert_eq!(&all["flag"], &wanted["flag"]);
+}
+
+#[tokio::test]
+async fn a_part_is_read_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Arc::new(ParquetFile::open(&file(folder.path())).unwrap());
+    let rows = async |parts| {
+        let batches = Arc::clone(&source).read(parts, &[0], 32);
+        batches.map_ok(|batch| batch.num_rows()).try_collect::<Vec<_>>().await.unwrap()
+    };
+    assert_eq!(rows(0..2).await, [32, 28, 32, 8], "no batch spans two parts");
+    assert_eq!(rows(1..2).await, [32, 8]);
+    assert_eq!(rows(1..9).await, [32, 8]);
+    assert_eq!(rows(2..2).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn readers_of_one_file_do_not_disturb_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Arc::new(ParquetFile::open(&file(folder.path())).unwrap());
+    let read = |columns: &[usize]| Arc::clone(&source).read(0..2, columns, 1).try_collect::<Vec<_>>();
+    let (ids, texts, all) = futures::join!(read(&[0]), read(&[1]), read(&[0, 1]));
+    let (ids, texts) = (ids.unwrap(), texts.unwrap());
+    for (row, both) in all.unwrap().iter().enumerate() {
+        assert_eq!(both.columns(), [&ids[row]["id"], &texts[row]["text"]].map(Arc::clone));
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_that_repeats_is_held_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("repeated.parquet");
+    let long = "long ".repeat(100_000);
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![long.as_str(); 100]));
+    let key = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+    for texts in [cast(&texts, &key).unwrap(), texts] {
+        let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        write(&path, &batch, &[100], WriterProperties::builder().build());
+        let source = Arc::new(ParquetFile::open(&path).unwrap());
+        let batch = source.read(0..1, &[0], 100).next().await.unwrap().unwrap();
+        assert_eq!(batch["text"].as_string_view().value(99), long);
+        assert!(batch.get_array_memory_size() < 2 * long.len(), "{}", batch.get_array_memory_size());
+    }
+}
+
+#[test]
+fn long_texts_come_in_smaller_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.parquet");
+    let texts: StringArray = (0..40).map(|row| Some(format!("{row}").repeat(1 << 20))).collect();
+    let batch = RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap();
+    for statistics in [EnabledStatistics::Page, EnabledStatistics::None] {
+        let properties = WriterProperties::builder().set_statistics_enabled(statistics);
+        write(&path, &batch, &[40], properties.set_dictionary_enabled(false).build());
+        let rows = ParquetFile::open(&path).unwrap().batch_rows(&[0], 8192);
+        assert!((32..=64).contains(&rows), "{rows} rows of 1 to 2 MiB");
+    }
+    let source = ParquetFile::open(&file(folder.path())).unwrap();
+    assert_eq!(source.batch_rows(&[1], 8192), 8192);
+    assert_eq!(source.batch_rows(&[1], 0), 1);
+}
+
+#[test]
+fn what_is_no_parquet_file_is_refused() {
+    let none = "not a Parquet file: it does not begin and end with PAR1 (cut off, or another format)";
+    assert_eq!(refused(b""), none);
+    assert_eq!(refused(b"id,text\n1,fine\n2,bad\n"), none);
+    assert_eq!(refused(b"PAR1PAR1"), none);
+    assert_eq!(refused(b"PAR1\0\0\0\0NOPE"), none);
+    assert_eq!(refused(b"PAR1\xff\0\0\0PAR1"), "damaged: its footer claims 255 bytes, the file has 12");
+    assert_eq!(refused(b"PAR1\0\0\0\0PAR1"), "damaged footer: it ends in mid-value");
+}
+
+#[test]
+fn a_missing_file_or_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.parquet");
+    let error = ParquetFile::open(&missing).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}: No such file", missing.display())), "{error}");
+    let error = ParquetFile::open(folder.path()).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: not a file", folder.path().display()));
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(file(folder.path())).unwrap();
+    for len in (0..bytes.len()).step_by(97) {
+        refused(&bytes[..len]);
+    }
+}
+
+#[test]
+fn a_file_with_its_middle_missing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(file(folder.path())).unwrap();
+    let cut = [&bytes[..100], &bytes[2000..]].concat();
+    let error = refused(&cut);
+    assert!(error.starts_with("damaged or cut off: column "), "{error}");
+}
+
+#[test]
+fn a_file_that_changed_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path());
+    let source = ParquetFile::open(&path).unwrap();
+    source.check_unchanged().unwrap();
+    File::options().append(true).open(&path).unwrap().set_len(source.data_len()).unwrap();
+    let error = source.check_unchanged().unwrap_err().to_string();
+    assert_eq!(error, format!("{}: it changed while it was read; run again", path.display()));
+}
+
+/// The footer's bytes.
+fn footer(bytes: &[u8]) -> &[u8] {
+    let len = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    &bytes[bytes.len() - 8 - len..bytes.len() - 8]
+}
+
+/// The file with another footer in its place.
+fn with_footer(bytes: &[u8], new: &[u8]) -> Vec<u8> {
+    let data = &bytes[..bytes.len() - 8 - footer(bytes).len()];
+    [data, new, &(new.len() as u32).to_le_bytes(), b"PAR1"].concat()
+}
+
+#[test]
+fn an_encrypted_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(file(folder.path())).unwrap();
+    let mut sealed = bytes.clone();
+    let end = sealed.len() - 4;
+    sealed[end..].copy_from_slice(b"PARE");
+    assert_eq!(refused(&sealed), ENCRYPTED);
+    // A readable footer, and in it field 8: the algorithm by which columns are encrypted, AES GCM.
+    let old = footer(&bytes);
+    let plain = [&old[..old.len() - 1], &[0x0c, 16, 0x1c, 0, 0], &[0]].concat();
+    assert_eq!(refused(&with_footer(&bytes, &plain)), ENCRYPTED);
+}
+
+/// The file with one byte string in its footer in place of another of the same length.
+fn with_bytes(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let at = bytes.windows(old.len()).rposition(|found| found == old).expect("it is there");
+    [&bytes[..at], new, &bytes[at + old.len()..]].concat()
+}
+
+/// A file of a column `texte` with one entry of metadata, and Arrow's.
+fn noted(folder: &Path) -> Vec<u8> {
+    let path = folder.join("noted.parquet");
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["fine"; 3]));
+    let batch = RecordBatch::try_from_iter([("texte", texts)]).unwrap();
+    let note = KeyValue::new("comment".to_owned(), "etudie".to_owned());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![note]));
+    write(&path, &batch, &[3], properties.set_created_by("writer version 1".to_owned()).build());
+    fs::read(&path).unwrap()
+}
+
+#[tokio::test]
+async fn metadata_in_latin_1_is_read_past() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = noted(folder.path());
+    let path = folder.path().join("latin1.parquet");
+    let changes: [(&[u8], &[u8]); 4] = [
+        (b"etudie", b"\xe9tudi\xe9"),
+        (b"comment", b"comm\xeant"),
+        (b"writer version 1", b"\xe9crit  version 1"),
+        (b"etudie", b"\xff\xfe\x00\xd8\xc0\x80"),
+    ];
+    for (old, new) in changes {
+        let bytes = with_bytes(&good, old, new);
+        fs::write(&path, &bytes).unwrap();
+        let source = Arc::new(ParquetFile::open(&path).unwrap());
+        assert_eq!(source.schema().field(0).name(), "texte");
+        assert!(source.footer().windows(new.len()).any(|found| found == new), "the footer is as it was");
+        let batch = source.read(0..1, &[0], 9).next().await.unwrap().unwrap();
+        assert_eq!(batch.num_rows(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_column_name_in_latin_1_has_a_replacement_character() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("latin1.parquet");
+    let mut bytes = noted(folder.path());
+    // Once in the schema, and once in the path of the column chunk.
+    for _ in 0..2 {
+        bytes = with_bytes(&bytes, b"texte", b"text\xe9");
+    }
+    fs::write(&path, bytes).unwrap();
+    let source = Arc::new(ParquetFile::open(&path).unwrap());
+    assert_eq!(source.schema().field(0).name(), "text\u{fffd}");
+    let batch = source.read(0..1, &[0], 9).next().await.unwrap().unwrap();
+    assert_eq!(batch.column(0).as_string_view().value(2), "fine");
+}
+
+/// Writes a file of `id` and `text` with these values of `ARROW:schema`, and opens it.
+fn with_arrow_schemas(folder: &Path, values: &[Option<String>]) -> ParquetFile {
+    let path = folder.join("in.parquet");
+    let (text, id): (ArrayRef, ArrayRef) =
+        (Arc::new(StringArray::from(vec!["fine"])), Arc::new(Int64Array::from(vec![7])));
+    let batch = RecordBatch::try_from_iter([("id", id), ("text", text)]).unwrap();
+    let entries = values.iter().map(|value| KeyValue::new("ARROW:schema".to_owned(), value.clone())).collect();
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(entries)).build();
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(File::create(&path).unwrap(), batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    ParquetFile::open(&path).unwrap()
+}
+
+fn arrow_schema(fields: &[(&str, DataType)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+    encode_arrow_schema(&Schema::new(fields))
+}
+
+#[test]
+fn an_arrow_schema_that_fits_gives_the_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = arrow_schema(&[("id", DataType::Int64), ("text", DataType::LargeUtf8)]);
+    let view = arrow_schema(&[("id", DataType::Int64), ("text", DataType::Utf8View)]);
+    for values in [vec![Some(large.clone())], vec![None, Some(large.clone())], vec![Some(large), Some(view)]] {
+        let source = with_arrow_schemas(folder.path(), &values);
+        assert_eq!(source.schema().field(1).data_type(), &DataType::LargeUtf8);
+        assert_eq!(source.unfit_schemas(), []);
+    }
+}
+
+#[test]
+fn an_arrow_schema_that_does_not_fit_gives_way_to_the_parquet_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let (id, text) = (("id", DataType::Int64), ("text", DataType::LargeUtf8));
+    let good = arrow_schema(&[id.clone(), text.clone()]);
+    let cases = [
+        ("more columns", arrow_schema(&[id.clone(), ("gone", DataType::Utf8), text.clone()])),
+        ("fewer columns", arrow_schema(std::slice::from_ref(&id))),
+        ("another order", arrow_schema(&[text.clone(), id.clone()])),
+        ("another name", arrow_schema(&[id.clone(), ("review", DataType::LargeUtf8)])),
+        ("cut off", good[..good.len() / 2].to_owned()),
+        ("no base64", "!?".to_owned()),
+        ("no message", "aGVsbG8gd29ybGQ=".to_owned()),
+        ("empty", String::new()),
+    ];
+    for (what, value) in cases {
+        let source = with_arrow_schemas(folder.path(), &[Some(value.clone())]);
+        assert_eq!(source.schema().field(1).data_type(), &DataType::Utf8, "{what}");
+        assert_eq!(source.unfit_schemas().len(), 1, "{what}");
+        let source = with_arrow_schemas(folder.path(), &[Some(value), Some(good.clone())]);
+        assert_eq!(source.schema().field(1).data_type(), &DataType::LargeUtf8, "{what}, and one that fits");
+        assert_eq!(source.unfit_schemas().iter().map(|unfit| unfit.entry).collect::<Vec<_>>(), [0], "{what}");
+    }
+    let source = with_arrow_schemas(folder.path(), &[None]);
+    assert_eq!((source.schema().field(1).data_type(), source.unfit_schemas()), (&DataType::Utf8, &[][..]));
+}
+
+/// Types in the note that are not the file's are a hint that is not taken.
+#[test]
+fn an_arrow_schema_of_other_types_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = arrow_schema(&[("id", DataType::Utf8), ("text", DataType::Float32)]);
+    let source = with_arrow_schemas(folder.path(), &[Some(other)]);
+    let types: Vec<_> = source.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Int64, DataType::Utf8]);
+}

@@ -1,0 +1,129 @@
+//! A local file, read by range. Every read says where, so any number of readers share one handle.
+
+use super::Fingerprint;
+use std::fs::{File, Metadata};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::path::Path;
+use std::sync::Arc;
+
+/// An open file, read no further than it went when it was opened.
+#[derive(Debug, Clone)]
+pub struct RangedFile {
+    file: Arc<File>,
+    opened: Fingerprint,
+}
+
+impl RangedFile {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// What the system says, or that it is not a file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(Error::other("not a file"));
+        }
+        Ok(Self { file: Arc::new(file), opened: fingerprint(&found) })
+    }
+
+    /// Its length when it was opened, in bytes.
+    pub const fn len(&self) -> u64 {
+        self.opened.len
+    }
+
+    /// What it was when it was opened.
+    pub const fn opened(&self) -> Fingerprint {
+        self.opened
+    }
+
+    /// What it is now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        Ok(fingerprint(&self.file.metadata()?))
+    }
+
+    /// The `len` bytes from `start` on.
+    ///
+    /// # Errors
+    /// If the file does not have them, or what the system says.
+    pub fn range(&self, start: u64, len: usize) -> Result<Vec<u8>> {
+        // Before room is made for them: the length may come out of a damaged file.
+        if start.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            let what = format!("bytes {start} to {start} + {len} of a file of {}", self.len());
+            return Err(Error::new(ErrorKind::UnexpectedEof, what));
+        }
+        let mut bytes = vec![0; len];
+        self.reader(start).read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A reader of its own, of what follows `start`.
+    pub fn reader(&self, start: u64) -> RangeReader {
+        RangeReader { file: Arc::clone(&self.file), at: start }
+    }
+
+    /// Reads what stands at `at`, as much as the system gives at once; nothing at the end.
+    fn read_at(file: &File, bytes: &mut [u8], at: u64) -> Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_at(file, bytes, at);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_read(file, bytes, at);
+    }
+}
+
+fn fingerprint(found: &Metadata) -> Fingerprint {
+    Fingerprint { len: found.len(), modified: found.modified().ok() }
+}
+
+/// Reads on from a place in a file.
+#[derive(Debug)]
+pub struct RangeReader {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for RangeReader {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        let read = RangedFile::read_at(&self.file, bytes, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, RangedFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        let file = RangedFile::open(&path).unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn readers_do_not_share_a_position() {
+        let (_folder, file) = file(b"0123456789");
+        let (mut one, mut other) = (file.reader(2), file.reader(5));
+        let read = |reader: &mut RangeReader| {
+            let mut bytes = [0; 2];
+            reader.read_exact(&mut bytes).unwrap();
+            bytes
+        };
+        assert_eq!([read(&mut one), read(&mut other), read(&mut one)], [*b"23", *b"56", *b"45"]);
+        assert_eq!(file.range(8, 2).unwrap(), b"89");
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_is_refused_before_room_is_made() {
+        let (_folder, file) = file(b"0123456789");
+        for (start, len) in [(9, 2), (0, usize::MAX), (u64::MAX, 1)] {
+            assert_eq!(file.range(start, len).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        }
+        assert_eq!(file.range(10, 0).unwrap(), b"");
+    }
+}
