@@ -40,6 +40,14 @@ pub enum Error {
         /// Why it has none.
         cause: String,
     },
+    /// One row of what should be texts is none.
+    #[error("row {row} (counted from 0) is not text: {cause}")]
+    NotText {
+        /// The first such row of what the caller sent, counted from 0.
+        row: usize,
+        /// What is wrong with it, and with which column.
+        cause: String,
+    },
     /// Scoring failed through no fault of the caller.
     #[error("{0}")]
     Failed(String),
@@ -65,6 +73,7 @@ impl Error {
     pub fn after_rows(self, before: usize) -> Self {
         match self {
             Self::Unscorable { row, cause } => Self::Unscorable { row: before + row, cause },
+            Self::NotText { row, cause } => Self::NotText { row: before + row, cause },
             other => other,
         }
     }

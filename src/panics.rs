@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Once;
 use std::task::Poll;
 
@@ -41,26 +41,12 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// Drives `future`, which calls code that may panic.
-///
-/// # Errors
-/// [`Panicked`] if it does.
-pub async fn caught_future<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(panicked) => Poll::Ready(Err(panicked)),
-    })
-    .await
-}
-
 /// The items of `stream`, which calls code that may panic. If it does, that is the last item.
 pub fn caught_stream<S: Stream + Unpin>(stream: S) -> impl Stream<Item = Result<S::Item, Panicked>> {
     let mut stream = Some(stream);
     futures::stream::poll_fn(move |context| {
         let Some(inner) = &mut stream else { return Poll::Ready(None) };
-        let polled = caught(|| std::pin::Pin::new(inner).poll_next(context));
+        let polled = caught(|| Pin::new(inner).poll_next(context));
         match polled {
             Ok(item) => item.map(|item| item.map(Ok)),
             Err(panicked) => {
@@ -93,7 +79,7 @@ fn is_ours(panic: &PanicHookInfo<'_>) -> bool {
 }
 
 /// What `panic!` was given.
-pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }
@@ -126,18 +112,6 @@ mod tests {
         });
         assert_eq!(outer, Ok(true));
         assert!(!CATCHING.get());
-    }
-
-    #[test]
-    fn a_future_is_caught_at_whichever_poll_it_panics() {
-        let late = async {
-            tokio::task::yield_now().await;
-            foreign()
-        };
-        let mut late = Box::pin(caught_future(late));
-        assert!(late.as_mut().now_or_never().is_none());
-        assert!(matches!(late.now_or_never(), Some(Err(_))));
-        assert_eq!(caught_future(async { 3 }).now_or_never(), Some(Ok(3)));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<T: Send + 'static> Pipeline<T> {
                 }
                 Some(item) = input => match item {
                     Some(Ok(texts)) => self.submit(texts),
-                    Some(Err(error)) => return Some(Err(error)),
+                    Some(Err(error)) => return Some(Err(error.after_rows(self.rows_before))),
                     None => self.input = None,
                 },
                 else => return None,

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, StringViewArray,
+    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    StringViewArray,
 };
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use serde::Deserialize;
 
 use crate::classifier::Scores;
 use crate::{Error, Result};
+
+mod text;
+
+pub use text::{is_bytes, is_string};
+
+use text::texts;
 
 /// What a client may ask for, as the JSON of a Flight command and as flags of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -125,11 +130,9 @@ impl ScorePlan {
     /// The texts of the text column.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the column cannot be read as text.
+    /// [`Error::Invalid`] when the column cannot be read as text, [`Error::NotText`] that names the row of bytes that are none.
     pub fn texts(&self, column: &ArrayRef) -> Result<StringViewArray> {
-        let texts = cast(column, &DataType::Utf8View)
-            .map_err(|e| Error::Invalid(format!("column {:?}: {e}", self.schema.field(self.text).name())))?;
-        Ok(texts.as_string_view().clone())
+        texts(self.schema.field(self.text).name(), column)
     }
 
     /// The columns to append, in the order of [`ScorePlan::new_fields`].
@@ -216,6 +219,8 @@ fn find_text(schema: &Schema, wanted: Option<&str>) -> Result<usize> {
     let mut found = schema.fields().iter().enumerate().filter(|(_, f)| matches(f));
     match (found.next(), found.next(), wanted) {
         (Some((i, f)), None, _) if is_string(f.data_type()) || *f.data_type() == DataType::Null => Ok(i),
+        // Only where it is named: most columns of bytes are no texts.
+        (Some((i, f)), None, Some(_)) if is_bytes(f.data_type()) => Ok(i),
         (Some((_, f)), None, _) => Err(Error::Invalid(format!(
             "column {:?} is {}, not text; string columns: {}",
             f.name(),
@@ -225,7 +230,9 @@ fn find_text(schema: &Schema, wanted: Option<&str>) -> Result<usize> {
         (None, _, Some(name)) => {
             Err(Error::Invalid(format!("column {name:?} not found; string columns: {}", strings())))
         }
-        (None, _, None) => Err(Error::Invalid(format!("no string column; columns: {}", list(schema)))),
+        (None, _, None) => {
+            Err(Error::Invalid(format!("no string column; columns: {}{}", list(schema), bytes_hint(schema))))
+        }
         (Some(_), Some(_), Some(name)) => Err(Error::Invalid(format!("more than one column is called {name:?}"))),
         (Some(_), Some(_), None) => Err(Error::Invalid(format!(
             "more than one string column: {}; name one with \"text\" (--text on the command line)",
@@ -234,18 +241,15 @@ fn find_text(schema: &Schema, wanted: Option<&str>) -> Result<usize> {
     }
 }
 
+/// What to do about strings that nobody marked as some.
+fn bytes_hint(schema: &Schema) -> &'static str {
+    let any = schema.fields().iter().any(|field| is_bytes(field.data_type()));
+    if any { "; bytes that are UTF-8 are scored where \"text\" (--text on the command line) names them" } else { "" }
+}
+
 fn list(schema: &Schema) -> String {
     let columns: Vec<_> = schema.fields().iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect();
     if columns.is_empty() { "none".to_owned() } else { columns.join(", ") }
-}
-
-/// Every string type, and dictionaries of one.
-pub fn is_string(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_string(values),
-        _ => false,
-    }
 }
 
 fn check_names(schema: &Schema, new_fields: &Fields) -> Result<()> {

@@ -135,10 +135,10 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     Ok(tally)
 }
 
-/// A row that has no score, with the file that it is in.
+/// A row that has no score or is no text, with the file that it is in.
 fn of_file(source: &ParquetFile, error: Error) -> Error {
     match error {
-        Error::Unscorable { .. } => Error::file(source.path(), error),
+        Error::Unscorable { .. } | Error::NotText { .. } => Error::file(source.path(), error),
         other => other,
     }
 }

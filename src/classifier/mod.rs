@@ -35,6 +35,7 @@ use self::kernels::Place;
 use self::model::Model;
 use self::tokenizer::TextTokenizer;
 use self::weights::Weights;
+use crate::panics::caught;
 use crate::{Error, Result};
 
 /// How a checkpoint is to be served.
@@ -106,6 +107,13 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::load_each`].
     pub fn load_at(checkpoint: &Checkpoint, max_length: usize, precision: Precision, place: &Place) -> Result<Self> {
+        // Tokenizers and tensors of strangers are read in here, by code that may panic at what it does not expect.
+        caught(|| Self::load_parts(checkpoint, max_length, precision, place)).unwrap_or_else(|panicked| {
+            Err(Error::Checkpoint(format!("the model {} cannot be loaded: {panicked}", checkpoint.name)))
+        })
+    }
+
+    fn load_parts(checkpoint: &Checkpoint, max_length: usize, precision: Precision, place: &Place) -> Result<Self> {
         let wrong = |cause: String| Error::Checkpoint(format!("{}: {cause}", checkpoint.config.display()));
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;

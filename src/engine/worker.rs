@@ -1,7 +1,6 @@
 //! A model thread: runs the next batch, or tokenizes and plans the next window when no batch waits.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use super::queue::{Queue, Role, Work};
 use super::{EngineLimits, Health, Lane, Scorer};
 use crate::classifier::Score;
 use crate::classifier::plan::{Batch, BatchLimits, plan};
+use crate::panics::caught;
 use crate::{Error, Result};
 
 /// How far a model thread stands back, of 0 to 19.
@@ -70,12 +70,12 @@ impl Worker {
     /// Does a piece of work; if that panics, the engine stops, and [`Queue::next`] has nothing more to give.
     fn perform(&self, work: &Work) {
         // The work is kept out here: its jobs are let go, unanswered, only when the cause can be read.
-        let done = catch_unwind(AssertUnwindSafe(|| match work {
+        let done = caught(|| match work {
             Work::Batches(lane, batches) => self.run_batches(*lane, batches),
             Work::Window(lane, rows) => self.queue.push_batches(*lane, self.plan_window(*lane, rows)),
-        }));
-        if let Err(panic) = done {
-            self.die(format!("a model thread died: {}", panic_text(&*panic)));
+        });
+        if let Err(panicked) = done {
+            self.die(format!("a model thread died: {panicked}"));
         }
     }
 
@@ -202,9 +202,4 @@ impl<'a> Wanted<'a> {
         let rows = self.sequences.iter().zip(&self.rows);
         plan(rows.flat_map(|(sequence, rows)| rows.iter().map(|row| (sequence.to_vec(), row.clone()))), limits)
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }

@@ -1,6 +1,5 @@
 //! One DoExchange: decode → score → encode, with the reply bounded by how fast its client reads.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tracing::{debug, info};
 use super::encode::Encoder;
 use super::status::from_flight;
 use crate::engine::Engine;
+use crate::panics::caught_stream;
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
@@ -133,7 +133,7 @@ type Decoded = BoxStream<'static, Result<DecodedFlightData>>;
 
 /// Schemas and batches. arrow-ipc panics at some lengths that do not fit their data: that is the sender's error, too.
 fn decode(messages: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static) -> Decoded {
-    let decoded = AssertUnwindSafe(FlightDataDecoder::new(messages)).catch_unwind();
+    let decoded = caught_stream(FlightDataDecoder::new(messages));
     let unfit = |_| Err(Error::Invalid("the stream cannot be decoded: a length does not fit its data".to_owned()));
     decoded.map(move |message| message.map_or_else(unfit, |message| message.map_err(from_flight))).boxed()
 }

@@ -8,7 +8,7 @@ use crate::Error;
 /// `ArrowInvalid`, `FlightUnavailableError`, `FlightTimedOutError` and `FlightInternalError` of pyarrow, in this order.
 pub fn to_status(error: &Error) -> Status {
     let code = match error {
-        Error::Invalid(_) | Error::TooLarge(_) => Code::InvalidArgument,
+        Error::Invalid(_) | Error::TooLarge(_) | Error::NotText { .. } => Code::InvalidArgument,
         Error::Busy(_) | Error::Stopped(_) => Code::Unavailable,
         Error::Stalled(_) => Code::DeadlineExceeded,
         Error::Cancelled(_) => Code::Cancelled,

@@ -33,7 +33,7 @@ pub trait Sink: Send {
 }
 
 /// Takes the bytes of an output, from the first to the last: nobody looks back.
-pub trait Output: Write + Send {
+pub trait Destination: Write + Send {
     /// Sees what was written through to where it stays.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ pub trait Output: Write + Send {
     fn sync(&mut self) -> std::io::Result<()>;
 }
 
-impl Output for File {
+impl Destination for File {
     fn sync(&mut self) -> std::io::Result<()> {
         self.sync_all()
     }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use arrow::array::{Array, DictionaryArray, LargeStringArray, NullArray, StringViewArray};
+use arrow::array::{Array, AsArray, BinaryArray, DictionaryArray, LargeStringArray, NullArray, StringViewArray};
 use arrow::datatypes::{Int8Type, UInt32Type, UInt64Type};
 
 use super::*;
@@ -49,6 +49,24 @@ fn a_column_of_nulls_is_text_when_it_is_named() {
     let plan = plan(&schema, r#"{"text": "t"}"#).unwrap();
     let column: ArrayRef = Arc::new(NullArray::new(3));
     assert_eq!(plan.texts(&column).unwrap().null_count(), 3);
+}
+
+#[test]
+fn a_column_of_bytes_is_text_when_it_is_named() {
+    let schema = schema(&[("t", DataType::Binary), ("n", DataType::Int64)]);
+    let hint = "bytes that are UTF-8 are scored where \"text\" (--text on the command line) names them";
+    assert_eq!(error(&schema, ""), format!("no string column; columns: t (Binary), n (Int64); {hint}"));
+    let plan = plan(&schema, r#"{"text": "t"}"#).unwrap();
+    let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([b"good", b"bad!"]));
+    assert_eq!(plan.texts(&column).unwrap().value(1), "bad!");
+    let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([&b"good"[..], b"\xff"]));
+    assert!(matches!(plan.texts(&column), Err(Error::NotText { row: 1, .. })));
+}
+
+#[test]
+fn bytes_beside_a_string_column_are_not_meant() {
+    let schema = schema(&[("raw", DataType::Binary), ("t", DataType::Utf8)]);
+    assert_eq!(plan(&schema, "").unwrap().text_index(), 1);
 }
 
 #[test]

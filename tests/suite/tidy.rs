@@ -38,9 +38,11 @@ const MODULES: &[(&str, &[&str])] = &[
     ("engine/", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("table.rs", &["bulk", "cog", "engine", "flight", "server", "stream"]),
     ("stream.rs", &["bulk", "cog", "flight", "server"]),
+    ("source/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "sink", "stream", "table"]),
+    ("sink/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("flight/", &["bulk", "cog", "server"]),
     ("bulk/", &["cog", "flight", "server"]),
-    ("cog/", &["bulk", "flight", "server"]),
+    ("cog/", &["bulk", "flight", "server", "sink", "source"]),
     ("cli.rs", &["bulk", "check", "engine", "flight", "server", "stream"]),
     ("cli/", &["bulk", "check", "engine", "flight", "server", "stream"]),
 ];

@@ -31,7 +31,7 @@ use self::diverted::Diverted;
 use self::merge::{Change, merge};
 use self::schemas::Extension;
 use self::steps::Steps;
-use super::{Output, Sink};
+use super::{Destination, Sink};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::footer::Footer;
@@ -53,7 +53,7 @@ use tracing::warn;
 const COPY_BYTES: usize = 1 << 20;
 
 /// A file being written: the input's bytes are there, columns are coming.
-pub struct Splice<W: Output> {
+pub struct Splice<W: Destination> {
     source: Arc<ParquetFile>,
     path: PathBuf,
     fields: Fields,
@@ -71,7 +71,7 @@ pub struct Splice<W: Output> {
     columns: Vec<ArrowColumnWriter>,
 }
 
-impl<W: Output> Splice<W> {
+impl<W: Destination> Splice<W> {
     /// Copies the data of `source` into the empty `output`, which `path` names in errors, and makes ready for columns of
     /// `fields`. `text` is the column whose codec they take: whoever can read that one can read them. Blocks.
     ///
@@ -177,7 +177,7 @@ impl<W: Output> Splice<W> {
     }
 }
 
-impl<W: Output> Sink for Splice<W> {
+impl<W: Destination> Sink for Splice<W> {
     /// They may lie across row groups.
     fn write(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let rows = columns.first().map_or(0, |column| column.len());
@@ -225,7 +225,7 @@ fn writable(codec: Option<Compression>) -> Compression {
 }
 
 /// Copies all before the footer but the magic.
-fn copy<W: Output>(
+fn copy<W: Destination>(
     source: &ParquetFile,
     writer: &mut SerializedFileWriter<Diverted<W>>,
     path: &Path,
@@ -256,7 +256,7 @@ fn unwritten(path: &Path, cause: ParquetError) -> Error {
     }
 }
 
-fn append<W: Output>(
+fn append<W: Destination>(
     writer: &mut SerializedFileWriter<Diverted<W>>,
     columns: Vec<ArrowColumnWriter>,
 ) -> Result<(), ParquetError> {
@@ -268,7 +268,7 @@ fn append<W: Output>(
 }
 
 /// Ends the file of the new columns in memory: their page indexes, and their footer.
-fn end<W: Output>(writer: &mut SerializedFileWriter<Diverted<W>>) -> Result<(Vec<u8>, Vec<u8>), ParquetError> {
+fn end<W: Destination>(writer: &mut SerializedFileWriter<Diverted<W>>) -> Result<(Vec<u8>, Vec<u8>), ParquetError> {
     writer.flush()?;
     writer.inner_mut().divert();
     writer.finish()?;

@@ -26,7 +26,7 @@ impl Steps {
 
     /// Adds rows, at most as many as there is room for; gives the step back once it is full.
     pub(super) fn add(&mut self, columns: Vec<ArrayRef>) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
-        self.rows += columns.first().map_or(0, |column| column.len());
+        self.rows += columns.first().map_or(0, Array::len);
         self.waiting.push(columns);
         if self.rows < STEP_ROWS { Ok(None) } else { self.rest() }
     }

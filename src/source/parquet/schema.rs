@@ -1,6 +1,6 @@
 //! The Arrow types of a file's columns: as the writer noted them where that note fits the file, else as Parquet has them.
 
-use super::footer::{Entry, Footer};
+use super::footer::Footer;
 use crate::panics::caught;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
@@ -26,43 +26,45 @@ pub(super) fn with_types(
     footer: &Footer<'_>,
     metadata: ParquetMetaData,
 ) -> Result<(ArrowReaderMetadata, Vec<UnfitSchema>), String> {
-    let metadata = Arc::new(metadata);
     let (mut fitting, mut unfit) = (None, Vec::new());
     for (entry, found) in footer.key_values.iter().enumerate() {
-        if found.key != ARROW_SCHEMA_META_KEY.as_bytes() || found.value.is_none() {
-            continue;
-        }
-        match typed_by(found, &metadata) {
-            Ok(typed) => fitting = fitting.or(Some(typed)),
-            Err(cause) => unfit.push(UnfitSchema { entry, cause }),
+        let value = found.value.filter(|_| found.key == ARROW_SCHEMA_META_KEY.as_bytes());
+        match value.map(|value| noted_in(metadata.file_metadata(), value)) {
+            Some(Ok(noted)) => fitting = fitting.or(Some(noted)),
+            Some(Err(cause)) => unfit.push(UnfitSchema { entry, cause }),
+            None => {}
         }
     }
-    let typed = match fitting {
-        Some(typed) => typed,
-        None => ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(|cause| cause.to_string())?,
+    let metadata = match fitting {
+        Some(noted) => {
+            let row_groups = metadata.into_builder().take_row_groups();
+            ParquetMetaDataBuilder::new(noted).set_row_groups(row_groups).build()
+        }
+        None => metadata,
     };
-    Ok((typed, unfit))
+    let typed = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
+    Ok((typed.map_err(|cause| cause.to_string())?, unfit))
 }
 
-fn typed_by(entry: &Entry<'_>, metadata: &ParquetMetaData) -> Result<ArrowReaderMetadata, String> {
-    let encoded = std::str::from_utf8(entry.value.unwrap_or_default()).map_err(|cause| cause.to_string())?;
-    if encoded.is_empty() {
+/// The file's metadata with this note of an Arrow schema alone, if it fits.
+fn noted_in(file: &FileMetaData, note: &[u8]) -> Result<FileMetaData, String> {
+    let note = std::str::from_utf8(note).map_err(|cause| cause.to_string())?;
+    if note.is_empty() {
         return Err("it is empty".to_owned());
     }
-    let entries = vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encoded.to_owned())];
-    let file = metadata.file_metadata();
-    let file = FileMetaData::new(
+    let noted = FileMetaData::new(
         file.version(),
         file.num_rows(),
         file.created_by().map(str::to_owned),
-        Some(entries),
+        Some(vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), note.to_owned())]),
         file.schema_descr_ptr(),
         file.column_orders().cloned(),
     );
-    let noted = ParquetMetaDataBuilder::new(file).set_row_groups(metadata.row_groups().to_vec()).build();
+    let metadata = Arc::new(ParquetMetaData::new(noted.clone(), Vec::new()));
     // The decoder of schemas panics at types that it does not know.
-    let typed = caught(|| ArrowReaderMetadata::try_new(Arc::new(noted), ArrowReaderOptions::new()));
-    typed.map_err(|_| "it is damaged".to_owned())?.map_err(|cause| cause.to_string())
+    let typed = caught(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()));
+    typed.map_err(|_| "it is damaged".to_owned())?.map_err(|cause| cause.to_string())?;
+    Ok(noted)
 }
 
 /// The metadata with strings and bytes of these columns read as views: a long text that a dictionary holds once is then

@@ -16,7 +16,7 @@ pub(super) fn extended(encoded: &str, new: &NewColumns<'_>) -> Result<Option<Str
     let old = old.map_err(|cause| cause.to_string())?;
     let all: Fields = old.fields().iter().chain(new.fields).cloned().collect();
     let mut metadata = old.metadata.clone();
-    for (key, value) in old.metadata.iter() {
+    for (key, value) in &old.metadata {
         // pandas and others keep their own schema in here, too, and find it once more beside this entry.
         if let Ok(Some(extended)) = extended_value(key, Ok(value), new) {
             metadata.insert(key, extended);
@@ -25,11 +25,11 @@ pub(super) fn extended(encoded: &str, new: &NewColumns<'_>) -> Result<Option<Str
     Ok(Some(encode_arrow_schema(&Schema::new_with_metadata(all, metadata))))
 }
 
-/// Reads the message, whose length may stand before it: in eight bytes, of which the first four are set, or in four.
+/// Reads the message, whose length may stand before it: in eight bytes, of which the first four are set.
 fn decode(message: &[u8]) -> Result<Schema, ArrowError> {
     let message = match message {
-        [255, 255, 255, 255, _, _, _, _, message @ ..] => message,
-        message => message,
+        [255, 255, 255, 255, _, _, _, _, after @ ..] => after,
+        all => all,
     };
     let message = root_as_message(message)
         .map_err(|cause| ArrowError::ParseError(format!("it is no message of Arrow's: {cause}")))?;

@@ -5,7 +5,7 @@
 //! a schema from us would change that choice. The new columns come back right without it, but for `probabilities`, which then
 //! is a list of any length.
 //!
-//! What describes something else stays as it is: Hudi's bloom filters and keys, Spark's version and time zone, GeoParquet's
+//! What describes something else stays as it is: Hudi's bloom filters and keys, Spark's version and time zone,
 //! `geo` (which lists geometries alone), `writer.model.name` and all that nobody here knows.
 
 mod arrow;

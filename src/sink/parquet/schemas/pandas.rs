@@ -37,7 +37,8 @@ fn column(field: &Field, levels: usize) -> Value {
 
 /// The column's label: its name, or where labels have several levels a tuple of it and blanks, as Python writes one.
 fn label(name: &str, levels: usize) -> String {
-    if levels < 2 {
+    // Whoever names the column as a tuple means that label.
+    if levels < 2 || (name.starts_with('(') && name.ends_with(')')) {
         return name.to_owned();
     }
     let quoted = name.replace('\\', "\\\\").replace('\'', "\\'");
@@ -56,12 +57,13 @@ fn take_any(level: &mut Value) {
     level["metadata"] = Value::Null;
 }
 
-/// The types that a score column can have, in the words of pandas and NumPy.
+/// The types that a score column can have, in the words of pandas and of its arrays.
 fn types_of(data_type: &DataType) -> (String, &'static str) {
     let (pandas_type, numpy_type) = match data_type {
-        DataType::Boolean => ("bool", "bool"),
-        DataType::Int32 => ("int32", "int32"),
-        DataType::Int64 => ("int64", "int64"),
+        // As objects, because of the nulls: fastparquet would put them into a plain array of integers, and fail.
+        DataType::Boolean => ("bool", "object"),
+        DataType::Int32 => ("int32", "object"),
+        DataType::Int64 => ("int64", "object"),
         DataType::Float32 => ("float32", "float32"),
         DataType::FixedSizeList(item, _) | DataType::List(item) => {
             return (format!("list[{}]", types_of(item.data_type()).0), "object");

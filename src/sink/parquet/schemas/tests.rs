@@ -137,6 +137,9 @@ fn labels_of_pandas_fit_its_column_index() {
     assert_eq!(two["columns"][1]["name"], "('label', '')");
     assert_eq!(two["columns"][1]["field_name"], "label");
     assert_eq!(two["column_indexes"][0].to_string(), level("unicode"));
+    let named = Fields::from(vec![Field::new("('film', 'label')", DataType::Utf8, true)]);
+    let named = extended_by(pandas::KEY, &two.to_string(), &named, 1).unwrap().unwrap();
+    assert_eq!(json(&named).unwrap()["columns"][7]["name"], "('film', 'label')");
     for kind in ["int64", "datetime", "datetimetz", "categorical", "bool", "float64"] {
         let typed = frame(&[level(kind)]);
         assert_eq!(typed["columns"][1]["name"], "label", "{kind}");
