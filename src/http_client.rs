@@ -1,17 +1,15 @@
-//! The HTTP client of the field, set up as Cog sets it up: for webhooks, and for a prediction made elsewhere.
+//! The HTTP client of the field, set up as Cog sets it up: for webhooks, for a prediction made elsewhere, and for the hub.
 //!
-//! It heeds `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, follows up to ten redirects, and trusts the system's
-//! certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+//! It heeds `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, follows up to ten redirects, and trusts whom `trust`
+//! says.
 
-use std::env;
 use std::error::Error as StdError;
 
 use http::HeaderMap;
 use reqwest::{Client, ClientBuilder, Url};
-use rustls::{ClientConfig, RootCertStore};
 
-/// Where certificates come from, if not from where the system has them.
-const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+use crate::trust;
+
 /// Connections to one server that are kept for its next request.
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
@@ -22,22 +20,19 @@ const MAX_IDLE_CONNECTIONS: usize = 8;
 pub fn client(headers: &HeaderMap, setup: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, String> {
     // Fails where one is installed, and only this line installs any.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder =
-        || setup(Client::builder().default_headers(headers.clone()).pool_max_idle_per_host(MAX_IDLE_CONNECTIONS));
-    let built = match builder().build() {
-        Err(error) if CERTIFICATE_VARIABLES.iter().all(|name| env::var_os(name).is_none()) => {
-            tracing::info!(cause = chain(&error), "the system has no certificates: Mozilla's are trusted");
-            builder().tls_backend_preconfigured(mozillas()).build()
-        }
-        built => built,
-    };
-    built.map_err(|error| chain(&error))
+    let builder = Client::builder()
+        .default_headers(headers.clone())
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .tls_backend_preconfigured(trust::client_config()?);
+    // To the library a star exempts all names, but no addresses.
+    let builder = if is_exempt(&|name| std::env::var(name).ok()) { builder.no_proxy() } else { builder };
+    setup(builder).build().map_err(|error| chain(&error))
 }
 
-/// For a system without any certificate, as small images are: those that Mozilla trusted when this was built.
-fn mozillas() -> ClientConfig {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+/// Whether no host is to be reached through a proxy.
+fn is_exempt(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    let mut lists = ["no_proxy", "NO_PROXY"].into_iter().filter_map(variable);
+    lists.any(|hosts| hosts.split(',').any(|host| host.trim() == "*"))
 }
 
 /// An error and what it came from. The address is left out: it may hold a password.
@@ -85,6 +80,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_star_exempts_all_hosts() {
+        for (hosts, expected) in [("*", true), ("a.test, *", true), ("*.test", false), ("", false)] {
+            assert_eq!(is_exempt(&|name| (name == "NO_PROXY").then(|| hosts.to_owned())), expected, "{hosts}");
+        }
+    }
+
     #[tokio::test]
     async fn an_error_tells_its_causes_and_no_address() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -92,12 +94,5 @@ mod tests {
         let error = client.get(format!("http://me:word@{gone}/")).send().await.unwrap_err();
         let cause = cause(error);
         assert!(cause.contains("Connection refused") && !cause.contains("word"), "{cause}");
-    }
-
-    /// The one for systems without certificates is one that can be built.
-    #[test]
-    fn mozilla_s_certificates_make_a_client() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        assert!(Client::builder().tls_backend_preconfigured(mozillas()).build().is_ok());
     }
 }

@@ -15,7 +15,8 @@
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `panics` | panics of dependencies, caught and made errors |
-//! | `http_client` | requests to other servers: webhooks, and a prediction made elsewhere |
+//! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
+//! | `trust` | which certificates clients of TLS trust |
 //! | `token` | how clients prove themselves, on every transport |
 //! | [`server`] | listeners, and how they end |
 //! | [`check`] | whether a device computes what the CPU does, and how fast |
@@ -50,5 +51,6 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod token;
+mod trust;
 
 pub use error::{Error, Result};

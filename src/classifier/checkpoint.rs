@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use super::hub;
+use super::hub::Hub;
 use super::weight_files::{self, WeightFiles};
 use crate::{Error, Result};
 
@@ -46,8 +46,10 @@ impl FromStr for ModelSource {
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         let is_revision = !revision.is_empty() && revision.split('/').all(is_name);
+        // The cache writes a slash as two hyphens.
+        let is_id = !id.contains("--") && !id.contains("..") && !id.ends_with(['-', '.']);
         match id.split_once('/') {
-            Some((owner, name)) if is_name(owner) && is_name(name) && is_revision => {
+            Some((owner, name)) if is_name(owner) && is_name(name) && is_id && is_revision => {
                 Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
             }
             _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision".to_owned()),
@@ -129,13 +131,12 @@ impl Checkpoint {
         match source {
             ModelSource::Folder(folder) => Self::from_folder(folder, &folder.display().to_string(), None),
             ModelSource::Hub { id, revision } => {
-                let snapshot = hub::fetch(id, revision, &FILES)?;
-                let index = snapshot.folder.join(weight_files::INDEX);
-                if index.is_file() && !snapshot.folder.join(weight_files::WHOLE).is_file() {
-                    let shards = weight_files::shards(&index)?;
-                    hub::fetch(id, &snapshot.commit, &shards.iter().map(String::as_str).collect::<Vec<_>>())?;
-                }
-                Self::from_folder(&snapshot.folder, id, Some(snapshot.commit))
+                let snapshot = Hub::new(id, revision)?.fetch(&FILES, &shards)?;
+                let found = Self::from_folder(&snapshot.folder, id, Some(snapshot.commit));
+                found.map_err(|error| match &snapshot.unasked {
+                    Some(why) => Error::Checkpoint(format!("{error} (the cache's; the hub was not asked: {why})")),
+                    None => error,
+                })
             }
         }
     }
@@ -189,6 +190,15 @@ impl Write for HashedFile {
     }
 }
 
+/// What an index in the folder names beyond [`FILES`].
+fn shards(folder: &Path) -> Result<Vec<String>> {
+    let index = folder.join(weight_files::INDEX);
+    if !index.is_file() || folder.join(weight_files::WHOLE).is_file() {
+        return Ok(Vec::new());
+    }
+    Ok(weight_files::shards(&index)?.into_iter().collect())
+}
+
 fn missing(folder: &Path, file: &str) -> Error {
     let path = folder.join(file);
     let hint = "a checkpoint has config.json, model.safetensors, and tokenizer.json or vocab.txt";
@@ -209,7 +219,20 @@ mod tests {
         assert_eq!("a/b.c@v1.0".parse::<ModelSource>().unwrap(), hub("a/b.c", "v1.0"));
         assert_eq!("a/b@refs/pr/3".parse::<ModelSource>().unwrap(), hub("a/b", "refs/pr/3"));
         assert_eq!("src/classifier".parse(), Ok::<_, String>(ModelSource::Folder("src/classifier".into())));
-        for wrong in ["", "name", "/no/such/folder", "../a", "a/b/c", "a/b@", "a/b@..", "a b/c", "./a/b"] {
+        for wrong in [
+            "",
+            "name",
+            "/no/such/folder",
+            "../a",
+            "a/b/c",
+            "a/b@",
+            "a/b@..",
+            "a b/c",
+            "./a/b",
+            "a/b--c",
+            "a/b..c",
+            "a/b.",
+        ] {
             let error = wrong.parse::<ModelSource>().unwrap_err();
             assert!(error.contains("owner/name"), "{wrong}: {error}");
         }

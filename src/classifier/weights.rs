@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::safetensors::MmapedSafetensors;
@@ -104,10 +105,20 @@ fn map(path: &Path) -> Result<MmapedSafetensors> {
     // SAFETY: the mapping lives while the model is loaded, and nobody writes to a checkpoint in that time: hub files
     // are never changed in place, and a folder that is written to while it is loaded is broken one way or another.
     unsafe { MmapedSafetensors::new(path) }.map_err(|e| {
+        if is_lfs_pointer(path) {
+            return wrong(path, "a pointer of Git LFS, not the weights; git lfs pull fetches them".to_owned());
+        }
         let cause = e.to_string();
         let cause = cause.lines().next().unwrap_or_default();
         wrong(path, format!("truncated, or not a safetensors file ({cause}); delete it and fetch it again"))
     })
+}
+
+/// What a clone without LFS holds in place of a large file.
+fn is_lfs_pointer(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"version https://git-lfs.github.com/";
+    let mut begin = [0; BEGIN.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok_and(|()| begin == BEGIN)
 }
 
 /// A tensor's name without the encoder's prefix, and of a norm's two tensors as PyTorch calls them: TensorFlow says gamma and beta.

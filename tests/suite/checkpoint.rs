@@ -59,6 +59,14 @@ fn truncated_or_corrupt_weights() {
 }
 
 #[test]
+fn a_clone_without_its_large_files() {
+    let folder = copy_checkpoint("f16");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    std::fs::write(folder.path().join("model.safetensors"), pointer).unwrap();
+    refused(folder.path(), &["model.safetensors", "git lfs pull"]);
+}
+
+#[test]
 fn weights_that_give_no_numbers() {
     let folder = copy_checkpoint("f16");
     let path = folder.path().join("model.safetensors");
