@@ -135,7 +135,8 @@ def test_frames_of_fastparquet(paths):
     source, target = paths
     fastparquet.write(source, FRAMES["names"])
     score(source, target, "--details", "--labels", "id")
-    after = fastparquet.ParquetFile(target).to_pandas()
+    with open(target, "rb") as file:
+        after = fastparquet.ParquetFile(file).to_pandas()
     assert after["label"].isna().tolist() == after["tokens"].isna().tolist() == [False, True, False]
     assert after["id"].tolist() == [1, 2, 3] and after.index.name == "row"
 
