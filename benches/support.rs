@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, ModelSource};
+use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource};
 
 /// The bundled model.
 pub fn bundled() -> Classifier {
@@ -12,5 +12,7 @@ pub fn bundled() -> Classifier {
 /// The checkpoint in a folder.
 pub fn load(folder: &Path) -> Classifier {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned())).expect("a checkpoint");
-    Classifier::load(&checkpoint, &ClassifierOptions::default()).expect("a classifier")
+    let (device, dtype) = (DeviceChoice::Auto, DTypeChoice::Auto);
+    let options = ClassifierOptions { device, cuda_libraries: None, dtype, max_length: 128 };
+    Classifier::load(&checkpoint, &options).expect("a classifier")
 }

@@ -15,6 +15,8 @@ pub use self::predict::PredictArgs;
 pub use self::score::{ColumnArgs, LabelStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
 
+use crate::config::LOG_LEVEL;
+
 /// Scores text columns: every row comes back with a label and a confidence.
 ///
 /// Tables come as Parquet files (score), over Arrow Flight from pandas or polars (serve), or as a JSON list (predict, and
@@ -58,8 +60,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// What is logged: error, warn, info, debug or trace, or a filter such as textflight=debug. [default: info]
-    #[arg(long, global = true, env = "TEXTFLIGHT_LOG", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "TEXTFLIGHT_LOG", value_name = "LEVEL", help = format!(
+        "What is logged: error, warn, info, debug or trace, or a filter such as textflight=debug. [default: {LOG_LEVEL}]"))]
     pub log: Option<String>,
     /// Cog's variable for the level, by Python's names.
     #[arg(long, global = true, env = "COG_LOG_LEVEL", hide = true)]

@@ -1,6 +1,6 @@
 //! What the arguments mean: every limit with its name, unit and default.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
@@ -20,22 +20,46 @@ use crate::cli::{CheckArgs, ColumnArgs, LabelStyle, ModelArgs, ServeArgs};
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
 
-/// Where the JSON entrypoint listens, as Cog's does.
-const HTTP_PORT: u16 = 5000;
+/// What is logged.
+pub const LOG_LEVEL: &str = "info";
+
+/// Where Arrow Flight listens.
+pub const FLIGHT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8815);
+
+/// Where the JSON entrypoint listens: the port is Cog's.
+pub const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+/// The largest message of Flight, in MiB.
+pub const MESSAGE_MIB: u32 = 128;
+
+/// Flight exchanges at a time.
+pub const EXCHANGES: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// How long a Flight client may leave its results unread, in seconds.
+pub const STALL_SECONDS: f64 = 60.0;
+
+/// How long a signal lets running requests finish, in seconds.
+pub const DRAIN_SECONDS: f64 = 30.0;
+
+/// Where a text is cut, in tokens with the two special ones.
+pub const MAX_LENGTH: usize = 128;
+
+/// Tokens in one batch.
+pub const BATCH_TOKENS: TokenBudget = TokenBudget::AtMost(NonZeroUsize::new(4096).expect("not zero"));
 
 /// Texts in one batch.
-const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 
 /// Rows that may wait for the model, in each lane.
 pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
 /// What `check` compares and measures with.
-const AGREEMENT_TEXTS: NonZeroUsize = NonZeroUsize::new(2000).expect("not zero");
-const MEASURED_TEXTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
-const TINY_TEXTS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+pub const AGREEMENT_TEXTS: NonZeroUsize = NonZeroUsize::new(2000).expect("not zero");
+pub const MEASURED_TEXTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+pub const TINY_TEXTS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// How long a measurement of `check` goes on, at least.
-const MEASUREMENT: Duration = Duration::from_secs(2);
+pub const MEASUREMENT: Duration = Duration::from_secs(2);
 
 impl ModelArgs {
     /// How the checkpoint is served.
@@ -90,7 +114,7 @@ impl ServeArgs {
             http: self.http.unwrap_or_else(|| match self.port {
                 // In a container, where Cog's variable comes from, loopback would reach nobody.
                 Some(port) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-                None => SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT)),
+                None => HTTP,
             }),
             flight_limits: FlightLimits {
                 message_bytes: self.max_message_mib as usize * 1024 * 1024,
@@ -152,3 +176,6 @@ impl CheckArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

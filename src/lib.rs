@@ -1,13 +1,14 @@
 //! textflight scores text columns: record batches and Parquet files in, the same rows with `label` and `confidence` out.
 //!
-//! Every part speaks `RecordBatch -> RecordBatch`: Flight, Parquet and JSON are three codecs around one function,
-//! `decode → score → encode`, where `score = texts → tokens → plan → logits → scores → columns`.
+//! One engine turns columns of texts into scores, row for row: `texts → tokens → plan → logits → scores`. Flight and Parquet
+//! files are streams of such columns, a bounded number in flight; a JSON list is one. Each way in decodes to texts and encodes
+//! the scores, and knows nothing of the others.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
 //! | [`engine`] | the one queue and the model threads |
-//! | [`stream`] | columns in, scores out, in order, a bounded number in flight |
+//! | [`stream`] | record batches or texts in, the batches scored or the scores out, in order, a bounded number in flight |
 //! | [`table`] | the text column out of a record batch, the score columns back in |
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |

@@ -6,6 +6,7 @@ use textflight::{Error, Result};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{LogArgs, LogFormat};
+use crate::config::LOG_LEVEL;
 
 /// Sends logs to stderr.
 ///
@@ -15,7 +16,7 @@ pub fn init(args: &LogArgs) -> Result<()> {
     let level = match (&args.log, &args.cog_log_level) {
         (Some(level), _) => level.clone(),
         (None, Some(level)) => from_python(level),
-        (None, None) => "info".to_owned(),
+        (None, None) => LOG_LEVEL.to_owned(),
     };
     let filter = EnvFilter::builder()
         .parse(&level)

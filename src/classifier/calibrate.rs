@@ -27,6 +27,15 @@ impl std::str::FromStr for TokenBudget {
     }
 }
 
+impl std::fmt::Display for TokenBudget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::AtMost(tokens) => tokens.fmt(f),
+        }
+    }
+}
+
 /// Budgets that are tried: the double of one another.
 const SMALLEST: usize = 512;
 const LARGEST: usize = 131_072;
@@ -120,6 +129,7 @@ mod tests {
     fn reads_budgets() {
         assert_eq!("auto".parse(), Ok(TokenBudget::Auto));
         assert_eq!("4096".parse::<TokenBudget>().unwrap(), TokenBudget::AtMost(4096.try_into().unwrap()));
+        assert_eq!(["auto", "4096"].map(|text| text.parse::<TokenBudget>().unwrap().to_string()), ["auto", "4096"]);
         for wrong in ["0", "-1", "many", ""] {
             assert!(wrong.parse::<TokenBudget>().is_err(), "{wrong}");
         }

@@ -51,12 +51,6 @@ pub struct ClassifierOptions {
     pub max_length: usize,
 }
 
-impl Default for ClassifierOptions {
-    fn default() -> Self {
-        Self { device: DeviceChoice::Auto, cuda_libraries: None, dtype: DTypeChoice::Auto, max_length: 128 }
-    }
-}
-
 /// What serves, for logs, health and clients.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ModelInfo {

@@ -8,6 +8,7 @@ use clap::builder::BoolishValueParser;
 use textflight::classifier::DeviceChoice;
 
 use super::seconds;
+use crate::config::{AGREEMENT_TEXTS, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
 
 /// `textflight check`
 #[derive(Debug, Args)]
@@ -27,14 +28,15 @@ pub struct CheckArgs {
     /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]
     #[arg(long, env = "TEXTFLIGHT_WORK", value_name = "FOLDER")]
     pub work: Option<PathBuf>,
-    /// Texts whose scores are compared. [default: 2000]
-    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N")]
+    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N", help = format!(
+        "Texts whose scores are compared. [default: {AGREEMENT_TEXTS}, with --tiny {TINY_TEXTS}]"))]
     pub agreement_texts: Option<NonZeroUsize>,
-    /// Texts that speed is measured with. [default: 16384]
-    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N")]
+    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N", help = format!(
+        "Texts that speed is measured with. [default: {MEASURED_TEXTS}, with --tiny {TINY_TEXTS}]"))]
     pub rows: Option<NonZeroUsize>,
-    /// How long one of the 12 measurements of each precision goes on, at least. [default: 2]
-    #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds, help = format!(
+        "How long one of the 12 measurements of each precision goes on, at least. [default: {}, with --tiny as short as can be]",
+        MEASUREMENT.as_secs_f64()))]
     pub seconds: Option<f64>,
     /// A small model and few texts: to see that everything runs.
     #[arg(long, env = "TEXTFLIGHT_TINY", value_parser = BoolishValueParser::new())]

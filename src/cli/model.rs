@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
 
+use crate::config::{BATCH_ROWS, BATCH_TOKENS, MAX_LENGTH};
+
 /// Which checkpoint, and how it runs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
@@ -26,13 +28,13 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
-    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = 128)]
+    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = MAX_LENGTH)]
     pub max_length: usize,
-    /// Texts in one batch of the model. [default: 32, or with --batch-tokens auto as many as its tokens allow]
-    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS")]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", help = format!(
+        "Texts in one batch of the model. [default: {BATCH_ROWS}, or with --batch-tokens auto as many as its tokens allow]"))]
     pub batch_rows: Option<NonZeroUsize>,
     /// Tokens in one batch of the model; a longer text runs alone. auto measures at start how many keep the device busy.
-    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value = "4096")]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value_t = BATCH_TOKENS)]
     pub batch_tokens: TokenBudget,
     /// Threads that tokenize, and on the CPU run one batch each; by default one a core.
     #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N")]

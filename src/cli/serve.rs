@@ -4,31 +4,29 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use textflight::cog::http::ModelName;
+use textflight::cog::http::{Limits, ModelName};
 
 use super::{ModelArgs, memory, seconds};
-use crate::config::QUEUE_ROWS;
+use crate::config::{DRAIN_SECONDS, EXCHANGES, FLIGHT, HTTP, MESSAGE_MIB, QUEUE_ROWS, STALL_SECONDS};
 
 /// `textflight serve`
 #[derive(Debug, Args)]
-#[command(after_help = "\
-When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
-SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.")]
+#[command(after_help = after_help())]
 pub struct ServeArgs {
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
     pub model: ModelArgs,
     /// The address of Arrow Flight; port 0 takes a free one.
-    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value = "127.0.0.1:8815")]
+    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value_t = FLIGHT)]
     pub flight: SocketAddr,
-    /// The address of the JSON entrypoint; port 0 takes a free one. [default: 127.0.0.1:5000, or port $PORT]
-    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT")]
+    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT", help = format!(
+        "The address of the JSON entrypoint; port 0 takes a free one. [default: {HTTP}, or port $PORT]"))]
     pub http: Option<SocketAddr>,
     /// Cog's variable for the port of the JSON entrypoint.
     #[arg(long, env = "PORT", hide = true)]
     pub port: Option<u16>,
     /// The largest record batch that one Flight message may bring.
-    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = MESSAGE_MIB, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub max_message_mib: u32,
     /// What all requests together may hold in memory, with their results; beside it stand the model and its own work. Flight
     /// clients wait for room, HTTP clients get 503 (Cog's routes: 409) with Retry-After. [default: 1GiB, or a quarter of the
@@ -36,13 +34,15 @@ pub struct ServeArgs {
     #[arg(long, env = "TEXTFLIGHT_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory)]
     pub memory_limit: Option<usize>,
     /// Flight exchanges at a time; one more is told to try again.
-    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value = "64")]
+    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES)]
     pub max_exchanges: NonZeroUsize,
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
     #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS)]
     pub queue_rows: NonZeroUsize,
-    /// Predictions over HTTP at a time; one more gets 409. [default: 1000]
-    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help = format!("Predictions over HTTP at a time; one more gets 409. [default: {}]",
+            Limits::default().predictions.concurrent))]
     pub max_concurrent_predictions: Option<u32>,
     /// Cog's variable for the same.
     #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
@@ -57,9 +57,26 @@ pub struct ServeArgs {
     #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME[:VERSION]", value_delimiter = ',', default_values_t = [ModelName::ours(), ModelName::original()])]
     pub replicate_model: Vec<ModelName>,
     /// How long a Flight client may leave its results unread.
-    #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = STALL_SECONDS, value_parser = seconds)]
     pub stall_timeout: f64,
     /// How long a signal lets running requests finish.
-    #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = DRAIN_SECONDS, value_parser = seconds)]
     pub drain_timeout: f64,
+}
+
+/// What no option says: the limits that are as they are, too.
+fn after_help() -> String {
+    let Limits { body_bytes, body_time, predictions } = Limits::default();
+    let kept = predictions.retention;
+    format!(
+        "\
+When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
+SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.
+Over HTTP a body may have {} MiB and take {} s. Predictions that ended can be read for {} min, the last {} of them, in {} MiB.",
+        body_bytes >> 20,
+        body_time.as_secs(),
+        kept.age.as_secs() / 60,
+        kept.count,
+        kept.bytes >> 20,
+    )
 }

@@ -38,7 +38,7 @@ pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
 /// The same in a precision.
 pub fn load_in(folder: &Path, max_length: usize, dtype: DTypeChoice) -> Result<Classifier> {
     let device = DeviceChoice::Cpu;
-    load_with(folder, &ClassifierOptions { max_length, dtype, device, ..ClassifierOptions::default() })
+    load_with(folder, &ClassifierOptions { max_length, dtype, device, cuda_libraries: None })
 }
 
 /// The same with any options.

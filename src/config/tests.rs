@@ -1,0 +1,143 @@
+//! What the arguments mean, from the command line on.
+
+use std::path::Path;
+
+use clap::{Arg, CommandFactory, Parser};
+use textflight::classifier::{DTypeChoice, DeviceChoice, Precision};
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn command(arguments: &str) -> Command {
+    Cli::try_parse_from(["textflight"].into_iter().chain(arguments.split(' '))).unwrap().command
+}
+
+fn serve(arguments: &str) -> ServeArgs {
+    match command(format!("serve {arguments}").trim()) {
+        Command::Serve(args) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All that a command line comes to, in words.
+fn meaning(arguments: &str) -> String {
+    match command(arguments) {
+        Command::Serve(args) => format!("{:?} {:?} {:?}", args.model.classifier(), args.engine(), args.server()),
+        Command::Score(args) => {
+            let columns = ScoreOptions::from(&args.columns);
+            format!("{:?} {:?} {:?} {columns:?}", args.model.model, args.model.classifier(), args.model.engine())
+        }
+        Command::Predict(args) => format!("{:?} {:?}", args.model.classifier(), args.model.engine()),
+        Command::Check(args) => format!("{:?}", args.options(Path::new("scratch"))),
+        Command::Schema => String::new(),
+    }
+}
+
+/// The default that an option's help names, if it is one value.
+fn shown(option: &Arg) -> Option<String> {
+    let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+    let typed = help.split_once("[default: ").and_then(|(_, rest)| rest.split([',', ']']).next());
+    let known = option.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+    known.or_else(|| typed.map(str::to_owned)).filter(|value| !value.contains(' '))
+}
+
+/// Where the machine has little memory, less than the default holds.
+const SMALLER_ON_SMALL_MACHINES: &str = "memory-limit";
+
+/// To give an option the default that its help shows changes nothing.
+#[test]
+fn the_defaults_that_help_shows_are_those_that_hold() {
+    let mut checked = 0;
+    for (name, needed) in [("serve", ""), ("score", " in.parquet -o out.parquet"), ("predict", ""), ("check", "")] {
+        let alone = format!("{name}{needed}");
+        let mut cli = Cli::command();
+        cli.build();
+        let command = cli.find_subcommand(name).unwrap();
+        for option in command.get_arguments().filter(|option| !option.is_hide_set() && option.get_long().is_some()) {
+            let Some(value) = shown(option) else { continue };
+            let long = option.get_long().unwrap();
+            let given = format!("{alone} --{long} {value}");
+            if option.get_action().takes_values() && long != SMALLER_ON_SMALL_MACHINES {
+                assert_eq!(meaning(&given), meaning(&alone), "{given}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 30, "{checked} defaults were found");
+}
+
+#[test]
+fn the_contract_has_its_defaults() {
+    let args = serve("");
+    let server = args.server();
+    assert_eq!(
+        (server.flight.to_string(), server.http.to_string()),
+        ("127.0.0.1:8815".into(), "127.0.0.1:5000".into())
+    );
+    let classifier = args.model.classifier();
+    assert_eq!((classifier.max_length, classifier.dtype), (128, DTypeChoice::Auto));
+    assert_eq!(classifier.device, DeviceChoice::Auto);
+    let engine = args.engine();
+    assert_eq!(engine.batch_rows.map(NonZeroUsize::get), Some(32));
+    assert!(engine.background && !args.model.engine().background, "only a server's model gives way to its clients");
+}
+
+#[test]
+fn megabytes_and_seconds_are_what_they_say() {
+    let limits = serve("--max-message-mib 3 --stall-timeout 0.5").server().flight_limits;
+    assert_eq!((limits.message_bytes, limits.stall_timeout), (3 * 1024 * 1024, Duration::from_millis(500)));
+    assert_eq!(serve("--drain-timeout 7").server().drain_timeout, Duration::from_secs(7));
+}
+
+#[test]
+fn cogs_variables_stand_behind_our_own() {
+    let http = |arguments| serve(arguments).server().http.to_string();
+    assert_eq!(http("--port 80"), "0.0.0.0:80", "loopback would reach nobody in a container");
+    assert_eq!(http("--port 80 --http 127.0.0.1:81"), "127.0.0.1:81");
+    let concurrent = |arguments| serve(arguments).server().cog.limits.predictions.concurrent;
+    assert_eq!(concurrent("--cog-max-concurrency 3"), 3);
+    assert_eq!(concurrent("--cog-max-concurrency 3 --max-concurrent-predictions 4"), 4);
+}
+
+#[test]
+fn a_measured_budget_bounds_the_rows_unless_they_are_said() {
+    let rows = |arguments| serve(arguments).engine().batch_rows.map(NonZeroUsize::get);
+    assert_eq!(rows("--batch-tokens auto"), None);
+    assert_eq!(rows("--batch-tokens auto --batch-rows 8"), Some(8));
+    assert_eq!(rows("--batch-tokens 9000"), Some(32));
+}
+
+#[test]
+fn columns_are_as_they_were_named() {
+    let Command::Score(args) = command(
+        "score in -o out --text body --labels id --details --probabilities --label-column l --confidence-column c",
+    ) else {
+        panic!("another command")
+    };
+    let expected = ScoreOptions {
+        text: Some("body".to_owned()),
+        labels: LabelKind::Id,
+        details: true,
+        probabilities: true,
+        label_column: "l".to_owned(),
+        confidence_column: "c".to_owned(),
+    };
+    assert_eq!(ScoreOptions::from(&args.columns), expected);
+}
+
+#[test]
+fn a_tiny_check_is_small_unless_it_is_told() {
+    let options = |arguments| match command(arguments) {
+        Command::Check(args) => args.options(Path::new("scratch")),
+        other => panic!("{other:?}"),
+    };
+    let tiny = options("check --tiny --rows 5");
+    assert_eq!((tiny.agreement_texts.get(), tiny.rows.get(), tiny.duration), (64, 5, Duration::ZERO));
+    assert_eq!((tiny.work.as_path(), options("check --work w").work.as_path()), (Path::new("scratch"), Path::new("w")));
+    assert_eq!(options("check").duration, Duration::from_secs(2));
+}
+
+#[test]
+fn a_precision_is_the_one_that_was_named() {
+    assert_eq!(serve("--dtype int8").model.classifier().dtype, DTypeChoice::Exactly(Precision::Int8));
+}
