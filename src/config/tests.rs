@@ -33,12 +33,13 @@ fn meaning(arguments: &str) -> String {
     }
 }
 
-/// The default that an option's help names, if it is one value.
+/// The default that an option's help names, if it is a value, or several.
 fn shown(option: &Arg) -> Option<String> {
     let help = option.get_help().map(ToString::to_string).unwrap_or_default();
-    let typed = help.split_once("[default: ").and_then(|(_, rest)| rest.split([',', ']']).next());
-    let known = option.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
-    known.or_else(|| typed.map(str::to_owned)).filter(|value| !value.contains(' '))
+    let typed = help.split_once("[default: ").and_then(|(_, rest)| rest.split([',', ']']).next()).map(str::to_owned);
+    let known: Vec<_> = option.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    let known = (!known.is_empty()).then(|| known.join(","));
+    known.or(typed).filter(|value| !value.contains(' '))
 }
 
 /// Where the machine has little memory, less than the default holds.

@@ -143,10 +143,11 @@ impl Worker {
                 Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)]),
                 Err(error) => {
                     error!(%error, sequences = batch.sequences.len(), "a batch failed");
-                    batch.fail(&error);
-                    if let Error::Stopped(cause) = error {
-                        self.die(cause);
+                    // First, so that who hears of it finds the engine closed.
+                    if let Error::Stopped(cause) = &error {
+                        self.die(cause.clone());
                     }
+                    batch.fail(&error);
                 }
             }
         }
