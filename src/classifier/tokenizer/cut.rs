@@ -42,6 +42,8 @@ pub struct Rules {
     tokens: Vec<String>,
     /// Where a cut could go through an added token: by the characters beside it, what comes before and after.
     joints: HashMap<(char, char), Vec<(String, String)>>,
+    /// The ASCII characters that stand before a joint, as bits: most do not.
+    before_joints: u128,
 }
 
 impl Cuts {
@@ -66,11 +68,16 @@ impl Rules {
             return None;
         }
         let tokens: Vec<String> = added.iter().map(|token| token.content.clone()).collect();
+        let joints = joints(&tokens);
         Some(Self {
+            before_joints: joints
+                .keys()
+                .filter(|(before, _)| before.is_ascii())
+                .fold(0, |bits, (before, _)| bits | bit(*before)),
             ascii: (0..128u8).map(|byte| effect(tokenizer, char::from(byte))).collect(),
             longest_word: model.max_input_chars_per_word,
             only_at_spaces: added.iter().any(|token| token.single_word || token.normalized),
-            joints: joints(&tokens),
+            joints,
             tokens,
         })
     }
@@ -80,6 +87,10 @@ impl Rules {
 fn is_cuttable(token: &AddedToken) -> bool {
     let text = token.content.as_str();
     text.trim() == text && !(token.normalized && text.contains(char::is_whitespace))
+}
+
+fn bit(ascii: char) -> u128 {
+    1 << (ascii as u32)
 }
 
 fn joints(tokens: &[String]) -> HashMap<(char, char), Vec<(String, String)>> {
@@ -165,6 +176,9 @@ impl Scan<'_> {
     }
 
     fn is_in_token(&self, text: &str, at: usize, before: char, after: char) -> bool {
+        if before.is_ascii() && self.rules.before_joints & bit(before) == 0 {
+            return false;
+        }
         let (left, right) = text.split_at(at);
         self.rules.joints.get(&(before, after)).is_some_and(|joints| {
             joints.iter().any(|(head, tail)| left.ends_with(head.as_str()) && right.starts_with(tail.as_str()))

@@ -25,6 +25,9 @@ const WHOLE: usize = 1 << 20;
 /// Words whose count is remembered.
 const REMEMBERED: usize = 1 << 16;
 
+/// Words that one piece may teach: to look at a word alone costs as much as many in their piece.
+const LESSONS: usize = 32;
+
 /// Bytes of a word that is worth remembering. A longer one is first looked at for what it comes to.
 const LONG_WORD: usize = 512;
 
@@ -111,39 +114,52 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
+    /// The tokens of a piece, unless it has too many new words: then they are counted with all others in it.
     fn count(&mut self, piece: &str) -> Result<usize> {
-        let (mut total, mut start, mut before) = (0, 0, None);
-        for (at, after) in piece.char_indices() {
-            if before.is_some_and(|before| self.scan.is_safe(piece, at, before, after)) {
-                total += self.count_word(&piece[start..at])?;
+        let (mut total, mut start, mut before, mut lessons) = (0, 0, None, 0);
+        let ends = piece.char_indices().map(|(at, after)| (at, Some(after))).chain([(piece.len(), None)]);
+        for (at, after) in ends {
+            let is_end = match (before, after) {
+                (Some(before), Some(after)) => self.scan.is_safe(piece, at, before, after),
+                (_, after) => after.is_none(),
+            };
+            if is_end {
+                match self.count_word(&piece[start..at], &mut lessons)? {
+                    Some(tokens) => total += tokens,
+                    None => return self.count_anew(piece),
+                }
                 start = at;
             }
-            before = Some(after);
+            before = after;
         }
-        Ok(total + self.count_word(&piece[start..])?)
+        Ok(total)
     }
 
-    fn count_word(&mut self, word: &str) -> Result<usize> {
+    fn count_word(&mut self, word: &str, lessons: &mut usize) -> Result<Option<usize>> {
         if word == " " {
-            return Ok(0);
+            return Ok(Some(0));
         }
         if word.len() > LONG_WORD {
             let short = stand_in(self.scan, word);
-            return self.count_anew(short.as_deref().unwrap_or(word));
+            return self.count_anew(short.as_deref().unwrap_or(word)).map(Some);
         }
         if let Some(tokens) = self.known.get(word) {
-            return Ok(*tokens);
+            return Ok(Some(*tokens));
         }
+        if *lessons == LESSONS {
+            return Ok(None);
+        }
+        *lessons += 1;
         let tokens = self.count_anew(word)?;
         if self.known.len() == REMEMBERED {
             self.known.clear();
         }
         self.known.insert(word.to_owned(), tokens);
-        Ok(tokens)
+        Ok(Some(tokens))
     }
 
-    fn count_anew(&self, word: &str) -> Result<usize> {
-        Ok(self.tokenizer.encode_fast(word, false).map_err(failed)?.len())
+    fn count_anew(&self, text: &str) -> Result<usize> {
+        Ok(self.tokenizer.encode_fast(text, false).map_err(failed)?.len())
     }
 }
 
