@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 
 use self::kernels::Place;
-use self::model::Model;
+use self::model::Network;
 use self::tokenizer::TextTokenizer;
 use self::weights::Weights;
 use crate::panics::caught;
@@ -72,7 +72,7 @@ pub struct ModelInfo {
 pub struct Classifier {
     tokenizer: TextTokenizer,
     place: Place,
-    model: Model,
+    model: Network,
     info: ModelInfo,
 }
 
@@ -120,7 +120,7 @@ impl Classifier {
                 lengths.end()
             )));
         }
-        let model = Model::load(&config, Weights::open(&checkpoint.weights, config.family)?, place, precision)?;
+        let model = Network::load(&config, Weights::open(&checkpoint.weights, config.family)?, place, precision)?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),

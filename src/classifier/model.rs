@@ -14,7 +14,7 @@ use super::weights::Weights;
 use crate::{Error, Result};
 
 /// A loaded network. Cheap to share: every forward leaves it as it was.
-pub struct Model {
+pub struct Network {
     place: Place,
     embeddings: Embeddings,
     layers: Vec<Layer<SelfAttention>>,
@@ -23,7 +23,7 @@ pub struct Model {
     head: [Linear; 2],
 }
 
-impl Model {
+impl Network {
     /// Takes the tensors that `config` asks for out of `weights`.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Model {
     }
 }
 
-impl Drop for Model {
+impl Drop for Network {
     /// Weights are given back in the GPU's context, which the thread that drops them may never have entered.
     fn drop(&mut self) {
         self.place.enter();
