@@ -1,10 +1,11 @@
 //! What `IN… -o OUT` means: which files are read, and which written.
 
-use crate::{Error, Result};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
 
 /// A file to read, and the file to write for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

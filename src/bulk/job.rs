@@ -7,6 +7,17 @@
 //! Every arrow holds a bounded number of rows. The temporary file belongs to the future: whatever ends it (an error, a signal,
 //! a panic) removes the file, and only a complete one gets the output's name.
 
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
 use super::progress::Progress;
 use super::summary::{Summary, Tally};
 use super::texts::{texts, within};
@@ -19,15 +30,6 @@ use crate::source::parquet::ParquetFile;
 use crate::stream::{InFlight, Incoming, score_texts};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
-use arrow::array::{Array, ArrayRef};
-use futures::StreamExt;
-use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Scored batches that may wait for the writer.
 const BATCHES_BEHIND: usize = 2;

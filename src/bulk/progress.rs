@@ -1,10 +1,12 @@
 //! How far a run is: a bar on a terminal, a line now and then in a log.
 
-use super::summary::rate;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::summary::rate;
 
 /// How often a log hears of a run.
 const LINE_EVERY: Duration = Duration::from_secs(10);

@@ -1,8 +1,9 @@
 //! What a run did, in a line for people and in JSON for machines.
 
-use serde::{Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Serialize, Serializer};
 
 /// Counts rows as they are scored.
 #[derive(Debug, Clone)]

@@ -1,11 +1,13 @@
 //! The text column of a table as a stream, and the right answers beside it.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use futures::{Stream, StreamExt};
+
 use super::truth::Truth;
 use crate::source::Source;
 use crate::{Error, Result};
-use arrow::array::{ArrayRef, RecordBatch};
-use futures::{Stream, StreamExt};
-use std::sync::Arc;
 
 /// The right class of each row of a batch, where it is known; empty without a truth column.
 pub(super) type Truths = Vec<Option<usize>>;

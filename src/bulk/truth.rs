@@ -1,10 +1,11 @@
 //! The column that holds the right answers, if the caller names one.
 
-use crate::table::is_string;
-use crate::{Error, Result};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, Schema};
+
+use crate::table::is_string;
+use crate::{Error, Result};
 
 /// A column of known classes: integers are class indexes, strings class names.
 #[derive(Debug, Clone)]

@@ -1,9 +1,11 @@
 //! The output file: complete under its name, or absent.
 
-use crate::{Error, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
 use tempfile::NamedTempFile;
+
+use crate::{Error, Result};
 
 /// An output being written: a hidden file in the output's folder, which goes away with this value unless committed.
 ///

@@ -8,13 +8,12 @@
 mod file;
 pub mod parquet;
 
-pub use file::{Target, check_pair};
-
 use std::fs::File;
 use std::io::Write;
 
 use arrow::array::ArrayRef;
 
+pub use self::file::{Target, check_pair};
 use crate::Result;
 
 /// Takes the new columns of a table, in the order of its rows.

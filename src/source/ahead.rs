@@ -1,11 +1,12 @@
 //! Batches decoded on a thread of their own, a few ahead of whoever takes them.
 
-use crate::{Error, Result};
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::stream::{BoxStream, unfold};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::{Error, Result};
 
 /// Decoded batches that may wait to be taken.
 const BATCHES_AHEAD: usize = 2;

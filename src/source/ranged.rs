@@ -1,10 +1,11 @@
 //! A local file, read by range. Every read says where, so any number of readers share one handle.
 
-use super::Fingerprint;
 use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 use std::sync::Arc;
+
+use super::Fingerprint;
 
 /// An open file, read no further than it went when it was opened.
 #[derive(Debug, Clone)]

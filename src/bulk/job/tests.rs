@@ -1,16 +1,18 @@
-use super::*;
-use crate::bulk::{Accuracy, LabelCounts};
-use crate::engine::testing::{Fake, limits};
-use crate::source::parquet::testing::{metadata, read, rows, write};
-use crate::table::LabelKind;
+use std::fs;
+use std::time::Duration;
+
 use arrow::array::{
     Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
 };
 use arrow::datatypes::{Float32Type, Int8Type};
 use parquet::file::properties::WriterProperties;
-use std::fs;
-use std::time::Duration;
 use tempfile::TempDir;
+
+use super::*;
+use crate::bulk::{Accuracy, LabelCounts};
+use crate::engine::testing::{Fake, limits};
+use crate::source::parquet::testing::{metadata, read, rows, write};
+use crate::table::LabelKind;
 
 /// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
 fn fake() -> Fake {

@@ -27,6 +27,20 @@ mod merge;
 mod schemas;
 mod steps;
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Fields, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use tracing::warn;
+
 use self::diverted::Diverted;
 use self::merge::{Change, merge};
 use self::schemas::Extension;
@@ -36,18 +50,6 @@ use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::footer::Footer;
 use crate::{Error, Result};
-use arrow::array::ArrayRef;
-use arrow::datatypes::{Fields, Schema};
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tracing::warn;
 
 /// How many bytes are copied at once.
 const COPY_BYTES: usize = 1 << 20;

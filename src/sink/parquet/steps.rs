@@ -3,10 +3,11 @@
 //! Where a page ends depends on how many rows the writer of pages is given at a time: only in equal steps does the same table
 //! give the same bytes, whatever the batches that its rows came in.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
 use arrow::error::ArrowError;
-use std::sync::Arc;
 
 /// As many rows as a batch of an ordinary table has.
 pub(super) const STEP_ROWS: usize = 8192;

@@ -1,5 +1,5 @@
-use super::*;
-use crate::source::parquet::testing::{metadata, read, rows, scores, write};
+use std::fs::{self, File};
+
 use arrow::array::{Array, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -9,8 +9,10 @@ use parquet::basic::{BrotliLevel, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterPropertiesBuilder, WriterVersion};
-use std::fs::{self, File};
 use tempfile::TempDir;
+
+use super::*;
+use crate::source::parquet::testing::{metadata, read, rows, scores, write};
 
 /// An input, and what the splice made of it.
 struct Spliced {

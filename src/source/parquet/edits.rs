@@ -1,8 +1,9 @@
 //! Changes to a footer's bytes, made all at once so that places found before stay right.
 
+use std::ops::Range;
+
 use super::footer::{Items, Number};
 use super::thrift::{Damaged, Result, put_binary, put_integer, put_struct_list};
-use std::ops::Range;
 
 /// Replacements of byte ranges.
 #[derive(Debug, Default)]

@@ -1,9 +1,11 @@
 //! A Parquet footer as bytes, and where in it stands what a reader or a splice must know.
 
+use std::ops::Range;
+
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
 use super::edits::Edits;
 use super::thrift::{BINARY, Damaged, I32, I64, LIST, ListHeader, Result, STRUCT, Scanner};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use std::ops::Range;
 
 /// A number in the footer, and where it stands.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! Where the parts of a Parquet file lie, checked before anything is read from there.
 
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
 use super::ENCRYPTED;
 use crate::source::ranged::RangedFile;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 /// What ends a Parquet file: the length of the footer, then the magic.
 pub(super) const TAIL: u64 = 8;

@@ -14,16 +14,11 @@ mod schema;
 pub(crate) mod testing;
 pub(crate) mod thrift;
 
-pub use schema::UnfitSchema;
+use std::io::BufReader;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use self::footer::Footer;
-use self::layout::{TAIL, check_ranges, read_footer};
-use self::schema::{with_types, with_views};
-use super::ahead::{Give, decoded_ahead};
-use super::ranged::{RangeReader, RangedFile};
-use super::{Fingerprint, Part, Source};
-use crate::panics::caught;
-use crate::{Error, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
@@ -33,10 +28,16 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
-use std::io::BufReader;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use self::footer::Footer;
+use self::layout::{TAIL, check_ranges, read_footer};
+pub use self::schema::UnfitSchema;
+use self::schema::{with_types, with_views};
+use super::ahead::{Give, decoded_ahead};
+use super::ranged::{RangeReader, RangedFile};
+use super::{Fingerprint, Part, Source};
+use crate::panics::caught;
+use crate::{Error, Result};
 
 /// How many bytes of decoded columns a batch should hold at most, going by the average row.
 const BATCH_BYTES: u64 = 64 << 20;

@@ -1,12 +1,14 @@
 //! The Arrow types of a file's columns: as the writer noted them where that note fits the file, else as Parquet has them.
 
-use super::footer::Footer;
-use crate::panics::caught;
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder};
-use std::sync::Arc;
+
+use super::footer::Footer;
+use crate::panics::caught;
 
 /// A note of the Arrow schema that does not fit the file: the columns changed after it was written, or it is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-use super::*;
-use crate::source::parquet::testing::{rows, write};
+use std::fs::{self, File};
+
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -8,7 +8,9 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, encode_arrow_schema};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use std::fs::{self, File};
+
+use super::*;
+use crate::source::parquet::testing::{rows, write};
 
 fn file(folder: &Path) -> PathBuf {
     let path = folder.join("in.parquet");

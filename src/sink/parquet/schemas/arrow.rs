@@ -1,13 +1,14 @@
 //! `ARROW:schema`: the Arrow schema as an IPC message in base64, by which pyarrow, polars and arrow-rs pick their types.
 
-use super::{NewColumns, extended_value};
-use crate::panics::caught;
 use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::root_as_message;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use parquet::arrow::encode_arrow_schema;
+
+use super::{NewColumns, extended_value};
+use crate::panics::caught;
 
 pub(super) fn extended(encoded: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let message = BASE64_STANDARD.decode(encoded).map_err(|cause| cause.to_string())?;

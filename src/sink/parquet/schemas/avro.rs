@@ -1,10 +1,11 @@
 //! The Avro schema of parquet-avro, and so of Hudi, Flink, Kafka Connect and Beam. Its reader refuses a file with a column that is not
 //! in there.
 
-use super::{NewColumns, json, list, put};
-use crate::{Error, Result};
 use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Value, json};
+
+use super::{NewColumns, json, list, put};
+use crate::{Error, Result};
 
 /// The key of today, and the one before version 1.6.
 pub(super) const KEYS: [&str; 2] = ["parquet.avro.schema", "avro.schema"];

@@ -1,8 +1,9 @@
 //! The features of a data set of Hugging Face's `datasets`.
 
-use super::{NewColumns, json};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Value, json};
+
+use super::{NewColumns, json};
 
 pub(super) const KEY: &str = "huggingface";
 

@@ -1,10 +1,12 @@
 //! The schema of Iceberg, which knows columns by number: in here and in the Parquet schema alike.
 
-use super::{NewColumns, json, list, put};
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Field, Fields};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde_json::{Value, json};
-use std::sync::Arc;
+
+use super::{NewColumns, json, list, put};
 
 pub(super) const KEY: &str = "iceberg.schema";
 

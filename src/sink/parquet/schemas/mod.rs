@@ -15,13 +15,14 @@ mod iceberg;
 mod pandas;
 mod spark;
 
+use ::arrow::datatypes::Fields;
+use ::parquet::arrow::ARROW_SCHEMA_META_KEY;
+use serde_json::Value;
+
 use super::merge::Change;
 use crate::Result;
 use crate::source::parquet::UnfitSchema;
 use crate::source::parquet::footer::{Entry, Footer};
-use ::arrow::datatypes::Fields;
-use ::parquet::arrow::ARROW_SCHEMA_META_KEY;
-use serde_json::Value;
 
 /// What a splice adds to a file and changes in its metadata.
 #[derive(Debug)]

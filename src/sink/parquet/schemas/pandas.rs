@@ -1,9 +1,10 @@
 //! What pandas keeps of a frame, for its own readers by pyarrow and fastparquet. They take columns that are not in there, but fail
 //! at a name that is no value of the frame's column index: so a column must be listed, and such an index be one of any values.
 
-use super::{NewColumns, json};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Value, json};
+
+use super::{NewColumns, json};
 
 pub(super) const KEY: &str = "pandas";
 

@@ -1,9 +1,10 @@
 //! Spark's schema: as JSON, and as Spark before 1.3 wrote it. Spark believes it and not the Parquet schema, so a column missing here
 //! does not exist for it.
 
-use super::{NewColumns, json, list, put};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Value, json};
+
+use super::{NewColumns, json, list, put};
 
 pub(super) const KEY: &str = "org.apache.spark.sql.parquet.row.metadata";
 

@@ -1,6 +1,8 @@
-use super::*;
-use ::arrow::datatypes::{DataType, Field};
 use std::sync::Arc;
+
+use ::arrow::datatypes::{DataType, Field};
+
+use super::*;
 
 /// A column of every type that scores have.
 fn columns() -> Fields {
