@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 /// Counts rows as they are scored.
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
+pub struct Tally {
     rows: u64,
     nulls: u64,
     labels: Vec<(String, u64)>,
@@ -16,7 +16,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Nothing counted yet. `judged` says whether right answers will come.
-    pub(super) fn new(classes: &[String], judged: bool) -> Self {
+    pub fn new(classes: &[String], judged: bool) -> Self {
         Self {
             rows: 0,
             nulls: 0,
@@ -26,7 +26,7 @@ impl Tally {
     }
 
     /// Counts one row: the class that it got, and the right one. Rows without either are not judged.
-    pub(super) fn add(&mut self, label: Option<usize>, truth: Option<usize>) {
+    pub fn add(&mut self, label: Option<usize>, truth: Option<usize>) {
         self.rows += 1;
         match label.and_then(|label| self.labels.get_mut(label)) {
             Some((_, rows)) => *rows += 1,
@@ -39,7 +39,7 @@ impl Tally {
     }
 
     /// Adds what another file's rows counted.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.nulls += other.nulls;
         for ((_, rows), (_, more)) in self.labels.iter_mut().zip(&other.labels) {
@@ -52,7 +52,7 @@ impl Tally {
     }
 
     /// The counts, and the time that they took.
-    pub(super) fn summary(self, took: Duration) -> Summary {
+    pub fn summary(self, took: Duration) -> Summary {
         Summary {
             rows: self.rows,
             seconds: took.as_secs_f64(),
@@ -65,7 +65,7 @@ impl Tally {
 }
 
 /// Rows a second; zero for no rows or no time.
-pub(super) fn rate(rows: u64, took: Duration) -> f64 {
+pub fn rate(rows: u64, took: Duration) -> f64 {
     if took.is_zero() {
         return 0.0;
     }

@@ -10,10 +10,10 @@ use crate::source::Source;
 use crate::{Error, Result};
 
 /// The right class of each row of a batch, where it is known; empty without a truth column.
-pub(super) type Truths = Vec<Option<usize>>;
+pub type Truths = Vec<Option<usize>>;
 
 /// The texts of `source`, column number `text`, at most `batch_rows` at a time.
-pub(super) fn texts(
+pub fn texts(
     source: Arc<dyn Source>,
     text: usize,
     truth: Option<Truth>,
@@ -36,7 +36,7 @@ pub(super) fn texts(
 }
 
 /// The error, with the file that it is about.
-pub(super) fn within(source: &dyn Source, error: Error) -> Error {
+pub fn within(source: &dyn Source, error: Error) -> Error {
     match error {
         Error::Invalid(what) => Error::Invalid(format!("{}: {what}", source.path().display())),
         other => other,

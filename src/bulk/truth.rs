@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// A column of known classes: integers are class indexes, strings class names.
 #[derive(Debug, Clone)]
-pub(super) struct Truth {
+pub struct Truth {
     name: String,
     index: usize,
     is_name: bool,
@@ -18,7 +18,7 @@ pub(super) struct Truth {
 
 impl Truth {
     /// Finds the column `name`, which must be of integers or strings.
-    pub(super) fn find(schema: &Schema, name: &str, classes: &[String]) -> Result<Self> {
+    pub fn find(schema: &Schema, name: &str, classes: &[String]) -> Result<Self> {
         let Some((index, field)) = schema.column_with_name(name) else {
             let columns = schema.fields().iter();
             let columns: Vec<_> = columns
@@ -40,12 +40,12 @@ impl Truth {
     }
 
     /// Which column of the file it is.
-    pub(super) fn index(&self) -> usize {
+    pub fn index(&self) -> usize {
         self.index
     }
 
     /// The class index of each row; `None` where the right answer is not known.
-    pub(super) fn classes(&self, column: &ArrayRef) -> Result<Vec<Option<usize>>> {
+    pub fn classes(&self, column: &ArrayRef) -> Result<Vec<Option<usize>>> {
         // Unsafe casts fail on what does not fit; safe ones would call it unknown.
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let as_type = |data_type| {

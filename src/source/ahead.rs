@@ -12,10 +12,10 @@ use crate::{Error, Result};
 const BATCHES_AHEAD: usize = 2;
 
 /// Takes a batch on its way to the stream; false once nobody reads any more.
-pub(super) type Give<'a> = dyn FnMut(RecordBatch) -> bool + 'a;
+pub type Give<'a> = dyn FnMut(RecordBatch) -> bool + 'a;
 
 /// What `decode` gives, in its order, then its error if it has one.
-pub(super) fn decoded_ahead(
+pub fn decoded_ahead(
     decode: impl FnOnce(&mut Give<'_>) -> Result<()> + Send + 'static,
 ) -> BoxStream<'static, Result<RecordBatch>> {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);

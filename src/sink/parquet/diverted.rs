@@ -4,28 +4,28 @@ use std::io::{Result, Write};
 
 /// Writes to `inner` until it is diverted, and to memory from then on.
 #[derive(Debug)]
-pub(super) struct Diverted<W> {
+pub struct Diverted<W> {
     inner: W,
     kept: Option<Vec<u8>>,
 }
 
 impl<W> Diverted<W> {
-    pub(super) const fn new(inner: W) -> Self {
+    pub const fn new(inner: W) -> Self {
         Self { inner, kept: None }
     }
 
     /// Keeps what comes from now on.
-    pub(super) fn divert(&mut self) {
+    pub fn divert(&mut self) {
         self.kept.get_or_insert_default();
     }
 
     /// What was kept from the writer.
-    pub(super) fn take_kept(&mut self) -> Vec<u8> {
+    pub fn take_kept(&mut self) -> Vec<u8> {
         self.kept.take().unwrap_or_default()
     }
 
     /// The writer, past any diversion.
-    pub(super) const fn inner_mut(&mut self) -> &mut W {
+    pub const fn inner_mut(&mut self) -> &mut W {
         &mut self.inner
     }
 }

@@ -13,7 +13,7 @@ use crate::source::parquet::thrift::{Damaged, Result};
 
 /// What becomes of a key-value entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     /// It gets this value.
     Value(String),
     /// It goes.
@@ -21,7 +21,7 @@ pub(super) enum Change {
 }
 
 /// The footer `old` with the columns of `new` after its own, and these changes to its key-value entries, by number.
-pub(super) fn merge(old: &Footer<'_>, new: &Footer<'_>, changes: &[(usize, Change)]) -> Result<Vec<u8>> {
+pub fn merge(old: &Footer<'_>, new: &Footer<'_>, changes: &[(usize, Change)]) -> Result<Vec<u8>> {
     if old.row_groups.len() != new.row_groups.len() {
         return Err(Damaged("the number of row groups differs"));
     }

@@ -10,30 +10,30 @@ use arrow::compute::concat;
 use arrow::error::ArrowError;
 
 /// As many rows as a batch of an ordinary table has.
-pub(super) const STEP_ROWS: usize = 8192;
+pub const STEP_ROWS: usize = 8192;
 
 /// The rows of a row group that have come and are not written yet: fewer than a step of them.
 #[derive(Debug, Default)]
-pub(super) struct Steps {
+pub struct Steps {
     waiting: Vec<Vec<ArrayRef>>,
     rows: usize,
 }
 
 impl Steps {
     /// How many more rows make a step.
-    pub(super) const fn room(&self) -> usize {
+    pub const fn room(&self) -> usize {
         STEP_ROWS - self.rows
     }
 
     /// Adds rows, at most as many as there is room for; gives the step back once it is full.
-    pub(super) fn add(&mut self, columns: Vec<ArrayRef>) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
+    pub fn add(&mut self, columns: Vec<ArrayRef>) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
         self.rows += columns.first().map_or(0, Array::len);
         self.waiting.push(columns);
         if self.rows < STEP_ROWS { Ok(None) } else { self.rest() }
     }
 
     /// What is waiting, if anything is.
-    pub(super) fn rest(&mut self) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
+    pub fn rest(&mut self) -> Result<Option<Vec<ArrayRef>>, ArrowError> {
         let waiting = std::mem::take(&mut self.waiting);
         if std::mem::take(&mut self.rows) == 0 {
             return Ok(None);

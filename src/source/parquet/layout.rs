@@ -6,12 +6,12 @@ use super::ENCRYPTED;
 use crate::source::ranged::RangedFile;
 
 /// What ends a Parquet file: the length of the footer, then the magic.
-pub(super) const TAIL: u64 = 8;
-pub(super) const MAGIC: &[u8; 4] = b"PAR1";
+pub const TAIL: u64 = 8;
+pub const MAGIC: &[u8; 4] = b"PAR1";
 const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
 
 /// The footer's bytes, or what about the file is wrong.
-pub(super) fn read_footer(file: &RangedFile) -> Result<Vec<u8>, String> {
+pub fn read_footer(file: &RangedFile) -> Result<Vec<u8>, String> {
     let none = || "not a Parquet file: it does not begin and end with PAR1 (cut off, or another format)".to_owned();
     let len = file.len();
     if len < MAGIC.len() as u64 + TAIL {
@@ -34,7 +34,7 @@ pub(super) fn read_footer(file: &RangedFile) -> Result<Vec<u8>, String> {
 }
 
 /// Every part of a column chunk must lie before the footer: beyond it will stand something else.
-pub(super) fn check_ranges(metadata: &ParquetMetaData, data_len: u64) -> Result<(), String> {
+pub fn check_ranges(metadata: &ParquetMetaData, data_len: u64) -> Result<(), String> {
     for (number, group) in metadata.row_groups().iter().enumerate() {
         let rows = group.num_rows();
         if rows < 0 {

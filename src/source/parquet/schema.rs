@@ -24,7 +24,7 @@ pub struct UnfitSchema {
 ///
 /// # Errors
 /// What `parquet` says of columns that have no Arrow type.
-pub(super) fn with_types(
+pub fn with_types(
     footer: &Footer<'_>,
     metadata: ParquetMetaData,
 ) -> Result<(ArrowReaderMetadata, Vec<UnfitSchema>), String> {
@@ -71,7 +71,7 @@ fn noted_in(file: &FileMetaData, note: &[u8]) -> Result<FileMetaData, String> {
 
 /// The metadata with strings and bytes of these columns read as views: a long text that a dictionary holds once is then
 /// held once here too, and the keys of a dictionary type cannot run out.
-pub(super) fn with_views(metadata: &ArrowReaderMetadata, columns: &[usize]) -> ArrowReaderMetadata {
+pub fn with_views(metadata: &ArrowReaderMetadata, columns: &[usize]) -> ArrowReaderMetadata {
     let schema = metadata.schema();
     let view = |(index, field): (usize, &FieldRef)| match view_of(field.data_type()) {
         Some(view) if columns.contains(&index) => Arc::new(field.as_ref().clone().with_data_type(view)),

@@ -10,7 +10,7 @@ use parquet::arrow::encode_arrow_schema;
 use super::{NewColumns, extended_value};
 use crate::panics::caught;
 
-pub(super) fn extended(encoded: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(encoded: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let message = BASE64_STANDARD.decode(encoded).map_err(|cause| cause.to_string())?;
     // The decoder of schemas panics at types that it does not know.
     let old = caught(|| decode(&message)).map_err(|_| "it is damaged".to_owned())?;

@@ -8,10 +8,10 @@ use super::{NewColumns, json, list, put};
 use crate::{Error, Result};
 
 /// The key of today, and the one before version 1.6.
-pub(super) const KEYS: [&str; 2] = ["parquet.avro.schema", "avro.schema"];
+pub const KEYS: [&str; 2] = ["parquet.avro.schema", "avro.schema"];
 
 /// Fails if a column has a name that Avro cannot have.
-pub(super) fn check_names(fields: &Fields) -> Result<()> {
+pub fn check_names(fields: &Fields) -> Result<()> {
     match fields.iter().find(|field| !is_name(field.name())) {
         Some(field) => Err(Error::Invalid(format!(
             "column name {:?}: the file has an Avro schema, whose names are made of letters A to Z, digits and _ and do not \
@@ -27,7 +27,7 @@ fn is_name(name: &str) -> bool {
     name.chars().all(within) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-pub(super) fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let mut schema = json(text)?;
     if schema.get("type").and_then(Value::as_str) != Some("record") {
         return Err("it is no record".to_owned());

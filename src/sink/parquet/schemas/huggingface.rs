@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::{NewColumns, json};
 
-pub(super) const KEY: &str = "huggingface";
+pub const KEY: &str = "huggingface";
 
-pub(super) fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let mut info = json(text)?;
     let Some(features) = info.pointer_mut("/info/features").and_then(Value::as_object_mut) else {
         return Ok(None);

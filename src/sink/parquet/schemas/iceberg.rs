@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::{NewColumns, json, list, put};
 
-pub(super) const KEY: &str = "iceberg.schema";
+pub const KEY: &str = "iceberg.schema";
 
 /// From here on ids are Iceberg's own, of columns such as `_file`.
 const RESERVED: i64 = i32::MAX as i64 - 200;
 
-pub(super) fn is_schema(text: &str) -> bool {
+pub fn is_schema(text: &str) -> bool {
     json(text).is_ok_and(|mut schema| list(&mut schema, "fields").is_ok())
 }
 
 /// The first id that neither the schema nor the file (whose largest is given) has.
-pub(super) fn first_free_id(text: &str, largest: Option<i64>) -> i64 {
+pub fn first_free_id(text: &str, largest: Option<i64>) -> i64 {
     let noted = json(text).map_or(0, |schema| largest_id(&schema));
     noted.max(largest.filter(|id| *id < RESERVED).unwrap_or(0)) + 1
 }
@@ -37,7 +37,7 @@ fn largest_id(schema: &Value) -> i64 {
 
 /// The fields, numbered from `first` on, so that the Parquet columns are: first all columns, then what is within them, as
 /// Iceberg itself does.
-pub(super) fn numbered(fields: &Fields, first: i64) -> Fields {
+pub fn numbered(fields: &Fields, first: i64) -> Fields {
     let with_id = |field: &Field, id: i64| {
         let mut metadata = field.metadata().clone();
         metadata.insert(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string());
@@ -59,7 +59,7 @@ fn item_id(fields: &Fields, first: i64) -> i64 {
     first + fields.len() as i64
 }
 
-pub(super) fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let mut schema = json(text)?;
     let item_id = item_id(new.fields, new.first_id);
     let numbered = new.fields.iter().zip(new.first_id..);

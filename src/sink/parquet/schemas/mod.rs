@@ -26,13 +26,13 @@ use crate::source::parquet::footer::{Entry, Footer};
 
 /// What a splice adds to a file and changes in its metadata.
 #[derive(Debug)]
-pub(super) struct Extension {
+pub struct Extension {
     /// The new columns, numbered where the file numbers its own.
-    pub(super) fields: Fields,
+    pub fields: Fields,
     /// What becomes of key-value entries, by number.
-    pub(super) changes: Vec<(usize, Change)>,
+    pub changes: Vec<(usize, Change)>,
     /// What the user should know about entries that could not be extended.
-    pub(super) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// The new columns, as an entry learns of them.
@@ -65,7 +65,7 @@ const BOUND: [(&str, &str); 3] = [
 ];
 
 /// What appending `fields` to the file of this footer takes. `unfit` are its Arrow schemas that do not fit it.
-pub(super) fn extension(footer: &Footer<'_>, unfit: &[UnfitSchema], fields: &Fields) -> Result<Extension> {
+pub fn extension(footer: &Footer<'_>, unfit: &[UnfitSchema], fields: &Fields) -> Result<Extension> {
     if footer.key_values.iter().any(|entry| avro::KEYS.iter().any(|key| entry.key == key.as_bytes())) {
         avro::check_names(fields)?;
     }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{NewColumns, json};
 
-pub(super) const KEY: &str = "pandas";
+pub const KEY: &str = "pandas";
 
-pub(super) fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     let mut frame = json(text)?;
     let mut levels = frame.get("column_indexes").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(columns) = frame.get_mut("columns").and_then(Value::as_array_mut) else {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{NewColumns, json, list, put};
 
-pub(super) const KEY: &str = "org.apache.spark.sql.parquet.row.metadata";
+pub const KEY: &str = "org.apache.spark.sql.parquet.row.metadata";
 
-pub(super) fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
+pub fn extended(text: &str, new: &NewColumns<'_>) -> Result<Option<String>, String> {
     if text.starts_with("StructType(") {
         return extended_text(text, new).map(Some);
     }
