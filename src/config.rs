@@ -94,12 +94,15 @@ const MEMORY: usize = 1024 * 1024 * 1024;
 /// Of that, what finished predictions may take that can still be read: a sixteenth, and never more than this.
 const LARGEST_KEPT: usize = 64 * 1024 * 1024;
 
+/// And what uploaded files may take: an eighth, and never more than this.
+const LARGEST_FILES: usize = 128 * 1024 * 1024;
+
 impl ServeArgs {
-    /// What requests may hold, and of that what finished predictions may.
-    fn memory(&self) -> (usize, usize) {
+    /// What requests may hold, and of that what finished predictions and uploaded files may.
+    fn memory(&self) -> (usize, usize, usize) {
         let quarter = || memory::available().map_or(MEMORY, |bytes| MEMORY.min(bytes / 4));
         let limit = self.memory_limit.unwrap_or_else(quarter);
-        (limit, LARGEST_KEPT.min(limit / 16))
+        (limit, LARGEST_KEPT.min(limit / 16), LARGEST_FILES.min(limit / 8))
     }
 
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
@@ -130,14 +133,15 @@ impl ServeArgs {
     /// How the JSON entrypoint presents itself.
     fn cog(&self) -> Options {
         let mut limits = Limits::default();
-        let (limit, kept) = self.memory();
+        let (limit, kept, files) = self.memory();
         limits.predictions.retention.bytes = kept;
+        limits.files.bytes = files;
         if let Some(concurrent) = self.max_concurrent_predictions.or(self.cog_max_concurrency) {
             limits.predictions.concurrent = concurrent;
         }
         Options {
             limits,
-            memory: Memory::new(limit - kept),
+            memory: Memory::new(limit - kept - files),
             api_token: self.api_token.clone(),
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),

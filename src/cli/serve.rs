@@ -66,17 +66,21 @@ pub struct ServeArgs {
 
 /// What no option says: the limits that are as they are, too.
 fn after_help() -> String {
-    let Limits { body_bytes, body_time, predictions } = Limits::default();
+    let Limits { body_bytes, body_time, predictions, files } = Limits::default();
     let kept = predictions.retention;
     format!(
         "\
 When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
 SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.
-Over HTTP a body may have {} MiB and take {} s. Predictions that ended can be read for {} min, the last {} of them, in {} MiB.",
+Over HTTP a body may have {} MiB and take {} s. Predictions that ended can be read for {} min, the last {} of them, in {} MiB;
+uploaded files stay for {} min, the last {} of them, in {} MiB, or less where there is little memory.",
         body_bytes >> 20,
         body_time.as_secs(),
         kept.age.as_secs() / 60,
         kept.count,
         kept.bytes >> 20,
+        files.age.as_secs() / 60,
+        files.count,
+        files.bytes >> 20,
     )
 }

@@ -94,6 +94,15 @@ pub fn document(texts: &str) -> Result<Cow<'_, str>, InputError> {
     }
 }
 
+/// The document that an uploaded file is. Some editors put a mark of the byte order in front, which is no part of it.
+///
+/// # Errors
+/// [`InputError::Utf8`] for a file that is none.
+pub fn file(content: &[u8]) -> Result<Cow<'_, str>, InputError> {
+    let document = str::from_utf8(content).map_err(|error| InputError::Utf8(decode_error(content, error)))?;
+    Ok(Cow::Borrowed(document.strip_prefix('\u{feff}').unwrap_or(document)))
+}
+
 fn unless_blank(text: &str) -> &str {
     if is_blank(text) { EMPTY_TEXT } else { text }
 }

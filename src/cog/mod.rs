@@ -13,6 +13,7 @@ mod output;
 mod predict;
 mod predictions;
 mod pyjson;
+mod uploads;
 
 pub use input::InputError;
 pub use output::Output;

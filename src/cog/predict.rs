@@ -44,17 +44,23 @@ impl Predictor {
     /// # Errors
     /// [`PredictError::Input`] where the original would have raised, [`PredictError::Engine`] where the engine failed.
     pub async fn predict(&self, texts: &str) -> Result<Output, PredictError> {
-        self.score(self.admit(texts, None)??).await
+        self.score(self.admit(texts, None, None)??).await
     }
 
-    /// Reads what `texts` holds and takes the engine's permit for it. An input that the original fails on needs none.
+    /// Reads what `texts` holds, or `file` where it means one, and takes the engine's permit for it. An input that the
+    /// original fails on needs none.
     /// `memory` is made to do for many short texts, which take far more than their letters.
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Error::Stopped`] where the engine has no room, [`Error::Busy`] and [`Error::TooLarge`] where
     /// there is no memory.
-    pub fn admit(&self, texts: &str, memory: Option<&Reservation>) -> crate::Result<Result<Admitted, PredictError>> {
-        let document = match input::document(texts) {
+    pub fn admit(
+        &self,
+        texts: &str,
+        file: Option<&[u8]>,
+        memory: Option<&Reservation>,
+    ) -> crate::Result<Result<Admitted, PredictError>> {
+        let document = match file.map_or_else(|| input::document(texts), input::file) {
             Ok(document) => document,
             Err(error) => return Ok(Err(error.into())),
         };

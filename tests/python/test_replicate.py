@@ -21,9 +21,14 @@ def closing(client):
     client._client.close()
 
 
+# By this the original's manual calls it.
+ORIGINAL = "halstonblim/distilbert-base-uncased-finetuned-sst-2-english"
+ORIGINAL_VERSION = "3a88ff44062350c53b0c1f00b9a91475643ecab79bd0c2a292cf2a8cf2cfb897"
+
+
 @pytest.fixture
 def replicate_server(serve):
-    return serve("--replicate-model", f"{OWNER}/{NAME}")
+    return serve("--replicate-model", f"{OWNER}/{NAME}", "--replicate-model", f"{OWNER}/pinned:1.0")
 
 
 @pytest.fixture
@@ -38,6 +43,15 @@ def client(replicate_server, monkeypatch):
 @pytest.fixture
 def version(client):
     return client.models.get(f"{OWNER}/{NAME}").latest_version
+
+
+@pytest.fixture
+def default_client(server, monkeypatch):
+    """A client of a server with default options."""
+    monkeypatch.delenv("REPLICATE_API_TOKEN", raising=False)
+    monkeypatch.setenv("REPLICATE_BASE_URL", f"http://{server.http}")
+    with closing(replicate.Client()) as opened:
+        yield opened
 
 
 def check(output):
@@ -105,13 +119,62 @@ def test_a_file_as_its_data(client, version, tmp_path):
     path.write_text(TEXTS)
     with open(path, "rb") as file:
         check(client.run(f"{OWNER}/{NAME}:{version.id}", input={"texts": file}, file_encoding_strategy="base64"))
-    with open(path, "rb") as file, pytest.raises(replicate.exceptions.ReplicateError, match="base64"):
-        client.run(f"{OWNER}/{NAME}:{version.id}", input={"texts": file})
 
 
-def test_asynchronously(client, version):
+@pytest.mark.parametrize("name", [f"{ORIGINAL}:{ORIGINAL_VERSION}", ORIGINAL, "textflight/sentiment"])
+def test_a_server_with_default_options_knows_the_original_s_name(default_client, name):
+    check(default_client.run(name, input={"texts": TEXTS}))
+    model = default_client.models.get(name.partition(":")[0])
+    known = model.latest_version
+    assert [version.id for version in model.versions.list()] == [known.id]
+    assert (known.id == ORIGINAL_VERSION) == name.startswith(ORIGINAL)
+    assert model.versions.get(known.id).openapi_schema["info"]["title"] == "Cog"
+    created = default_client.predictions.create(known, input={"texts": TEXTS}, wait=True)
+    assert (created.status, created.model, created.version) == ("succeeded", f"{model.owner}/{model.name}", known.id)
+    for way in [{"model": f"{model.owner}/{model.name}"}, {"deployment": f"{model.owner}/{model.name}"}]:
+        made = default_client.predictions.create(**way, input={"texts": TEXTS})
+        made.wait()
+        check(made.output)
+
+
+def test_names_with_versions(client, version):
+    check(client.run(f"{OWNER}/pinned:1.0", input={"texts": TEXTS}))
+    check(client.run(f"{OWNER}/pinned", input={"texts": TEXTS}))
+    assert client.models.get(f"{OWNER}/pinned").latest_version.id == "1.0"
+    assert {(model.owner, model.name) for model in client.models.list()} == {(OWNER, NAME), (OWNER, "pinned")}
+    assert {deployment.name for deployment in client.deployments.list()} == {NAME, "pinned"}
+    with pytest.raises(replicate.exceptions.ReplicateError, match=OWNER):
+        client.run(f"{ORIGINAL}:{ORIGINAL_VERSION}", input={"texts": TEXTS})
+
+
+def test_a_stream_is_refused(client):
+    with pytest.raises(replicate.exceptions.ReplicateError, match="does not support streaming"):
+        list(client.stream(f"{OWNER}/{NAME}", input={"texts": TEXTS}))
+
+
+def test_files(client, version, tmp_path):
+    path = tmp_path / "texts.json"
+    path.write_text(TEXTS)
+    with open(path, "rb") as file:
+        check(client.run(f"{OWNER}/{NAME}:{version.id}", input={"texts": file}))
+    check(client.run(f"{OWNER}/{NAME}", input={"texts": path}))
+    file = client.files.create(path, metadata={"who": "me"})
+    assert (file.name, file.content_type, file.size, file.metadata) == (path.name, "application/json", len(TEXTS), {"who": "me"})
+    assert client.files.get(file.id) == file and file.id in [known.id for known in client.files.list()]
+    check(client.run(f"{OWNER}/{NAME}", input={"texts": file.urls["get"]}))
+    assert client._client.get(file.urls["get"] + "/download").text == TEXTS
+    assert client.files.delete(file.id)
+    for gone in [lambda: client.files.get(file.id), lambda: client.run(f"{OWNER}/{NAME}", input={"texts": file.urls["get"]})]:
+        with pytest.raises(replicate.exceptions.ReplicateError, match="gone|not here"):
+            gone()
+
+
+def test_asynchronously(client, version, tmp_path):
+    path = tmp_path / "texts.json"
+    path.write_text(TEXTS)
+
     async def run():
-        one = client.async_run(f"{OWNER}/{NAME}:{version.id}", input={"texts": TEXTS})
+        one = client.async_run(f"{OWNER}/{NAME}:{version.id}", input={"texts": path})
         two = client.predictions.async_create(version=version.id, input={"texts": TEXTS})
         output, created = await asyncio.gather(one, two)
         await created.async_wait()

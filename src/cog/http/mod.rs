@@ -31,6 +31,7 @@ pub use self::schema::openapi;
 use super::COG_VERSION;
 use super::predict::Predictor;
 use super::predictions::{PredictionLimits, Predictions, Retention};
+use super::uploads::Uploads;
 use crate::memory::Memory;
 
 /// Bounds on what clients may ask for.
@@ -42,16 +43,20 @@ pub struct Limits {
     pub body_time: Duration,
     /// How many predictions run, and which can still be read.
     pub predictions: PredictionLimits,
+    /// Which uploaded files are kept.
+    pub files: Retention,
 }
 
 impl Default for Limits {
-    /// Cog's 100 MiB a body, in two minutes; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB.
+    /// Cog's 100 MiB a body, in two minutes; a thousand predictions at a time, and as many to be read for an hour, in 64 MiB;
+    /// a thousand files for an hour, in 128 MiB, so that one of the largest fits.
     fn default() -> Self {
         let retention = Retention { count: 1000, bytes: 64 * 1024 * 1024, age: Duration::from_hours(1) };
         Self {
             body_bytes: super::MAX_INPUT_BYTES,
             body_time: Duration::from_mins(2),
             predictions: PredictionLimits { concurrent: 1000, retention },
+            files: Retention { bytes: 128 * 1024 * 1024, ..retention },
         }
     }
 }
@@ -81,6 +86,7 @@ pub struct Service {
 struct Shared {
     options: Options,
     predictions: Arc<Predictions>,
+    uploads: Uploads,
     started_at: SystemTime,
     loaded: OnceLock<Loaded>,
     shutdown: watch::Sender<bool>,
@@ -97,7 +103,8 @@ impl Service {
     pub fn new(options: Options, started_at: SystemTime) -> Self {
         let predictions = Arc::new(Predictions::new(options.limits.predictions, options.webhook_token.as_deref()));
         let (loaded, shutdown) = (OnceLock::new(), watch::Sender::new(false));
-        Self { shared: Arc::new(Shared { options, predictions, started_at, loaded, shutdown }) }
+        let uploads = Uploads::new(options.limits.files);
+        Self { shared: Arc::new(Shared { options, predictions, uploads, started_at, loaded, shutdown }) }
     }
 
     /// The model is there: predictions are taken from now on. `version` is the checkpoint's, in hexadecimal. Only the

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::predictions::Task;
 use super::sketch::{Shape, Sketch};
 use crate::cog::predictions::{Event, NewPrediction, Trace, WebhookRequest};
+use crate::cog::uploads::Uploads;
 
 /// What a client asks for. Fields that nobody knows are ignored, as Cog ignores them.
 ///
@@ -51,18 +52,14 @@ pub(super) struct Violation {
 }
 
 impl PredictionRequest {
-    /// What is to be predicted, or what is wrong with the input. `trace` goes with the webhook.
-    pub(super) fn into_prediction(mut self, trace: Trace) -> Result<NewPrediction, Violation> {
+    /// What is to be predicted, or what is wrong with the input. `trace` goes with the webhook; of the uploads one may be
+    /// meant by the input.
+    pub(super) fn into_prediction(mut self, trace: Trace, uploads: &Uploads) -> Result<NewPrediction, Violation> {
         let filter = std::mem::take(&mut self.webhook_events_filter);
         let webhook = self.webhook.take().map(|url| WebhookRequest { url, filter, trace });
-        Ok(NewPrediction {
-            id: self.id.take(),
-            once: self.once,
-            texts: self.into_texts()?,
-            webhook,
-            asked: None,
-            memory: None,
-        })
+        let (id, once, texts) = (self.id.take(), self.once, self.into_texts()?);
+        let file = uploads.meant_by(&texts).map_err(Violation::gone)?;
+        Ok(NewPrediction { id, once, texts, file, webhook, ..NewPrediction::default() })
     }
 
     /// The same under the id of the path, from which the body's may not differ.
@@ -106,6 +103,11 @@ impl Violation {
 
     fn missing() -> Self {
         Self { loc: vec!["body", "input", "texts"], msg: "Field required".to_owned(), kind: "value_error.missing" }
+    }
+
+    fn gone(file: &str) -> Self {
+        let msg = format!("{file} is not here any more: upload it again");
+        Self { loc: vec!["body", "input", "texts"], msg, kind: "value_error" }
     }
 
     fn kind(field: &'static str, found: &Sketch, wanted: &str) -> Self {

@@ -16,6 +16,7 @@ pub use self::prediction::{Asked, Course, Failure, Metrics, Outcome, Prediction,
 use self::webhook::Webhooks;
 pub use self::webhook::{Event, Trace, WebhookRequest};
 use super::predict::Predictor;
+use super::uploads::Upload;
 use crate::Error;
 use crate::memory::Reservation;
 
@@ -28,6 +29,8 @@ pub struct NewPrediction {
     pub once: bool,
     /// The input `texts`.
     pub texts: String,
+    /// The file that it means, where it is the address of one.
+    pub file: Option<Arc<Upload>>,
     /// Where the client wants to hear of it.
     pub webhook: Option<WebhookRequest>,
     /// By which of its names the model was asked for.
@@ -131,7 +134,8 @@ impl Predictions {
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
         let predictor = self.predictor().ok_or_else(Refusal::loading)?.clone();
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
-        let admitted = predictor.admit(&request.texts, request.memory.as_ref()).map_err(|error| match error {
+        let file = request.file.as_ref().map(|upload| &*upload.file.content);
+        let admitted = predictor.admit(&request.texts, file, request.memory.as_ref()).map_err(|error| match error {
             Error::Busy(_) => Refusal::AtCapacity,
             Error::TooLarge(limit) => Refusal::TooLarge(limit),
             error => Refusal::NotReady(error.to_string()),

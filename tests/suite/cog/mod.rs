@@ -3,6 +3,7 @@
 pub mod client;
 mod command;
 mod edges;
+mod files;
 mod memory;
 mod predictions;
 mod receiver;

@@ -1,5 +1,6 @@
 //! `/v1`: the part of Replicate's API that its Python client calls to run one model.
 
+mod file;
 mod model;
 mod names;
 mod prediction;
@@ -9,6 +10,7 @@ mod request;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 
 pub use self::names::{ModelName, ModelNames};
@@ -28,11 +30,17 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/deployments", get(model::deployments))
         .route("/deployments/{owner}/{name}", get(model::deployment))
         .route("/deployments/{owner}/{name}/predictions", post(prediction::create_for_model))
-        .route("/files", post(async || Problem::unprocessable("Files are not taken", NO_FILES)))
+        .route("/files", post(file::create).get(file::list))
+        .route("/files/{id}", get(file::find).delete(file::delete))
+        .route("/files/{id}/download", get(file::download))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found("no such resource"))
 }
 
-/// An uploaded file would reach the predictor as an address, which it would score as a text.
-const NO_FILES: &str =
-    "this server takes files inside the input: use replicate.run(..., file_encoding_strategy=\"base64\")";
+/// How the client reached us.
+fn base(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = text("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let host = text(header::HOST.as_str()).unwrap_or("localhost");
+    format!("{scheme}://{host}")
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::request::{CreateRequest, wait};
-use super::{Problem, model};
+use super::{Problem, base, model};
 use crate::cog::http::Shared;
 use crate::cog::http::predictions::Claim;
 use crate::cog::http::reply::Input;
@@ -77,7 +77,7 @@ async fn run(
     memory: Claim,
 ) -> Result<Response, Problem> {
     let memory = memory.map(|Extension(memory)| memory);
-    let request = request.into_cog().into_prediction(Trace::of(headers))?;
+    let request = request.into_cog().into_prediction(Trace::of(headers), &shared.uploads)?;
     let prediction = match shared.predictions.start(NewPrediction { asked: Some(asked), memory, ..request })? {
         Started::Now(prediction) | Started::Before(prediction) => prediction,
     };
@@ -205,14 +205,6 @@ impl<'a> Shown<'a> {
             urls: Urls { cancel: format!("{url}/cancel"), get: url },
         }
     }
-}
-
-/// How the client reached us.
-fn base(headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    let host = text(header::HOST.as_str()).unwrap_or("localhost");
-    format!("{scheme}://{host}")
 }
 
 /// `id` as a part of an address: a client may have chosen any.

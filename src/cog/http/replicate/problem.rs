@@ -1,10 +1,12 @@
 //! Errors as Replicate gives them, `application/problem+json` (RFC 9457).
 
+use axum::extract::multipart::{MultipartError, MultipartRejection};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::Error;
 use crate::cog::http::request::Violation;
 use crate::cog::predictions::Refusal;
 
@@ -57,6 +59,29 @@ impl From<Violation> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         Self { status: rejection.status(), title: "Bad request", detail: rejection.body_text() }
+    }
+}
+
+impl From<MultipartRejection> for Problem {
+    fn from(rejection: MultipartRejection) -> Self {
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, title: "Invalid file", detail: rejection.body_text() }
+    }
+}
+
+impl From<MultipartError> for Problem {
+    fn from(error: MultipartError) -> Self {
+        Self { status: error.status(), title: "Invalid file", detail: error.body_text() }
+    }
+}
+
+impl From<Error> for Problem {
+    /// Why a file was not kept.
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, title: "The file is not kept", detail: error.to_string() }
     }
 }
 
