@@ -18,7 +18,8 @@ use futures::StreamExt;
 use hyper_util::rt::TokioIo;
 use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
-use textflight::flight::{FlightLimits, service};
+use textflight::flight::{FlightLimits, routes};
+use textflight::readiness::{Readiness, ServedModel};
 use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 
@@ -45,9 +46,11 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
         in_flight: InFlight { rows: 8192, bytes: 1 << 26 },
         stall_timeout: Duration::from_mins(1),
     };
+    let model = Readiness::loading();
+    model.serve(ServedModel::new(engine, String::new()));
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
-    tokio::spawn(Server::builder().add_service(service(engine, limits, None)).serve_with_incoming(served));
+    tokio::spawn(Server::builder().add_routes(routes(model, limits, None)).serve_with_incoming(served));
     let mut ours = Some(ours);
     let connector = tower::service_fn(move |_: Uri| {
         let io = ours.take().map(TokioIo::new);

@@ -11,9 +11,10 @@ use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineOptions;
 use textflight::flight::FlightLimits;
 use textflight::memory::{self, Memory};
-use textflight::server::ServerConfig;
+use textflight::server::{ConnectionLimits, ServerConfig};
 use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
+use textflight::{Error, Result};
 
 use crate::cli::{CheckArgs, ColumnArgs, LabelStyle, ModelArgs, ServeArgs};
 
@@ -34,6 +35,15 @@ pub const MESSAGE_MIB: u32 = 128;
 
 /// Flight exchanges at a time.
 pub const EXCHANGES: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// Connections at a time on each port.
+pub const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// How long a client that connects may take to say what it wants, in seconds.
+pub const HANDSHAKE_SECONDS: f64 = 10.0;
+
+/// How long a connection may go without a request, in seconds.
+pub const IDLE_SECONDS: f64 = 600.0;
 
 /// How long a Flight client may leave its results unread, in seconds.
 pub const STALL_SECONDS: f64 = 60.0;
@@ -111,8 +121,14 @@ impl ServeArgs {
     }
 
     /// What the server binds and how long it waits.
-    pub fn server(&self) -> ServerConfig {
-        ServerConfig {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a token that no client could send.
+    pub fn server(&self) -> Result<ServerConfig> {
+        if let Some(token) = &self.api_token {
+            token.header().map_err(|e| Error::Invalid(format!("--api-token: {e}")))?;
+        }
+        Ok(ServerConfig {
             flight: self.flight,
             http: self.http.unwrap_or_else(|| match self.port {
                 // In a container, where Cog's variable comes from, loopback would reach nobody.
@@ -126,8 +142,14 @@ impl ServeArgs {
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
             cog: self.cog(),
+            api_token: self.api_token.clone(),
+            connections: ConnectionLimits {
+                connections: self.max_connections.get(),
+                handshake: Duration::from_secs_f64(self.handshake_timeout),
+                idle: Duration::from_secs_f64(self.idle_timeout),
+            },
             drain_timeout: Duration::from_secs_f64(self.drain_timeout),
-        }
+        })
     }
 
     /// How the JSON entrypoint presents itself.
@@ -142,7 +164,6 @@ impl ServeArgs {
         Options {
             limits,
             memory: Memory::new(limit - kept - files),
-            api_token: self.api_token.clone(),
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),
         }

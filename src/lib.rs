@@ -18,7 +18,8 @@
 //! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
-//! | `token` | how clients prove themselves, on every transport |
+//! | [`auth`] | how clients prove themselves, on every transport |
+//! | [`readiness`] | whether the model is there |
 //! | [`server`] | listeners, and how they end |
 //! | [`check`] | whether a device computes what the CPU does, and how fast |
 //!
@@ -34,6 +35,7 @@
 #[cfg(test)]
 extern crate self as textflight; // what `tests/suite` includes as well knows the crate by this name
 
+pub mod auth;
 pub mod bulk;
 pub mod check;
 pub mod classifier;
@@ -44,6 +46,7 @@ pub mod flight;
 mod http_client;
 pub mod memory;
 mod panics;
+pub mod readiness;
 pub mod server;
 pub mod sink;
 pub mod source;
@@ -51,7 +54,6 @@ pub mod stream;
 pub mod table;
 #[cfg(test)]
 mod testing;
-mod token;
 mod trust;
 
 pub use error::{Error, Result};

@@ -13,7 +13,8 @@ use textflight::bulk::{self, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
-use textflight::server::{Model, Server};
+use textflight::readiness::ServedModel;
+use textflight::server::Server;
 use textflight::{Error, Result, cog};
 use tracing::info;
 
@@ -53,11 +54,11 @@ fn run(command: Command) -> Result<()> {
 
 async fn serve(args: ServeArgs) -> Result<()> {
     let stop = signal::first();
-    let server = Server::bind(args.server()).await?;
+    let server = Server::bind(args.server()?).await?;
     let load = tokio::task::spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
         let engine = start(&args.model, &checkpoint, &args.engine())?;
-        Ok(Model { engine, version: checkpoint.version()? })
+        Ok(ServedModel::new(engine, checkpoint.version()?))
     });
     let load =
         async { load.await.unwrap_or_else(|panic| Err(Error::Failed(format!("the model was not loaded: {panic}")))) };
@@ -89,7 +90,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
 
 async fn predict(args: PredictArgs) -> Result<()> {
     let remote = match &args.url {
-        Some(url) => Some(command::Remote::new(url, args.api_token.as_deref())?),
+        Some(url) => Some(command::Remote::new(url, args.api_token.as_ref())?),
         None => None,
     };
     let request = PredictRequest { inputs: args.inputs, json: args.json, output: args.output };

@@ -5,8 +5,9 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Once;
 use std::task::Poll;
 
@@ -55,6 +56,19 @@ pub fn caught_stream<S: Stream + Unpin>(stream: S) -> impl Stream<Item = Result<
             }
         }
     })
+}
+
+/// The output of `future`, which calls code that may panic.
+///
+/// # Errors
+/// [`Panicked`] if it does.
+pub async fn caught_future<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
+        Ok(polled) => polled.map(Ok),
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    })
+    .await
 }
 
 /// Keeps what is caught and not ours from being printed. Whatever printed panics before goes on to print the others.

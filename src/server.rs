@@ -1,20 +1,31 @@
 //! Listeners, and how they end: on a signal what has begun may finish, on a dead model thread nothing goes on.
 
-mod http;
+mod activity;
+mod connection;
+mod descriptors;
+mod frames;
+mod listener;
+mod router;
+mod watched;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::pin::pin;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::cog::{self, Predictor};
-use crate::engine::Engine;
+pub use self::router::router;
+
+use self::listener::{Patience, Protocol};
+use crate::auth::Token;
+use crate::cog;
 use crate::flight::{self, FlightLimits};
+use crate::readiness::{Readiness, ServedModel};
 use crate::{Error, Result};
 
 /// What the server binds, how long it waits, and what its clients may do.
@@ -28,25 +39,27 @@ pub struct ServerConfig {
     pub flight_limits: FlightLimits,
     /// How the JSON entrypoint presents itself.
     pub cog: cog::http::Options,
+    /// Without this token requests and calls are refused.
+    pub api_token: Option<Token>,
+    /// What bounds the connections.
+    pub connections: ConnectionLimits,
     /// How long running requests may take to finish.
     pub drain_timeout: Duration,
 }
 
-/// HTTP/2 pings that find a client that is gone without a word.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
-
-/// What one stream, and all streams of a connection, may send ahead of their reader.
-const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-
-/// What is to be served.
-pub struct Model {
-    /// What scores.
-    pub engine: Engine,
-    /// The checkpoint's version, in hexadecimal.
-    pub version: String,
+/// What bounds the connections of each port.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at a time; more wait.
+    pub connections: usize,
+    /// How long a client may take to say what it speaks, and to a request's headers.
+    pub handshake: Duration,
+    /// How long a connection may go without a request.
+    pub idle: Duration,
 }
+
+/// Clients that may wait in the system's queue for their connection to be taken, so that a rush is not turned away.
+const BACKLOG: u32 = 1024;
 
 /// Both listeners, bound.
 pub struct Server {
@@ -56,13 +69,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the ports.
+    /// Takes the ports, and as many file descriptors as the system gives.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when an address cannot be bound.
-    pub async fn bind(config: ServerConfig) -> Result<Self> {
-        let flight = listen("--flight", config.flight).await?;
-        let http = listen("--http", config.http).await?;
+    /// [`Error::Invalid`] when an address cannot be bound, or the system gives too few file descriptors to serve.
+    #[expect(clippy::unused_async, reason = "sockets belong to the runtime that they are bound in")]
+    pub async fn bind(mut config: ServerConfig) -> Result<Self> {
+        config.connections.connections = descriptors::share(config.connections.connections)?;
+        let flight = listen("--flight", config.flight)?;
+        let http = listen("--http", config.http)?;
         Ok(Self { config, flight, http })
     }
 
@@ -77,52 +92,50 @@ impl Server {
         Ok(format!("ready flight={} http={}", address(&self.flight)?, address(&self.http)?))
     }
 
-    /// Answers health checks while `load` brings the model, then prints [`Server::ready_line`] to stdout and serves until
-    /// `stop` ends, a client asks for the end, or the engine dies.
+    /// Answers on both ports, that there is no model yet, while `load` brings it; then prints [`Server::ready_line`] to
+    /// stdout and serves until `stop` ends, a client asks for the end, or the engine dies.
     ///
     /// # Errors
     /// What `load` failed with, [`Error::Stopped`] when a model thread died, and [`Error::Failed`] when a listener failed.
-    pub async fn run(self, load: impl Future<Output = Result<Model>>, stop: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run(
+        self,
+        load: impl Future<Output = Result<ServedModel>>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<()> {
         let ready = self.ready_line()?;
-        let json = cog::http::Service::new(self.config.cog.clone(), SystemTime::now());
+        let drain_timeout = self.config.drain_timeout;
+        let model = Readiness::loading();
+        let json = cog::http::Service::new(self.config.cog.clone(), model.clone());
         let (stopping, stopped) = watch::channel(false);
-        let mut servers = JoinSet::new();
-        let (router, stop_http) = (json.router(), wait(stopped.clone()));
-        servers.spawn(async move {
-            http::serve(self.http, router, stop_http).await;
-            Ok(())
-        });
-        let stop = async {
+        let mut ports = self.open(&json, &model, &stopped);
+        let mut stop = pin!(async {
             tokio::select! {
                 () = stop => {}
                 () = json.shutdown() => info!("a client asks for the end"),
             }
-        };
-        tokio::pin!(stop);
+        });
 
-        let model = tokio::select! {
-            model = load => model?,
+        let loaded = tokio::select! {
+            loaded = load => loaded?,
             () = &mut stop => return Ok(()),
-            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
+            Some(ended) = ports.join_next() => return Err(unexpected(ended)),
         };
-        let engine = model.engine;
-        json.serve(Predictor::new(engine.clone()), model.version);
-        let token = self.config.cog.api_token.clone();
-        servers.spawn(serve_flight(self.flight, engine.clone(), self.config.flight_limits, token, wait(stopped)));
+        let engine = loaded.engine.clone();
+        model.serve(loaded);
         announce(&ready);
 
         tokio::select! {
-            () = stop => info!(seconds = self.config.drain_timeout.as_secs_f32(), "stopping: running requests may finish"),
+            () = stop => info!(seconds = drain_timeout.as_secs_f32(), "stopping: running requests may finish"),
             error = engine.died() => return Err(error),
-            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
+            Some(ended) = ports.join_next() => return Err(unexpected(ended)),
         }
         stopping.send_replace(true);
         let drained = async {
-            while servers.join_next().await.is_some() {}
+            while ports.join_next().await.is_some() {}
             json.drained().await;
         };
         tokio::select! {
-            drained = tokio::time::timeout(self.config.drain_timeout, drained) => match drained {
+            drained = timeout(drain_timeout, drained) => match drained {
                 Ok(()) => info!("stopped"),
                 Err(_) => warn!("stopped; some requests did not finish in time"),
             },
@@ -130,49 +143,44 @@ impl Server {
         }
         Ok(())
     }
+
+    /// Takes connections on both ports from now on.
+    fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+        let Self { config, flight, http } = self;
+        let calls = flight::routes(model.clone(), config.flight_limits, config.api_token.clone()).into_axum_router();
+        let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
+        let requests = router(json, config.api_token);
+        let mut ports = JoinSet::new();
+        ports.spawn(listener::serve(flight, "flight", grpc, calls, config.connections, stopped.clone()));
+        ports.spawn(listener::serve(http, "http", Protocol::Http, requests, config.connections, stopped.clone()));
+        ports
+    }
 }
 
-async fn listen(option: &str, address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|e| {
+fn listen(option: &str, address: SocketAddr) -> Result<TcpListener> {
+    bind(address).map_err(|e| {
         Error::Invalid(format!("{option} {address}: {e}; another address, or port 0 for a free port, may do"))
     })
 }
 
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that starts again takes its port at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 fn announce(ready: &str) {
     // Nobody may be reading, and the server serves all the same.
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{ready}").and_then(|()| stdout.flush());
     info!("{ready}");
 }
 
-async fn wait(mut stopped: watch::Receiver<bool>) {
-    // The sender gone means that the server was dropped: stop then, too.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-async fn serve_flight(
-    listener: TcpListener,
-    engine: Engine,
-    limits: FlightLimits,
-    token: Option<String>,
-    stop: impl Future<Output = ()>,
-) -> Result<()> {
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .tcp_nodelay(true)
-        .add_service(flight::service(engine, limits, token))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
-        .await
-        .map_err(|e| Error::Failed(format!("the Flight listener failed: {e}")))
-}
-
-fn unexpected(ended: Result<Result<()>, tokio::task::JoinError>) -> Error {
+fn unexpected(ended: Result<(), JoinError>) -> Error {
     match ended {
-        Ok(Err(error)) => error,
-        Ok(Ok(())) => Error::Failed("a listener ended by itself".to_owned()),
+        Ok(()) => Error::Failed("a listener ended by itself".to_owned()),
         Err(panic) => Error::Failed(format!("a listener failed: {panic}")),
     }
 }

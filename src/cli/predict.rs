@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use textflight::auth::Token;
 use textflight::cog::command::RemoteUrl;
 
 use super::ModelArgs;
@@ -33,7 +34,7 @@ pub struct PredictArgs {
     pub url: Option<RemoteUrl>,
     /// What that server asks of its clients: sent as a Bearer token.
     #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub api_token: Option<String>,
+    pub api_token: Option<Token>,
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
     pub model: ModelArgs,

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use clap::Args;
+use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
 use super::{ModelArgs, memory, seconds};
-use crate::config::{DRAIN_SECONDS, EXCHANGES, FLIGHT, HTTP, MESSAGE_MIB, QUEUE_ROWS, STALL_SECONDS};
+use crate::config::{
+    CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, QUEUE_ROWS,
+    STALL_SECONDS,
+};
 
 /// `textflight serve`
 #[derive(Debug, Args)]
@@ -49,14 +53,23 @@ pub struct ServeArgs {
     pub cog_max_concurrency: Option<u32>,
     /// Refuse clients that do not send this token: `Authorization: Bearer TOKEN`, over HTTP and Flight.
     #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub api_token: Option<String>,
+    pub api_token: Option<Token>,
     /// Cog's variable for the token that webhooks are called with.
     #[arg(long, env = "WEBHOOK_AUTH_TOKEN", hide = true, hide_env_values = true)]
-    pub webhook_auth_token: Option<String>,
+    pub webhook_auth_token: Option<Token>,
     /// What Replicate's clients may call the model; to be given several times, or with commas between.
     #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME[:VERSION]", value_delimiter = ',', default_values_t = [ModelName::ours(), ModelName::original()])]
     pub replicate_model: Vec<ModelName>,
-    /// How long a Flight client may leave its results unread.
+    /// Connections at a time on each port; more wait, and idle ones then have to go. Fewer where `ulimit -n` allows few files.
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONNECTIONS", value_name = "N", default_value_t = CONNECTIONS)]
+    pub max_connections: NonZeroUsize,
+    /// How long a client that connects may take to say what it wants.
+    #[arg(long, env = "TEXTFLIGHT_HANDSHAKE_TIMEOUT", value_name = "SECONDS", default_value_t = HANDSHAKE_SECONDS, value_parser = seconds)]
+    pub handshake_timeout: f64,
+    /// How long a connection may go without a request; HTTP/2 clients are told to go, and come again when they like.
+    #[arg(long, env = "TEXTFLIGHT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = IDLE_SECONDS, value_parser = seconds)]
+    pub idle_timeout: f64,
+    /// How long a Flight client may take to its schema, and leave its results unread.
     #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = STALL_SECONDS, value_parser = seconds)]
     pub stall_timeout: f64,
     /// How long a signal lets running requests finish.

@@ -70,7 +70,7 @@ fn the_defaults_that_help_shows_are_those_that_hold() {
 #[test]
 fn the_contract_has_its_defaults() {
     let args = serve("");
-    let server = args.server();
+    let server = args.server().unwrap();
     assert_eq!(
         (server.flight.to_string(), server.http.to_string()),
         ("127.0.0.1:8815".into(), "127.0.0.1:5000".into())
@@ -85,17 +85,17 @@ fn the_contract_has_its_defaults() {
 
 #[test]
 fn megabytes_and_seconds_are_what_they_say() {
-    let limits = serve("--max-message-mib 3 --stall-timeout 0.5").server().flight_limits;
+    let limits = serve("--max-message-mib 3 --stall-timeout 0.5").server().unwrap().flight_limits;
     assert_eq!((limits.message_bytes, limits.stall_timeout), (3 * 1024 * 1024, Duration::from_millis(500)));
-    assert_eq!(serve("--drain-timeout 7").server().drain_timeout, Duration::from_secs(7));
+    assert_eq!(serve("--drain-timeout 7").server().unwrap().drain_timeout, Duration::from_secs(7));
 }
 
 #[test]
 fn cogs_variables_stand_behind_our_own() {
-    let http = |arguments| serve(arguments).server().http.to_string();
+    let http = |arguments| serve(arguments).server().unwrap().http.to_string();
     assert_eq!(http("--port 80"), "0.0.0.0:80", "loopback would reach nobody in a container");
     assert_eq!(http("--port 80 --http 127.0.0.1:81"), "127.0.0.1:81");
-    let concurrent = |arguments| serve(arguments).server().cog.limits.predictions.concurrent;
+    let concurrent = |arguments| serve(arguments).server().unwrap().cog.limits.predictions.concurrent;
     assert_eq!(concurrent("--cog-max-concurrency 3"), 3);
     assert_eq!(concurrent("--cog-max-concurrency 3 --max-concurrent-predictions 4"), 4);
 }

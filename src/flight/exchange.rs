@@ -11,11 +11,13 @@ use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use tokio::sync::{Mutex, mpsc};
-use tonic::{Status, Streaming};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tonic::Streaming;
 use tracing::{debug, info};
 
 use super::encode::Encoder;
+use super::reply::ReplySender;
 use super::status::from_flight;
 use crate::engine::Engine;
 use crate::panics::caught_stream;
@@ -23,19 +25,16 @@ use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
-/// What goes back to the client.
-pub type Reply = mpsc::Sender<Result<FlightData, Status>>;
-
 /// One exchange in progress.
 pub struct Exchange {
     /// Where texts are scored.
     pub engine: Engine,
     /// What this exchange may have in the engine at a time.
     pub in_flight: InFlight,
-    /// How long the client may leave its results unread.
+    /// How long the client may take to its schema, and leave its results unread.
     pub stall_timeout: Duration,
     /// Results on their way to the client.
-    pub reply: Reply,
+    pub reply: ReplySender<FlightData>,
 }
 
 /// The client's messages. Shared, so that they can be read to their end after the exchange has failed.
@@ -46,9 +45,14 @@ impl Exchange {
     ///
     /// # Errors
     /// What the client did wrong, or why scoring failed. The client has not been told yet.
-    pub async fn run(mut self, inbound: Streaming<FlightData>) -> Result<()> {
+    pub async fn run(self, inbound: Streaming<FlightData>) -> Result<()> {
         let inbound = Arc::new(Mutex::new(inbound));
-        let result = self.exchange(&inbound).await;
+        let opened = timeout(self.stall_timeout, self.open(&inbound)).await.unwrap_or_else(|_| Err(self.silent()));
+        let Some(opened) = opened? else {
+            debug!("an exchange without a schema");
+            return Ok(());
+        };
+        let result = self.score(opened).await;
         if let Err(Error::Stalled(_)) = result {
             // The client is stuck in a write, and can only see an error once it reads: let it finish writing.
             drain(&inbound, self.stall_timeout).await;
@@ -56,19 +60,21 @@ impl Exchange {
         result
     }
 
-    async fn exchange(&mut self, inbound: &Inbound) -> Result<()> {
+    /// Reads as far as the schema.
+    async fn open(&self, inbound: &Inbound) -> Result<Option<Opened>> {
         let first = inbound.lock().await.message().await.map_err(|e| from_flight(e.into()))?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
         let options = options(first.flight_descriptor.as_ref())?;
         let mut decoded = decode(data_messages(first, Arc::clone(inbound)));
-
-        let Some(schema) = next_schema(&mut decoded).await? else {
-            debug!("an exchange without a schema");
-            return Ok(());
-        };
+        let Some(schema) = next_schema(&mut decoded).await? else { return Ok(None) };
         let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
+        Ok(Some(Opened { plan, decoded }))
+    }
+
+    /// Scores what comes behind the schema.
+    async fn score(&self, Opened { plan, decoded }: Opened) -> Result<()> {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
-        self.send(schema).await?;
+        self.reply.send(schema).await?;
 
         let input = decoded.map(|message| message.and_then(batch));
         let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
@@ -78,24 +84,25 @@ impl Exchange {
             batches += 1;
             rows += batch.num_rows() as u64;
             for message in encoder.encode(&batch, app_metadata)? {
-                self.send(message).await?;
+                self.reply.send(message).await?;
             }
         }
         info!(batches, rows, "an exchange ended");
         Ok(())
     }
 
-    async fn send(&self, message: FlightData) -> Result<()> {
-        use mpsc::error::SendTimeoutError::{Closed, Timeout};
-        match self.reply.send_timeout(Ok(message), self.stall_timeout).await {
-            Ok(()) => Ok(()),
-            Err(Timeout(_)) => Err(Error::Stalled(format!(
-                "results were left unread for {} s; read while you write: write in one thread and read in another",
-                self.stall_timeout.as_secs_f32()
-            ))),
-            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
-        }
+    fn silent(&self) -> Error {
+        Error::Stalled(format!(
+            "no schema came within {} s; an exchange begins with a command descriptor and a schema",
+            self.stall_timeout.as_secs_f32()
+        ))
     }
+}
+
+/// An exchange whose schema has come.
+struct Opened {
+    plan: Arc<ScorePlan>,
+    decoded: Decoded,
 }
 
 /// The options in the first message's descriptor.
@@ -169,6 +176,6 @@ fn neither() -> Error {
 /// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times as long.
 async fn drain(inbound: &Inbound, patience: Duration) {
     let mut inbound = inbound.lock().await;
-    let all = async { while let Ok(Ok(Some(_))) = tokio::time::timeout(patience, inbound.message()).await {} };
-    let _ = tokio::time::timeout(patience * 10, all).await;
+    let all = async { while let Ok(Ok(Some(_))) = timeout(patience, inbound.message()).await {} };
+    let _ = timeout(patience * 10, all).await;
 }

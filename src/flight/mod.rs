@@ -2,7 +2,8 @@
 
 mod encode;
 mod exchange;
+mod reply;
 mod service;
 mod status;
 
-pub use service::{FlightLimits, service};
+pub use service::{FlightLimits, routes};

@@ -1,8 +1,6 @@
 //! The calls of the Flight protocol. DoExchange is the one that this server answers.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
@@ -10,19 +8,21 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
 };
-use futures::Stream;
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
 use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{Instrument, info_span, warn};
+use tracing::info_span;
 
 use super::exchange::Exchange;
+use super::reply::Reply;
 use super::status::to_status;
-use crate::engine::Engine;
+use crate::auth::Token;
+use crate::readiness::Readiness;
 use crate::stream::InFlight;
-use crate::{Error, Result, token};
+use crate::{Error, Result};
 
 /// What bounds the Flight service.
 #[derive(Debug, Clone, Copy)]
@@ -37,92 +37,43 @@ pub struct FlightLimits {
     pub stall_timeout: Duration,
 }
 
-/// The service, ready for tonic's router. With a token, calls must carry it as `authorization: Bearer`.
-pub fn service(engine: Engine, limits: FlightLimits, token: Option<String>) -> FlightServiceServer<impl FlightService> {
-    let service = Service { engine, limits, token, exchanges: Arc::new(Semaphore::new(limits.exchanges)) };
-    FlightServiceServer::new(service).max_decoding_message_size(limits.message_bytes)
+/// The gRPC services of the port. A call without the token, if there is one, is refused first, then one before the model is there.
+pub fn routes(model: Readiness, limits: FlightLimits, token: Option<Token>) -> Routes {
+    let service = Service { model: model.clone(), limits, exchanges: Arc::new(Semaphore::new(limits.exchanges)) };
+    let service = FlightServiceServer::new(service).max_decoding_message_size(limits.message_bytes);
+    let admit = move |call: Request<()>| {
+        authorize(token.as_ref(), call.metadata())?;
+        model.engine().map(|_| call).map_err(|error| to_status(&error))
+    };
+    Routes::new(InterceptedService::new(service, admit))
 }
 
 struct Service {
-    engine: Engine,
+    model: Readiness,
     limits: FlightLimits,
-    token: Option<String>,
     exchanges: Arc<Semaphore>,
 }
 
-/// Messages that wait for the connection: enough to keep it busy while the next batch is encoded.
-const REPLY_MESSAGES: usize = 2;
-
-/// Batches of one exchange: the task that makes them ends with the stream.
-struct ReplyStream {
-    messages: mpsc::Receiver<Result<FlightData, Status>>,
-    /// Why the messages ended early. Beside the channel, which a client that does not read keeps full: a stream that just ended would
-    /// look complete to it.
-    failure: oneshot::Receiver<Status>,
-    task: JoinHandle<()>,
-}
-
-impl Stream for ReplyStream {
-    type Item = Result<FlightData, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = std::task::ready!(self.messages.poll_recv(context));
-        Poll::Ready(message.or_else(|| self.failure.try_recv().ok().map(Err)))
+fn authorize(token: Option<&Token>, metadata: &MetadataMap) -> Result<(), Status> {
+    let header = metadata.get("authorization").map(MetadataValue::as_bytes);
+    if token.is_none_or(|token| token.matches(header)) {
+        return Ok(());
     }
-}
-
-impl Drop for ReplyStream {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    Err(Status::unauthenticated("this server asks for its token: send the header `authorization: Bearer TOKEN`"))
 }
 
 impl Service {
-    fn authorize(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        let Some(expected) = &self.token else { return Ok(()) };
-        let header = metadata.get("authorization").map(MetadataValue::as_bytes);
-        if header.is_some_and(|header| token::is_bearer(header, expected)) {
-            return Ok(());
-        }
-        Err(Status::unauthenticated("this server asks for its token: send the header `authorization: Bearer TOKEN`"))
-    }
-
-    fn exchange(&self, inbound: Streaming<FlightData>) -> Result<ReplyStream> {
+    fn exchange(&self, inbound: Streaming<FlightData>) -> Result<Reply<FlightData>> {
+        let engine = self.model.engine()?.clone();
         let permit = Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
             Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
         })?;
-        let (reply, messages) = mpsc::channel(REPLY_MESSAGES);
-        let exchange = Exchange {
-            engine: self.engine.clone(),
-            in_flight: self.limits.in_flight,
-            stall_timeout: self.limits.stall_timeout,
-            reply: reply.clone(),
-        };
-        let (failed, failure) = oneshot::channel();
-        let task = async move {
+        let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
+        let exchange = |reply| async move {
             let _permit = permit;
-            // The messages must not end before the failure can be read.
-            let _reply = reply;
-            // In a task of its own, so that a panic becomes an error: a stream that just ends would look complete.
-            let mut run = AbortOnDrop(tokio::spawn(exchange.run(inbound).in_current_span()));
-            let error = match (&mut run.0).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => error,
-                Err(panic) => Error::Failed(format!("the exchange failed: {panic}")),
-            };
-            warn!(%error, "an exchange failed");
-            // A client that never reads again is never told.
-            let _ = failed.send(to_status(&error));
+            Exchange { engine, in_flight, stall_timeout, reply }.run(inbound).await
         };
-        Ok(ReplyStream { messages, failure, task: tokio::spawn(task.instrument(info_span!("exchange"))) })
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
+        Ok(info_span!("exchange").in_scope(|| Reply::spawn(stall_timeout, exchange)))
     }
 }
 
@@ -136,7 +87,7 @@ impl FlightService for Service {
     type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
     type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
     type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
-    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoExchangeStream = Reply<FlightData>;
     type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
@@ -144,9 +95,8 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.authorize(request.metadata())?;
         let stream = self.exchange(request.into_inner()).map_err(|error| to_status(&error))?;
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn handshake(

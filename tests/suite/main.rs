@@ -10,6 +10,7 @@ mod flight;
 mod golden;
 mod hub;
 mod image;
+mod server;
 mod support;
 mod tidy;
 mod twin;

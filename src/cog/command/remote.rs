@@ -10,6 +10,7 @@ use reqwest::{Client, Response, Url};
 use serde::Serialize;
 
 use super::answer::Answer;
+use crate::auth::Token;
 use crate::error::{Error, Result};
 use crate::http_client::{cause, client, shown};
 
@@ -68,12 +69,12 @@ impl Remote {
     /// # Errors
     /// [`Error::Invalid`] for a token that cannot be sent, [`Error::Failed`] where the system has no certificates at the
     /// place that it names.
-    pub fn new(url: &RemoteUrl, api_token: Option<&str>) -> Result<Self> {
+    pub fn new(url: &RemoteUrl, api_token: Option<&Token>) -> Result<Self> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
         if let Some(token) = api_token {
-            headers.insert(AUTHORIZATION, bearer(token)?);
+            headers.insert(AUTHORIZATION, token.header().map_err(|e| Error::Invalid(format!("--api-token: {e}")))?);
         }
         let client = client(&headers, |builder| builder).map_err(Error::Failed)?;
         Ok(Self { url: url.clone(), client })
@@ -140,13 +141,6 @@ fn refused(server: &str, status: StatusCode, moved_to: Option<&HeaderValue>, bod
     }
 }
 
-fn bearer(token: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| Error::Invalid("--api-token holds characters that no header can".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,10 +178,10 @@ mod tests {
     #[test]
     fn no_secret_is_shown() {
         let url: RemoteUrl = "http://me:word@localhost".parse().expect("a URL");
-        let remote = Remote::new(&url, Some("hush")).expect("a token");
+        let remote = Remote::new(&url, "hush".parse().ok().as_ref()).expect("a token");
         let shown = format!("{remote:?}");
         assert!(!shown.contains("hush") && !shown.contains("word"), "{shown}");
-        let error = Remote::new(&url, Some("a\nb")).expect_err("no token");
+        let error = Remote::new(&url, "a\nb".parse().ok().as_ref()).expect_err("no token");
         assert!(matches!(&error, Error::Invalid(message) if !message.contains('\n')), "{error:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! The predictor over HTTP, as Cog's server offers it, and under `/v1` as Replicate does.
 
-mod auth;
 mod health;
 mod predictions;
 mod receive;
@@ -12,7 +11,7 @@ mod sketch;
 mod time;
 mod wishes;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -23,16 +22,16 @@ use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use self::health::HealthCheck;
-pub use self::health::Setup;
+use self::health::{HealthCheck, Setup};
 use self::predictions::Task;
 pub use self::replicate::{ModelName, ModelNames};
 pub use self::schema::openapi;
 use super::COG_VERSION;
-use super::predict::Predictor;
 use super::predictions::{PredictionLimits, Predictions, Retention};
 use super::uploads::Uploads;
+use crate::auth::Token;
 use crate::memory::Memory;
+use crate::readiness::Readiness;
 
 /// Bounds on what clients may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -68,10 +67,8 @@ pub struct Options {
     pub limits: Limits,
     /// What requests and their results are taken from.
     pub memory: Memory,
-    /// Without this token in `Authorization: Bearer`, requests are refused.
-    pub api_token: Option<String>,
-    /// Sent to webhooks in the same header.
-    pub webhook_token: Option<String>,
+    /// Sent to webhooks in `Authorization: Bearer`.
+    pub webhook_token: Option<Token>,
     /// What Replicate's clients call the model.
     pub models: ModelNames,
 }
@@ -88,32 +85,18 @@ struct Shared {
     predictions: Arc<Predictions>,
     uploads: Uploads,
     started_at: SystemTime,
-    loaded: OnceLock<Loaded>,
+    model: Readiness,
     shutdown: watch::Sender<bool>,
 }
 
-/// What is known once the model is there.
-struct Loaded {
-    setup: Setup,
-    version: String,
-}
-
 impl Service {
-    /// A service whose model is on its way since `started_at`.
-    pub fn new(options: Options, started_at: SystemTime) -> Self {
-        let predictions = Arc::new(Predictions::new(options.limits.predictions, options.webhook_token.as_deref()));
-        let (loaded, shutdown) = (OnceLock::new(), watch::Sender::new(false));
+    /// A service that takes predictions once the model is there.
+    pub fn new(options: Options, model: Readiness) -> Self {
+        let (limits, token) = (options.limits.predictions, options.webhook_token.as_ref());
+        let predictions = Arc::new(Predictions::new(limits, token, model.clone()));
+        let (started_at, shutdown) = (SystemTime::now(), watch::Sender::new(false));
         let uploads = Uploads::new(options.limits.files);
-        Self { shared: Arc::new(Shared { options, predictions, uploads, started_at, loaded, shutdown }) }
-    }
-
-    /// The model is there: predictions are taken from now on. `version` is the checkpoint's, in hexadecimal. Only the
-    /// first call counts.
-    pub fn serve(&self, predictor: Predictor, version: String) {
-        let setup = Setup { started_at: self.shared.started_at, completed_at: SystemTime::now() };
-        // A second model would be a fault of the caller; the first goes on serving.
-        let _ = self.shared.loaded.set(Loaded { setup, version });
-        self.shared.predictions.serve(predictor);
+        Self { shared: Arc::new(Shared { options, predictions, uploads, started_at, model, shutdown }) }
     }
 
     /// Waits for a client to ask for the server's end.
@@ -127,10 +110,16 @@ impl Service {
         self.shared.predictions.drained().await;
     }
 
-    /// The routes.
-    pub fn router(&self) -> Router {
+    /// The routes that say no more than whether the server is well.
+    pub fn open_routes(&self) -> Router {
+        let routes = Router::new().route("/", get(root)).route("/health-check", get(health_check));
+        routes.with_state(Arc::clone(&self.shared))
+    }
+
+    /// All others, for those who may ask for something.
+    pub fn routes(&self) -> Router {
         let shared = Arc::clone(&self.shared);
-        let guarded = Router::new()
+        Router::new()
             .route("/openapi.json", get(schema::get))
             .route("/shutdown", post(shutdown))
             .merge(predictions::routes("/predictions", Task::Prediction))
@@ -138,15 +127,14 @@ impl Service {
             .nest("/v1", replicate::routes())
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), receive::whole))
             .layer(DefaultBodyLimit::max(shared.options.limits.body_bytes))
-            .layer(middleware::from_fn_with_state(Arc::clone(&shared), auth::check));
-        Router::new().route("/", get(root)).route("/health-check", get(health_check)).merge(guarded).with_state(shared)
+            .with_state(shared)
     }
 }
 
 impl Shared {
     /// The checkpoint's version; empty while there is none.
     fn version(&self) -> &str {
-        self.loaded.get().map_or("", |loaded| &loaded.version)
+        self.model.model().map_or("", |model| &model.version)
     }
 }
 
@@ -164,13 +152,13 @@ async fn root() -> Json<Value> {
 }
 
 async fn health_check(State(shared): State<Arc<Shared>>) -> Json<HealthCheck> {
-    let (Some(predictor), Some(loaded)) = (shared.predictions.predictor(), shared.loaded.get()) else {
+    let Some(served) = shared.model.model() else {
         return Json(HealthCheck::starting(shared.started_at));
     };
-    let engine = predictor.engine();
-    let model = engine.model();
+    let model = served.engine.model();
     let logs = format!("{} on {} in {}\n", model.name, model.device, model.dtype);
-    Json(HealthCheck::new(&shared.predictions, engine.health(), logs, loaded.setup))
+    let setup = Setup { started_at: shared.started_at, completed_at: served.loaded_at };
+    Json(HealthCheck::new(&shared.predictions, served.engine.health(), logs, setup))
 }
 
 async fn shutdown(State(shared): State<Arc<Shared>>) -> Response {

@@ -93,7 +93,7 @@ async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Re
 async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest, memory: Claim) -> Response {
     let request = match request.into_prediction(Trace::of(headers), &shared.uploads) {
         // Without a model Cog has no schema either.
-        Err(violation) if shared.predictions.predictor().is_some() => return reply::unprocessable(&violation),
+        Err(violation) if shared.model.model().is_some() => return reply::unprocessable(&violation),
         Err(_) => return reply::refused(&Refusal::loading()),
         Ok(request) => request,
     };

@@ -6,7 +6,7 @@ mod prediction;
 mod run;
 mod webhook;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -18,7 +18,9 @@ pub use self::webhook::{Event, Trace, WebhookRequest};
 use super::predict::Predictor;
 use super::uploads::Upload;
 use crate::Error;
+use crate::auth::Token;
 use crate::memory::Reservation;
+use crate::readiness::Readiness;
 
 /// What a client asks for, once it fits the schema.
 #[derive(Debug, Default)]
@@ -84,7 +86,7 @@ pub struct PredictionLimits {
 
 /// All predictions of a server.
 pub struct Predictions {
-    predictor: OnceLock<Predictor>,
+    model: Readiness,
     slots: Arc<Semaphore>,
     concurrent: u32,
     kept: Mutex<Kept>,
@@ -92,27 +94,16 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// None yet. Until [`Predictions::serve`] is called, each is refused.
-    pub fn new(limits: PredictionLimits, webhook_token: Option<&str>) -> Self {
+    /// None yet. Until the model is there, each is refused.
+    pub fn new(limits: PredictionLimits, webhook_token: Option<&Token>, model: Readiness) -> Self {
         let concurrent = limits.concurrent;
         Self {
-            predictor: OnceLock::new(),
+            model,
             slots: Arc::new(Semaphore::new(concurrent as usize)),
             concurrent,
             kept: Mutex::new(Kept::new(limits.retention)),
             webhooks: Webhooks::new(webhook_token),
         }
-    }
-
-    /// From now on the model is there. Only the first call counts.
-    pub fn serve(&self, predictor: Predictor) {
-        // A second model would be a fault of the caller; the first goes on serving.
-        let _ = self.predictor.set(predictor);
-    }
-
-    /// What scores them, once it is there.
-    pub fn predictor(&self) -> Option<&Predictor> {
-        self.predictor.get()
     }
 
     /// Whether one more would be refused.
@@ -132,7 +123,8 @@ impl Predictions {
     /// # Errors
     /// [`Refusal`]: nothing was begun.
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
-        let predictor = self.predictor().ok_or_else(Refusal::loading)?.clone();
+        let model = self.model.model().ok_or_else(Refusal::loading)?;
+        let predictor = Predictor::new(model.engine.clone());
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let file = request.file.as_ref().map(|upload| &*upload.file.content);
         let admitted = predictor.admit(&request.texts, file, request.memory.as_ref()).map_err(|error| match error {

@@ -1,18 +1,20 @@
 //! A client without a network.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use serde_json::Value;
-use textflight::cog::Predictor;
 use textflight::cog::http::{Options, Service};
 use textflight::engine::Engine;
+use textflight::readiness::Readiness;
+use textflight::server::router;
 use tower::ServiceExt;
 
-/// What the tests call the checkpoint.
-pub const VERSION: &str = "5c7d5b6ee8b7b3d1f9f2b8a6f3a1c4e0d9b8a7f6e5d4c3b2a1908f7e6d5c4b3a";
+use crate::engines::serving;
+
+pub use crate::engines::VERSION;
 
 /// The routes over `engine`, with the default options.
 pub fn serve(engine: Engine) -> Router {
@@ -20,9 +22,12 @@ pub fn serve(engine: Engine) -> Router {
 }
 
 pub fn serve_with(engine: Engine, options: Options) -> Router {
-    let service = Service::new(options, SystemTime::now());
-    service.serve(Predictor::new(engine), VERSION.to_owned());
-    service.router()
+    router(&Service::new(options, serving(engine)), None)
+}
+
+/// The routes while the model is on its way.
+pub fn serve_loading() -> Router {
+    router(&Service::new(Options::default(), Readiness::loading()), None)
 }
 
 /// Options under which so many predictions run at a time.

@@ -140,7 +140,7 @@ async fn a_server_hears_the_token_and_who_asks() {
     let address = listen(Router::new().route("/predictions", post(answer))).await;
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output.json");
-    let server = Remote::new(&format!("http://{address}").parse().unwrap(), Some("hush")).unwrap();
+    let server = Remote::new(&format!("http://{address}").parse().unwrap(), "hush".parse().ok().as_ref()).unwrap();
     let request = PredictRequest { output: Some(output.clone()), ..request("text=[\"\u{e9}\"]") };
     Question::read(request).await.unwrap().ask(&server).await.unwrap();
     let heard: Value = serde_json::from_str(&std::fs::read_to_string(output).unwrap()).unwrap();

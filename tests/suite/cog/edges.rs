@@ -2,14 +2,11 @@
 //!
 //! `tests/fixtures/cog/record.py` asked it.
 
-use std::time::SystemTime;
-
 use axum::body::Body;
 use axum::http::Request;
 use serde::Deserialize;
-use textflight::cog::http::{Options, Service};
 
-use super::client::{ask, serve};
+use super::client::{ask, serve, serve_loading};
 use super::replay::RecordedResponse;
 use crate::engines;
 
@@ -40,7 +37,7 @@ impl Asked {
 
 #[tokio::test]
 async fn every_edge_is_where_the_original_has_it() {
-    let loading = Service::new(Options::default(), SystemTime::now()).router();
+    let loading = serve_loading();
     let serving = serve(engines::bundled());
     let exchanges: Vec<Exchange> = serde_json::from_str(include_str!("../../fixtures/cog/edges.json")).unwrap();
     assert!(exchanges.len() > 500, "{} exchanges", exchanges.len());

@@ -1,15 +1,16 @@
 //! Predictions as others see them while they run and after: asynchronous ones, by id, cancelled, with webhooks.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use serde_json::{Value, json};
-use textflight::cog::Predictor;
 use textflight::cog::http::{Options, Service};
+use textflight::readiness::{Readiness, ServedModel};
+use textflight::server::router;
 
 use super::client::{VERSION, concurrent, get, send, serve, serve_with, wait_until};
-use crate::engines::Fake;
+use crate::engines::{Fake, serving};
 
 const ASYNC: &[(&str, &str)] = &[("prefer", "respond-async")];
 
@@ -136,29 +137,29 @@ async fn trainings_are_predictions() {
 
 #[tokio::test]
 async fn until_the_model_is_there_the_server_says_so() {
-    let service = Service::new(Options::default(), SystemTime::now());
-    let router = service.router();
+    let model = Readiness::loading();
+    let router = router(&Service::new(Options::default(), model.clone()), None);
     let health = get(&router, "/health-check").await.json();
     assert_eq!((&health["status"], &health["setup"]["status"]), (&json!("STARTING"), &json!("starting")));
     let refused = send(&router, "POST", "/predictions", &[], texts("a")).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["status"]), (503, &json!("failed")));
-    service.serve(Predictor::new(Fake::engine(8)), VERSION.to_owned());
+    model.serve(ServedModel::new(Fake::engine(8), VERSION.to_owned()));
     assert_eq!(get(&router, "/health-check").await.json()["status"], "READY");
     assert_eq!(send(&router, "POST", "/predictions", &[], texts("a")).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_client_can_ask_for_the_end() {
-    let service = Service::new(Options::default(), SystemTime::now());
-    let answer = send(&service.router(), "POST", "/shutdown", &[], json!({})).await;
+    let service = Service::new(Options::default(), Readiness::loading());
+    let answer = send(&router(&service, None), "POST", "/shutdown", &[], json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
     tokio::time::timeout(Duration::from_secs(5), service.shutdown()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_token_is_asked_for() {
-    let options = Options { api_token: Some("secret".to_owned()), ..Options::default() };
-    let service = serve_with(Fake::engine(8), options);
+    let service = Service::new(Options::default(), serving(Fake::engine(8)));
+    let service = router(&service, "secret".parse().ok());
     for path in ["/predictions", "/shutdown", "/v1/predictions"] {
         for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
             let refused = send(&service, "POST", path, headers, texts("a")).await;

@@ -2,9 +2,9 @@
 
 use axum::Router;
 use serde_json::{Value, json};
-use textflight::cog::http::{Options, Service};
+use textflight::cog::http::Options;
 
-use super::client::{Answer, VERSION, concurrent, get, send, serve, serve_with, wait_until};
+use super::client::{Answer, VERSION, concurrent, get, send, serve, serve_loading, serve_with, wait_until};
 use super::receiver::Receiver;
 use crate::engines::Fake;
 
@@ -142,7 +142,7 @@ async fn models_and_deployments_are_listed() {
 
 #[tokio::test]
 async fn a_model_that_loads_asks_to_come_again() {
-    let service = Service::new(Options::default(), std::time::SystemTime::now()).router();
+    let service = serve_loading();
     check_problem(&create(&service, &[], request("odd")).await, 503, "Setup has not finished");
     let model = get(&service, "/v1/models/textflight/sentiment").await.json();
     assert_eq!(model["latest_version"], Value::Null);

@@ -1,16 +1,16 @@
 //! Webhooks: who is called, how often, and what becomes of who does not hear.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use textflight::cog::Predictor;
 use textflight::cog::http::{Options, Service};
+use textflight::server::router;
 use tokio::net::TcpListener;
 
-use super::client::{VERSION, send, serve, serve_with};
+use super::client::{send, serve, serve_with};
 use super::receiver::Receiver;
-use crate::engines::Fake;
+use crate::engines::{Fake, serving};
 
 fn hooked(id: &str, url: &str) -> Value {
     json!({ "id": id, "input": { "texts": "odd" }, "webhook": url })
@@ -19,7 +19,7 @@ fn hooked(id: &str, url: &str) -> Value {
 #[tokio::test]
 async fn the_last_call_is_made_again_until_it_is_heard() {
     let mut receiver = Receiver::answering([500, 404, 503, 429]).await;
-    let options = Options { webhook_token: Some("hook-secret".to_owned()), ..Options::default() };
+    let options = Options { webhook_token: "hook-secret".parse().ok(), ..Options::default() };
     let service = serve_with(Fake::engine(8), options);
     let url = format!("http://{}/hook", receiver.address);
     let trace = [("prefer", "respond-async"), ("traceparent", "00-1-2-01"), ("tracestate", "a=b"), ("x-other", "no")];
@@ -116,7 +116,7 @@ async fn a_slow_receiver_is_called_once_for_each_event_and_does_not_hold_up_the_
 #[tokio::test]
 async fn a_name_and_a_password_of_the_address_go_before_the_token() {
     let mut receiver = Receiver::start().await;
-    let options = Options { webhook_token: Some("hook-secret".to_owned()), ..Options::default() };
+    let options = Options { webhook_token: "hook-secret".parse().ok(), ..Options::default() };
     let service = serve_with(Fake::engine(8), options);
     for (user, expected) in [("", "Bearer hook-secret"), ("me:word@", "Basic bWU6d29yZA==")] {
         let url = format!("http://{user}{}/hook", receiver.address);
@@ -152,9 +152,8 @@ async fn who_does_not_hear_does_not_keep_the_server_from_its_end() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let busy = Receiver::answering([503; 100]).await;
     for url in unheard(&deaf).into_iter().chain([busy.url("/")]) {
-        let service = Service::new(Options::default(), SystemTime::now());
-        service.serve(Predictor::new(Fake::engine(8)), VERSION.to_owned());
-        send(&service.router(), "POST", "/predictions", &[], hooked("unheard", &url)).await;
+        let service = Service::new(Options::default(), serving(Fake::engine(8)));
+        send(&router(&service, None), "POST", "/predictions", &[], hooked("unheard", &url)).await;
         let drained = tokio::time::timeout(Duration::from_secs(3), service.drained()).await;
         assert!(drained.is_ok(), "{url} keeps it");
     }
@@ -163,10 +162,9 @@ async fn who_does_not_hear_does_not_keep_the_server_from_its_end() {
 #[tokio::test]
 async fn what_is_said_at_the_end_is_heard() {
     let mut receiver = Receiver::start().await;
-    let service = Service::new(Options::default(), SystemTime::now());
-    service.serve(Predictor::new(Fake::engine(8)), VERSION.to_owned());
+    let service = Service::new(Options::default(), serving(Fake::engine(8)));
     let request = hooked("last", &receiver.url("/"));
-    send(&service.router(), "POST", "/predictions", &[("prefer", "respond-async")], request).await;
+    send(&router(&service, None), "POST", "/predictions", &[("prefer", "respond-async")], request).await;
     service.drained().await;
     let mut last = Value::Null;
     for _ in 0..3 {

@@ -11,10 +11,12 @@ use arrow_flight::{FlightData, FlightDescriptor};
 use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
 use textflight::engine::Engine;
-use textflight::flight::{FlightLimits, service};
+use textflight::flight::{FlightLimits, routes};
 use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tonic::{Status, Streaming};
+
+use crate::engines::serving;
 
 pub type Client = FlightServiceClient<Channel>;
 
@@ -29,7 +31,8 @@ pub const LIMITS: FlightLimits = FlightLimits {
 pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
-    tokio::spawn(Server::builder().add_service(service(engine, limits, None)).serve_with_incoming(served));
+    let routes = routes(serving(engine), limits, None);
+    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(served));
     let mut ours = Some(ours);
     let connector = tower::service_fn(move |_: Uri| {
         let io = ours.take().map(TokioIo::new);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use arrow_flight::{Action, Empty, Ticket};
+use arrow_flight::{Action, Empty, FlightData, FlightDescriptor, Ticket};
 use futures::{StreamExt, stream};
+use textflight::flight::FlightLimits;
 use tonic::Code;
 
 use super::client::{LIMITS, batch, connect, exchange, failure, messages, read};
@@ -69,6 +70,22 @@ async fn a_client_that_writes_all_before_it_reads_is_told_so() {
     };
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(status.message().contains("read while you write"), "{status:?}");
+}
+
+#[tokio::test]
+async fn an_exchange_that_says_nothing_gives_its_place_back() {
+    let mut client = connect(Fake::engine(1000), FlightLimits { exchanges: 1, ..LIMITS }).await;
+    let descriptor = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(""));
+    let metadata = FlightData::new().with_app_metadata("no schema");
+    let beginnings = [vec![], vec![descriptor.clone()], vec![descriptor, metadata]];
+    for beginning in beginnings {
+        let sent = stream::iter(beginning).chain(stream::pending());
+        let status = failure(&mut client, sent).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+        assert!(status.message().contains("no schema came within 0.3 s"), "{status:?}");
+        let reply = exchange(&mut client, messages("", vec![batch(&[Some("a")])])).await.unwrap();
+        assert_eq!(read(reply).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ fn describe_model(shared: &Shared, model: &Asked) -> Value {
 
 /// A version; none while the model loads.
 fn describe_version(shared: &Shared, version: &str) -> Option<Value> {
-    shared.loaded.get()?;
+    shared.model.model()?;
     // The document was parsed when the label was tested; `null` would only mean a broken build.
     let schema: Value = serde_json::from_str(schema::DOCUMENT).unwrap_or_default();
     Some(json!({
@@ -116,8 +116,8 @@ fn describe_version(shared: &Shared, version: &str) -> Option<Value> {
 
 fn describe_deployment(shared: &Shared, model: &Asked) -> Value {
     let (owner, name) = model.model.split_once('/').unwrap_or_default();
-    let hardware = shared.predictions.predictor().map(|predictor| predictor.engine().model().device.clone());
-    let release = shared.loaded.get().map(|_| {
+    let hardware = shared.model.model().map(|served| served.engine.model().device.clone());
+    let release = shared.model.model().map(|_| {
         json!({
             "number": 1,
             "model": model.model,

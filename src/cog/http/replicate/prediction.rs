@@ -58,7 +58,7 @@ pub async fn create_for_model(
 /// The name and version that a reference means.
 fn asked(shared: &Shared, version: Option<&str>) -> Result<Asked, Problem> {
     let reference = version.ok_or_else(|| Problem::unprocessable(INVALID, "- version is required"))?;
-    if shared.loaded.get().is_none() {
+    if shared.model.model().is_none() {
         // Whether there is such a version is known once there is a model.
         return Err(Refusal::loading().into());
     }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
 use super::{Webhook, WebhookRequest};
+use crate::auth::Token;
 use crate::http_client::{cause, client, shown};
 use crate::memory::Reservation;
 
@@ -61,7 +62,7 @@ pub struct Call {
 
 impl Webhooks {
     /// With a token, calls carry it as `Authorization: Bearer`, unless an address has a name and a password of its own.
-    pub fn new(token: Option<&str>) -> Self {
+    pub fn new(token: Option<&Token>) -> Self {
         let mut headers = HeaderMap::from_iter([(header::USER_AGENT, USER_AGENT)]);
         headers.extend(token.and_then(bearer).map(|token| (header::AUTHORIZATION, token)));
         let client = client(&headers, |builder| builder.timeout(ATTEMPT));
@@ -104,17 +105,8 @@ impl Webhooks {
     }
 }
 
-fn bearer(token: &str) -> Option<HeaderValue> {
-    match HeaderValue::try_from(format!("Bearer {token}")) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Some(value)
-        }
-        Err(_) => {
-            warn!("WEBHOOK_AUTH_TOKEN holds characters that no header takes; webhooks are called without it");
-            None
-        }
-    }
+fn bearer(token: &Token) -> Option<HeaderValue> {
+    token.header().inspect_err(|error| warn!("WEBHOOK_AUTH_TOKEN: {error}; webhooks are called without it")).ok()
 }
 
 /// What calls one webhook.
