@@ -16,9 +16,17 @@ use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::readiness::ServedModel;
 use textflight::server::Server;
 use textflight::{Error, Result, cog};
+use tikv_jemallocator::Jemalloc;
 use tracing::info;
 
 use crate::cli::{CheckArgs, Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// What jemalloc reads at its start: a thread of its own gives the system back, after a second, what was freed.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_OPTIONS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
 
 #[expect(clippy::print_stderr, reason = "an error is for the person at the terminal")]
 fn main() -> ExitCode {

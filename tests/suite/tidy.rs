@@ -106,8 +106,9 @@ fn circle(knows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 #[test]
 fn unsafe_code_is_in_the_kernels_alone() {
     for Source { name, found, .. } in sources() {
-        // Mapping a file is unsafe, too.
-        let may = name.starts_with("classifier/kernels/") || name == "classifier/weights.rs";
+        // Mapping a file is unsafe, too, and so is the name by which the allocator finds its options.
+        let may =
+            name.starts_with("classifier/kernels/") || ["classifier/weights.rs", "main.rs"].contains(&name.as_str());
         assert!(may || !found.has_unsafe(), "src/{name} has unsafe code");
     }
 }
