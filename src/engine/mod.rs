@@ -10,6 +10,7 @@ mod limits;
 mod queue;
 mod worker;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringViewArray};
@@ -150,7 +151,8 @@ impl Engine {
         let engine = Self { shared: Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health)) };
         for (name, role, scorer) in crew {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
-            Worker { role, queue, scorer, budget, limits, health: dying.clone() }.spawn(name)?;
+            Worker { role, queue, scorer, budget, limits, health: dying.clone(), put_aside: Cell::new(false) }
+                .spawn(name)?;
         }
         Ok(engine)
     }

@@ -42,7 +42,7 @@ pub struct Fake {
     pub begun: AtomicUsize,
     /// Batches that came at once, at most.
     pub most_at_once: AtomicUsize,
-    /// The text `held` says here that it is being tokenized, and waits for a word.
+    /// The text `held` says here that it is being tokenized, waits for a word, and pauses twice.
     pub held: Mutex<Option<(oneshot::Sender<()>, mpsc::Receiver<()>)>>,
     /// Each batch waits for a word from here, if there is one.
     pub gate: Option<Mutex<mpsc::Receiver<()>>>,
@@ -150,12 +150,15 @@ impl Scorer for Fake {
         &self.info
     }
 
-    fn encode(&self, text: &str, _: &dyn Fn()) -> Result<Encoding> {
+    fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding> {
         if text == "held"
             && let Some((here, go)) = self.held.lock().unwrap().take()
         {
             here.send(()).unwrap();
             let _ = go.recv();
+            // A text so long that there is time for another: its window, and its batch.
+            pause();
+            pause();
         }
         if text == "untokenizable" {
             return Err(Error::Failed("tokenizing failed".to_owned()));

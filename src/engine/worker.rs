@@ -1,5 +1,6 @@
 //! A model thread: runs the next batch, or tokenizes and plans the next window when no batch waits.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct Worker {
     pub limits: EngineLimits,
     /// Where it says that it dies.
     pub health: watch::Sender<Health>,
+    /// Whether it has put an interactive long text aside: only one at a time.
+    pub put_aside: Cell<bool>,
 }
 
 /// Rows that are tokenized before a look at what is interactive: less than a millisecond's work.
@@ -94,6 +97,18 @@ impl Worker {
         }
     }
 
+    /// Within a long text lets go first what is interactive: beside bulk all of it, beside a request one piece of work, so
+    /// that the text gets on, too.
+    fn give_way_within(&self, lane: Lane) {
+        if lane == Lane::Interactive && !self.put_aside.replace(true) {
+            if let Some(work) = self.queue.next_interactive(self.role) {
+                self.perform(&work);
+            }
+            self.put_aside.set(false);
+        }
+        self.give_way(lane);
+    }
+
     fn plan_window(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<Batch<Row>> {
         let rows: Vec<_> = window.iter().flat_map(|(job, range)| self.encode(lane, job, range.clone())).collect();
         let limits = self.share(&rows);
@@ -106,7 +121,7 @@ impl Worker {
             if count % ROWS_AT_A_STRETCH == 0 {
                 self.give_way(lane);
             }
-            match self.scorer.encode(text, &|| self.give_way(lane)) {
+            match self.scorer.encode(text, &|| self.give_way_within(lane)) {
                 Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
                 Err(error) => {
                     job.miss(index, &error);

@@ -104,6 +104,20 @@ fn holding() -> (Arc<Fake>, oneshot::Receiver<()>, std::sync::mpsc::SyncSender<(
 }
 
 #[tokio::test]
+async fn requests_overtake_a_long_text_in_either_lane() {
+    for lane in [Lane::Interactive, Lane::Bulk] {
+        let (fake, tokenizing, go_on) = holding();
+        let engine = Arc::clone(&fake).start(limits(100));
+        let held = queued(&engine, vec![Some("held")], lane).await;
+        tokenizing.await.unwrap();
+        let short = queued(&engine, vec![Some("short")], Lane::Interactive).await;
+        go_on.send(()).unwrap();
+        assert_eq!(held.await.unwrap().unwrap().len() + short.await.unwrap().unwrap().len(), 2);
+        assert_eq!(*fake.scored.lock().unwrap(), ["short", "held"], "{lane:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_tokenized_while_the_device_is_lost_is_answered() {
     let (fake, tokenizing, go_on) = holding();
     let engine = fake.start(own_runners());
