@@ -50,7 +50,11 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     model.serve(ServedModel::new(engine, String::new()));
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
-    tokio::spawn(Server::builder().add_routes(routes(model, limits, None)).serve_with_incoming(served));
+    tokio::spawn(
+        Server::builder()
+            .add_routes(routes(model, limits, textflight::memory::Memory::default(), None))
+            .serve_with_incoming(served),
+    );
     let mut ours = Some(ours);
     let connector = tower::service_fn(move |_: Uri| {
         let io = ours.take().map(TokioIo::new);

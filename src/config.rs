@@ -108,11 +108,12 @@ const LARGEST_KEPT: usize = 64 * 1024 * 1024;
 const LARGEST_FILES: usize = 128 * 1024 * 1024;
 
 impl ServeArgs {
-    /// What requests may hold, and of that what finished predictions and uploaded files may.
-    fn memory(&self) -> (usize, usize, usize) {
+    /// What requests may hold, and beside them finished predictions and uploaded files.
+    fn memory(&self) -> (Memory, usize, usize) {
         let quarter = || memory::available().map_or(MEMORY, |bytes| MEMORY.min(bytes / 4));
         let limit = self.memory_limit.unwrap_or_else(quarter);
-        (limit, LARGEST_KEPT.min(limit / 16), LARGEST_FILES.min(limit / 8))
+        let (kept, files) = (LARGEST_KEPT.min(limit / 16), LARGEST_FILES.min(limit / 8));
+        (Memory::new(limit - kept - files), kept, files)
     }
 
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
@@ -128,6 +129,7 @@ impl ServeArgs {
         if let Some(token) = &self.api_token {
             token.header().map_err(|e| Error::Invalid(format!("--api-token: {e}")))?;
         }
+        let (memory, kept, files) = self.memory();
         Ok(ServerConfig {
             flight: self.flight,
             http: self.http.unwrap_or_else(|| match self.port {
@@ -141,7 +143,8 @@ impl ServeArgs {
                 in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
-            cog: self.cog(),
+            cog: self.cog(memory.clone(), kept, files),
+            memory,
             api_token: self.api_token.clone(),
             connections: ConnectionLimits {
                 connections: self.max_connections.get(),
@@ -153,9 +156,8 @@ impl ServeArgs {
     }
 
     /// How the JSON entrypoint presents itself.
-    fn cog(&self) -> Options {
+    fn cog(&self, memory: Memory, kept: usize, files: usize) -> Options {
         let mut limits = Limits::default();
-        let (limit, kept, files) = self.memory();
         limits.predictions.retention.bytes = kept;
         limits.files.bytes = files;
         if let Some(concurrent) = self.max_concurrent_predictions.or(self.cog_max_concurrency) {
@@ -163,7 +165,7 @@ impl ServeArgs {
         }
         Options {
             limits,
-            memory: Memory::new(limit - kept - files),
+            memory,
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),
         }

@@ -25,6 +25,7 @@ use self::listener::{Patience, Protocol};
 use crate::auth::Token;
 use crate::cog;
 use crate::flight::{self, FlightLimits};
+use crate::memory::Memory;
 use crate::readiness::{Readiness, ServedModel};
 use crate::{Error, Result};
 
@@ -37,6 +38,8 @@ pub struct ServerConfig {
     pub http: SocketAddr,
     /// What bounds the Flight service.
     pub flight_limits: FlightLimits,
+    /// What requests of both ports are taken from.
+    pub memory: Memory,
     /// How the JSON entrypoint presents itself.
     pub cog: cog::http::Options,
     /// Without this token requests and calls are refused.
@@ -147,7 +150,8 @@ impl Server {
     /// Takes connections on both ports from now on.
     fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
         let Self { config, flight, http } = self;
-        let calls = flight::routes(model.clone(), config.flight_limits, config.api_token.clone()).into_axum_router();
+        let calls = flight::routes(model.clone(), config.flight_limits, config.memory, config.api_token.clone())
+            .into_axum_router();
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
         let requests = router(json, config.api_token);
         let mut ports = JoinSet::new();

@@ -13,13 +13,15 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tonic::Streaming;
 use tracing::{debug, info};
 
 use super::encode::Encoder;
+use super::inbound;
+use super::outbound::pieces;
 use super::reply::ReplySender;
 use super::status::from_flight;
 use crate::engine::Engine;
+use crate::memory::Reservation;
 use crate::panics::caught_stream;
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
@@ -34,60 +36,76 @@ pub struct Exchange {
     /// How long the client may take to its schema, and leave its results unread.
     pub stall_timeout: Duration,
     /// Results on their way to the client.
-    pub reply: ReplySender<FlightData>,
+    pub reply: ReplySender<Bytes>,
 }
 
 /// The client's messages. Shared, so that they can be read to their end after the exchange has failed.
-type Inbound = Arc<Mutex<Streaming<FlightData>>>;
+type Inbound = Arc<Mutex<inbound::Inbound>>;
 
 impl Exchange {
     /// Scores what the client sends until it sends no more.
     ///
     /// # Errors
     /// What the client did wrong, or why scoring failed. The client has not been told yet.
-    pub async fn run(self, inbound: Streaming<FlightData>) -> Result<()> {
+    pub async fn run(self, inbound: inbound::Inbound) -> Result<()> {
         let inbound = Arc::new(Mutex::new(inbound));
         let opened = timeout(self.stall_timeout, self.open(&inbound)).await.unwrap_or_else(|_| Err(self.silent()));
         let Some(opened) = opened? else {
             debug!("an exchange without a schema");
             return Ok(());
         };
-        let result = self.score(opened).await;
+        let result = self.score(opened, &inbound).await;
         if let Err(Error::Stalled(_)) = result {
             // The client is stuck in a write, and can only see an error once it reads: let it finish writing.
-            drain(&inbound, self.stall_timeout).await;
+            inbound.lock().await.discard(self.stall_timeout).await;
         }
         result
     }
 
     /// Reads as far as the schema.
     async fn open(&self, inbound: &Inbound) -> Result<Option<Opened>> {
-        let first = inbound.lock().await.message().await.map_err(|e| from_flight(e.into()))?;
+        let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
         let options = options(first.flight_descriptor.as_ref())?;
         let mut decoded = decode(data_messages(first, Arc::clone(inbound)));
         let Some(schema) = next_schema(&mut decoded).await? else { return Ok(None) };
         let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
-        Ok(Some(Opened { plan, decoded }))
+        let memory = inbound.lock().await.claimed();
+        Ok(Some(Opened { plan, decoded, _memory: memory }))
     }
 
     /// Scores what comes behind the schema.
-    async fn score(&self, Opened { plan, decoded }: Opened) -> Result<()> {
+    async fn score(&self, Opened { plan, decoded, _memory }: Opened, inbound: &Inbound) -> Result<()> {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
-        self.reply.send(schema).await?;
+        self.send(schema).await?;
 
-        let input = decoded.map(|message| message.and_then(batch));
+        let inbound = Arc::clone(inbound);
+        let input = decoded.then(move |message| {
+            let inbound = Arc::clone(&inbound);
+            async move { batch(message?, inbound.lock().await.claimed()) }
+        });
         let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
         let (mut batches, mut rows) = (0_u64, 0_u64);
         while let Some(item) = scored.next().await {
-            let (batch, app_metadata) = item?;
+            let (batch, Attached { app_metadata, memory }) = item?;
             batches += 1;
             rows += batch.num_rows() as u64;
-            for message in encoder.encode(&batch, app_metadata)? {
-                self.reply.send(message).await?;
+            let messages = encoder.encode(&batch, app_metadata)?;
+            drop(batch);
+            for message in messages {
+                self.send(message).await?;
             }
+            drop(memory);
         }
         info!(batches, rows, "an exchange ended");
+        Ok(())
+    }
+
+    /// Sends a message as fast as the client reads it.
+    async fn send(&self, message: FlightData) -> Result<()> {
+        for piece in pieces(message)? {
+            self.reply.send(piece).await?;
+        }
         Ok(())
     }
 
@@ -103,6 +121,8 @@ impl Exchange {
 struct Opened {
     plan: Arc<ScorePlan>,
     decoded: Decoded,
+    /// What the schema takes.
+    _memory: Vec<Reservation>,
 }
 
 /// The options in the first message's descriptor.
@@ -126,7 +146,7 @@ fn data_messages(
 ) -> impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static {
     let rest = futures::stream::unfold(inbound, async |inbound| {
         let message = inbound.lock().await.message().await;
-        let message = message.transpose()?.map_err(FlightError::from);
+        let message = message.transpose()?.map_err(|error| FlightError::ExternalError(Box::new(error)));
         Some((message, inbound))
     });
     let messages = futures::stream::iter([Ok(first)]).chain(rest);
@@ -154,14 +174,21 @@ async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::S
     }
 }
 
+/// What belongs to a batch and comes back with it.
+struct Attached {
+    app_metadata: Bytes,
+    /// For the batch, its dictionaries, and what is made of them.
+    memory: Vec<Reservation>,
+}
+
 /// The batch of a message, with its metadata.
-fn batch(message: DecodedFlightData) -> Result<Incoming<RecordBatch, Bytes>> {
+fn batch(message: DecodedFlightData, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
     match message.payload {
         DecodedPayload::RecordBatch(batch) => {
             let bytes = message.inner.data_body.len() + message.inner.app_metadata.len();
             // Copied, since it is a slice of the whole message, which the batch no longer needs.
             let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
-            Ok(Incoming { rows: batch, bytes, rest: app_metadata })
+            Ok(Incoming { rows: batch, bytes, rest: Attached { app_metadata, memory } })
         }
         DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
         DecodedPayload::None => Err(neither()),
@@ -171,11 +198,4 @@ fn batch(message: DecodedFlightData) -> Result<Incoming<RecordBatch, Bytes>> {
 /// A header that names no kind of message. Those without a header have been taken out before.
 fn neither() -> Error {
     Error::Invalid("the stream cannot be decoded: a message is neither a schema nor a batch".to_owned())
-}
-
-/// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times as long.
-async fn drain(inbound: &Inbound, patience: Duration) {
-    let mut inbound = inbound.lock().await;
-    let all = async { while let Ok(Ok(Some(_))) = timeout(patience, inbound.message()).await {} };
-    let _ = timeout(patience * 10, all).await;
 }

@@ -3,23 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
 };
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
+use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::info_span;
 
+use super::calls::Calls;
 use super::exchange::Exchange;
+use super::inbound::{Inbound, InboundLimits, row_bytes};
 use super::reply::Reply;
 use super::status::to_status;
 use crate::auth::Token;
+use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::stream::InFlight;
 use crate::{Error, Result};
@@ -38,19 +43,23 @@ pub struct FlightLimits {
 }
 
 /// The gRPC services of the port. A call without the token, if there is one, is refused first, then one before the model is there.
-pub fn routes(model: Readiness, limits: FlightLimits, token: Option<Token>) -> Routes {
-    let service = Service { model: model.clone(), limits, exchanges: Arc::new(Semaphore::new(limits.exchanges)) };
-    let service = FlightServiceServer::new(service).max_decoding_message_size(limits.message_bytes);
+///
+/// Messages and their results are taken from `memory`.
+pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, token: Option<Token>) -> Routes {
+    let exchanges = Arc::new(Semaphore::new(limits.exchanges));
+    let calls = Calls::new(Service { model: model.clone(), limits, memory, exchanges });
     let admit = move |call: Request<()>| {
         authorize(token.as_ref(), call.metadata())?;
         model.engine().map(|_| call).map_err(|error| to_status(&error))
     };
-    Routes::new(InterceptedService::new(service, admit))
+    Routes::new(InterceptedService::new(calls, admit))
 }
 
-struct Service {
+/// What answers calls.
+pub struct Service {
     model: Readiness,
-    limits: FlightLimits,
+    pub limits: FlightLimits,
+    pub memory: Memory,
     exchanges: Arc<Semaphore>,
 }
 
@@ -63,12 +72,19 @@ fn authorize(token: Option<&Token>, metadata: &MetadataMap) -> Result<(), Status
 }
 
 impl Service {
-    fn exchange(&self, inbound: Streaming<FlightData>) -> Result<Reply<FlightData>> {
+    /// Begins an exchange with the messages in `body`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many are open as may be, and why there is no model.
+    pub fn exchange(&self, body: Body) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.clone();
         let permit = Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
             Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
         })?;
-        let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
+        let FlightLimits { in_flight, stall_timeout, message_bytes, .. } = self.limits;
+        let row_bytes = row_bytes(&engine.model().labels);
+        let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
+        let inbound = Inbound::new(body, limits);
         let exchange = |reply| async move {
             let _permit = permit;
             Exchange { engine, in_flight, stall_timeout, reply }.run(inbound).await
@@ -87,16 +103,12 @@ impl FlightService for Service {
     type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
     type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
     type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
-    type DoExchangeStream = Reply<FlightData>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
     type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
-    async fn do_exchange(
-        &self,
-        request: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        let stream = self.exchange(request.into_inner()).map_err(|error| to_status(&error))?;
-        Ok(Response::new(stream))
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Err(Status::internal("exchanges are answered before they come here"))
     }
 
     async fn handshake(

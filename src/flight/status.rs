@@ -25,12 +25,17 @@ pub fn to_status(error: &Error) -> Status {
 pub fn from_flight(error: FlightError) -> Error {
     match error {
         FlightError::Tonic(status) => from_inbound(&status),
+        FlightError::ExternalError(error) => match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(error) => Error::Invalid(format!("the stream cannot be decoded: {error}")),
+        },
         FlightError::NotYetImplemented(what) => Error::Invalid(format!("not supported: {what}")),
         error => Error::Invalid(format!("the stream cannot be decoded: {error}")),
     }
 }
 
-fn from_inbound(status: &Status) -> Error {
+/// Why a client's messages ended, as an error of ours.
+pub fn from_inbound(status: &Status) -> Error {
     match status.code() {
         // tonic says so of a message above the limit, with both sizes in the text.
         Code::OutOfRange | Code::ResourceExhausted => Error::TooLarge(format!(

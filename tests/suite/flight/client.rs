@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
 use textflight::engine::Engine;
 use textflight::flight::{FlightLimits, routes};
+use textflight::memory::Memory;
 use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tonic::{Status, Streaming};
@@ -31,7 +32,7 @@ pub const LIMITS: FlightLimits = FlightLimits {
 pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
-    let routes = routes(serving(engine), limits, None);
+    let routes = routes(serving(engine), limits, Memory::default(), None);
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(served));
     let mut ours = Some(ours);
     let connector = tower::service_fn(move |_: Uri| {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_client::FlightServiceClient;
+use textflight::memory::Memory;
 use textflight::readiness::ServedModel;
 use textflight::server::{ConnectionLimits, Server, ServerConfig};
 use textflight::{Error, Result};
@@ -33,6 +34,7 @@ const CONNECTIONS: ConnectionLimits =
 
 fn config(connections: ConnectionLimits) -> ServerConfig {
     ServerConfig {
+        memory: Memory::default(),
         flight: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         flight_limits: LIMITS,

@@ -1,0 +1,247 @@
+//! The messages that a client sends: each has its memory before it is read.
+//!
+//! tonic's own reader is not used: it makes room for a message as soon as it knows its length, keeps that room until the
+//! next message comes, and puts the columns where Arrow has to copy them.
+
+mod claim;
+
+use std::time::Duration;
+
+use arrow_flight::FlightData;
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use prost::Message as _;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::body::Body;
+
+pub use self::claim::row_bytes;
+use self::claim::{Claims, Look};
+use super::status::from_inbound;
+use crate::memory::{Memory, Pace, Reservation, SMALL, Watch};
+use crate::{Error, Result};
+
+/// What a client sends in one call.
+pub struct Inbound {
+    body: Body,
+    /// What has arrived and was not taken: less than [`GLANCE`], and what came with it.
+    arrived: BytesMut,
+    limits: InboundLimits,
+    claims: Claims,
+    /// The last message that took from the reserve of small requests.
+    small: Watch,
+    claimed: Vec<Reservation>,
+}
+
+/// What bounds the messages of a call.
+#[derive(Debug, Clone)]
+pub struct InboundLimits {
+    /// Where their memory comes from.
+    pub memory: Memory,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+    /// Bytes that a row takes beside its columns: as a text, as scores, and as columns of these.
+    pub row_bytes: usize,
+    /// How long a call that holds much waits for more.
+    pub patience: Duration,
+}
+
+/// gRPC's prefix: whether the message is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// Bytes of a message that are looked at before its memory is reserved: enough for the header of a thousand columns.
+const GLANCE: usize = 64 * 1024;
+
+/// In which a message must arrive, once its memory is reserved.
+const ARRIVAL: Duration = Duration::from_mins(2);
+
+/// The alignment from which Arrow reads columns where they lie.
+const ALIGNMENT: usize = 64;
+
+impl Inbound {
+    /// The messages in the body of a call.
+    pub fn new(body: Body, limits: InboundLimits) -> Self {
+        let claims = Claims::new(limits.row_bytes);
+        Self { body, arrived: BytesMut::new(), limits, claims, small: Watch::default(), claimed: Vec::new() }
+    }
+
+    /// The next message; `None` when the client has sent all. Its bytes hold its memory, whoever keeps them.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a message that no memory would do for, [`Error::Stalled`] for one that does not arrive,
+    /// [`Error::Busy`] when a call that keeps much gets no more, and [`Error::Invalid`] for what is no message.
+    pub async fn message(&mut self) -> Result<Option<FlightData>> {
+        let Some(length) = self.length().await? else { return Ok(None) };
+        let look = self.look(length).await?;
+        let memory = self.reserve(look.bytes).await?;
+        let bytes = self.read(length, look.body, memory.clone()).await?;
+        let data =
+            FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
+        if !look.is_whole {
+            memory.extend_to(self.claims.of(&data.data_header, length).bytes)?;
+        }
+        self.claims.keep(&data.data_header, length);
+        self.claimed.push(memory);
+        Ok(Some(data))
+    }
+
+    /// The memory of the messages since this was last asked for, to be held by what is made of them.
+    pub fn claimed(&mut self) -> Vec<Reservation> {
+        std::mem::take(&mut self.claimed)
+    }
+
+    /// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times
+    /// as long.
+    pub async fn discard(&mut self, patience: Duration) {
+        self.arrived = BytesMut::new();
+        let all = async { while let Ok(Some(Ok(_))) = timeout(patience, self.body.frame()).await {} };
+        let _ = timeout(patience * 10, all).await;
+    }
+
+    /// The length of the next message, unless there is none.
+    async fn length(&mut self) -> Result<Option<usize>> {
+        while self.arrived.len() < PREFIX {
+            if !self.arrive().await? {
+                return if self.arrived.is_empty() { Ok(None) } else { Err(cut_short()) };
+            }
+        }
+        let compressed = self.arrived.get_u8();
+        let length = self.arrived.get_u32() as usize;
+        if compressed != 0 {
+            return Err(Error::Invalid(
+                "a message is compressed: send it as it is, with gRPC's compression off".to_owned(),
+            ));
+        }
+        if length > self.limits.message_bytes {
+            return Err(Error::TooLarge(format!(
+                "a record batch is larger than the server takes in one message (it has {length} bytes, the limit is {} \
+                 bytes); send smaller ones, in Python with write_table(table, max_chunksize=8192), or raise \
+                 --max-message-mib",
+                self.limits.message_bytes
+            )));
+        }
+        Ok(Some(length))
+    }
+
+    /// What the message's beginning says of its size in memory.
+    async fn look(&mut self, length: usize) -> Result<Look> {
+        loop {
+            let glance = length.min(GLANCE);
+            let seen = self.arrived.len().min(glance);
+            if let Some(look) = self.claims.look(&self.arrived[..seen], length, seen == glance) {
+                return Ok(look);
+            }
+            if !self.arrive().await? {
+                return Err(cut_short());
+            }
+        }
+    }
+
+    /// The memory for a message, as soon as there is some.
+    ///
+    /// One small message of a call at a time has the reserve: the first of many must not wait for tables, and the rest are a
+    /// table themselves. A call that keeps much, dictionaries most likely, does not wait for long: others may keep as much,
+    /// and wait for it.
+    async fn reserve(&mut self, bytes: usize) -> Result<Reservation> {
+        let memory = &self.limits.memory;
+        if bytes <= SMALL
+            && self.small.is_over()
+            && let Ok(reservation) = memory.try_reserve(bytes)
+        {
+            self.small = reservation.watch();
+            return Ok(reservation);
+        }
+        if self.claims.kept() <= SMALL {
+            return memory.reserve(bytes).await;
+        }
+        timeout(self.limits.patience, memory.reserve(bytes)).await.map_err(|_| {
+            Error::Busy("at capacity: no memory for a batch beside its dictionaries; try again later".to_owned())
+        })?
+    }
+
+    /// The rest of the message, of which the last `body` bytes are columns.
+    async fn read(&mut self, length: usize, body: usize, memory: Reservation) -> Result<Bytes> {
+        let mut message = Buffer::new(length, body);
+        let pace = Pace::new(ARRIVAL);
+        loop {
+            let more = self.arrived.len().min(message.missing());
+            message.bytes.extend_from_slice(&self.arrived[..more]);
+            self.arrived.advance(more);
+            if message.missing() == 0 {
+                return Ok(message.freeze(memory));
+            }
+            // Empty as it is, it would keep the room that the last message took.
+            self.arrived = BytesMut::new();
+            let by = pace.deadline(length - message.missing(), length);
+            match timeout_at(by, self.arrive()).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Err(cut_short()),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(too_slow(length, message.missing(), pace.began())),
+            }
+        }
+    }
+
+    /// Takes in what comes next; false at the end.
+    async fn arrive(&mut self) -> Result<bool> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(data) = frame.map_err(|status| from_inbound(&status))?.into_data() {
+                self.arrived.extend_from_slice(&data);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn cut_short() -> Error {
+    Error::Invalid("the client's stream broke off: it ended inside of a message".to_owned())
+}
+
+fn too_slow(length: usize, missing: usize, began: Instant) -> Error {
+    Error::Stalled(format!(
+        "a message of {length} bytes came too slowly: {} of them in {:.0} s; send smaller batches, in Python with \
+         write_table(table, max_chunksize=8192)",
+        length - missing,
+        began.elapsed().as_secs_f32()
+    ))
+}
+
+/// A message on its way in, with the columns at its end on an aligned address.
+struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Buffer {
+    fn new(length: usize, body: usize) -> Self {
+        let mut bytes: Vec<u8> = Vec::with_capacity(length + ALIGNMENT);
+        let columns = bytes.as_ptr() as usize + length.saturating_sub(body);
+        let start = columns.next_multiple_of(ALIGNMENT) - columns;
+        bytes.resize(start, 0);
+        Self { bytes, start, length }
+    }
+
+    fn missing(&self) -> usize {
+        self.start + self.length - self.bytes.len()
+    }
+
+    fn freeze(self, memory: Reservation) -> Bytes {
+        Bytes::from_owner(Owned { buffer: self, _memory: memory })
+    }
+}
+
+/// Bytes that hold their memory for as long as anybody keeps them, an array over them too.
+struct Owned {
+    buffer: Buffer,
+    _memory: Reservation,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer.bytes[self.buffer.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests;

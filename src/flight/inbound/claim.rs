@@ -1,0 +1,149 @@
+//! How much memory a message takes with all that is made of it, by what its header says.
+
+use std::collections::HashMap;
+
+use arrow::ipc::{self, MessageHeader, RecordBatch};
+use prost::encoding::{WireType, decode_key, decode_varint};
+
+/// What every message takes: its arrays, its place among those in flight.
+const BASE: usize = 4 * 1024;
+
+/// How much larger a schema is once it is read, with those that are made of it.
+const SCHEMA: usize = 8;
+
+/// What an array and its buffers take besides what they hold, each of them.
+const ARRAY: usize = 256;
+const BUFFER: usize = 128;
+
+/// The numbers of `FlightData`'s fields before the columns.
+const HEADER_FIELD: u32 = 2;
+
+/// What a call's messages take, and which of it the call keeps to its end.
+pub struct Claims {
+    row_bytes: usize,
+    schema: usize,
+    dictionaries: HashMap<i64, usize>,
+}
+
+/// What can be said of a message by its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// What it takes, in bytes.
+    pub bytes: usize,
+    /// How many of its bytes are columns, which come last.
+    pub body: usize,
+    /// Whether the header was there to be looked at.
+    pub is_whole: bool,
+}
+
+impl Claims {
+    /// Those of a call in which a row takes so many bytes beside its columns.
+    pub fn new(row_bytes: usize) -> Self {
+        Self { row_bytes, schema: 0, dictionaries: HashMap::new() }
+    }
+
+    /// What a message of `length` bytes takes, of which `seen` is the beginning. `None` when more must be seen, and more can
+    /// be.
+    pub fn look(&self, seen: &[u8], length: usize, is_all: bool) -> Option<Look> {
+        match header(seen) {
+            Found::Header(header) => Some(self.of(header, length)),
+            Found::NoHeader => Some(self.of(&[], length)),
+            Found::NotYet if is_all => Some(Look { is_whole: false, ..self.of(&[], length) }),
+            Found::NotYet => None,
+        }
+    }
+
+    /// What a message of `length` bytes with this header takes.
+    pub fn of(&self, header: &[u8], length: usize) -> Look {
+        let message = ipc::root_as_message(header).ok();
+        let body = message.map_or(0, |message| usize::try_from(message.bodyLength()).unwrap_or(0));
+        let made = message.map_or(0, |message| match message.header_type() {
+            MessageHeader::RecordBatch => {
+                message.header_as_record_batch().map_or(0, |batch| self.rows(&batch).saturating_add(columns(&batch)))
+            }
+            MessageHeader::DictionaryBatch => message.header_as_dictionary_batch().map_or(0, |dictionary| {
+                // A delta makes a new dictionary of the old one and itself.
+                let old = if dictionary.isDelta() { self.dictionary(dictionary.id()) } else { 0 };
+                dictionary.data().map_or(0, |batch| columns(&batch)).saturating_add(2 * old)
+            }),
+            MessageHeader::Schema => SCHEMA * length,
+            _ => 0,
+        });
+        // As it came, and once more as it goes out.
+        let bytes = (BASE + 2 * length).saturating_add(made);
+        Look { bytes, body, is_whole: true }
+    }
+
+    /// Remembers what the call keeps of a message that was taken.
+    pub fn keep(&mut self, header: &[u8], length: usize) {
+        let Ok(message) = ipc::root_as_message(header) else { return };
+        if let Some(dictionary) = message.header_as_dictionary_batch() {
+            let old = if dictionary.isDelta() { self.dictionary(dictionary.id()) } else { 0 };
+            self.dictionaries.insert(dictionary.id(), old.saturating_add(length));
+        } else if message.header_as_schema().is_some() {
+            self.schema = length;
+        }
+    }
+
+    /// Bytes of messages that the call keeps to its end.
+    pub fn kept(&self) -> usize {
+        self.dictionaries.values().fold(self.schema, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    fn dictionary(&self, id: i64) -> usize {
+        self.dictionaries.get(&id).copied().unwrap_or(0)
+    }
+
+    /// What the rows take beside their columns, of which some have no bytes at all.
+    fn rows(&self, batch: &RecordBatch) -> usize {
+        usize::try_from(batch.length()).unwrap_or(0).saturating_mul(self.row_bytes)
+    }
+}
+
+/// What columns take besides their bytes: our writer marks each value as valid where the sender left that out, and pads
+/// buffers; buffers at odd places are copied.
+fn columns(batch: &RecordBatch) -> usize {
+    let arrays = batch.nodes().into_iter().flatten();
+    let arrays = arrays.map(|node| ARRAY.saturating_add(usize::try_from(node.length()).unwrap_or(0).div_ceil(8)));
+    let buffers = batch.buffers().into_iter().flatten();
+    let buffers = buffers.map(|buffer| {
+        let is_odd = buffer.offset() % 16 != 0;
+        BUFFER.saturating_add(if is_odd { usize::try_from(buffer.length()).unwrap_or(0) } else { 0 })
+    });
+    arrays.chain(buffers).fold(0, usize::saturating_add)
+}
+
+enum Found<'a> {
+    Header(&'a [u8]),
+    NoHeader,
+    NotYet,
+}
+
+/// The header among the first bytes of a message. Those who put it behind the columns are told nothing before.
+fn header(mut seen: &[u8]) -> Found<'_> {
+    loop {
+        let Ok((number, kind)) = decode_key(&mut seen) else { return Found::NotYet };
+        if number > HEADER_FIELD || kind != WireType::LengthDelimited {
+            return Found::NoHeader;
+        }
+        let Ok(length) = decode_varint(&mut seen) else { return Found::NotYet };
+        let Some((field, rest)) = usize::try_from(length).ok().and_then(|length| seen.split_at_checked(length)) else {
+            return Found::NotYet;
+        };
+        if number == HEADER_FIELD {
+            return Found::Header(field);
+        }
+        seen = rest;
+    }
+}
+
+/// What a row takes beside its columns, of a model with these labels: as a text, as scores, and as columns of these, which
+/// are written once more.
+pub fn row_bytes(labels: &[String]) -> usize {
+    const TEXT: usize = 16;
+    const SCORE: usize = 10;
+    const COLUMNS: usize = 4 + 8 + 4 + 4 + 2;
+    let probabilities = 4 * labels.len();
+    let label = labels.iter().map(String::len).max().unwrap_or(0);
+    TEXT + SCORE + probabilities + 2 * (COLUMNS + label + probabilities)
+}

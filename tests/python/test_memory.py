@@ -1,0 +1,223 @@
+"""All that clients have the server hold comes out of one budget, and goes back to the system when they are gone."""
+import concurrent.futures
+import json
+import pathlib
+import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pyarrow as pa
+import pytest
+
+from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, score_in_turn, take_place, texts
+from conftest import connect
+
+MIB = 1024 * 1024
+LIMIT = 128 * MIB
+# Beside the budget: what the model works with, threads, and the buffers of connections.
+BESIDE = 96 * MIB
+
+
+@pytest.fixture
+def bounded(serve, connect_to):
+    """A server with a small budget that has scored something, and what it had resident then."""
+    running = serve("--memory-limit", f"{LIMIT // MIB}MiB", "--stall-timeout", "3")
+    score(connect_to(running), texts(*[f"a film about {i} dogs" for i in range(64)]))
+    return running, resident(running)
+
+
+def resident(running):
+    status = pathlib.Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+
+
+def assert_given_back(running, before, seconds=20):
+    """The system has the memory again, though the server was not asked for anything since."""
+    deadline = time.monotonic() + seconds
+    while (now := resident(running)) > before + 48 * MIB:
+        assert time.monotonic() < deadline, f"{now / MIB:.0f} MiB are resident, {before / MIB:.0f} were"
+        time.sleep(0.1)
+
+
+def assert_bounded(running, before):
+    peak = running.peak_memory()
+    assert peak < before + LIMIT + BESIDE, f"{peak / MIB:.0f} MiB at the peak, {before / MIB:.0f} before"
+
+
+def wide(mib, rows=64):
+    """A batch of so many MiB, with little to score."""
+    payload = pa.scalar(bytes(mib * MIB // rows), pa.binary())
+    return pa.table({"text": [f"a fine film, number {i}" for i in range(rows)], "payload": pa.repeat(payload, rows)})
+
+
+class Upload:
+    """A request over a socket, of which only a part is sent."""
+
+    def __init__(self, running, length, sent, path="/predictions", chunked=False):
+        host, port = running.http.split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=30)
+        framing = "transfer-encoding: chunked" if chunked else f"content-length: {length}"
+        self.socket.sendall(f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{framing}\r\n\r\n".encode())
+        try:
+            for _ in range(sent // MIB):
+                self.socket.sendall(f"{MIB:x}\r\n".encode() + b" " * MIB + b"\r\n" if chunked else b" " * MIB)
+        except OSError:
+            pass  # Refused; the answer says why.
+
+    def answer(self):
+        """The head of the answer."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = self.socket.recv(65536)
+            assert piece, f"no answer but {head!r}"
+            head += piece
+        self.socket.close()
+        return head.decode().lower()
+
+    def is_answered(self):
+        self.socket.settimeout(0.05)
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except TimeoutError:
+            return False
+        finally:
+            self.socket.settimeout(30)
+
+
+def predict(running, text, path="/predictions", **more):
+    request = urllib.request.Request(
+        f"http://{running.http}{path}", json.dumps({"input": {"texts": text}, **more}).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_many_connections_that_hold_large_bodies(bounded, chunked):
+    running, before = bounded
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        uploads = list(threads.map(lambda _: Upload(running, 20 * MIB, 19 * MIB, chunked=chunked), range(16)))
+    refused = [upload for upload in uploads if upload.is_answered()]
+    assert refused and (chunked or len(refused) < 16), "some find room, and all of them do not"
+    for upload in refused:
+        head = upload.answer()
+        assert head.startswith("http/1.1 409") and "retry-after: " in head, head
+    assert predict(running, '["I hate apple"]')["status"] == "succeeded"
+    assert_bounded(running, before)
+    for upload in uploads:
+        upload.socket.close()
+    assert_given_back(running, before)
+    assert predict(running, "a" * 20 * MIB)["status"] == "succeeded"
+
+
+def test_replicate_is_told_to_come_again(bounded):
+    running, _ = bounded
+    held = Upload(running, 25 * MIB, MIB)
+    refused = Upload(running, 25 * MIB, 0, "/v1/predictions").answer()
+    assert refused.startswith("http/1.1 503") and "retry-after: " in refused and "problem+json" in refused, refused
+    held.socket.close()
+
+
+def test_a_body_that_no_budget_would_do_for(bounded):
+    running, _ = bounded
+    assert Upload(running, 90 * MIB, 0).answer().startswith("http/1.1 413")
+
+
+def test_a_body_that_trickles_is_given_up(bounded):
+    running, _ = bounded
+    held = Upload(running, 25 * MIB, 0)
+    assert Upload(running, 25 * MIB, 0).answer().startswith("http/1.1 409")
+    assert held.answer().startswith("http/1.1 408")  # after ten seconds
+    assert predict(running, "a" * 20 * MIB)["status"] == "succeeded"
+
+
+def test_many_exchanges_with_large_batches_wait_for_one_another(bounded):
+    """Each gets all of its rows; then they stay open and say nothing, as a notebook does, and hold nothing."""
+    running, before = bounded
+    table = wide(24)
+    opened = threading.Barrier(13)
+
+    def exchange(_):
+        with connect(running) as client:
+            writer, reader = client.do_exchange(descriptor(), CALL)
+            writer.begin(table.schema)
+            pump = threading.Thread(target=writer.write_table, args=[table])
+            pump.start()
+            rows = reader.read_chunk().data.num_rows
+            pump.join()
+            opened.wait(60)
+            opened.wait(60)
+            writer.done_writing()
+            close(writer)
+            return rows
+
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        exchanges = threads.map(exchange, range(12))
+        opened.wait(60)
+        assert_bounded(running, before)
+        assert_given_back(running, before)
+        assert predict(running, '["I hate apple"]')["status"] == "succeeded"
+        opened.wait(60)
+        assert list(exchanges) == [table.num_rows] * 12
+    assert_given_back(running, before)
+
+
+def test_a_table_that_waits_holds_up_nobody_who_is_small(bounded, connect_to):
+    running, _ = bounded
+    held = Upload(running, 25 * MIB, MIB)
+    waiting = threading.Thread(target=lambda: score(connect_to(running), wide(24), max_chunksize=None))
+    waiting.start()
+    assert_serving(connect_to(running))
+    assert predict(running, '["I hate apple"]')["status"] == "succeeded"
+    assert waiting.is_alive()
+    held.socket.close()
+    waiting.join(30)
+    assert not waiting.is_alive()
+
+
+def test_a_batch_that_no_budget_would_do_for(bounded, connect_to):
+    running, _ = bounded
+    client = connect_to(running)
+    with pytest.raises(pa.ArrowInvalid, match="--memory-limit"):
+        score_in_turn(client, wide(80))
+    assert_serving(client)
+
+
+@pytest.mark.parametrize("table", [
+    pa.table({"text": pa.nulls(20_000_000)}),
+    pa.table({"text": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), 5_000_000), ["a" * MIB])}),
+], ids=["nulls", "dictionary"])
+def test_rows_of_few_bytes_are_counted(bounded, connect_to, table):
+    """A small message of which much would be made."""
+    running, before = bounded
+    client = connect_to(running)
+    with pytest.raises(pa.ArrowInvalid, match="--memory-limit"):
+        score_in_turn(client, table, text="text")
+    assert_bounded(running, before)
+    assert_serving(client)
+
+
+def test_texts_of_few_bytes_are_counted(bounded):
+    """2 MiB of JSON of which a hundred times as much would be made."""
+    running, before = bounded
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        predict(running, "[" + "1," * MIB + "1]")
+    assert refused.value.code in (409, 413)
+    assert_bounded(running, before)
+
+
+def test_metadata_is_counted_and_echoed(bounded, connect_to):
+    running, before = bounded
+    table = texts("fine")
+    writer, reader = take_place(connect_to(running), table)
+    metadata = bytes(24 * MIB)
+    thread = threading.Thread(target=lambda: writer.write_with_metadata(table.to_batches()[0], metadata))
+    thread.start()
+    chunk = reader.read_chunk()
+    thread.join()
+    assert chunk.data.schema.names == ["text", *NEW_COLUMNS] and chunk.app_metadata.to_pybytes() == metadata
+    writer.done_writing()
+    close(writer)
+    assert_bounded(running, before)
