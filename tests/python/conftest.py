@@ -14,7 +14,7 @@ def pytest_sessionstart():
         os.environ.pop(name, None)
         os.environ.pop(name.lower(), None)
     if not servers.BINARY.exists():
-        pytest.exit(f"{servers.BINARY} is missing: build it with cargo build --release, or name another in TEXTFLIGHT_BIN", 2)
+        pytest.exit(f"{servers.BINARY} is missing: build it with cargo test --no-run, or name another in TEXTFLIGHT_BIN", 2)
 
 
 def connect(running):

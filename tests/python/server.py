@@ -9,7 +9,7 @@ import subprocess
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 MODEL = REPOSITORY / "data" / "sst2-mini"
-BINARY = pathlib.Path(os.environ.get("TEXTFLIGHT_BIN", REPOSITORY / "target" / "release" / "textflight")).absolute()
+BINARY = pathlib.Path(os.environ.get("TEXTFLIGHT_BIN", REPOSITORY / "target" / "debug" / "textflight")).absolute()
 
 # Loading the bundled model takes less than a second; the rest is for a machine that is busy with a build.
 START_SECONDS = 60

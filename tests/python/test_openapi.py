@@ -1,5 +1,6 @@
 """The OpenAPI document: schemathesis finds no fault between what it says and what the server does."""
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,7 +15,8 @@ def test_schemathesis_finds_no_fault(serve, tmp_path):
     config = pathlib.Path(__file__).with_name("schemathesis.toml")
     command = [schemathesis, "--config-file", config, "run", f"http://{server.http}/openapi.json"]
     options = ["--max-examples", "50", "--seed", "3", "--no-color"]
-    run = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(config.parent)}
+    run = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment)
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
     # A run that tested nothing finds no fault either.
     assert "6 selected" in run.stdout or "Selected: 6/6" in run.stdout, run.stdout[-8000:]
