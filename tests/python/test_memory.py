@@ -201,10 +201,10 @@ def test_rows_of_few_bytes_are_counted(bounded, connect_to, table):
 
 
 def test_texts_of_few_bytes_are_counted(bounded):
-    """2 MiB of JSON of which a hundred times as much would be made."""
+    """4 MiB of JSON of which a hundred times as much would be made."""
     running, before = bounded
     with pytest.raises(urllib.error.HTTPError) as refused:
-        predict(running, "[" + "1," * MIB + "1]")
+        predict(running, "[" + "1," * (2 * MIB) + "1]")
     assert refused.value.code in (409, 413)
     assert_bounded(running, before)
 
