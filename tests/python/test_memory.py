@@ -205,6 +205,7 @@ def test_texts_of_few_bytes_are_counted(bounded):
     running, before = bounded
     with pytest.raises(urllib.error.HTTPError) as refused:
         predict(running, "[" + "1," * (2 * MIB) + "1]")
+    refused.value.close()
     assert refused.value.code in (409, 413)
     assert_bounded(running, before)
 
