@@ -11,6 +11,10 @@ use super::Patience;
 /// How long what was sent may be on its way before a connection that is to end is cut.
 const LINGERING: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// How long a client that has asked for nothing yet keeps others waiting where a port is full. Many that connect and say
+/// nothing would else lock it, one turn of the handshake's time after another.
+const HASTE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A connection's doings, as its parts report them. Cheap to clone.
 #[derive(Clone)]
 pub struct Activity {
@@ -23,6 +27,8 @@ struct Doing {
     requests: usize,
     /// The client has said what it speaks.
     has_greeted: bool,
+    /// It has made a request.
+    has_asked: bool,
     /// Since when nothing has been asked.
     idle_since: Instant,
     /// Since when the client owes the rest of a request's head.
@@ -44,7 +50,14 @@ impl Activity {
     /// A connection begins.
     pub fn new() -> Self {
         let now = Instant::now();
-        let doing = Doing { requests: 0, has_greeted: false, idle_since: now, midway_since: None, taken_at: now };
+        let doing = Doing {
+            requests: 0,
+            has_greeted: false,
+            has_asked: false,
+            idle_since: now,
+            midway_since: None,
+            taken_at: now,
+        };
         Self { doing: watch::Sender::new(doing) }
     }
 
@@ -53,6 +66,7 @@ impl Activity {
         self.doing.send_modify(|doing| {
             doing.requests += 1;
             doing.has_greeted = true;
+            doing.has_asked = true;
             doing.midway_since = None;
         });
         InProgress { activity: self.clone() }
@@ -132,15 +146,20 @@ impl Doing {
         if self.requests > 0 {
             return pending().await;
         }
+        let spared = if self.has_asked { patience.handshake } else { patience.handshake.min(HASTE) };
+        let must_make_room = patience.runs_out(self.idle_since + spared);
         if !self.has_greeted {
-            sleep_until(self.idle_since + patience.handshake).await;
+            tokio::select! {
+                () = sleep_until(self.idle_since + patience.handshake) => {}
+                () = must_make_room => {}
+            }
             return Trial::Unsaid;
         }
         let unsaid = OptionFuture::from(self.midway_since.map(|since| sleep_until(since + patience.handshake)));
         tokio::select! {
             Some(()) = unsaid => Trial::Unsaid,
             () = sleep_until(self.idle_since + patience.idle) => Trial::Idle,
-            () = patience.runs_out(self.idle_since + patience.handshake) => Trial::Idle,
+            () = must_make_room => Trial::Idle,
         }
     }
 }

@@ -157,6 +157,22 @@ async fn one_port_does_not_lock_the_other() {
 }
 
 #[tokio::test]
+async fn many_that_say_nothing_do_not_lock_their_own_port_for_long() {
+    let running = serve(ConnectionLimits { connections: 16, ..CONNECTIONS }).await;
+    let begun = std::time::Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(running.flight).await.unwrap());
+    }
+    let reply = exchange(&mut running.client().await, messages("", vec![batch(&[Some("a")])])).await.unwrap();
+    assert_eq!(read(reply).await.unwrap().len(), 1);
+    // Three of four would each have had the time for a handshake, one after another.
+    assert!(begun.elapsed() < CONNECTIONS.handshake, "{:?}", begun.elapsed());
+    drop(silent);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_thousand_streams_on_one_connection_wait_their_turn() {
     let running = serve(CONNECTIONS).await;
     let client = running.client().await;
