@@ -1,6 +1,7 @@
 //! The whole of a CUDA build: on the first GPU, or, where `TEXTFLIGHT_CUDA_LIBRARIES` names the emulator of `tests/cuda`, on
 //! that. What needs a device that fails is tested on the emulator alone.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::StringViewArray;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score, TokenBudget};
-
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
 
 use crate::golden::equal_transformers;
@@ -154,8 +156,21 @@ fn command(emulator: &Path, settings: &[(&str, &str)]) -> Command {
 }
 
 fn score_reviews<'a>(output: &'a str, device: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let common = ["score", "data/reviews.parquet", "-o", output, "--text", "text", "--truth", "truth"];
+    score_file("data/reviews.parquet", output, device, more)
+}
+
+fn score_file<'a>(input: &'a str, output: &'a str, device: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let common = ["score", input, "-o", output, "--text", "text", "--truth", "truth"];
     [&common[..], &["--model", "data/sst2-mini", "--device", device], more].concat()
+}
+
+/// The reviews in one row group, so that they come to the engine together.
+fn write_reviews_together(path: &Path) {
+    let reviews = File::open(repository("data/reviews.parquet")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(reviews).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), Arc::clone(reader.schema()), None).unwrap();
+    reader.build().unwrap().for_each(|batch| writer.write(&batch.unwrap()).unwrap());
+    writer.close().unwrap();
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -183,11 +198,13 @@ fn a_file_is_scored_on_two_devices_as_on_the_cpu() {
 fn a_batch_that_does_not_fit_is_run_in_smaller_ones() {
     let Some(emulator) = emulator() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let output = folder.path().join("out.parquet");
+    let (input, output) = (folder.path().join("in.parquet"), folder.path().join("out.parquet"));
+    write_reviews_together(&input);
     // Room for the weights, the workspace and a forward of 32 rows at full length, but not for 872 rows at once.
     let settings = [("MEMORY", "40000000"), ("CAPABILITY", "8.0")];
     let more = ["--batch-rows", "1000", "--batch-tokens", "1000000", "--threads", "1"];
-    let output = run(&emulator, &settings, &score_reviews(output.to_str().unwrap(), "cuda", &more));
+    let arguments = score_file(input.to_str().unwrap(), output.to_str().unwrap(), "cuda", &more);
+    let output = run(&emulator, &settings, &arguments);
     let log = text(&output.stderr);
     assert!(output.status.success(), "{log}");
     assert!(log.contains("a batch was too much for the device"), "{log}");
