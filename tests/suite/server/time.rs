@@ -159,7 +159,7 @@ async fn one_port_does_not_lock_the_other() {
 #[tokio::test]
 async fn many_that_say_nothing_do_not_lock_their_own_port_for_long() {
     let running = serve(ConnectionLimits { connections: 16, ..CONNECTIONS }).await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..50 {
         silent.push(TcpStream::connect(running.flight).await.unwrap());
