@@ -18,15 +18,15 @@ use tonic::server::NamedService;
 use tower::Service as _;
 
 use super::reply::Reply;
-use super::service::Service;
+use super::service::Flight;
 use super::status::to_status;
 use crate::{Error, Result};
 
 /// The Flight service over HTTP.
 #[derive(Clone)]
 pub struct Calls {
-    service: Arc<Service>,
-    rest: FlightServiceServer<Service>,
+    service: Arc<Flight>,
+    rest: FlightServiceServer<Flight>,
 }
 
 /// The path of an exchange.
@@ -37,7 +37,7 @@ const REQUEST: usize = 64 * 1024;
 
 impl Calls {
     /// The calls of a service.
-    pub fn new(service: Service) -> Self {
+    pub fn new(service: Flight) -> Self {
         let service = Arc::new(service);
         let rest = FlightServiceServer::from_arc(Arc::clone(&service)).max_decoding_message_size(REQUEST);
         Self { service, rest }
@@ -62,7 +62,7 @@ impl Calls {
 }
 
 impl NamedService for Calls {
-    const NAME: &'static str = FlightServiceServer::<Service>::NAME;
+    const NAME: &'static str = FlightServiceServer::<Flight>::NAME;
 }
 
 impl tower::Service<Request<Body>> for Calls {

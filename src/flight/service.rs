@@ -47,7 +47,7 @@ pub struct FlightLimits {
 /// Messages and their results are taken from `memory`.
 pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, token: Option<Token>) -> Routes {
     let exchanges = Arc::new(Semaphore::new(limits.exchanges));
-    let calls = Calls::new(Service { model: model.clone(), limits, memory, exchanges });
+    let calls = Calls::new(Flight { model: model.clone(), limits, memory, exchanges });
     let admit = move |call: Request<()>| {
         authorize(token.as_ref(), call.metadata())?;
         model.engine().map(|_| call).map_err(|error| to_status(&error))
@@ -56,7 +56,7 @@ pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, token: Opt
 }
 
 /// What answers calls.
-pub struct Service {
+pub struct Flight {
     model: Readiness,
     pub limits: FlightLimits,
     pub memory: Memory,
@@ -71,7 +71,7 @@ fn authorize(token: Option<&Token>, metadata: &MetadataMap) -> Result<(), Status
     Err(Status::unauthenticated("this server asks for its token: send the header `authorization: Bearer TOKEN`"))
 }
 
-impl Service {
+impl Flight {
     /// Begins an exchange with the messages in `body`.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ fn unimplemented<T>(call: &str) -> Result<T, Status> {
 }
 
 #[tonic::async_trait]
-impl FlightService for Service {
+impl FlightService for Flight {
     type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
     type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
     type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
