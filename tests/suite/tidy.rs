@@ -33,6 +33,9 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("check/", &["bulk", "cog", "flight", "server", "stream", "table"]),
     ("error.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("auth.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("panics.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("readiness.rs", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("memory.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("memory/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("trust.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
