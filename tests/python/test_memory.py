@@ -54,14 +54,23 @@ def wide(mib, rows=64):
     return pa.table({"text": [f"a fine film, number {i}" for i in range(rows)], "payload": pa.repeat(payload, rows)})
 
 
+def hold(running, length, sent=0):
+    """An upload that has its place in the budget: the server goes on to ask for the body only then."""
+    return Upload(running, length, sent, expect=True)
+
+
 class Upload:
     """A request over a socket, of which only a part is sent."""
 
-    def __init__(self, running, length, sent, path="/predictions", chunked=False):
+    def __init__(self, running, length, sent, path="/predictions", chunked=False, expect=False):
         host, port = running.http.split(":")
         self.socket = socket.create_connection((host, int(port)), timeout=30)
         framing = "transfer-encoding: chunked" if chunked else f"content-length: {length}"
+        framing += "\r\nexpect: 100-continue" if expect else ""
         self.socket.sendall(f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{framing}\r\n\r\n".encode())
+        if expect:
+            head = self.socket.recv(65536)
+            assert head.startswith(b"HTTP/1.1 100"), head
         try:
             for _ in range(sent // MIB):
                 self.socket.sendall(f"{MIB:x}\r\n".encode() + b" " * MIB + b"\r\n" if chunked else b" " * MIB)
@@ -115,7 +124,7 @@ def test_many_connections_that_hold_large_bodies(bounded, chunked):
 
 def test_replicate_is_told_to_come_again(bounded):
     running, _ = bounded
-    held = Upload(running, 25 * MIB, MIB)
+    held = hold(running, 25 * MIB, MIB)
     refused = Upload(running, 25 * MIB, 0, "/v1/predictions").answer()
     assert refused.startswith("http/1.1 503") and "retry-after: " in refused and "problem+json" in refused, refused
     held.socket.close()
@@ -128,7 +137,7 @@ def test_a_body_that_no_budget_would_do_for(bounded):
 
 def test_a_body_that_trickles_is_given_up(bounded):
     running, _ = bounded
-    held = Upload(running, 25 * MIB, 0)
+    held = hold(running, 25 * MIB)
     assert Upload(running, 25 * MIB, 0).answer().startswith("http/1.1 409")
     assert held.answer().startswith("http/1.1 408")  # after ten seconds
     assert predict(running, "a" * 20 * MIB)["status"] == "succeeded"
@@ -167,7 +176,7 @@ def test_many_exchanges_with_large_batches_wait_for_one_another(bounded):
 
 def test_a_table_that_waits_holds_up_nobody_who_is_small(bounded, connect_to):
     running, _ = bounded
-    held = Upload(running, 25 * MIB, MIB)
+    held = hold(running, 25 * MIB, MIB)
     waiting = threading.Thread(target=lambda: score(connect_to(running), wide(24), max_chunksize=None))
     waiting.start()
     assert_serving(connect_to(running))
