@@ -13,6 +13,7 @@
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet files, and the splice that adds columns to one |
+//! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `panics` | panics of dependencies, caught and made errors |
@@ -50,6 +51,7 @@ pub mod readiness;
 pub mod server;
 pub mod sink;
 pub mod source;
+pub mod spool;
 pub mod stream;
 pub mod table;
 #[cfg(test)]

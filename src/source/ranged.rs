@@ -20,7 +20,14 @@ impl RangedFile {
     /// # Errors
     /// What the system says, or that it is not a file.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
+        Self::of(File::open(path)?)
+    }
+
+    /// One that is open already.
+    ///
+    /// # Errors
+    /// As [`RangedFile::open`].
+    pub fn of(file: File) -> Result<Self> {
         let found = file.metadata()?;
         if !found.is_file() {
             return Err(Error::other("not a file"));

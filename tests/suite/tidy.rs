@@ -38,6 +38,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("readiness.rs", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("memory.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("memory/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    (
+        "spool.rs",
+        &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "sink", "source", "stream", "table"],
+    ),
     ("trust.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("http_client.rs", &["bulk", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("classifier/", &["bulk", "check", "cog", "engine", "flight", "server", "stream", "table"]),

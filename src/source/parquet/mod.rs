@@ -64,6 +64,14 @@ impl ParquetFile {
     /// [`Error::File`] if it cannot be read, or is none.
     pub fn open(path: &Path) -> Result<Self> {
         let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
+        Self::of(path, file)
+    }
+
+    /// The same of a file that is open, and that errors call `path`. Blocks.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn of(path: &Path, file: RangedFile) -> Result<Self> {
         let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
         opened.map_err(|cause| Error::file(path, cause))
     }
