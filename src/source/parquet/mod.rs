@@ -71,7 +71,7 @@ impl ParquetFile {
     ///
     /// # Errors
     /// As [`ParquetFile::open`].
-    pub fn of(path: &Path, file: RangedFile) -> Result<Self> {
+    pub(crate) fn of(path: &Path, file: RangedFile) -> Result<Self> {
         let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
         opened.map_err(|cause| Error::file(path, cause))
     }
