@@ -137,6 +137,18 @@ impl SpoolFile {
         Ok(())
     }
 
+    /// At most `len` bytes from `start` on, fewer at the end. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the system does not give them.
+    pub fn read_at(&self, start: u64, len: usize) -> Result<Vec<u8>> {
+        let left = usize::try_from(self.len().saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len.min(left)];
+        let read = read_exact_at(&self.file, &mut bytes, start);
+        read.map_err(|cause| Error::Failed(format!("the spool {} cannot be read: {cause}", self.folder().display())))?;
+        Ok(bytes)
+    }
+
     /// Its length, in bytes.
     pub const fn len(&self) -> u64 {
         self.share.bytes
@@ -161,6 +173,22 @@ impl SpoolFile {
     }
 }
 
+fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, at);
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < bytes.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut bytes[done..], at + done as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// For those who write to whatever there is: the error is an [`Error`] within.
 impl Write for SpoolFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -176,7 +204,6 @@ impl Write for SpoolFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::RangedFile;
 
     fn spool(limit: u64) -> (tempfile::TempDir, Spool) {
         let folder = tempfile::tempdir().unwrap();
@@ -192,10 +219,10 @@ mod tests {
         file.write_all(b"456").unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!((file.len(), file.is_empty(), file.folder()), (7, false, folder.path()));
-        assert_eq!(RangedFile::of(file.file().unwrap()).unwrap().range(2, 4).unwrap(), b"2345");
+        assert_eq!(file.read_at(2, 4).unwrap(), b"2345");
         file.clear().unwrap();
         file.append(b"new").unwrap();
-        assert_eq!(RangedFile::of(file.file().unwrap()).unwrap().range(0, 3).unwrap(), b"new");
+        assert_eq!(file.read_at(0, 10).unwrap(), b"new");
         assert_eq!(spool.used(), 3);
     }
 

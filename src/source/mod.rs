@@ -20,7 +20,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
-pub(crate) use self::ranged::RangedFile;
 use crate::Result;
 
 /// A table that can be read in parts, by several readers at once.

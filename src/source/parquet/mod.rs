@@ -14,6 +14,7 @@ mod schema;
 pub(crate) mod testing;
 pub(crate) mod thrift;
 
+use std::fs::File;
 use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -64,14 +65,18 @@ impl ParquetFile {
     /// [`Error::File`] if it cannot be read, or is none.
     pub fn open(path: &Path) -> Result<Self> {
         let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
-        Self::of(path, file)
+        Self::opened(path, file)
     }
 
     /// The same of a file that is open, and that errors call `path`. Blocks.
     ///
     /// # Errors
     /// As [`ParquetFile::open`].
-    pub(crate) fn of(path: &Path, file: RangedFile) -> Result<Self> {
+    pub fn of(path: &Path, file: File) -> Result<Self> {
+        Self::opened(path, RangedFile::of(file).map_err(|cause| Error::file(path, cause))?)
+    }
+
+    fn opened(path: &Path, file: RangedFile) -> Result<Self> {
         let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
         opened.map_err(|cause| Error::file(path, cause))
     }
