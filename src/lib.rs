@@ -16,6 +16,7 @@
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
+//! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
 //! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
@@ -45,6 +46,7 @@ pub mod engine;
 pub mod error;
 pub mod flight;
 mod http_client;
+mod ipc_compression;
 pub mod memory;
 mod panics;
 pub mod readiness;

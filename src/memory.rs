@@ -102,6 +102,21 @@ impl Reservation {
         Ok(())
     }
 
+    /// The same when there is room. Others may hold what this waits for, and wait for what this holds: whoever calls it must
+    /// give up after a while.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] at once when it would not fit if nobody held anything.
+    pub async fn grow_to(&self, bytes: usize) -> Result<()> {
+        let large = &self.memory.large;
+        large.check(bytes)?;
+        if let Some(more) = bytes.checked_sub(self.bytes()).filter(|more| *more > 0) {
+            let permit = Arc::clone(&large.permits).acquire_many_owned(units(more)).await;
+            self.lock().push(permit.map_err(|_| large.busy())?);
+        }
+        Ok(())
+    }
+
     /// Gives back what is held beyond so many bytes, for all clones.
     pub fn shrink_to(&self, bytes: usize) {
         let mut left = units(bytes) as usize;
@@ -250,6 +265,19 @@ mod tests {
         assert_eq!(held.bytes(), 30 * MIB);
         drop((held, other));
         memory.try_reserve(70 * MIB).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reservation_grows_when_there_is_room() {
+        let memory = Memory::new(80 * MIB);
+        let (held, other) = (memory.try_reserve(30 * MIB).unwrap(), memory.try_reserve(30 * MIB).unwrap());
+        assert!(matches!(held.grow_to(71 * MIB).now_or_never(), Some(Err(Error::TooLarge(_)))));
+        held.grow_to(40 * MIB).await.unwrap();
+        let mut waits = Box::pin(held.grow_to(41 * MIB));
+        assert!((&mut waits).now_or_never().is_none());
+        drop(other);
+        waits.await.unwrap();
+        assert_eq!(held.bytes(), 41 * MIB);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::outbound::pieces;
 use super::reply::ReplySender;
 use super::status::from_flight;
 use crate::engine::Engine;
+use crate::ipc_compression::unpacked_bytes;
 use crate::memory::Reservation;
 use crate::panics::caught_stream;
 use crate::stream::{InFlight, Incoming, score_table};
@@ -185,7 +186,8 @@ struct Attached {
 fn batch(message: DecodedFlightData, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
     match message.payload {
         DecodedPayload::RecordBatch(batch) => {
-            let bytes = message.inner.data_body.len() + message.inner.app_metadata.len();
+            let unpacked = unpacked_bytes(&message.inner.data_header, &message.inner.data_body)?;
+            let bytes = unpacked.unwrap_or(message.inner.data_body.len()) + message.inner.app_metadata.len();
             // Copied, since it is a slice of the whole message, which the batch no longer needs.
             let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
             Ok(Incoming { rows: batch, bytes, rest: Attached { app_metadata, memory } })

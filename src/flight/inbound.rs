@@ -17,6 +17,7 @@ use tonic::body::Body;
 pub use self::claim::row_bytes;
 use self::claim::{Claims, Look};
 use super::status::from_inbound;
+use crate::ipc_compression::unpacked_bytes;
 use crate::memory::{Memory, Pace, Reservation, SMALL, Watch};
 use crate::{Error, Result};
 
@@ -76,12 +77,42 @@ impl Inbound {
         let bytes = self.read(length, look.body, memory.clone()).await?;
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
-        if !look.is_whole {
-            memory.extend_to(self.claims.of(&data.data_header, length).bytes)?;
+        let unpacked = self.unpacked(&data, length, &memory).await?;
+        if !look.is_whole && unpacked.is_none() {
+            let bytes = self.claims.of(&data.data_header, length).bytes;
+            self.grow(&memory, bytes).await?;
         }
-        self.claims.keep(&data.data_header, length);
+        self.claims.keep(&data.data_header, length + unpacked.unwrap_or(0), &memory);
         self.claimed.push(memory);
         Ok(Some(data))
+    }
+
+    /// Takes the memory for what a compressed message becomes, before it is unpacked.
+    async fn unpacked(&mut self, data: &FlightData, length: usize, memory: &Reservation) -> Result<Option<usize>> {
+        let Some(unpacked) = unpacked_bytes(&data.data_header, &data.data_body)? else { return Ok(None) };
+        self.check(unpacked, "unpacked it has")?;
+        let bytes = self.claims.unpacked(&data.data_header, length, unpacked);
+        self.grow(memory, bytes).await?;
+        memory.shrink_to(bytes);
+        Ok(Some(unpacked))
+    }
+
+    /// More memory for a message that is there. Others may hold it, and wait for what this one holds.
+    async fn grow(&mut self, memory: &Reservation, bytes: usize) -> Result<()> {
+        timeout(self.limits.patience, memory.grow_to(bytes))
+            .await
+            .map_err(|_| Error::Busy("at capacity: no memory to unpack a batch in; try again later".to_owned()))?
+    }
+
+    fn check(&self, length: usize, has: &str) -> Result<()> {
+        if length <= self.limits.message_bytes {
+            return Ok(());
+        }
+        Err(Error::TooLarge(format!(
+            "a record batch is larger than the server takes in one message ({has} {length} bytes, the limit is {} bytes); \
+             send smaller ones, in Python with write_table(table, max_chunksize=8192), or raise --max-message-mib",
+            self.limits.message_bytes
+        )))
     }
 
     /// The memory of the messages since this was last asked for, to be held by what is made of them.
@@ -111,14 +142,7 @@ impl Inbound {
                 "a message is compressed: send it as it is, with gRPC's compression off".to_owned(),
             ));
         }
-        if length > self.limits.message_bytes {
-            return Err(Error::TooLarge(format!(
-                "a record batch is larger than the server takes in one message (it has {length} bytes, the limit is {} \
-                 bytes); send smaller ones, in Python with write_table(table, max_chunksize=8192), or raise \
-                 --max-message-mib",
-                self.limits.message_bytes
-            )));
-        }
+        self.check(length, "it has")?;
         Ok(Some(length))
     }
 

@@ -149,12 +149,62 @@ def test_a_batch_without_its_dictionary(exchange, client):
     assert_refused(exchange(raw.messages([CODES_SCHEMA, CODED])), client)
 
 
-@pytest.mark.parametrize("codec", ["lz4", "zstd"])
-def test_a_compressed_batch_is_refused_with_a_reason(exchange, client, codec):
-    """Decompression is not bounded in arrow-ipc: a small message could ask for all memory."""
-    parts = raw.stream(BATCH, pa.ipc.IpcWriteOptions(compression=codec))
-    assert len(parts[1][1]) < len(PLAIN[1])
-    assert_refused(exchange(raw.messages(parts)), client, codec)
+CODECS = pytest.mark.parametrize("codec", ["lz4", "zstd"])
+# 100 MB of zeros in one row.
+ZEROS = pa.record_batch({"text": ["fine"], "zeros": [bytes(100_000_000)]})
+
+
+def packed(batch, codec):
+    return raw.stream(batch, pa.ipc.IpcWriteOptions(compression=codec))
+
+
+@CODECS
+@pytest.mark.parametrize("batch", [BATCH, CODES, BATCH.slice(0, 0)], ids=["texts", "dictionary", "no rows"])
+def test_a_compressed_batch_is_taken(exchange, codec, batch):
+    code, said, _ = exchange(raw.messages(packed(batch, codec)))
+    assert code == grpc.StatusCode.OK, said
+
+
+@CODECS
+def test_a_bomb_is_refused_before_it_is_unpacked(server, exchange, client, codec):
+    """Each of its columns is within the limit of a message."""
+    parts = packed(ZEROS.append_column("more", ZEROS["zeros"]), codec)
+    assert len(parts[1][1]) < 2**20
+    before = server.peak_memory()
+    assert_refused(exchange(raw.messages(parts)), client, "unpacked it has 200000")
+    assert server.peak_memory() - before < 64 * 2**20
+
+
+@CODECS
+@pytest.mark.parametrize("says", [1, 4 * ROWS, 4 * ROWS + 8, 2**40, 2**63 - 1, -2, -(2**63)])
+def test_a_compressed_buffer_that_says_another_length(server, exchange, client, codec, says):
+    schema, (header, body) = packed(BATCH, codec)
+    offsets = body.index(struct.pack("<q", 4 * (ROWS + 1)))
+    before = server.peak_memory()
+    assert_refused(exchange(raw.messages([schema, with_body((header, body), offsets, struct.pack("<q", says))])), client)
+    assert server.peak_memory() - before < 64 * 2**20
+
+
+@CODECS
+def test_a_compressed_buffer_that_is_more_than_it_says(server, exchange, client, codec):
+    schema, (header, body) = packed(ZEROS, codec)
+    says = body.rindex(struct.pack("<q", 100_000_000))
+    before = server.peak_memory()
+    assert_refused(exchange(raw.messages([schema, with_body((header, body), says, struct.pack("<q", 64))])), client)
+    assert server.peak_memory() - before < 64 * 2**20
+
+
+@CODECS
+@pytest.mark.parametrize("damage", ["cut", "garbage", "short"])
+def test_a_broken_compressed_buffer(exchange, client, codec, damage):
+    schema, (header, body) = packed(BATCH, codec)
+    offsets = body.index(struct.pack("<q", 4 * (ROWS + 1)))
+    broken = {
+        "cut": body[:offsets + 12],
+        "garbage": body[:offsets + 8] + b"\xff" * (len(body) - offsets - 8),
+        "short": body[:4],
+    }[damage]
+    assert_refused(exchange(raw.messages([schema, (header, broken)])), client)
 
 
 def nested(depth):

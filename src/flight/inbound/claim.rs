@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use arrow::ipc::{self, MessageHeader, RecordBatch};
 use prost::encoding::{WireType, decode_key, decode_varint};
 
+use crate::ipc_compression::is_compressed;
+use crate::memory::{Reservation, SMALL};
+
 /// What every message takes: its arrays, its place among those in flight.
 const BASE: usize = 4 * 1024;
 
@@ -22,7 +25,14 @@ const HEADER_FIELD: u32 = 2;
 pub struct Claims {
     row_bytes: usize,
     schema: usize,
-    dictionaries: HashMap<i64, usize>,
+    dictionaries: HashMap<i64, Dictionary>,
+}
+
+/// A dictionary that the call keeps.
+struct Dictionary {
+    bytes: usize,
+    /// Its arrays need not lie in its message: they were unpacked, or made of several.
+    _memory: Reservation,
 }
 
 /// What can be said of a message by its beginning.
@@ -55,6 +65,14 @@ impl Claims {
 
     /// What a message of `length` bytes with this header takes.
     pub fn of(&self, header: &[u8], length: usize) -> Look {
+        let look = self.as_it_is(header, length);
+        // How large a compressed one becomes is not known yet: where that is little, the reserve of small requests has it.
+        let bytes = if is_compressed(header) { look.bytes.max(SMALL) } else { look.bytes };
+        Look { bytes, ..look }
+    }
+
+    /// The same of a message that is not unpacked.
+    fn as_it_is(&self, header: &[u8], length: usize) -> Look {
         let message = ipc::root_as_message(header).ok();
         let body = message.map_or(0, |message| usize::try_from(message.bodyLength()).unwrap_or(0));
         let made = message.map_or(0, |message| match message.header_type() {
@@ -74,24 +92,31 @@ impl Claims {
         Look { bytes, body, is_whole: true }
     }
 
-    /// Remembers what the call keeps of a message that was taken.
-    pub fn keep(&mut self, header: &[u8], length: usize) {
+    /// What a compressed message of `length` bytes takes, of which `unpacked` bytes are made.
+    pub fn unpacked(&self, header: &[u8], length: usize, unpacked: usize) -> usize {
+        // Unpacked, and once more as it goes out.
+        self.as_it_is(header, length).bytes.saturating_add(unpacked.saturating_mul(2))
+    }
+
+    /// Remembers what the call keeps of a message that was taken, whose arrays have so many bytes, and its memory with it.
+    pub fn keep(&mut self, header: &[u8], bytes: usize, memory: &Reservation) {
         let Ok(message) = ipc::root_as_message(header) else { return };
         if let Some(dictionary) = message.header_as_dictionary_batch() {
             let old = if dictionary.isDelta() { self.dictionary(dictionary.id()) } else { 0 };
-            self.dictionaries.insert(dictionary.id(), old.saturating_add(length));
+            let kept = Dictionary { bytes: old.saturating_add(bytes), _memory: memory.clone() };
+            self.dictionaries.insert(dictionary.id(), kept);
         } else if message.header_as_schema().is_some() {
-            self.schema = length;
+            self.schema = bytes;
         }
     }
 
     /// Bytes of messages that the call keeps to its end.
     pub fn kept(&self) -> usize {
-        self.dictionaries.values().fold(self.schema, |sum, bytes| sum.saturating_add(*bytes))
+        self.dictionaries.values().fold(self.schema, |sum, kept| sum.saturating_add(kept.bytes))
     }
 
     fn dictionary(&self, id: i64) -> usize {
-        self.dictionaries.get(&id).copied().unwrap_or(0)
+        self.dictionaries.get(&id).map_or(0, |kept| kept.bytes)
     }
 
     /// What the rows take beside their columns, of which some have no bytes at all.
