@@ -67,7 +67,7 @@ mod tests {
     use arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
     use arrow::datatypes::Int32Type;
     use arrow::ipc::CompressionType;
-    use arrow::ipc::writer::{DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteOptions};
+    use arrow::ipc::writer::{DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
     use arrow::record_batch::RecordBatch;
 
     use super::*;
@@ -81,7 +81,8 @@ mod tests {
         let mut tracker = DictionaryTracker::new(false);
         let generator = IpcDataGenerator::default();
         generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
-        let (mut messages, last) = generator.encode(&batch, &mut tracker, &options, &mut Default::default()).unwrap();
+        let (mut messages, last) =
+            generator.encode(&batch, &mut tracker, &options, &mut IpcWriteContext::default()).unwrap();
         messages.push(last);
         messages
     }

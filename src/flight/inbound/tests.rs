@@ -4,7 +4,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, NullArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
 use arrow::ipc::CompressionType;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use http_body::Frame;
@@ -237,7 +237,7 @@ fn zeros(bytes: usize, codec: CompressionType) -> FlightData {
     let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
     let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
     let mut dictionaries = DictionaryTracker::new(false);
-    let mut context = Default::default();
+    let mut context = IpcWriteContext::default();
     let (_, batch) = IpcDataGenerator::default().encode(&batch, &mut dictionaries, &options, &mut context).unwrap();
     batch.into()
 }
@@ -313,7 +313,8 @@ async fn a_dictionary_is_held_as_long_as_the_call() {
     let mut dictionaries = DictionaryTracker::new(false);
     let generator = IpcDataGenerator::default();
     generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut dictionaries, &options);
-    let (mut messages, _) = generator.encode(&batch, &mut dictionaries, &options, &mut Default::default()).unwrap();
+    let (mut messages, _) =
+        generator.encode(&batch, &mut dictionaries, &options, &mut IpcWriteContext::default()).unwrap();
     let mut inbound = inbound(&memory, [wire(&messages.remove(0).into())]);
     drop(inbound.message().await.unwrap().unwrap());
     drop(inbound.claimed());
