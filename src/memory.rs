@@ -51,6 +51,16 @@ impl Memory {
         Self { small: Pool::new(small), large: Pool::new(limit - small) }
     }
 
+    /// How many bytes it has.
+    pub const fn limit(&self) -> usize {
+        self.small.bytes + self.large.bytes
+    }
+
+    /// How many of them are reserved now.
+    pub fn held(&self) -> usize {
+        self.small.held() + self.large.held()
+    }
+
     /// Takes so many bytes now; small requests from their reserve, as long as it lasts.
     ///
     /// # Errors
@@ -157,6 +167,10 @@ impl Pool {
         Self { bytes, permits: Arc::new(Semaphore::new(bytes / UNIT)) }
     }
 
+    fn held(&self) -> usize {
+        (self.bytes / UNIT).saturating_sub(self.permits.available_permits()) * UNIT
+    }
+
     fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).try_acquire_many_owned(units(bytes)).ok()
     }
@@ -204,10 +218,11 @@ mod tests {
     fn what_is_reserved_is_given_back() {
         let memory = Memory::new(80 * MIB);
         let held = memory.try_reserve(60 * MIB).unwrap();
-        assert_eq!(held.bytes(), 60 * MIB);
+        assert_eq!((held.bytes(), memory.held(), memory.limit()), (60 * MIB, 60 * MIB, 80 * MIB));
         let refused = memory.try_reserve(20 * MIB).unwrap_err();
         assert!(matches!(&refused, Error::Busy(text) if text.contains("70.0 MiB")), "{refused}");
         drop(held);
+        assert_eq!(memory.held(), 0);
         memory.try_reserve(60 * MIB).unwrap();
     }
 

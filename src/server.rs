@@ -132,6 +132,7 @@ impl Server {
             error = engine.died() => return Err(error),
             Some(ended) = ports.join_next() => return Err(unexpected(ended)),
         }
+        model.drain();
         stopping.send_replace(true);
         let drained = async {
             while ports.join_next().await.is_some() {}

@@ -1,10 +1,14 @@
 //! The Flight service: record batches in over DoExchange, the same rows with their scores out.
 
+mod action;
 mod calls;
 mod encode;
 mod exchange;
+mod health;
 mod inbound;
 mod outbound;
+mod prompt;
+mod reflection;
 mod reply;
 mod service;
 mod status;

@@ -9,7 +9,8 @@ use arrow_flight::{
     PollInfo, PutResult, SchemaResult, Ticket,
 };
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -21,8 +22,10 @@ use tracing::info_span;
 use super::calls::Calls;
 use super::exchange::Exchange;
 use super::inbound::{Inbound, InboundLimits, row_bytes};
+use super::prompt::Prompt;
 use super::reply::Reply;
 use super::status::to_status;
+use super::{action, health, reflection};
 use crate::auth::Token;
 use crate::memory::Memory;
 use crate::readiness::Readiness;
@@ -42,22 +45,33 @@ pub struct FlightLimits {
     pub stall_timeout: Duration,
 }
 
-/// The gRPC services of the port. A call without the token, if there is one, is refused first, then one before the model is there.
+/// The gRPC services of the port. A call of Flight without the token, if there is one, is refused first, then one before the model
+/// is there. Reflection needs the token alone, and health, which probes ask, nothing.
 ///
 /// Messages and their results are taken from `memory`.
 pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, token: Option<Token>) -> Routes {
     let exchanges = Arc::new(Semaphore::new(limits.exchanges));
     let calls = Calls::new(Flight { model: model.clone(), limits, memory, exchanges });
-    let admit = move |call: Request<()>| {
-        authorize(token.as_ref(), call.metadata())?;
-        model.engine().map(|_| call).map_err(|error| to_status(&error))
+    let authorized = move |call: Request<()>| authorize(token.as_ref(), call.metadata()).map(|()| call);
+    let admit = {
+        let (authorized, model) = (authorized.clone(), model.clone());
+        move |call: Request<()>| {
+            let call = authorized(call)?;
+            model.engine().map(|_| call).map_err(|error| to_status(&error))
+        }
     };
+    let patience = limits.stall_timeout;
+    let (reflection, old_reflection) = reflection::services();
     Routes::new(InterceptedService::new(calls, admit))
+        .add_service(Prompt::new(health::service(model), patience))
+        .add_service(InterceptedService::new(Prompt::new(reflection, patience), authorized.clone()))
+        .add_service(InterceptedService::new(Prompt::new(old_reflection, patience), authorized))
 }
 
 /// What answers calls.
 pub struct Flight {
-    model: Readiness,
+    /// Whether there is one, and what scores.
+    pub model: Readiness,
     pub limits: FlightLimits,
     pub memory: Memory,
     exchanges: Arc<Semaphore>,
@@ -72,6 +86,11 @@ fn authorize(token: Option<&Token>, metadata: &MetadataMap) -> Result<(), Status
 }
 
 impl Flight {
+    /// How many exchanges are under way.
+    pub fn open_exchanges(&self) -> usize {
+        self.limits.exchanges.saturating_sub(self.exchanges.available_permits())
+    }
+
     /// Begins an exchange with the messages in `body`.
     ///
     /// # Errors
@@ -91,6 +110,12 @@ impl Flight {
         };
         Ok(info_span!("exchange").in_scope(|| Reply::spawn(stall_timeout, exchange)))
     }
+}
+
+/// The name may be long, and the error goes into a header.
+fn unknown_action(name: &str) -> Status {
+    let name: String = name.chars().take(100).collect();
+    Status::unimplemented(format!("there is no action {name:?}; actions: {}", action::names()))
 }
 
 fn unimplemented<T>(call: &str) -> Result<T, Status> {
@@ -142,11 +167,15 @@ impl FlightService for Flight {
         unimplemented("DoPut")
     }
 
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        unimplemented("DoAction")
+    async fn do_action(&self, action: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let Action { r#type: name, body } = action.into_inner();
+        let offer = action::find(&name).ok_or_else(|| unknown_action(&name))?;
+        let bodies = offer.run(self, body).await.map_err(|error| to_status(&error))?;
+        let results = bodies.into_iter().map(|body| Ok(arrow_flight::Result { body }));
+        Ok(Response::new(stream::iter(results).boxed()))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        unimplemented("ListActions")
+        Ok(Response::new(stream::iter(action::list().map(Ok)).boxed()))
     }
 }

@@ -14,6 +14,8 @@ use crate::support::repository;
 /// Crates that stay in their rooms. A room is a path below `src/`.
 const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["flight/"]),
+    ("tonic_health", &["flight/"]),
+    ("tonic_reflection", &["flight/"]),
     ("arrow_flight", &["flight/"]),
     ("axum", &["cog/", "server/"]),
     ("hyper", &["server/"]),

@@ -14,6 +14,7 @@ use textflight::engine::Engine;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
 use textflight::stream::InFlight;
+use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tonic::{Status, Streaming};
 
@@ -30,17 +31,21 @@ pub const LIMITS: FlightLimits = FlightLimits {
 
 /// A client of a server that ends with it.
 pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
+    let channel = channel(routes(serving(engine), limits, Memory::default(), None)).await;
+    FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
+}
+
+/// A connection to a server of these services, which ends with it.
+pub async fn channel(routes: Routes) -> Channel {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
-    let routes = routes(serving(engine), limits, Memory::default(), None);
     tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(served));
     let mut ours = Some(ours);
     let connector = tower::service_fn(move |_: Uri| {
         let io = ours.take().map(TokioIo::new);
         async move { io.ok_or_else(|| std::io::Error::other("the one connection is taken")) }
     });
-    let channel = Endpoint::from_static("http://duplex").connect_with_connector(connector).await.unwrap();
-    FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
+    Endpoint::from_static("http://duplex").connect_with_connector(connector).await.unwrap()
 }
 
 /// `id` counts from 0, `text` as given.

@@ -2,5 +2,6 @@
 
 pub mod client;
 mod exchange;
+mod health;
 mod hostile;
 mod trouble;

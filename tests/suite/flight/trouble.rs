@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arrow_flight::{Action, Empty, FlightData, FlightDescriptor, Ticket};
+use arrow_flight::{Criteria, FlightData, FlightDescriptor, Ticket};
 use futures::{StreamExt, stream};
 use textflight::flight::FlightLimits;
 use tonic::Code;
@@ -112,8 +112,7 @@ async fn calls_that_are_not_offered_say_what_is() {
     let mut client = connect(Fake::engine(1000), LIMITS).await;
     let statuses = [
         client.do_get(Ticket::new("")).await.map(drop).unwrap_err(),
-        client.do_action(Action::new("", "")).await.map(drop).unwrap_err(),
-        client.list_actions(Empty {}).await.map(drop).unwrap_err(),
+        client.list_flights(Criteria::default()).await.map(drop).unwrap_err(),
     ];
     for status in statuses {
         assert_eq!(status.code(), Code::Unimplemented);

@@ -8,7 +8,11 @@ use textflight::Error;
 use textflight::readiness::ServedModel;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::{CONNECTIONS, PREFACE, Running, SETTINGS, config, rest, say, serve, start};
 use crate::engines::{Fake, VERSION};
@@ -81,6 +85,20 @@ async fn a_model_thread_that_dies_ends_the_server() {
     let reply = exchange(&mut client, messages("", vec![batch(&[Some("panic")])])).await.unwrap();
     assert!(read(reply).await.is_err());
     assert!(matches!(running.end().await, Err(Error::Stopped(cause)) if cause.contains("the fake was told to")));
+}
+
+#[tokio::test]
+async fn a_probe_that_watches_sees_the_end_and_does_not_hold_it_up() {
+    let running = serve(CONNECTIONS).await;
+    let channel = Endpoint::new(format!("http://{}", running.flight)).unwrap().connect().await.unwrap();
+    let mut client = HealthClient::new(channel);
+    let mut watch = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let stopping = tokio::spawn(running.stop());
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watch.message().await.unwrap().is_none());
+    drop((watch, client));
+    assert!(stopping.await.unwrap() < Duration::from_secs(15));
 }
 
 #[tokio::test]

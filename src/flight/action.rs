@@ -1,0 +1,97 @@
+//! DoAction: one table of what can be asked for, which ListActions shows as it is.
+
+mod report;
+
+use arrow_flight::ActionType;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use serde_json::Value;
+
+use super::service::Flight;
+use crate::{Error, Result};
+
+/// What a client can ask for by its name.
+pub struct Offer {
+    name: &'static str,
+    description: &'static str,
+    run: Run,
+}
+
+/// Answers the body of an action with the bodies of its results.
+type Run = for<'a> fn(&'a Flight, Bytes) -> BoxFuture<'a, Result<Vec<Bytes>>>;
+
+/// All of them, in the order in which they are listed.
+static OFFERS: &[Offer] = &[
+    Offer {
+        name: "model_info",
+        description: "What serves, and within which limits. No body; one result, a JSON object: name, revision, version, \
+                      device, dtype, labels, max_length, columns, limits, textflight",
+        run: |flight, body| json(report::model(flight), &body),
+    },
+    Offer {
+        name: "stats",
+        description: "What the server is doing. No body; one result, a JSON object of numbers",
+        run: |flight, body| json(report::stats(flight), &body),
+    },
+    Offer {
+        name: "health",
+        description: "Whether calls are taken. No body; one result, a JSON object: status, which is SERVING or NOT_SERVING, \
+                      and of the latter the cause",
+        run: |flight, body| json(Ok(report::health(flight)), &body),
+    },
+];
+
+/// What can be asked for, as ListActions has it.
+pub fn list() -> impl Iterator<Item = ActionType> {
+    OFFERS.iter().map(|Offer { name, description, .. }| ActionType {
+        r#type: (*name).to_owned(),
+        description: (*description).to_owned(),
+    })
+}
+
+/// What is called so, if anything is.
+pub fn find(name: &str) -> Option<&'static Offer> {
+    OFFERS.iter().find(|offer| offer.name == name)
+}
+
+/// The names, for an error.
+pub fn names() -> String {
+    OFFERS.iter().map(|offer| offer.name).collect::<Vec<_>>().join(", ")
+}
+
+impl Offer {
+    /// Does it, and gives the bodies of the results.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a body that it does not take, and whatever went wrong then.
+    pub async fn run(&self, flight: &Flight, body: Bytes) -> Result<Vec<Bytes>> {
+        (self.run)(flight, body).await
+    }
+}
+
+/// The answer of an action that takes no body, or an empty object.
+fn json<'a>(answer: Result<Value>, body: &[u8]) -> BoxFuture<'a, Result<Vec<Bytes>>> {
+    let answer = if matches!(body.trim_ascii(), b"" | b"{}") {
+        answer.map(|answer| vec![Bytes::from(answer.to_string())])
+    } else {
+        Err(Error::Invalid("this action takes no body".to_owned()))
+    };
+    ready(answer).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_there_once_and_described() {
+        for offer in OFFERS {
+            assert!(std::ptr::eq(find(offer.name).unwrap(), offer), "{} is there twice", offer.name);
+            assert!(!offer.description.is_empty());
+        }
+        assert!(find("").is_none() && find("Health").is_none());
+        assert_eq!(list().count(), OFFERS.len());
+        assert_eq!(names().split(", ").count(), OFFERS.len());
+    }
+}

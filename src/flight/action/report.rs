@@ -1,0 +1,76 @@
+//! What the server says of itself, as JSON.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::engine::Lane;
+use crate::flight::service::Flight;
+use crate::readiness::{Phase, ServedModel};
+use crate::table::{ScoreOptions, ScorePlan};
+
+/// What serves, and within which limits.
+///
+/// # Errors
+/// [`crate::Error::Busy`] while the model is loaded.
+pub fn model(flight: &Flight) -> Result<Value> {
+    let ServedModel { engine, version, .. } = flight.model.served()?;
+    let model = engine.model();
+    Ok(json!({
+        "name": model.name,
+        "revision": model.revision,
+        "version": version,
+        "device": model.device,
+        "dtype": model.dtype,
+        "labels": model.labels,
+        "max_length": model.max_length,
+        "columns": columns(&model.labels)?,
+        "limits": {
+            "message_bytes": flight.limits.message_bytes,
+            "exchanges": flight.limits.exchanges,
+            "in_flight_rows": flight.limits.in_flight.rows,
+            "in_flight_bytes": flight.limits.in_flight.bytes,
+            "memory_bytes": flight.memory.limit(),
+            "stall_seconds": flight.limits.stall_timeout.as_secs_f64(),
+        },
+        "textflight": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// The columns that are appended without options, by name and Arrow type.
+fn columns(labels: &[String]) -> Result<Value> {
+    let text = Schema::new(vec![Field::new("text", DataType::Utf8, true)]);
+    let scored = ScorePlan::new(&text, &ScoreOptions::default(), labels)?.schema();
+    let new = scored.fields().iter().skip(text.fields().len());
+    Ok(new.map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() })).collect())
+}
+
+/// What the server is doing, in numbers.
+///
+/// # Errors
+/// [`crate::Error::Busy`] while the model is loaded.
+pub fn stats(flight: &Flight) -> Result<Value> {
+    let ServedModel { engine, loaded_at, .. } = flight.model.served()?;
+    Ok(json!({
+        // A clock that was set back must not fail the call.
+        "uptime_seconds": loaded_at.elapsed().unwrap_or_default().as_secs_f64(),
+        "exchanges_open": flight.open_exchanges(),
+        "exchanges_limit": flight.limits.exchanges,
+        "queued_rows": engine.waiting(Lane::Interactive) + engine.waiting(Lane::Bulk),
+        "queued_rows_interactive": engine.waiting(Lane::Interactive),
+        "queued_rows_bulk": engine.waiting(Lane::Bulk),
+        "memory_bytes": flight.memory.held(),
+        "memory_limit_bytes": flight.memory.limit(),
+    }))
+}
+
+/// Whether calls are taken, in the words of gRPC's health protocol.
+pub fn health(flight: &Flight) -> Value {
+    let cause = match flight.model.phase() {
+        Phase::Serving => return json!({ "status": "SERVING" }),
+        Phase::Loading => "the model is being loaded".to_owned(),
+        Phase::Dead(cause) => cause,
+        Phase::Draining => "the server is stopping".to_owned(),
+    };
+    json!({ "status": "NOT_SERVING", "cause": cause })
+}
