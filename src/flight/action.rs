@@ -1,4 +1,4 @@
-//! DoAction: one table of what can be asked for, which ListActions shows as it is.
+//! `DoAction`: one table of what can be asked for, which `ListActions` shows as it is.
 
 mod report;
 
@@ -42,7 +42,7 @@ static OFFERS: &[Offer] = &[
     },
 ];
 
-/// What can be asked for, as ListActions has it.
+/// What can be asked for, as `ListActions` has it.
 pub fn list() -> impl Iterator<Item = ActionType> {
     OFFERS.iter().map(|Offer { name, description, .. }| ActionType {
         r#type: (*name).to_owned(),
