@@ -46,11 +46,12 @@ impl<T: Send + 'static> Reply<T> {
         let work = caught_future(work(ReplySender { messages: sender, stall_timeout }));
         let task = async move {
             let result = work.await.unwrap_or_else(|panicked| Err(broken(panicked)));
-            if let Err(error) = &result {
-                warn!(%error, "a call failed");
+            let result = result.map_err(|error| to_status(&error));
+            if let Err(status) = &result {
+                warn!(error = status.message(), "a call failed");
             }
             // A client that is gone is not told.
-            let _ = ended.send(result.map_err(|error| to_status(&error)));
+            let _ = ended.send(result);
             drop(open);
         };
         Self { messages, end: Some(end), task: tokio::spawn(task.in_current_span()) }

@@ -1,5 +1,7 @@
 //! Our errors as gRPC statuses, chosen by what pyarrow raises for them.
 
+use std::borrow::Cow;
+
 use arrow_flight::error::FlightError;
 use tonic::{Code, Status};
 
@@ -18,7 +20,27 @@ pub fn to_status(error: &Error) -> Status {
         | Error::OutOfMemory(_)
         | Error::Unscorable { .. } => Code::Internal,
     };
-    Status::new(code, error.to_string())
+    Status::new(code, brief(&error.to_string()))
+}
+
+/// Bytes of an error's text on the wire. Clients take 8 KiB of trailers in all, and lose the error with a connection that
+/// sends them more.
+const TEXT: usize = 4096;
+
+/// The text without its middle, where it is long: what a client sent may be named in it, as long as it was.
+fn brief(text: &str) -> Cow<'_, str> {
+    // In trailers most characters but letters and digits become three.
+    let on_the_wire = |byte: u8| if byte.is_ascii_alphanumeric() { 1 } else { 3 };
+    if text.bytes().map(on_the_wire).sum::<usize>() <= TEXT {
+        return text.into();
+    }
+    let half = |bytes: &mut dyn Iterator<Item = u8>| {
+        let mut room = TEXT / 2;
+        bytes.take_while(|byte| room.checked_sub(on_the_wire(*byte)).map(|rest| room = rest).is_some()).count()
+    };
+    let front = text.floor_char_boundary(half(&mut text.bytes()));
+    let back = text.ceil_char_boundary(text.len() - half(&mut text.bytes().rev()));
+    format!("{} … {} bytes are left out here … {}", &text[..front], back - front, &text[back..]).into()
 }
 
 /// What went wrong while a client's messages were read and decoded, as an error of ours.
@@ -49,6 +71,8 @@ pub fn from_inbound(status: &Status) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::NON_ALPHANUMERIC as ENCODED;
+
     use super::*;
 
     #[test]
@@ -57,6 +81,23 @@ mod tests {
         let status = to_status(&from_flight(inbound));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains("max_chunksize") && status.message().contains("the limit is: 4 bytes"));
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_its_end() {
+        for name in ["a", "é", "\u{1f389}", "\"", " "] {
+            let status = to_status(&Error::Invalid(format!("no column {}; columns: text", name.repeat(1 << 20))));
+            let (text, encoded) = (status.message(), percent_encoding::utf8_percent_encode(status.message(), ENCODED));
+            assert!(text.starts_with("no column ") && text.ends_with("; columns: text"), "{text}");
+            assert!(text.contains("bytes are left out here"), "{text}");
+            assert!(
+                (TEXT - 100..TEXT + 200).contains(&encoded.to_string().len()),
+                "{name:?}: {}",
+                encoded.to_string().len()
+            );
+        }
+        let short = "é".repeat(TEXT / 6);
+        assert_eq!(to_status(&Error::Invalid(short.clone())).message(), short);
     }
 
     #[test]

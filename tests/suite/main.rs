@@ -7,6 +7,7 @@ mod cog;
 mod cuda;
 mod engines;
 mod flight;
+mod fuzz;
 mod golden;
 mod hub;
 mod image;

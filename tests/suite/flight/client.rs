@@ -29,9 +29,14 @@ pub const LIMITS: FlightLimits = FlightLimits {
     stall_timeout: Duration::from_millis(300),
 };
 
+/// What a server answers with, which takes what it holds from `memory`.
+pub fn service(engine: Engine, limits: FlightLimits, memory: Memory) -> Routes {
+    routes(serving(engine), limits, memory, None)
+}
+
 /// A client of a server that ends with it.
 pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
-    let channel = channel(routes(serving(engine), limits, Memory::default(), None)).await;
+    let channel = channel(service(engine, limits, Memory::default())).await;
     FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
 }
 
