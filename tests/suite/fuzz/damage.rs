@@ -108,6 +108,8 @@ impl Damage {
 /// `bytes` after all of these.
 pub fn damaged(bytes: &[u8], damages: &[Damage]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    damages.iter().for_each(|damage| damage.apply(&mut bytes));
+    for damage in damages {
+        damage.apply(&mut bytes);
+    }
     bytes
 }

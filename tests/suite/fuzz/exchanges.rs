@@ -6,6 +6,7 @@ use arrow::array::*;
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int8Type, Int16Type, Int32Type, Schema, UInt32Type};
+use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
@@ -143,6 +144,10 @@ fn apply(step: &Step, messages: &mut Vec<FlightData>, encoded: &mut Vec<(Index, 
 static SEEDS: LazyLock<Vec<Vec<FlightData>>> = LazyLock::new(|| {
     let plain = IpcWriteOptions::default();
     let mut seeds: Vec<_> = tables().into_iter().map(|table| sequence(&halves(&table), plain.clone())).collect();
+    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        let compressed = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+        seeds.push(sequence(&[strings(200)], compressed));
+    }
     let deltas = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
     seeds.push(sequence(&growing_dictionary(), deltas));
     seeds
