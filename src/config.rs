@@ -11,7 +11,9 @@ use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineOptions;
 use textflight::flight::FlightLimits;
 use textflight::memory::{self, Memory};
+use textflight::rest;
 use textflight::server::{ConnectionLimits, ServerConfig};
+use textflight::spool::Spool;
 use textflight::stream::InFlight;
 use textflight::table::{LabelKind, ScoreOptions};
 use textflight::{Error, Result};
@@ -47,6 +49,15 @@ pub const IDLE_SECONDS: f64 = 600.0;
 
 /// How long a Flight client may leave its results unread, in seconds.
 pub const STALL_SECONDS: f64 = 60.0;
+
+/// Requests to `/score` at a time.
+pub const SCORE_REQUESTS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+/// The longest body of `/score`.
+pub const SCORE_BODY: &str = "4GiB";
+
+/// What may lie in the spool.
+pub const SPOOL_LIMIT: &str = "8GiB";
 
 /// How long a signal lets running requests finish, in seconds.
 pub const DRAIN_SECONDS: f64 = 30.0;
@@ -144,7 +155,15 @@ impl ServeArgs {
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
             cog: self.cog(memory.clone(), kept, files),
-            memory,
+            memory: memory.clone(),
+            rest: rest::Options {
+                body_bytes: self.max_score_body as u64,
+                requests: self.max_score_requests.get(),
+                stall_timeout: Duration::from_secs_f64(self.stall_timeout),
+                in_flight: IN_FLIGHT,
+                memory: memory.clone(),
+                spool: self.spool()?,
+            },
             api_token: self.api_token.clone(),
             connections: ConnectionLimits {
                 connections: self.max_connections.get(),
@@ -153,6 +172,16 @@ impl ServeArgs {
             },
             drain_timeout: Duration::from_secs_f64(self.drain_timeout),
         })
+    }
+
+    /// Where what is too large for memory lies. A folder that was named must be of use.
+    fn spool(&self) -> Result<Spool> {
+        let folder = self.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let spool = Spool::new(folder, self.spool_limit as u64);
+        if self.spool_dir.is_some() {
+            spool.check().map_err(|error| Error::Invalid(format!("--spool-dir {error}")))?;
+        }
+        Ok(spool)
     }
 
     /// How the JSON entrypoint presents itself.

@@ -12,6 +12,7 @@
 //! | [`table`] | the text column out of a record batch, the score columns back in |
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
+//! | [`rest`] | tables over HTTP: `POST /score` |
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet files, and the splice that adds columns to one |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
@@ -50,6 +51,7 @@ mod ipc_compression;
 pub mod memory;
 mod panics;
 pub mod readiness;
+pub mod rest;
 pub mod server;
 pub mod sink;
 pub mod source;

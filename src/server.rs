@@ -27,7 +27,7 @@ use crate::cog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
 use crate::readiness::{Readiness, ServedModel};
-use crate::{Error, Result};
+use crate::{Error, Result, rest};
 
 /// What the server binds, how long it waits, and what its clients may do.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct ServerConfig {
     pub memory: Memory,
     /// How the JSON entrypoint presents itself.
     pub cog: cog::http::Options,
+    /// What bounds tables over HTTP.
+    pub rest: rest::Options,
     /// Without this token requests and calls are refused.
     pub api_token: Option<Token>,
     /// What bounds the connections.
@@ -154,7 +156,8 @@ impl Server {
         let calls = flight::routes(model.clone(), config.flight_limits, config.memory, config.api_token.clone())
             .into_axum_router();
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
-        let requests = router(json, config.api_token);
+        let tables = rest::Service::new(config.rest, model.clone());
+        let requests = router::all(json, tables.routes(), config.api_token);
         let mut ports = JoinSet::new();
         ports.spawn(listener::serve(flight, "flight", grpc, calls, config.connections, stopped.clone()));
         ports.spawn(listener::serve(http, "http", Protocol::Http, requests, config.connections, stopped.clone()));

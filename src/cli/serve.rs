@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::Args;
 use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
-use super::{ModelArgs, memory, seconds};
+use super::{ModelArgs, bytes, memory, seconds};
 use crate::config::{
     CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, QUEUE_ROWS,
-    STALL_SECONDS,
+    SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
 };
 
 /// `textflight serve`
@@ -40,6 +41,19 @@ pub struct ServeArgs {
     /// Flight exchanges at a time; one more is told to try again.
     #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES)]
     pub max_exchanges: NonZeroUsize,
+    /// Requests to POST /score at a time; one more gets 503 with Retry-After.
+    #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_REQUESTS", value_name = "N", default_value_t = SCORE_REQUESTS)]
+    pub max_score_requests: NonZeroUsize,
+    /// The longest body of POST /score; a longer one gets 413.
+    #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_BODY", value_name = "BYTES", default_value = SCORE_BODY, value_parser = bytes)]
+    pub max_score_body: usize,
+    /// The folder for what clients send and is too large for memory: files without a name, which not even a killed process
+    /// leaves behind. [default: the system's folder for temporary files]
+    #[arg(long, env = "TEXTFLIGHT_SPOOL_DIR", value_name = "FOLDER")]
+    pub spool_dir: Option<PathBuf>,
+    /// What may lie there at a time; what has no room is refused, HTTP clients get 503 with Retry-After.
+    #[arg(long, env = "TEXTFLIGHT_SPOOL_LIMIT", value_name = "BYTES", default_value = SPOOL_LIMIT, value_parser = bytes)]
+    pub spool_limit: usize,
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
     #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS)]
     pub queue_rows: NonZeroUsize,
@@ -69,7 +83,8 @@ pub struct ServeArgs {
     /// How long a connection may go without a request; HTTP/2 clients are told to go, and come again when they like.
     #[arg(long, env = "TEXTFLIGHT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = IDLE_SECONDS, value_parser = seconds)]
     pub idle_timeout: f64,
-    /// How long a Flight client may take to its schema, and leave its results unread.
+    /// How long a Flight client may take to its schema and leave its results unread, and one of /score send nothing of its body
+    /// or leave the answer unread.
     #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = STALL_SECONDS, value_parser = seconds)]
     pub stall_timeout: f64,
     /// How long a signal lets running requests finish.

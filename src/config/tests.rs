@@ -91,6 +91,19 @@ fn megabytes_and_seconds_are_what_they_say() {
 }
 
 #[test]
+fn tables_over_http_have_their_bounds() {
+    let limits = |arguments| serve(arguments).server().unwrap().rest;
+    let defaults = limits("");
+    assert_eq!((defaults.body_bytes, defaults.requests), (4 << 30, 16));
+    assert_eq!((defaults.stall_timeout, defaults.spool.limit()), (Duration::from_mins(1), 8 << 30));
+    let given = limits("--max-score-body 1MiB --max-score-requests 2 --stall-timeout 3 --spool-limit 5KiB");
+    assert_eq!((given.body_bytes, given.requests), (1 << 20, 2));
+    assert_eq!((given.stall_timeout, given.spool.limit()), (Duration::from_secs(3), 5 << 10));
+    let error = serve("--spool-dir /nowhere/at/all").server().unwrap_err().to_string();
+    assert!(error.starts_with("--spool-dir /nowhere/at/all: "), "{error}");
+}
+
+#[test]
 fn cogs_variables_stand_behind_our_own() {
     let http = |arguments| serve(arguments).server().unwrap().http.to_string();
     assert_eq!(http("--port 80"), "0.0.0.0:80", "loopback would reach nobody in a container");

@@ -10,9 +10,14 @@ use serde_json::json;
 use crate::auth::Token;
 use crate::cog;
 
-/// All routes. With a token, requests must bring it, but for what says only whether the server is well.
+/// The JSON entrypoint's routes. With a token, requests must bring it, but for what says only whether the server is well.
 pub fn router(json: &cog::http::Service, token: Option<Token>) -> Router {
-    json.open_routes().merge(json.routes().layer(middleware::from_fn_with_state(token, check)))
+    all(json, Router::new(), token)
+}
+
+/// Those, and others that the token is asked for as well.
+pub fn all(json: &cog::http::Service, others: Router, token: Option<Token>) -> Router {
+    json.open_routes().merge(json.routes().merge(others).layer(middleware::from_fn_with_state(token, check)))
 }
 
 /// Lets a request pass that brings the token, or every request where none is asked for.

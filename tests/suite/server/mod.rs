@@ -39,6 +39,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         flight_limits: LIMITS,
         cog: textflight::cog::http::Options::default(),
+        rest: textflight::rest::Options::default(),
         api_token: None,
         connections,
         drain_timeout: Duration::from_secs(20),

@@ -1,0 +1,169 @@
+//! What a body is, and what the client takes.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::refusal::Refusal;
+
+/// A format of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// A Parquet file.
+    Parquet,
+}
+
+/// The formats, each with its names, the registered one first.
+const NAMES: &[(Media, &[&str])] =
+    &[(Media::Parquet, &["application/vnd.apache.parquet", "application/x-parquet", "application/parquet"])];
+
+impl Media {
+    /// The format that a request's headers say.
+    ///
+    /// # Errors
+    /// 415, with what is taken.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            let what = format!("content-encoding {coding:?} is not taken; send the body as it is");
+            return Err(Refusal::UnsupportedType(what));
+        }
+        let given = headers.get(header::CONTENT_TYPE).map(text).unwrap_or_default();
+        let (name, parameters) = given.split_once(';').unwrap_or((given, ""));
+        let media = Self::named(name.trim()).ok_or_else(|| {
+            let what = if given.is_empty() { "no content type" } else { given };
+            Refusal::UnsupportedType(format!("{what:?} is no table that is taken; content types: {}", names()))
+        })?;
+        check_parameters(parameters)?;
+        Ok(media)
+    }
+
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(media, _)| *media == self).and_then(|(_, names)| names.first()).unwrap_or(&"")
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let has = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        NAMES.iter().find(|(_, names)| has(names)).map(|(media, _)| *media)
+    }
+
+    /// What a table of this format can be answered in, the best first.
+    const fn answers(self) -> &'static [Self] {
+        match self {
+            Self::Parquet => &[Self::Parquet],
+        }
+    }
+
+    /// How much a client wants an answer in this format, by one part of its `Accept`: how specific that is, and its weight.
+    fn weight(self, range: &str) -> Option<(u8, f32)> {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next()?;
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let weight = weight.map_or(Some(1.0), |weight| weight.trim().parse().ok())?;
+        let (kind, _) = self.name().split_once('/')?;
+        let specific = match name {
+            "*/*" | "*" => 0,
+            _ if name.strip_suffix("/*").is_some_and(|given| given.eq_ignore_ascii_case(kind)) => 1,
+            _ if Self::named(name) == Some(self) => 2,
+            _ => return None,
+        };
+        Some((specific, weight))
+    }
+}
+
+/// The format of the answer: what the client wants most, and of what it wants equally the one of its own table.
+///
+/// # Errors
+/// 406, with what can be given.
+pub fn accepted(headers: &HeaderMap, media: Media) -> Result<Media, Refusal> {
+    let given: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(text).collect();
+    let given = given.join(",");
+    let ranges: Vec<&str> = given.split(',').map(str::trim).filter(|range| !range.is_empty()).collect();
+    let mut best = None;
+    for &answer in media.answers() {
+        // The most specific range counts.
+        let weights = ranges.iter().filter_map(|range| answer.weight(range));
+        let weight = weights.max_by_key(|(specific, _)| *specific).map_or(0.0, |(_, weight)| weight);
+        if weight > best.map_or(0.0, |(_, before)| before) {
+            best = Some((answer, weight));
+        }
+    }
+    match best {
+        _ if ranges.is_empty() => Ok(media),
+        Some((answer, _)) => Ok(answer),
+        None => {
+            let names: Vec<_> = media.answers().iter().map(|answer| answer.name()).collect();
+            let what = format!("a table in {} is answered in: {}; accept one of them", media.name(), names.join(", "));
+            Err(Refusal::NotAcceptable(what))
+        }
+    }
+}
+
+fn check_parameters(parameters: &str) -> Result<(), Refusal> {
+    for parameter in parameters.split(';').map(str::trim).filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"');
+        let is_known = match name.trim().to_ascii_lowercase().as_str() {
+            "charset" => ["utf-8", "utf8", "us-ascii"].iter().any(|known| value.eq_ignore_ascii_case(known)),
+            "header" => value.eq_ignore_ascii_case("present"),
+            _ => false,
+        };
+        if !is_known {
+            let what = "tables are UTF-8 (charset=utf-8), and CSV has a line of names (header=present)";
+            return Err(Refusal::UnsupportedType(format!("content type with {parameter:?}: {what}")));
+        }
+    }
+    Ok(())
+}
+
+fn names() -> String {
+    NAMES.iter().filter_map(|(_, names)| names.first().copied()).collect::<Vec<_>>().join(", ")
+}
+
+/// What no text is reads as one that nobody knows.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?").trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    fn media(content_type: &str) -> Result<Media, Refusal> {
+        Media::of(&headers(&[(header::CONTENT_TYPE, content_type)]))
+    }
+
+    #[test]
+    fn a_type_is_known_by_all_its_names() {
+        for name in ["application/vnd.apache.parquet", "APPLICATION/X-Parquet ; charset=UTF-8", "application/parquet"] {
+            assert_eq!(media(name).unwrap(), Media::Parquet, "{name}");
+        }
+        for wrong in ["", "text/plain", "application/json", "application/x-www-form-urlencoded", "\u{e4}"] {
+            let Err(Refusal::UnsupportedType(what)) = media(wrong) else { panic!("{wrong}") };
+            assert!(what.contains("application/vnd.apache.parquet"), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_packed_body_is_refused() {
+        let given =
+            |coding| headers(&[(header::CONTENT_TYPE, "application/x-parquet"), (header::CONTENT_ENCODING, coding)]);
+        assert!(Media::of(&given("identity")).is_ok());
+        assert!(matches!(Media::of(&given("gzip")), Err(Refusal::UnsupportedType(what)) if what.contains("gzip")));
+    }
+
+    #[test]
+    fn accept_is_weighed() {
+        let accept = |value| accepted(&headers(&[(header::ACCEPT, value)]), Media::Parquet);
+        for good in
+            ["*/*", "application/*", "application/x-parquet;q=0.1, text/html", "", "text/html;level=1, */*;q=0.2"]
+        {
+            assert_eq!(accept(good).unwrap(), Media::Parquet, "{good}");
+        }
+        for bad in ["text/html", "application/parquet;q=0", "*/*, application/vnd.apache.parquet;q=0", "*/*;q=x"] {
+            assert!(matches!(accept(bad), Err(Refusal::NotAcceptable(what)) if what.contains("parquet")), "{bad}");
+        }
+    }
+}

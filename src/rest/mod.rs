@@ -1,0 +1,127 @@
+//! Tables over HTTP: `POST /score` takes one and answers with the same table, the columns of scores appended.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `query` | the options, as query parameters |
+//! | `media` | what a body is, and what the client takes |
+//! | `upload` | the body on its way in |
+//! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
+//! | `tail` | what such an answer does not have in common with the body |
+//! | `outgoing` | the answer on its way out, which looks complete only if it is |
+//! | `refusal` | errors, as statuses |
+
+mod media;
+mod outgoing;
+mod parquet;
+mod query;
+mod refusal;
+mod tail;
+mod upload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::media::Media;
+use self::refusal::Refusal;
+use self::upload::Upload;
+use crate::Error;
+use crate::engine::Engine;
+use crate::memory::Memory;
+use crate::readiness::Readiness;
+use crate::spool::Spool;
+use crate::stream::InFlight;
+use crate::table::ScoreOptions;
+
+/// What bounds tables over HTTP.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest body, in bytes.
+    pub body_bytes: u64,
+    /// Requests at a time.
+    pub requests: usize,
+    /// How long a client may send nothing of a body, or leave an answer unread.
+    pub stall_timeout: Duration,
+    /// What one request may have in the engine.
+    pub in_flight: InFlight,
+    /// What requests are taken from.
+    pub memory: Memory,
+    /// Where bodies are kept that are read more than once, and answers that nobody reads yet.
+    pub spool: Spool,
+}
+
+/// For those who serve without a configuration.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            body_bytes: 4 << 30,
+            requests: 16,
+            stall_timeout: Duration::from_mins(1),
+            in_flight: InFlight { rows: 8192, bytes: 64 << 20 },
+            memory: Memory::default(),
+            spool: Spool::default(),
+        }
+    }
+}
+
+/// Tables over HTTP, with or without the model. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    options: Arc<Options>,
+    places: Arc<Semaphore>,
+    model: Readiness,
+}
+
+impl Service {
+    /// A service that takes tables once the model is there.
+    pub fn new(options: Options, model: Readiness) -> Self {
+        let places = Arc::new(Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)));
+        Self { options: Arc::new(options), places, model }
+    }
+
+    /// Its route.
+    pub fn routes(&self) -> Router {
+        Router::new().route("/score", post(score)).with_state(self.clone())
+    }
+
+    async fn score(&self, request: Request) -> Result<Response, Refusal> {
+        let (head, body) = request.into_parts();
+        // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
+        let upload = Upload::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
+        let place = self.place()?;
+        let engine = self.model.engine()?.clone();
+        let columns = query::options(&head.uri)?;
+        let media = Media::of(&head.headers)?;
+        let answer = media::accepted(&head.headers, media)?;
+        upload.check_length()?;
+        let job = Job { engine, columns, options: Arc::clone(&self.options), place };
+        match (media, answer) {
+            (Media::Parquet, _) => Ok(parquet::score(job, upload).await?),
+        }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let at_capacity = || {
+            Error::Busy(format!("at capacity: {} requests to /score at a time; try again later", self.options.requests))
+        };
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| at_capacity())
+    }
+}
+
+/// A request that may begin.
+struct Job {
+    engine: Engine,
+    columns: ScoreOptions,
+    options: Arc<Options>,
+    /// Given back once the answer has been read.
+    place: OwnedSemaphorePermit,
+}
+
+async fn score(State(service): State<Service>, request: Request) -> Response {
+    service.score(request).await.unwrap_or_else(IntoResponse::into_response)
+}

@@ -1,0 +1,159 @@
+//! An answer on its way out: a task makes the pieces, a short channel carries them as fast as they are read, and an answer
+//! that is not complete never looks as if it were.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures::stream::unfold;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{Instrument, warn};
+
+use crate::panics::caught_future;
+use crate::{Error, Result};
+
+/// Pieces that wait for the connection: enough to keep it busy while the next is made.
+const PIECES: usize = 2;
+
+/// What comes out of the task.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    /// Nothing more, and all was there. A channel that just ends has not said so.
+    End,
+    Failed(Error),
+}
+
+/// The pieces of an answer. Dropping it ends the task that makes them.
+pub struct Outgoing {
+    pieces: mpsc::Receiver<Piece>,
+    task: JoinHandle<()>,
+}
+
+/// Where the task puts them.
+#[derive(Clone)]
+pub struct Outlet {
+    pieces: mpsc::Sender<Piece>,
+    stall_timeout: Duration,
+}
+
+impl Outgoing {
+    /// Starts `work`. A piece that is left unread for `stall_timeout` is an error of [`Outlet::send`].
+    pub fn spawn<F>(stall_timeout: Duration, work: impl FnOnce(Outlet) -> F) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let work = caught_future(work(Outlet { pieces: sender.clone(), stall_timeout }));
+        let task = async move {
+            let result = work.await.unwrap_or_else(|panicked| Err(Error::Failed(panicked.to_string())));
+            let last = result.map_or_else(Piece::Failed, |()| Piece::End);
+            if let Piece::Failed(error) = &last {
+                warn!(%error, "an answer failed");
+            }
+            // A client that is gone is not told, and one that does not read is told when it does.
+            let _ = sender.send(last).await;
+        };
+        Self { pieces, task: tokio::spawn(task.in_current_span()) }
+    }
+
+    /// The body of the answer. One that fails breaks off: HTTP/1 closes before the last chunk, HTTP/2 resets the stream.
+    pub fn into_body(self) -> Body {
+        Body::from_stream(unfold(Some(self), async |outgoing| {
+            let mut outgoing = outgoing?;
+            match outgoing.next().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(outgoing))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
+    }
+
+    /// The next piece; none at the end of an answer that is complete.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self.pieces.recv().await {
+            Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Piece::End) => Ok(None),
+            Some(Piece::Failed(error)) => Err(error),
+            None => Err(Error::Failed("the answer broke off: its task is gone".to_owned())),
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Outlet {
+    /// Passes a piece on, once there is room.
+    ///
+    /// # Errors
+    /// [`Error::Stalled`] when the client does not read, [`Error::Cancelled`] when it is gone.
+    pub async fn send(&self, bytes: Bytes) -> Result<()> {
+        use mpsc::error::SendTimeoutError::{Closed, Timeout};
+        match self.pieces.send_timeout(Piece::Bytes(bytes), self.stall_timeout).await {
+            Ok(()) => Ok(()),
+            Err(Timeout(_)) => {
+                let seconds = self.stall_timeout.as_secs_f32();
+                Err(Error::Stalled(format!("the answer was left unread for {seconds} s")))
+            }
+            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn what_is_complete_ends_and_what_fails_breaks_off() {
+        let complete = Outgoing::spawn(PATIENCE, async |outlet: Outlet| {
+            for piece in ["a", "b", "c", "d"] {
+                outlet.send(Bytes::from_static(piece.as_bytes())).await?;
+            }
+            Ok(())
+        });
+        assert_eq!(to_bytes(complete.into_body(), 100).await.unwrap(), "abcd");
+        let failing = Outgoing::spawn(PATIENCE, async |outlet: Outlet| {
+            outlet.send(Bytes::from_static(b"a")).await?;
+            Err(Error::Failed("told to".to_owned()))
+        });
+        assert!(to_bytes(failing.into_body(), 100).await.is_err());
+        let panicking = Outgoing::spawn(PATIENCE, async |_: Outlet| panic!("told to"));
+        assert!(to_bytes(panicking.into_body(), 100).await.is_err());
+        let aborted = Outgoing::spawn(PATIENCE, |_| std::future::pending());
+        aborted.task.abort();
+        assert!(to_bytes(aborted.into_body(), 100).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_unread_is_given_up() {
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        let unread = Outgoing::spawn(PATIENCE, async move |outlet: Outlet| {
+            let _held = held;
+            loop {
+                outlet.send(Bytes::from_static(b"a")).await?;
+            }
+        });
+        assert!(released.await.is_err());
+        assert!(to_bytes(unread.into_body(), 100).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_ends_the_work() {
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        let outgoing = Outgoing::spawn(PATIENCE, |_| async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        drop(outgoing.into_body());
+        assert!(released.await.is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! A Parquet file: kept in the spool, since its footer is at its end, scored whole, and then sent. All that can fail has failed
+//! before the first byte of the answer, whose length is known.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::Job;
+use super::media::Media;
+use super::outgoing::{Outgoing, Outlet};
+use super::tail::Tail;
+use super::upload::{Upload, blocking};
+use crate::engine::Engine;
+use crate::sink::Sink;
+use crate::sink::parquet::Splice;
+use crate::source::Source;
+use crate::source::parquet::ParquetFile;
+use crate::spool::SpoolFile;
+use crate::stream::{InFlight, Incoming, score_texts};
+use crate::table::ScorePlan;
+use crate::{Error, Result};
+
+/// What errors call the file.
+const NAME: &str = "the body";
+
+/// Scored batches that may wait for the writer.
+const BATCHES_BEHIND: usize = 2;
+
+/// How much of the answer is read at once, in bytes.
+const READ_BYTES: usize = 256 << 10;
+
+/// What is reserved for a file that is scored, and what of it may be in the engine.
+const MEMORY: usize = 12 << 20;
+const IN_ENGINE: usize = 8 << 20;
+
+/// Scores the file.
+///
+/// # Errors
+/// What is wrong with the file or the options, or why it could not be scored.
+pub async fn score(job: Job, upload: Upload) -> Result<Response> {
+    let Job { engine, columns, options, place } = job;
+    let body = upload.spooled(&options.spool).await?;
+    let memory = options.memory.try_reserve(MEMORY)?;
+    let (file, spool, classes) = (body.file()?, options.spool.clone(), engine.model().labels.clone());
+    let table = blocking(move || {
+        let source = ParquetFile::of(Path::new(NAME), file)?;
+        let plan = ScorePlan::new(source.schema(), &columns, &classes)?;
+        let tail = Tail::new(source.data_len(), spool.create()?);
+        Ok(Table { source: Arc::new(source), plan, tail })
+    });
+    let table = table.await?;
+    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    table.score(engine, in_flight).await.map_err(|error| table.tail.failure(error))?;
+    let answer = Answer { common: table.source.data_len(), body, tail: table.tail };
+    let length = (answer.common + answer.tail.len()).to_string();
+    let outgoing = Outgoing::spawn(options.stall_timeout, async move |outlet| {
+        let _held = (place, memory);
+        answer.send(&outlet).await
+    });
+    let headers = [(header::CONTENT_TYPE, Media::Parquet.name().to_owned()), (header::CONTENT_LENGTH, length)];
+    Ok((headers, outgoing.into_body()).into_response())
+}
+
+/// A file that can be scored as its client says, and where the new columns go.
+struct Table {
+    source: Arc<ParquetFile>,
+    plan: ScorePlan,
+    tail: Tail,
+}
+
+impl Table {
+    async fn score(&self, engine: Engine, in_flight: InFlight) -> Result<()> {
+        let sink = self.begin().await?;
+        let (scored, incoming) = mpsc::channel(BATCHES_BEHIND);
+        let writer = spawn_blocking(move || write(sink, incoming));
+        self.scores(engine, in_flight, scored).await?;
+        writer.await.unwrap_or_else(|died| Err(Error::Failed(format!("the answer was not written: {died}"))))
+    }
+
+    /// Makes ready for the new columns.
+    async fn begin(&self) -> Result<Box<dyn Sink>> {
+        let (source, plan, tail) = (Arc::clone(&self.source), self.plan.clone(), self.tail.clone());
+        blocking(move || {
+            let splice = Splice::begin(source, plan.new_fields(), plan.text_index(), Path::new(NAME), tail, || false)?;
+            Ok(Box::new(splice) as Box<dyn Sink>)
+        })
+        .await
+    }
+
+    /// Sends on the columns of scores.
+    async fn scores(&self, engine: Engine, in_flight: InFlight, scored: mpsc::Sender<Vec<ArrayRef>>) -> Result<()> {
+        let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
+        let parts = 0..source.parts().len();
+        let reader = self.plan.clone();
+        let texts = source.read(parts, &[reader.text_index()], in_flight.rows).map(move |batch| {
+            let column = Arc::clone(batch?.column(0));
+            Ok(Incoming { bytes: column.get_array_memory_size(), rows: reader.texts(&column)?, rest: () })
+        });
+        let mut scores = pin!(score_texts(engine, in_flight, texts));
+        while let Some(item) = scores.next().await {
+            if scored.send(self.plan.columns(&item?.0)?).await.is_err() {
+                // The writer has failed, and says of what.
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes what comes until no more does.
+fn write(mut sink: Box<dyn Sink>, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -> Result<()> {
+    while let Some(columns) = incoming.blocking_recv() {
+        sink.write(&columns)?;
+    }
+    sink.finish()
+}
+
+/// The scored file.
+struct Answer {
+    body: SpoolFile,
+    /// How much of the body it begins with, in bytes.
+    common: u64,
+    tail: Tail,
+}
+
+impl Answer {
+    async fn send(self, outlet: &Outlet) -> Result<()> {
+        let answer = Arc::new(self);
+        let mut at = 0;
+        loop {
+            let reader = Arc::clone(&answer);
+            let bytes = blocking(move || reader.read_at(at)).await?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            at += bytes.len() as u64;
+            outlet.send(Bytes::from(bytes)).await?;
+        }
+    }
+
+    /// What comes at `at`; nothing at the end. Blocks.
+    fn read_at(&self, at: u64) -> Result<Vec<u8>> {
+        match self.common.checked_sub(at) {
+            Some(left @ 1..) => self.body.read_at(at, usize::try_from(left).unwrap_or(usize::MAX).min(READ_BYTES)),
+            _ => self.tail.read_at(at - self.common, READ_BYTES),
+        }
+    }
+}

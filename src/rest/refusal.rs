@@ -1,0 +1,77 @@
+//! Why a request is refused, as a status and a JSON body.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tracing::warn;
+
+use crate::Error;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The body is of a type that is not taken, or packed in a way that is not.
+    UnsupportedType(String),
+    /// The client takes no type that can be given.
+    NotAcceptable(String),
+    /// All else.
+    Failed(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, detail) = match self {
+            Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
+            Self::NotAcceptable(detail) => (StatusCode::NOT_ACCEPTABLE, detail),
+            Self::Failed(error) => (status_of(&error), error.to_string()),
+        };
+        if status.is_server_error() {
+            warn!(status = status.as_u16(), detail, "a table was not scored");
+        }
+        let mut response = (status, Json(json!({ "detail": detail }))).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// What an error is to a client of HTTP. A file that cannot be read is the one that it sent.
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Invalid(_) | Error::NotText { .. } | Error::File { .. } => StatusCode::BAD_REQUEST,
+        Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Stalled(_) => StatusCode::REQUEST_TIMEOUT,
+        Error::Busy(_) | Error::Stopped(_) | Error::Cancelled(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Checkpoint(_) | Error::Unscorable { .. } | Error::Failed(_) | Error::OutOfMemory(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_later_says_when() {
+        for (error, status) in [
+            (Error::Invalid(String::new()), 400),
+            (Error::Busy(String::new()), 503),
+            (Error::TooLarge(String::new()), 413),
+            (Error::Stalled(String::new()), 408),
+            (Error::Failed(String::new()), 500),
+        ] {
+            let response = Refusal::from(error).into_response();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
+        }
+    }
+}
