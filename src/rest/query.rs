@@ -128,7 +128,6 @@ mod tests {
             probabilities: true,
             label_column: "l".to_owned(),
             confidence_column: "c&d".to_owned(),
-            ..ScoreOptions::default()
         };
         assert_eq!(read(given).unwrap(), expected);
         assert!(!read("details=0").unwrap().details);
