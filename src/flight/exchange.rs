@@ -4,26 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
-use arrow_flight::error::FlightError;
+use arrow_flight::decode::DecodedFlightData;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
+use super::decode::{Decoded, SharedInbound, decode, next_schema, record_batch};
 use super::encode::Encoder;
-use super::inbound;
+use super::inbound::Inbound;
 use super::outbound::pieces;
 use super::reply::ReplySender;
-use super::status::from_flight;
 use crate::engine::Engine;
 use crate::ipc_compression::unpacked_bytes;
 use crate::memory::Reservation;
-use crate::panics::caught_stream;
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
@@ -40,15 +37,12 @@ pub struct Exchange {
     pub reply: ReplySender<Bytes>,
 }
 
-/// The client's messages. Shared, so that they can be read to their end after the exchange has failed.
-type Inbound = Arc<Mutex<inbound::Inbound>>;
-
 impl Exchange {
     /// Scores what the client sends until it sends no more.
     ///
     /// # Errors
     /// What the client did wrong, or why scoring failed. The client has not been told yet.
-    pub async fn run(self, inbound: inbound::Inbound) -> Result<()> {
+    pub async fn run(self, inbound: Inbound) -> Result<()> {
         let inbound = Arc::new(Mutex::new(inbound));
         let opened = timeout(self.stall_timeout, self.open(&inbound)).await.unwrap_or_else(|_| Err(self.silent()));
         let Some(opened) = opened? else {
@@ -64,11 +58,11 @@ impl Exchange {
     }
 
     /// Reads as far as the schema.
-    async fn open(&self, inbound: &Inbound) -> Result<Option<Opened>> {
+    async fn open(&self, inbound: &SharedInbound) -> Result<Option<Opened>> {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
         let options = options(first.flight_descriptor.as_ref())?;
-        let mut decoded = decode(data_messages(first, Arc::clone(inbound)));
+        let mut decoded = decode(first, Arc::clone(inbound));
         let Some(schema) = next_schema(&mut decoded).await? else { return Ok(None) };
         let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
         let memory = inbound.lock().await.claimed();
@@ -76,7 +70,7 @@ impl Exchange {
     }
 
     /// Scores what comes behind the schema.
-    async fn score(&self, Opened { plan, decoded, _memory }: Opened, inbound: &Inbound) -> Result<()> {
+    async fn score(&self, Opened { plan, decoded, _memory }: Opened, inbound: &SharedInbound) -> Result<()> {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         self.send(schema).await?;
 
@@ -137,44 +131,6 @@ fn options(descriptor: Option<&FlightDescriptor>) -> Result<ScoreOptions> {
     }
 }
 
-/// The messages that carry Arrow data.
-///
-/// C++ and Python send the descriptor, and what `write_metadata` writes, in messages without a header, which the decoder
-/// would take for broken ones. Metadata without data is not echoed: pyarrow's `read_all` ends at such a message.
-fn data_messages(
-    first: FlightData,
-    inbound: Inbound,
-) -> impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static {
-    let rest = futures::stream::unfold(inbound, async |inbound| {
-        let message = inbound.lock().await.message().await;
-        let message = message.transpose()?.map_err(|error| FlightError::ExternalError(Box::new(error)));
-        Some((message, inbound))
-    });
-    let messages = futures::stream::iter([Ok(first)]).chain(rest);
-    messages.filter(|message| {
-        let carries_data = message.as_ref().map_or(true, |message| !message.data_header.is_empty());
-        std::future::ready(carries_data)
-    })
-}
-
-type Decoded = BoxStream<'static, Result<DecodedFlightData>>;
-
-/// Schemas and batches. arrow-ipc panics at some lengths that do not fit their data: that is the sender's error, too.
-fn decode(messages: impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static) -> Decoded {
-    let decoded = caught_stream(FlightDataDecoder::new(messages));
-    let unfit = |_| Err(Error::Invalid("the stream cannot be decoded: a length does not fit its data".to_owned()));
-    decoded.map(move |message| message.map_or_else(unfit, |message| message.map_err(from_flight))).boxed()
-}
-
-async fn next_schema(decoded: &mut Decoded) -> Result<Option<arrow::datatypes::SchemaRef>> {
-    let Some(message) = decoded.next().await else { return Ok(None) };
-    match message?.payload {
-        DecodedPayload::Schema(schema) => Ok(Some(schema)),
-        DecodedPayload::RecordBatch(_) => Err(Error::Invalid("a record batch before the schema".to_owned())),
-        DecodedPayload::None => Err(neither()),
-    }
-}
-
 /// What belongs to a batch and comes back with it.
 struct Attached {
     app_metadata: Bytes,
@@ -184,20 +140,11 @@ struct Attached {
 
 /// The batch of a message, with its metadata.
 fn batch(message: DecodedFlightData, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
-    match message.payload {
-        DecodedPayload::RecordBatch(batch) => {
-            let unpacked = unpacked_bytes(&message.inner.data_header, &message.inner.data_body)?;
-            let bytes = unpacked.unwrap_or(message.inner.data_body.len()) + message.inner.app_metadata.len();
-            // Copied, since it is a slice of the whole message, which the batch no longer needs.
-            let app_metadata = Bytes::copy_from_slice(&message.inner.app_metadata);
-            Ok(Incoming { rows: batch, bytes, rest: Attached { app_metadata, memory } })
-        }
-        DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one exchange".to_owned())),
-        DecodedPayload::None => Err(neither()),
-    }
-}
-
-/// A header that names no kind of message. Those without a header have been taken out before.
-fn neither() -> Error {
-    Error::Invalid("the stream cannot be decoded: a message is neither a schema nor a batch".to_owned())
+    let DecodedFlightData { inner, payload } = message;
+    let rows = record_batch(payload)?;
+    let unpacked = unpacked_bytes(&inner.data_header, &inner.data_body)?;
+    let bytes = unpacked.unwrap_or(inner.data_body.len()) + inner.app_metadata.len();
+    // Copied, since it is a slice of the whole message, which the batch no longer needs.
+    let app_metadata = Bytes::copy_from_slice(&inner.app_metadata);
+    Ok(Incoming { rows, bytes, rest: Attached { app_metadata, memory } })
 }

@@ -2,6 +2,7 @@
 
 mod action;
 mod calls;
+mod decode;
 mod encode;
 mod exchange;
 mod health;
