@@ -49,7 +49,9 @@ COPY ${MODEL} /model
 USER 10001
 
 # As a variable the folder can be exchanged at `docker run`. PORT is Cog's: the server then listens on 0.0.0.0:PORT.
+# Who may reach a container is its platform's to say: without tokens it serves whoever comes.
 ENV TEXTFLIGHT_MODEL=/model \
+    TEXTFLIGHT_ALLOW_ANONYMOUS=1 \
     PORT=5000
 EXPOSE 5000 8815
 

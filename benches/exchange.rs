@@ -16,9 +16,11 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures::StreamExt;
 use hyper_util::rt::TokioIo;
+use textflight::auth::Authenticator;
 use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
 use textflight::flight::{FlightLimits, routes};
+use textflight::memory::Memory;
 use textflight::readiness::{Readiness, ServedModel};
 use textflight::stream::InFlight;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
@@ -52,7 +54,7 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
     tokio::spawn(
         Server::builder()
-            .add_routes(routes(model, limits, textflight::memory::Memory::default(), None))
+            .add_routes(routes(model, limits, Memory::default(), Authenticator::anonymous()))
             .serve_with_incoming(served),
     );
     let mut ours = Some(ours);

@@ -1,5 +1,6 @@
 //! Raw arguments. Nothing else knows clap; what they mean is [`crate::config`]'s.
 
+mod access;
 mod check;
 mod model;
 mod precedence;
@@ -9,6 +10,7 @@ mod serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::access::AccessArgs;
 pub use self::check::CheckArgs;
 pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;

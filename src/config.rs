@@ -135,19 +135,13 @@ impl ServeArgs {
     /// What the server binds and how long it waits.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a token that no client could send.
+    /// [`Error::Invalid`] for tokens that cannot be used, and an address where anybody could come in unasked.
     pub fn server(&self) -> Result<ServerConfig> {
-        if let Some(token) = &self.api_token {
-            token.header().map_err(|e| Error::Invalid(format!("--api-token: {e}")))?;
-        }
+        let authenticator = self.authenticator()?;
         let (memory, kept, files) = self.memory();
         Ok(ServerConfig {
             flight: self.flight,
-            http: self.http.unwrap_or_else(|| match self.port {
-                // In a container, where Cog's variable comes from, loopback would reach nobody.
-                Some(port) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-                None => HTTP,
-            }),
+            http: self.http_address(),
             flight_limits: FlightLimits {
                 message_bytes: self.max_message_mib as usize * 1024 * 1024,
                 exchanges: self.max_exchanges.get(),
@@ -164,7 +158,7 @@ impl ServeArgs {
                 memory: memory.clone(),
                 spool: self.spool()?,
             },
-            api_token: self.api_token.clone(),
+            authenticator,
             connections: ConnectionLimits {
                 connections: self.max_connections.get(),
                 handshake: Duration::from_secs_f64(self.handshake_timeout),
@@ -233,5 +227,6 @@ impl CheckArgs {
     }
 }
 
+mod access;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
 //! | [`auth`] | how clients prove themselves, on every transport |
+//! | [`reload`] | what is made of files, and made anew when they change |
 //! | [`readiness`] | whether the model is there |
 //! | [`server`] | listeners, and how they end |
 //! | [`check`] | whether a device computes what the CPU does, and how fast |
@@ -51,6 +52,7 @@ mod ipc_compression;
 pub mod memory;
 mod panics;
 pub mod readiness;
+pub mod reload;
 pub mod rest;
 pub mod server;
 pub mod sink;

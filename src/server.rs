@@ -22,7 +22,7 @@ use tracing::{info, warn};
 pub use self::router::router;
 
 use self::listener::{Patience, Protocol};
-use crate::auth::Token;
+use crate::auth::Authenticator;
 use crate::cog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
@@ -44,8 +44,8 @@ pub struct ServerConfig {
     pub cog: cog::http::Options,
     /// What bounds tables over HTTP.
     pub rest: rest::Options,
-    /// Without this token requests and calls are refused.
-    pub api_token: Option<Token>,
+    /// Whose requests and calls are not refused.
+    pub authenticator: Authenticator,
     /// What bounds the connections.
     pub connections: ConnectionLimits,
     /// How long running requests may take to finish.
@@ -153,14 +153,21 @@ impl Server {
     /// Takes connections on both ports from now on.
     fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
         let Self { config, flight, http } = self;
-        let calls = flight::routes(model.clone(), config.flight_limits, config.memory, config.api_token.clone())
-            .into_axum_router();
+        let calls = flight::routes(model.clone(), config.flight_limits, config.memory, config.authenticator.clone());
+        let calls = router::calls(calls.into_axum_router(), config.authenticator.clone());
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
         let tables = rest::Service::new(config.rest, model.clone());
-        let requests = router::all(json, tables.routes(), config.api_token);
+        let requests = router::all(json, tables.routes(), config.authenticator.clone());
         let mut ports = JoinSet::new();
         ports.spawn(listener::serve(flight, "flight", grpc, calls, config.connections, stopped.clone()));
         ports.spawn(listener::serve(http, "http", Protocol::Http, requests, config.connections, stopped.clone()));
+        let stop = listener::stop(stopped.clone());
+        ports.spawn(async move {
+            tokio::select! {
+                () = config.authenticator.keep_up() => {}
+                () = stop => {}
+            }
+        });
         ports
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
-use super::{ModelArgs, bytes, memory, seconds};
+use super::{AccessArgs, ModelArgs, bytes, memory, seconds};
 use crate::config::{
     CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, QUEUE_ROWS,
     SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
@@ -65,9 +65,9 @@ pub struct ServeArgs {
     /// Cog's variable for the same.
     #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub cog_max_concurrency: Option<u32>,
-    /// Refuse clients that do not send this token: `Authorization: Bearer TOKEN`, over HTTP and Flight.
-    #[arg(long, env = "TEXTFLIGHT_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub api_token: Option<Token>,
+    /// Who may ask for something.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Cog's variable for the token that webhooks are called with.
     #[arg(long, env = "WEBHOOK_AUTH_TOKEN", hide = true, hide_env_values = true)]
     pub webhook_auth_token: Option<Token>,

@@ -1,10 +1,12 @@
 //! The Flight service: record batches in over DoExchange, the same rows with their scores out.
 
 mod action;
+mod admission;
 mod calls;
 mod decode;
 mod encode;
 mod exchange;
+mod handshake;
 mod health;
 mod inbound;
 mod outbound;
@@ -14,4 +16,5 @@ mod reply;
 mod service;
 mod status;
 
+pub use admission::{is_open, refusal};
 pub use service::{FlightLimits, routes};

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, PutResult, SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo,
+    PutResult, SchemaResult, Ticket,
 };
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
-use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
@@ -21,12 +20,13 @@ use tracing::info_span;
 
 use super::calls::Calls;
 use super::exchange::Exchange;
+use super::handshake;
 use super::inbound::{Inbound, InboundLimits, row_bytes};
 use super::prompt::Prompt;
 use super::reply::Reply;
 use super::status::to_status;
 use super::{action, health, reflection};
-use crate::auth::Token;
+use crate::auth::Authenticator;
 use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::stream::InFlight;
@@ -45,27 +45,22 @@ pub struct FlightLimits {
     pub stall_timeout: Duration,
 }
 
-/// The gRPC services of the port. A call of Flight without the token, if there is one, is refused first, then one before the model
-/// is there. Reflection needs the token alone, and health, which probes ask, nothing.
+/// The gRPC services of the port. A call of Flight before the model is there is refused; who may call is asked before.
 ///
 /// Messages and their results are taken from `memory`.
-pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, token: Option<Token>) -> Routes {
+pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, authenticator: Authenticator) -> Routes {
     let exchanges = Arc::new(Semaphore::new(limits.exchanges));
-    let calls = Calls::new(Flight { model: model.clone(), limits, memory, exchanges });
-    let authorized = move |call: Request<()>| authorize(token.as_ref(), call.metadata()).map(|()| call);
+    let calls = Calls::new(Flight { model: model.clone(), limits, memory, authenticator, exchanges });
     let admit = {
-        let (authorized, model) = (authorized.clone(), model.clone());
-        move |call: Request<()>| {
-            let call = authorized(call)?;
-            model.engine().map(|_| call).map_err(|error| to_status(&error))
-        }
+        let model = model.clone();
+        move |call: Request<()>| model.engine().map(|_| call).map_err(|error| to_status(&error))
     };
     let patience = limits.stall_timeout;
     let (reflection, old_reflection) = reflection::services();
     Routes::new(InterceptedService::new(calls, admit))
         .add_service(Prompt::new(health::service(model), patience))
-        .add_service(InterceptedService::new(Prompt::new(reflection, patience), authorized.clone()))
-        .add_service(InterceptedService::new(Prompt::new(old_reflection, patience), authorized))
+        .add_service(Prompt::new(reflection, patience))
+        .add_service(Prompt::new(old_reflection, patience))
 }
 
 /// What answers calls.
@@ -74,15 +69,8 @@ pub struct Flight {
     pub model: Readiness,
     pub limits: FlightLimits,
     pub memory: Memory,
+    authenticator: Authenticator,
     exchanges: Arc<Semaphore>,
-}
-
-fn authorize(token: Option<&Token>, metadata: &MetadataMap) -> Result<(), Status> {
-    let header = metadata.get("authorization").map(MetadataValue::as_bytes);
-    if token.is_none_or(|token| token.matches(header)) {
-        return Ok(());
-    }
-    Err(Status::unauthenticated("this server asks for its token: send the header `authorization: Bearer TOKEN`"))
 }
 
 impl Flight {
@@ -124,7 +112,7 @@ fn unimplemented<T>(call: &str) -> Result<T, Status> {
 
 #[tonic::async_trait]
 impl FlightService for Flight {
-    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type HandshakeStream = handshake::Answers;
     type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
     type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
     type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
@@ -138,9 +126,9 @@ impl FlightService for Flight {
 
     async fn handshake(
         &self,
-        _: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        unimplemented("Handshake")
+        handshake::shake(request, &self.authenticator, self.limits.stall_timeout).await
     }
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {

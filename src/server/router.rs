@@ -1,36 +1,64 @@
-//! The routes of the HTTP port, and who may come in.
+//! The routes of both ports, and who may come in.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::json;
+use tracing::{Instrument, debug, info_span};
 
-use crate::auth::Token;
-use crate::cog;
+use crate::auth::{Authenticator, Denied};
+use crate::{cog, flight};
 
-/// The JSON entrypoint's routes. With a token, requests must bring it, but for what says only whether the server is well.
-pub fn router(json: &cog::http::Service, token: Option<Token>) -> Router {
-    all(json, Router::new(), token)
+/// The JSON entrypoint's routes. Where tokens are asked for, requests must bring one, but for what says only whether the server
+/// is well.
+pub fn router(json: &cog::http::Service, authenticator: Authenticator) -> Router {
+    all(json, Router::new(), authenticator)
 }
 
-/// Those, and others that the token is asked for as well.
-pub fn all(json: &cog::http::Service, others: Router, token: Option<Token>) -> Router {
-    json.open_routes().merge(json.routes().merge(others).layer(middleware::from_fn_with_state(token, check)))
+/// Those, and others that a token is asked for as well.
+pub fn all(json: &cog::http::Service, others: Router, authenticator: Authenticator) -> Router {
+    let door = Door { authenticator, is_open: |_| false, refusal };
+    json.open_routes().merge(door.before(json.routes().merge(others)))
 }
 
-/// Lets a request pass that brings the token, or every request where none is asked for.
-async fn check(State(token): State<Option<Token>>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    match token {
-        Some(expected) if !expected.matches(header) => unauthorized(),
-        _ => next.run(request).await,
+/// The same for the calls of the Flight port.
+pub fn calls(calls: Router, authenticator: Authenticator) -> Router {
+    Door { authenticator, is_open: flight::is_open, refusal: flight::refusal }.before(calls)
+}
+
+/// Who may come in, and what others hear.
+#[derive(Clone)]
+struct Door {
+    authenticator: Authenticator,
+    /// Whether everybody may ask for a path.
+    is_open: fn(&str) -> bool,
+    refusal: fn(Denied) -> Response,
+}
+
+impl Door {
+    fn before(self, router: Router) -> Router {
+        router.layer(middleware::from_fn_with_state(self, enter))
     }
 }
 
-fn unauthorized() -> Response {
-    let detail = "this server asks for its token: send `Authorization: Bearer TOKEN`";
+/// Lets a request pass that may, under the name of whom it comes from.
+async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if (door.is_open)(request.uri().path()) {
+        return next.run(request).await;
+    }
+    match door.authenticator.admit(request.headers()) {
+        Ok(None) => next.run(request).await,
+        Ok(Some(name)) => next.run(request).instrument(info_span!("request", from = &*name)).await,
+        Err(denied) => {
+            debug!(?denied, "a request was refused");
+            (door.refusal)(denied)
+        }
+    }
+}
+
+fn refusal(denied: Denied) -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, Json(json!({ "detail": detail }))).into_response()
+    (StatusCode::UNAUTHORIZED, challenge, Json(json!({ "detail": denied.to_string() }))).into_response()
 }

@@ -129,7 +129,6 @@ CALLS = {
     "DoAction": lambda client: list(client.do_action("ping", CALL)),
     "DoGet": lambda client: client.do_get(fl.Ticket(b"ticket"), CALL).read_all(),
     "DoPut": lambda client: client.do_put(descriptor(), BODY.schema, CALL)[0].close(),
-    "Handshake": lambda client: client.authenticate_basic_token("user", "password", CALL),
 }
 
 

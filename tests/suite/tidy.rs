@@ -35,7 +35,8 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("check/", &["bulk", "cog", "flight", "server", "stream", "table"]),
     ("error.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
-    ("auth.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("auth/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("reload.rs", &["auth", "bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("panics.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("readiness.rs", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("memory.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),

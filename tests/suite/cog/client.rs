@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use serde_json::Value;
+use textflight::auth::Authenticator;
 use textflight::cog::http::{Options, Service};
 use textflight::engine::Engine;
 use textflight::readiness::Readiness;
@@ -22,12 +23,12 @@ pub fn serve(engine: Engine) -> Router {
 }
 
 pub fn serve_with(engine: Engine, options: Options) -> Router {
-    router(&Service::new(options, serving(engine)), None)
+    router(&Service::new(options, serving(engine)), Authenticator::anonymous())
 }
 
 /// The routes while the model is on its way.
 pub fn serve_loading() -> Router {
-    router(&Service::new(Options::default(), Readiness::loading()), None)
+    router(&Service::new(Options::default(), Readiness::loading()), Authenticator::anonymous())
 }
 
 /// Options under which so many predictions run at a time.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use serde_json::{Value, json};
+use textflight::auth::Authenticator;
 use textflight::cog::http::{Options, Service};
 use textflight::readiness::{Readiness, ServedModel};
 use textflight::server::router;
@@ -138,7 +139,7 @@ async fn trainings_are_predictions() {
 #[tokio::test]
 async fn until_the_model_is_there_the_server_says_so() {
     let model = Readiness::loading();
-    let router = router(&Service::new(Options::default(), model.clone()), None);
+    let router = router(&Service::new(Options::default(), model.clone()), Authenticator::anonymous());
     let health = get(&router, "/health-check").await.json();
     assert_eq!((&health["status"], &health["setup"]["status"]), (&json!("STARTING"), &json!("starting")));
     let refused = send(&router, "POST", "/predictions", &[], texts("a")).await;
@@ -151,7 +152,7 @@ async fn until_the_model_is_there_the_server_says_so() {
 #[tokio::test]
 async fn a_client_can_ask_for_the_end() {
     let service = Service::new(Options::default(), Readiness::loading());
-    let answer = send(&router(&service, None), "POST", "/shutdown", &[], json!({})).await;
+    let answer = send(&router(&service, Authenticator::anonymous()), "POST", "/shutdown", &[], json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
     tokio::time::timeout(Duration::from_secs(5), service.shutdown()).await.unwrap();
 }
@@ -159,7 +160,7 @@ async fn a_client_can_ask_for_the_end() {
 #[tokio::test]
 async fn a_token_is_asked_for() {
     let service = Service::new(Options::default(), serving(Fake::engine(8)));
-    let service = router(&service, "secret".parse().ok());
+    let service = router(&service, Authenticator::new("secret".parse().ok().as_ref(), &[]).unwrap());
     for path in ["/predictions", "/shutdown", "/v1/predictions"] {
         for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
             let refused = send(&service, "POST", path, headers, texts("a")).await;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use textflight::auth::Authenticator;
 use textflight::cog::http::{Options, Service};
 use textflight::server::router;
 use tokio::net::TcpListener;
@@ -153,7 +154,7 @@ async fn who_does_not_hear_does_not_keep_the_server_from_its_end() {
     let busy = Receiver::answering([503; 100]).await;
     for url in unheard(&deaf).into_iter().chain([busy.url("/")]) {
         let service = Service::new(Options::default(), serving(Fake::engine(8)));
-        send(&router(&service, None), "POST", "/predictions", &[], hooked("unheard", &url)).await;
+        send(&router(&service, Authenticator::anonymous()), "POST", "/predictions", &[], hooked("unheard", &url)).await;
         let drained = tokio::time::timeout(Duration::from_secs(3), service.drained()).await;
         assert!(drained.is_ok(), "{url} keeps it");
     }
@@ -164,7 +165,14 @@ async fn what_is_said_at_the_end_is_heard() {
     let mut receiver = Receiver::start().await;
     let service = Service::new(Options::default(), serving(Fake::engine(8)));
     let request = hooked("last", &receiver.url("/"));
-    send(&router(&service, None), "POST", "/predictions", &[("prefer", "respond-async")], request).await;
+    send(
+        &router(&service, Authenticator::anonymous()),
+        "POST",
+        "/predictions",
+        &[("prefer", "respond-async")],
+        request,
+    )
+    .await;
     service.drained().await;
     let mut last = Value::Null;
     for _ in 0..3 {

@@ -10,6 +10,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor};
 use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
+use textflight::auth::Authenticator;
 use textflight::engine::Engine;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
@@ -31,7 +32,7 @@ pub const LIMITS: FlightLimits = FlightLimits {
 
 /// What a server answers with, which takes what it holds from `memory`.
 pub fn service(engine: Engine, limits: FlightLimits, memory: Memory) -> Routes {
-    routes(serving(engine), limits, memory, None)
+    routes(serving(engine), limits, memory, Authenticator::anonymous())
 }
 
 /// A client of a server that ends with it.

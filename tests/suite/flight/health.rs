@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use textflight::auth::Authenticator;
 use textflight::flight::routes;
 use textflight::memory::Memory;
 use textflight::readiness::{Readiness, ServedModel};
@@ -16,10 +17,10 @@ use crate::engines::{Fake, VERSION};
 
 const FLIGHT: &str = "arrow.flight.protocol.FlightService";
 
-/// A probe of a server that asks for a token, which probes do not know.
+/// A probe of a server.
 async fn probe(readiness: &Readiness) -> HealthClient<Channel> {
-    let token = "secret".parse().ok();
-    HealthClient::new(channel(routes(readiness.clone(), LIMITS, Memory::new(0), token)).await)
+    let anybody = Authenticator::anonymous();
+    HealthClient::new(channel(routes(readiness.clone(), LIMITS, Memory::new(0), anybody)).await)
 }
 
 fn about(service: &str) -> HealthCheckRequest {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use arrow_flight::{Empty, FlightDescriptor};
 use futures::stream;
 use textflight::Error;
+use textflight::auth::Authenticator;
 use textflight::readiness::ServedModel;
+use textflight::server::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
@@ -36,8 +38,8 @@ async fn refusals(running: &Running, token: Option<&str>) -> Vec<Status> {
 
 #[tokio::test]
 async fn both_ports_answer_while_the_model_is_loaded() {
-    let token = "secret".parse().ok();
-    let mut running = start(textflight::server::ServerConfig { api_token: token, ..config(CONNECTIONS) }).await;
+    let authenticator = Authenticator::new("secret".parse().ok().as_ref(), &[]).unwrap();
+    let mut running = start(ServerConfig { authenticator, ..config(CONNECTIONS) }).await;
     assert!(running.get("/health-check").await.contains(r#""status":"STARTING""#));
     for status in refusals(&running, Some("secret")).await {
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");

@@ -1,5 +1,6 @@
 //! Both ports as one server: from the start to the end, and clients that press on it.
 
+mod access;
 mod life;
 mod limits;
 mod secrets;
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_client::FlightServiceClient;
+use textflight::auth::Authenticator;
 use textflight::memory::Memory;
 use textflight::readiness::ServedModel;
 use textflight::server::{ConnectionLimits, Server, ServerConfig};
@@ -40,7 +42,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         flight_limits: LIMITS,
         cog: textflight::cog::http::Options::default(),
         rest: textflight::rest::Options::default(),
-        api_token: None,
+        authenticator: Authenticator::anonymous(),
         connections,
         drain_timeout: Duration::from_secs(20),
     }

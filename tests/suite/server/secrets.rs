@@ -4,16 +4,18 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
+use textflight::auth::Authenticator;
+
 use super::CONNECTIONS;
 use super::limits::{Process, command};
 
 #[test]
 fn the_configuration_prints_without_its_tokens() {
     let mut config = super::config(CONNECTIONS);
-    config.api_token = "hush".parse().ok();
+    config.authenticator = Authenticator::new("hush".parse().ok().as_ref(), &[]).unwrap();
     config.cog.webhook_token = "hush".parse().ok();
     let printed = format!("{config:?}");
-    assert!(!printed.contains("hush") && printed.contains("Token"), "{printed}");
+    assert!(!printed.contains("hush") && printed.contains("api-token"), "{printed}");
 }
 
 #[test]

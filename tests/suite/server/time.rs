@@ -178,10 +178,10 @@ async fn a_thousand_streams_on_one_connection_wait_their_turn() {
     let client = running.client().await;
     let calls = (0..1000).map(|_| {
         let mut client = client.clone();
-        async move { client.list_actions(arrow_flight::Empty {}).await.map(drop).unwrap_err().code() }
+        async move { client.list_actions(arrow_flight::Empty {}).await.map(drop) }
     });
-    let codes = futures::future::join_all(calls).await;
-    assert!(codes.iter().all(|code| *code == tonic::Code::Unimplemented));
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(Result::is_ok));
     drop(client);
     running.stop().await;
 }
