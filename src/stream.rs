@@ -69,7 +69,7 @@ pub fn score_texts<T: Send + 'static>(
     input: impl Stream<Item = Result<Incoming<StringViewArray, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(Scores, T)>> + Send {
     let pipeline = Pipeline {
-        engine,
+        engine: engine.for_stream(),
         bound,
         input: Some(input.boxed()),
         in_flight: FuturesOrdered::new(),

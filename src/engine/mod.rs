@@ -8,18 +8,21 @@ mod budget;
 mod job;
 mod limits;
 mod queue;
+mod turns;
 mod worker;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringViewArray};
+use futures::future::OptionFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use self::budget::Budget;
 use self::job::Job;
 pub use self::limits::{EngineLimits, EngineOptions, Runners};
 use self::queue::{Queue, Role};
+use self::turns::Turn;
 use self::worker::Worker;
 use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo, Scores};
 use crate::{Error, Result};
@@ -72,6 +75,7 @@ const LARGEST_INTERACTIVE: usize = 1024;
 #[derive(Debug)]
 pub struct Permit {
     lane: Lane,
+    turn: Option<Turn>,
     room: OwnedSemaphorePermit,
 }
 
@@ -89,6 +93,8 @@ pub enum Health {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// The stream that this handle's jobs are of.
+    turn: Option<Turn>,
 }
 
 struct Shared {
@@ -148,13 +154,21 @@ impl Engine {
         let budget = Arc::new(Budget::new(limits.batch));
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.
-        let engine = Self { shared: Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health)) };
+        let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health));
+        let engine = Self { shared, turn: None };
         for (name, role, scorer) in crew {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
             Worker { role, queue, scorer, budget, limits, health: dying.clone(), put_aside: Cell::new(false) }
                 .spawn(name)?;
         }
         Ok(engine)
+    }
+
+    /// The same engine for one stream of jobs, which takes turns with other streams in the lane of tables: each window is
+    /// shared out among them, and where the lane is full each still has room for one job of few rows.
+    #[must_use]
+    pub fn for_stream(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), turn: Some(Turn::new()) }
     }
 
     /// Scores a column of texts, row for row. Dropping the future cancels what has not run.
@@ -182,15 +196,23 @@ impl Engine {
         let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
             Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
         })?;
-        let lane = if rows > LARGEST_INTERACTIVE { Lane::Bulk } else { Lane::Interactive };
-        Ok(Permit { lane, room })
+        if rows > LARGEST_INTERACTIVE {
+            return Ok(Permit { lane: Lane::Bulk, turn: Some(Turn::new()), room });
+        }
+        Ok(Permit { lane: Lane::Interactive, turn: None, room })
     }
 
-    /// A permit of the bulk lane, when there is room for so many rows.
+    /// A permit of the bulk lane, when there is room for so many rows, or, for few, when the stream's own place is free.
     async fn wait(&self, rows: usize) -> Result<Permit> {
-        let lane = Arc::clone(&self.shared.bulk);
-        let room = lane.acquire_many_owned(self.permits(rows)).await.map_err(|_| self.stopped())?;
-        Ok(Permit { lane: Lane::Bulk, room })
+        let lane = Arc::clone(&self.shared.bulk).acquire_many_owned(self.permits(rows));
+        let turn = self.turn.as_ref().filter(|_| rows <= LARGEST_INTERACTIVE);
+        let own = OptionFuture::from(turn.map(|turn| Arc::clone(&turn.place).acquire_owned()));
+        let room = tokio::select! {
+            biased;
+            room = lane => room,
+            Some(room) = own => room,
+        };
+        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), room: room.map_err(|_| self.stopped())? })
     }
 
     /// [`Engine::score`] where the permit was taken before.
@@ -206,7 +228,7 @@ impl Engine {
         }
         let (reply, answer) = oneshot::channel();
         let job = Job::new(texts, classes, reply, permit.room);
-        self.shared.queue.push(permit.lane, job).map_err(|()| self.stopped())?;
+        self.shared.queue.push(permit.lane, permit.turn, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
     }
 

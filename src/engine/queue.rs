@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Lane;
 use super::job::{Job, Row};
+use super::turns::{Turn, Turns};
 use crate::classifier::plan::Batch;
 
 /// Rows that are not shared out: tokenizing them takes no longer than a batch does.
@@ -35,7 +36,7 @@ struct State {
 #[derive(Default)]
 struct Waiting {
     batches: VecDeque<Batch<Row>>,
-    jobs: VecDeque<(Arc<Job>, usize)>,
+    jobs: Turns,
 }
 
 /// What a thread takes from the queue.
@@ -66,13 +67,13 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), window_rows, threads, runners }
     }
 
-    /// Adds a job at its lane's end; an error when the queue was closed.
-    pub fn push(&self, lane: Lane, job: Arc<Job>) -> Result<(), ()> {
+    /// Adds a job to its lane, behind those of its stream; an error when the queue was closed.
+    pub fn push(&self, lane: Lane, turn: Option<Turn>, job: Arc<Job>) -> Result<(), ()> {
         let mut state = self.lock();
         if state.closed {
             return Err(());
         }
-        state.lane(lane).jobs.push_back((job, 0));
+        state.lane(lane).jobs.push(turn, job);
         // All, here and below: the one that wakes up might have the other role.
         self.changed.notify_all();
         Ok(())
@@ -138,7 +139,7 @@ impl Queue {
         }
         // Few rows are shared out, so that no thread waits while another tokenizes for it.
         let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
-        let window = waiting.window(share.min(self.window_rows));
+        let window = waiting.jobs.window(share.min(self.window_rows));
         if window.is_empty() {
             return None;
         }
@@ -159,6 +160,12 @@ impl Queue {
     #[cfg(test)]
     pub fn planned_rows(&self, lane: Lane) -> usize {
         self.lock().lane(lane).planned_rows()
+    }
+
+    /// Rows of the lane that are not tokenized yet.
+    #[cfg(test)]
+    pub fn waiting_rows(&self, lane: Lane) -> usize {
+        self.lock().lane(lane).rows()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -201,26 +208,6 @@ impl Waiting {
     fn rows(&self) -> usize {
         self.jobs.iter().map(|(job, next)| job.len() - next).sum()
     }
-
-    /// The next rows in the order of arrival, of jobs that someone still waits for.
-    fn window(&mut self, rows: usize) -> Vec<(Arc<Job>, std::ops::Range<usize>)> {
-        let mut window = Vec::new();
-        let mut room = rows;
-        while room > 0
-            && let Some((job, next)) = self.jobs.pop_front()
-        {
-            if !job.is_wanted() {
-                continue;
-            }
-            let end = job.len().min(next + room);
-            room -= end - next;
-            if end < job.len() {
-                self.jobs.push_front((Arc::clone(&job), end));
-            }
-            window.push((job, next..end));
-        }
-        window
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +223,7 @@ mod tests {
         let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, _answer) = oneshot::channel();
-        queue.push(Lane::Bulk, Job::new(texts, 2, reply, room)).unwrap();
+        queue.push(Lane::Bulk, None, Job::new(texts, 2, reply, room)).unwrap();
         let next = |_| match queue.next(Role::Both).unwrap() {
             Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
             Work::Batches(..) => unreachable!("nothing was planned"),

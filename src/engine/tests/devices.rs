@@ -107,7 +107,7 @@ fn holding() -> (Arc<Fake>, oneshot::Receiver<()>, std::sync::mpsc::SyncSender<(
 async fn requests_overtake_a_long_text_in_either_lane() {
     for lane in [Lane::Interactive, Lane::Bulk] {
         let (fake, tokenizing, go_on) = holding();
-        let engine = Arc::clone(&fake).start(limits(100));
+        let engine = Arc::clone(&fake).start(limits(1));
         let held = queued(&engine, vec![Some("held")], lane).await;
         tokenizing.await.unwrap();
         let short = queued(&engine, vec![Some("short")], Lane::Interactive).await;
