@@ -192,7 +192,9 @@ mod tests {
     fn jobs_without_a_stream_are_one() {
         let mut turns = Turns::default();
         let (jobs, _answers): (Vec<_>, Vec<_>) = (1..=3).map(job).unzip();
-        jobs.into_iter().for_each(|job| turns.push(None, job));
+        for job in jobs {
+            turns.push(None, job);
+        }
         assert_eq!(next(&mut turns, 1024), [1, 2, 3]);
     }
 }
