@@ -15,7 +15,7 @@ use textflight::rest;
 use textflight::server::{ConnectionLimits, ServerConfig};
 use textflight::spool::Spool;
 use textflight::stream::InFlight;
-use textflight::table::{LabelKind, ScoreOptions};
+use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
 use crate::cli::{CheckArgs, ColumnArgs, LabelStyle, ModelArgs, ServeArgs};
@@ -198,7 +198,7 @@ impl ServeArgs {
 impl From<&ColumnArgs> for ScoreOptions {
     fn from(args: &ColumnArgs) -> Self {
         Self {
-            text: args.text.clone(),
+            text: args.text.as_deref().map(TextColumns::one),
             labels: match args.labels {
                 LabelStyle::Name => LabelKind::Name,
                 LabelStyle::Id => LabelKind::Id,
@@ -207,6 +207,8 @@ impl From<&ColumnArgs> for ScoreOptions {
             probabilities: args.probabilities,
             label_column: args.label_column.clone(),
             confidence_column: args.confidence_column.clone(),
+            columns: Columns::All,
+            on_error: OnError::Fail,
         }
     }
 }

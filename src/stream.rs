@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, StringViewArray};
-use futures::future::OptionFuture;
+use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
+use futures::future::{OptionFuture, try_join_all};
 use futures::stream::{BoxStream, FuturesOrdered};
 use futures::{Stream, StreamExt};
 
 use crate::Result;
 use crate::classifier::Scores;
 use crate::engine::{Engine, Lane};
-use crate::table::ScorePlan;
+use crate::table::{ScorePlan, Texts};
 
 /// What one stream has in the engine at a time, as a count and as its bound. Rows alone would let large batches pile up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,40 +34,86 @@ pub struct Incoming<R, T> {
     pub rest: T,
 }
 
+/// A record batch, the columns that its scores make, and what belongs to it.
+pub struct Scored<T> {
+    /// The batch as it came.
+    pub batch: RecordBatch,
+    /// Where its texts stand.
+    pub texts: Vec<Texts>,
+    /// The scores of the texts, for each text column.
+    pub scores: Vec<Scores>,
+    /// The new columns, as [`ScorePlan::new_fields`] names them.
+    pub columns: Vec<ArrayRef>,
+    /// What belongs to the batch.
+    pub rest: T,
+}
+
+impl<T> Scored<T> {
+    /// The class of each text, if it has one, with the row that it stands in.
+    pub fn labels(&self) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        let columns = self.texts.iter().zip(&self.scores);
+        columns.flat_map(|(texts, scores)| {
+            let texts = texts.layout.walk(scores.len());
+            texts.map(|(row, text)| (row, text.and_then(|text| scores.label(text))))
+        })
+    }
+}
+
 /// Scores the record batches of `input` in order, and gives each back with the columns of `plan` appended.
 ///
 /// # Errors
-/// As for [`score_texts`]; a batch whose texts cannot be read ends the stream as well.
+/// As for [`score_batches`].
 pub fn score_table<T: Send + 'static>(
     engine: Engine,
     plan: Arc<ScorePlan>,
     bound: InFlight,
     input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(RecordBatch, T)>> + Send {
-    let reader = Arc::clone(&plan);
-    let texts = input.map(move |batch| {
-        let Incoming { rows: batch, bytes, rest } = batch?;
-        Ok(Incoming { rows: reader.texts(batch.column(reader.text_index()))?, bytes, rest: (batch, rest) })
-    });
-    let scored = score_texts(engine, bound, texts);
+    let scored = score_batches(engine, Arc::clone(&plan), bound, input);
     scored.map(move |scored| {
-        let (scores, (batch, rest)) = scored?;
-        Ok((plan.append(&batch, &scores)?, rest))
+        let Scored { batch, columns, rest, .. } = scored?;
+        Ok((plan.append(&batch, columns)?, rest))
     })
 }
 
-/// Scores the texts of `input` in order, each array with whatever belongs to it (`T`), in the lane of tables.
+/// Scores the record batches of `input` in order.
 ///
-/// The next array is taken in while less than `bound` is being scored, so that small ones of one client share a batch
+/// # Errors
+/// Those of `input`, of [`ScorePlan::texts`], of [`Engine::score_rows`] and of [`ScorePlan::columns`]: the stream ends with the
+/// first. A row in it is counted from the beginning of the stream.
+pub fn score_batches<T: Send + 'static>(
+    engine: Engine,
+    plan: Arc<ScorePlan>,
+    bound: InFlight,
+    input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
+) -> impl Stream<Item = Result<Scored<T>>> + Send {
+    let (reader, mut rows_before) = (Arc::clone(&plan), 0);
+    let texts = input.map(move |batch| {
+        let Incoming { rows: batch, bytes, rest } = batch?;
+        let texts = reader.texts(&batch).map_err(|error| error.after_rows(rows_before))?;
+        let rest = (rows_before, batch, rest);
+        rows_before += rest.1.num_rows();
+        Ok(Incoming { rows: texts, bytes, rest })
+    });
+    score_texts(engine, bound, texts).map(move |scored| {
+        let (texts, scores, (rows_before, batch, rest)) = scored?;
+        let columns = plan.columns(&texts, &scores, batch.num_rows()).map_err(|error| error.after_rows(rows_before))?;
+        Ok(Scored { batch, texts, scores, columns, rest })
+    })
+}
+
+/// Scores the texts of `input` in order, those of each batch with whatever belongs to it (`T`), in the lane of tables.
+///
+/// The next batch is taken in while less than `bound` is being scored, so that small ones of one client share a batch
 /// of the model, and at least one at a time. The stream ends with the first error.
 ///
 /// # Errors
-/// Those of `input`, and of [`Engine::score`]; a row in them is counted from the beginning of the stream.
-pub fn score_texts<T: Send + 'static>(
+/// Those of `input`, and of [`Engine::score_rows`].
+fn score_texts<T: Send + 'static>(
     engine: Engine,
     bound: InFlight,
-    input: impl Stream<Item = Result<Incoming<StringViewArray, T>>> + Send + 'static,
-) -> impl Stream<Item = Result<(Scores, T)>> + Send {
+    input: impl Stream<Item = Result<Incoming<Vec<Texts>, T>>> + Send + 'static,
+) -> impl Stream<Item = Result<(Vec<Texts>, Vec<Scores>, T)>> + Send {
     let pipeline = Pipeline {
         engine: engine.for_stream(),
         bound,
@@ -75,7 +121,6 @@ pub fn score_texts<T: Send + 'static>(
         in_flight: FuturesOrdered::new(),
         sizes: VecDeque::new(),
         total: InFlight::default(),
-        rows_before: 0,
     };
     futures::stream::unfold(Some(pipeline), async |pipeline| {
         let mut pipeline = pipeline?;
@@ -86,22 +131,22 @@ pub fn score_texts<T: Send + 'static>(
     })
 }
 
-type Pending<T> = Pin<Box<dyn Future<Output = Result<(Scores, T)>> + Send>>;
+type Outcome<T> = Result<(Vec<Texts>, Vec<Scores>, T)>;
+
+type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 
 struct Pipeline<T> {
     engine: Engine,
     bound: InFlight,
-    input: Option<BoxStream<'static, Result<Incoming<StringViewArray, T>>>>,
+    input: Option<BoxStream<'static, Result<Incoming<Vec<Texts>, T>>>>,
     in_flight: FuturesOrdered<Pending<T>>,
-    /// Of each array in flight, and of all.
+    /// Of each batch in flight, and of all.
     sizes: VecDeque<InFlight>,
     total: InFlight,
-    /// Rows that were taken in so far.
-    rows_before: usize,
 }
 
 impl<T: Send + 'static> Pipeline<T> {
-    async fn next(&mut self) -> Option<Result<(Scores, T)>> {
+    async fn next(&mut self) -> Option<Outcome<T>> {
         loop {
             let has_room = self.total.rows < self.bound.rows && self.total.bytes < self.bound.bytes;
             let input = self.input.as_mut().filter(|_| has_room || self.sizes.is_empty());
@@ -115,7 +160,7 @@ impl<T: Send + 'static> Pipeline<T> {
                 }
                 Some(item) = input => match item {
                     Some(Ok(texts)) => self.submit(texts),
-                    Some(Err(error)) => return Some(Err(error.after_rows(self.rows_before))),
+                    Some(Err(error)) => return Some(Err(error)),
                     None => self.input = None,
                 },
                 else => return None,
@@ -123,20 +168,19 @@ impl<T: Send + 'static> Pipeline<T> {
         }
     }
 
-    fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<StringViewArray, T>) {
-        // An array of no rows counts too, so that a flood of them is bounded as well.
-        let size = InFlight { rows: texts.len().max(1), bytes };
+    fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<Vec<Texts>, T>) {
+        // A batch of no rows counts too, so that a flood of them is bounded as well.
+        let size = InFlight { rows: texts.iter().map(|texts| texts.values.len()).sum::<usize>().max(1), bytes };
         self.sizes.push_back(size);
         self.total.rows += size.rows;
         self.total.bytes += size.bytes;
-        let before = self.rows_before;
-        self.rows_before += texts.len();
-        let engine = self.engine.clone();
-        self.in_flight.push_back(Box::pin(async move {
-            let scores = engine.score(texts, Lane::Bulk).await.map_err(|error| error.after_rows(before))?;
-            Ok((scores, rest))
-        }));
+        let jobs: Vec<_> = texts.iter().map(|texts| score(self.engine.clone(), texts.values.clone())).collect();
+        self.in_flight.push_back(Box::pin(async move { Ok((texts, try_join_all(jobs).await?, rest)) }));
     }
+}
+
+async fn score(engine: Engine, texts: StringViewArray) -> Result<Scores> {
+    engine.score_rows(texts, Lane::Bulk).await
 }
 
 #[cfg(test)]

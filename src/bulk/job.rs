@@ -1,7 +1,7 @@
 //! A file, or several, from input to output.
 //!
 //! ```text
-//!  decoder thread ──texts──▶ score_texts ──scores──▶ columns ──▶ writer thread ──▶ temporary file ──rename──▶ output
+//!  decoder thread ──texts──▶ score_batches ──columns──▶ writer thread ──▶ temporary file ──rename──▶ output
 //! ```
 //!
 //! Every arrow holds a bounded number of rows. The temporary file belongs to the future: whatever ends it (an error, a signal,
@@ -13,22 +13,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::Schema;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::progress::Progress;
 use super::summary::{Summary, Tally};
-use super::texts::{texts, within};
+use super::texts::{Truths, batches, within};
 use super::truth::Truth;
 use crate::engine::Engine;
 use crate::sink::parquet::Splice;
 use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::stream::{InFlight, Incoming, score_texts};
-use crate::table::{ScoreOptions, ScorePlan};
+use crate::stream::{InFlight, Incoming, Scored, score_batches};
+use crate::table::{Columns, ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
@@ -94,14 +95,26 @@ impl Opened {
             check_pair(&job.input, &job.output)?;
             let source = ParquetFile::open(&job.input)?;
             let schema = source.schema();
-            let plan = ScorePlan::new(schema, &job.options, &classes);
-            let plan = plan.map_err(|error| within(&source, error))?;
+            let plan = plan(schema, &job.options, &classes).map_err(|error| within(&source, error))?;
             let truth = job.truth.as_deref().map(|name| Truth::find(schema, name, &classes));
             let truth = truth.transpose().map_err(|error| within(&source, error))?;
+            if truth.is_some() && !plan.has_one_label_a_row() {
+                return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
+            }
             Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth })
         })
         .await
     }
+}
+
+/// The plan of the new columns alone, which are appended to all that the file has.
+fn plan(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<ScorePlan> {
+    if options.columns != Columns::All {
+        return Err(Error::Invalid("a file keeps all of its columns: \"columns\" is for record batches".to_owned()));
+    }
+    // None of the file's names may be taken, though none of its columns but the texts is read.
+    ScorePlan::new(schema, options, classes)?;
+    ScorePlan::new(schema, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)
 }
 
 async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {
@@ -111,30 +124,34 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
     let writer = spawn_blocking(move || write(sink, incoming));
     let mut tally = Tally::new(&engine.model().labels, truth.is_some());
+    let reader = Arc::new(plan.as_ref().clone().of_inputs());
     let table: Arc<dyn Source> = Arc::clone(&source) as _;
-    let texts = texts(table, plan.text_index(), truth, job.batch_rows);
-    let reader = Arc::clone(&plan);
-    let texts = texts.map(move |texts| {
-        let (texts, truths) = texts?;
-        Ok(Incoming { bytes: texts.get_array_memory_size(), rows: reader.texts(&texts)?, rest: truths })
+    let batches = batches(table, plan.inputs(), truth, job.batch_rows).map(|batch| {
+        let (batch, truths) = batch?;
+        Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
     });
-    let mut scored = pin!(score_texts(engine.clone(), job.in_flight, texts));
+    let mut scored = pin!(score_batches(engine.clone(), reader, job.in_flight, batches));
     while let Some(item) = scored.next().await {
-        let (scores, truths) = item.map_err(|error| of_file(&source, error))?;
-        if columns.send(plan.columns(&scores)?).await.is_err() {
+        let scored = item.map_err(|error| of_file(&source, error))?;
+        count(&mut tally, &scored);
+        progress.advance(scored.batch.num_rows() as u64);
+        if columns.send(scored.columns).await.is_err() {
             // The writer has failed, and says below of what.
             break;
         }
-        for row in 0..scores.len() {
-            tally.add(scores.label(row), truths.get(row).copied().flatten());
-        }
-        progress.advance(scores.len() as u64);
     }
     drop(columns);
     joined(target.path(), writer).await?;
     source.check_unchanged()?;
     target.commit()?;
     Ok(tally)
+}
+
+fn count(tally: &mut Tally, scored: &Scored<Truths>) {
+    tally.add_rows(scored.batch.num_rows());
+    for (row, label) in scored.labels() {
+        tally.add(label, scored.rest.get(row).copied().flatten());
+    }
 }
 
 /// A row that has no score or is no text, with the file that it is in.
@@ -150,9 +167,10 @@ async fn begin(source: &Arc<ParquetFile>, plan: &Arc<ScorePlan>, target: &Target
     let stop = StopOnDrop::default();
     let (source, plan, stopped) = (Arc::clone(source), Arc::clone(plan), Arc::clone(&stop.0));
     let (path, file) = (target.path().to_owned(), target.file()?);
+    let text = plan.text_columns().next().unwrap_or_default();
     blocking(target.path(), move || {
         let stop = || stopped.load(Ordering::Relaxed);
-        let splice = Splice::begin(source, plan.new_fields(), plan.text_index(), &path, file, stop)?;
+        let splice = Splice::begin(source, plan.new_fields(), text, &path, file, stop)?;
         Ok(Box::new(splice) as Box<dyn Sink>)
     })
     .await

@@ -25,9 +25,13 @@ impl Tally {
         }
     }
 
-    /// Counts one row: the class that it got, and the right one. Rows without either are not judged.
+    /// Counts rows, whatever became of them.
+    pub fn add_rows(&mut self, rows: usize) {
+        self.rows += rows as u64;
+    }
+
+    /// Counts one text: the class that it got, and the right one. Texts without either are not judged.
     pub fn add(&mut self, label: Option<usize>, truth: Option<usize>) {
-        self.rows += 1;
         match label.and_then(|label| self.labels.get_mut(label)) {
             Some((_, rows)) => *rows += 1,
             None => self.nulls += 1,
@@ -164,6 +168,7 @@ mod tests {
     fn tally(rows: &[(Option<usize>, Option<usize>)], judged: bool) -> Tally {
         let mut tally = Tally::new(&classes(), judged);
         for (label, truth) in rows {
+            tally.add_rows(1);
             tally.add(*label, *truth);
         }
         tally

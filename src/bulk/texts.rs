@@ -1,8 +1,8 @@
-//! The text column of a table as a stream, and the right answers beside it.
+//! The text columns of a table as a stream, and the right answers beside them.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
 
 use super::truth::Truth;
@@ -12,26 +12,28 @@ use crate::{Error, Result};
 /// The right class of each row of a batch, where it is known; empty without a truth column.
 pub type Truths = Vec<Option<usize>>;
 
-/// The texts of `source`, column number `text`, at most `batch_rows` at a time.
-pub fn texts(
+/// The columns `inputs` of `source`, at most `batch_rows` at a time.
+pub fn batches(
     source: Arc<dyn Source>,
-    text: usize,
+    inputs: Vec<usize>,
     truth: Option<Truth>,
     batch_rows: usize,
-) -> impl Stream<Item = Result<(ArrayRef, Truths)>> + Send + 'static {
-    let mut columns: Vec<_> = truth.iter().map(Truth::index).chain([text]).collect();
+) -> impl Stream<Item = Result<(RecordBatch, Truths)>> + Send + 'static {
+    let mut columns: Vec<_> = truth.iter().map(Truth::index).chain(inputs.iter().copied()).collect();
     columns.sort_unstable();
     columns.dedup();
     let batches = Arc::clone(&source).read(0..source.parts().len(), &columns, batch_rows);
+    let place = move |wanted| columns.partition_point(|other| *other < wanted);
+    let inputs: Vec<_> = inputs.into_iter().map(&place).collect();
     batches.map(move |batch| {
-        let column = |wanted| columns.partition_point(|other| *other < wanted);
-        let truths = |batch: &RecordBatch| match &truth {
-            Some(truth) => truth.classes(batch.column(column(truth.index()))),
+        let batch = batch?;
+        let truths = match &truth {
+            Some(truth) => truth.classes(batch.column(place(truth.index()))),
             None => Ok(Truths::new()),
         };
-        let batch = batch?;
-        let truths = truths(&batch).map_err(|error| within(source.as_ref(), error))?;
-        Ok((Arc::clone(batch.column(column(text))), truths))
+        let truths = truths.map_err(|error| within(source.as_ref(), error))?;
+        let batch = batch.project(&inputs).map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
+        Ok((batch, truths))
     })
 }
 

@@ -1,11 +1,13 @@
 //! What scoring a column of texts gives: columns again, one entry a row.
 
+use std::collections::BTreeMap;
+
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 
-use crate::Result;
+use crate::{Error, Result};
 
-/// The scores of a column, row for row. A row whose text was null has none.
+/// The scores of a column, row for row. A row whose text was null has none, and one that could not be scored neither.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     classes: usize,
@@ -15,6 +17,7 @@ pub struct Scores {
     tokens: Vec<i32>,
     truncated: Vec<bool>,
     valid: Vec<bool>,
+    missed: BTreeMap<usize, String>,
 }
 
 impl Scores {
@@ -27,6 +30,7 @@ impl Scores {
             tokens: vec![0; rows],
             truncated: vec![false; rows],
             valid: vec![false; rows],
+            missed: BTreeMap::new(),
         }
     }
 
@@ -37,6 +41,27 @@ impl Scores {
         self.tokens[row] = i32::try_from(tokens).unwrap_or(i32::MAX);
         self.truncated[row] = truncated;
         self.valid[row] = true;
+    }
+
+    /// Takes note why a row has no score.
+    pub fn miss(&mut self, row: usize, cause: String) {
+        self.missed.insert(row, cause);
+    }
+
+    /// The rows that could not be scored, and why, in their order.
+    pub const fn missed(&self) -> &BTreeMap<usize, String> {
+        &self.missed
+    }
+
+    /// The same, if every row that has a text has a score.
+    ///
+    /// # Errors
+    /// [`Error::Unscorable`] that names the first row that has none.
+    pub fn whole(self) -> Result<Self> {
+        match self.missed.first_key_value() {
+            None => Ok(self),
+            Some((row, cause)) => Err(Error::Unscorable { row: *row, cause: cause.clone() }),
+        }
     }
 
     /// Rows, those without a score included.

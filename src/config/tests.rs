@@ -129,12 +129,13 @@ fn columns_are_as_they_were_named() {
         panic!("another command")
     };
     let expected = ScoreOptions {
-        text: Some("body".to_owned()),
+        text: Some(TextColumns::one("body")),
         labels: LabelKind::Id,
         details: true,
         probabilities: true,
         label_column: "l".to_owned(),
         confidence_column: "c".to_owned(),
+        ..ScoreOptions::default()
     };
     assert_eq!(ScoreOptions::from(&args.columns), expected);
 }

@@ -22,8 +22,6 @@ pub struct Job {
 struct Open {
     scores: Scores,
     missing: usize,
-    /// The first row that has no score, and why.
-    unscorable: Option<(usize, Error)>,
     reply: Reply,
 }
 
@@ -43,7 +41,7 @@ impl Job {
     pub fn new(texts: StringViewArray, classes: usize, reply: Reply, room: OwnedSemaphorePermit) -> Arc<Self> {
         let missing = texts.len() - texts.null_count();
         let scores = Scores::nulls(texts.len(), classes);
-        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, unscorable: None, reply })), _room: room })
+        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, reply })), _room: room })
     }
 
     /// Rows, those without a text included.
@@ -74,14 +72,9 @@ impl Job {
         self.settle(|open| open.scores.set(row.index, score, row.tokens, truncated));
     }
 
-    /// Takes note that a row has no score. Its job goes on, so that of several the first is named, in whatever order they
-    /// were run.
+    /// Takes note that a row has no score. Its job goes on: the others have theirs.
     pub fn miss(&self, row: usize, cause: &Error) {
-        self.settle(|open| {
-            if open.unscorable.as_ref().is_none_or(|(first, _)| row < *first) {
-                open.unscorable = Some((row, cause.clone()));
-            }
-        });
+        self.settle(|open| open.scores.miss(row, cause.to_string()));
     }
 
     fn settle(&self, row: impl FnOnce(&mut Open)) {
@@ -92,10 +85,7 @@ impl Job {
         if open.missing == 0
             && let Some(open) = lock.take()
         {
-            let _ = open.reply.send(match open.unscorable {
-                None => Ok(open.scores),
-                Some((row, cause)) => Err(Error::Unscorable { row, cause: cause.to_string() }),
-            });
+            let _ = open.reply.send(Ok(open.scores));
         }
     }
 

@@ -176,11 +176,19 @@ impl Engine {
     /// # Errors
     /// [`Error::Busy`] when the interactive lane is full, and as for [`Engine::score_in`].
     pub async fn score(&self, texts: StringViewArray, lane: Lane) -> Result<Scores> {
+        self.score_rows(texts, lane).await?.whole()
+    }
+
+    /// The same, but a row that cannot be scored fails nothing: [`Scores::missed`] says which have no score, and why.
+    ///
+    /// # Errors
+    /// As for [`Engine::score`], but for that.
+    pub async fn score_rows(&self, texts: StringViewArray, lane: Lane) -> Result<Scores> {
         let permit = match lane {
             Lane::Interactive => self.reserve(texts.len())?,
             Lane::Bulk => self.wait(texts.len()).await?,
         };
-        self.score_in(permit, texts).await
+        self.run(permit, texts).await
     }
 
     /// A permit of the interactive lane for so many rows, to be scored by [`Engine::score_in`]. A table that comes this
@@ -221,6 +229,10 @@ impl Engine {
     /// [`Error::Unscorable`] when a row has no score, [`Error::Failed`] when scoring failed, and [`Error::Stopped`] when a
     /// model thread died.
     pub async fn score_in(&self, permit: Permit, texts: StringViewArray) -> Result<Scores> {
+        self.run(permit, texts).await?.whole()
+    }
+
+    async fn run(&self, permit: Permit, texts: StringViewArray) -> Result<Scores> {
         let rows = texts.len();
         let classes = self.shared.info.labels.len();
         if texts.null_count() == rows {

@@ -11,8 +11,9 @@ use crate::Error;
 use crate::engine::testing::Fake;
 use crate::table::ScoreOptions;
 
-fn texts(number: usize, rows: usize, bytes: usize) -> Incoming<StringViewArray, usize> {
-    Incoming { rows: StringViewArray::from_iter_values(vec!["x".repeat(number + 1); rows]), bytes, rest: number }
+fn texts(number: usize, rows: usize, bytes: usize) -> Incoming<Vec<Texts>, usize> {
+    let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(vec!["x".repeat(number + 1); rows]));
+    Incoming { rows: vec![Texts::read(&column, &[]).unwrap()], bytes, rest: number }
 }
 
 /// How many of ten arrays are taken in while the model gives nothing back; then all come out in order.
@@ -31,7 +32,8 @@ async fn taken(bound: InFlight, rows: usize, bytes: usize) -> usize {
     drop(open);
     let mut number = 0;
     while let Some(item) = stream.next().await {
-        let (scores, rest) = item.unwrap();
+        let (_, scores, rest) = item.unwrap();
+        let scores = &scores[0];
         assert_eq!((rest, scores.len()), (number, rows));
         assert!((0..rows).all(|row| scores.label(row) == Some((number + 1) % 2)));
         number += 1;
@@ -101,4 +103,26 @@ async fn a_row_is_counted_over_the_whole_table() {
     let got = scored(vec![good.clone(), table(&[]), good, bad]).await;
     assert_eq!(got.len(), 4);
     assert!(matches!(&got[3], Err(Error::Unscorable { row: 7, cause }) if cause.contains("NaN")), "{:?}", got[3]);
+}
+
+#[tokio::test]
+async fn a_row_without_a_score_gets_nulls_where_that_was_asked_for() {
+    let schema = Schema::new(vec![Field::new("t", DataType::Utf8, true)]);
+    let options = ScoreOptions::from_command(br#"{"on_error": "null"}"#).unwrap();
+    let plan = ScorePlan::new(&schema, &options, &["NEGATIVE", "POSITIVE"].map(str::to_owned)).unwrap();
+    let batch = table(&[Some("a"), Some("unscorable"), None, Some("untokenizable"), Some("bb")]);
+    let input = futures::stream::iter([Ok(Incoming { rows: batch, bytes: 1, rest: () })]);
+    let bound = InFlight { rows: 100, bytes: 100 };
+    let mut scored = std::pin::pin!(score_table(Fake::engine(100), Arc::new(plan), bound, input));
+    let (scored, ()) = scored.next().await.unwrap().unwrap();
+    let column = |name: &str| {
+        let column = scored[name].as_any().downcast_ref::<StringArray>().unwrap();
+        column.iter().map(|value| value.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let label = |name: &str| Some(name.to_owned());
+    assert_eq!(column("label"), [label("POSITIVE"), None, None, None, label("NEGATIVE")]);
+    let errors = column("error");
+    assert_eq!([0, 2, 4].map(|row| errors[row].clone()), [None, None, None]);
+    assert!(errors[1].as_ref().unwrap().contains("no score"), "{errors:?}");
+    assert_eq!(errors[3].as_deref(), Some("tokenizing failed"));
 }

@@ -1,10 +1,16 @@
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, BinaryArray, DictionaryArray, LargeStringArray, NullArray, StringViewArray};
-use arrow::datatypes::{Int8Type, UInt32Type, UInt64Type};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, LargeStringArray, NullArray, RecordBatch, StringArray,
+    StringViewArray,
+};
+use arrow::datatypes::{DataType, Field, Int8Type, Schema, UInt32Type, UInt64Type};
 
 use super::*;
-use crate::classifier::Score;
+use crate::classifier::{Score, Scores};
+use crate::{Error, Result};
 
 const CLASSES: [&str; 2] = ["NEGATIVE", "POSITIVE"];
 
@@ -23,6 +29,15 @@ fn error(schema: &Schema, options: &str) -> String {
     }
 }
 
+/// The only column of texts of a batch that has others besides.
+fn texts(plan: &ScorePlan, column: &ArrayRef) -> Result<Vec<Option<String>>> {
+    let ids: ArrayRef = Arc::new(NullArray::new(column.len()));
+    let batch = RecordBatch::try_from_iter_with_nullable([("t", Arc::clone(column), true), ("id", ids, true)]).unwrap();
+    let texts = plan.texts(&batch)?.remove(0);
+    let text = |(_, text): (usize, Option<usize>)| text.filter(|text| texts.values.is_valid(*text));
+    Ok(texts.layout.walk(texts.values.len()).map(text).map(|t| t.map(|t| texts.values.value(t).to_owned())).collect())
+}
+
 #[test]
 fn every_string_type_is_text() {
     let values = [Some("a"), None, Some("ünï")];
@@ -35,38 +50,36 @@ fn every_string_type_is_text() {
         Arc::new(values.into_iter().collect::<DictionaryArray<UInt64Type>>()),
     ];
     for column in columns {
-        let plan = plan(&schema(&[("id", DataType::Int32), ("t", column.data_type().clone())]), "").unwrap();
-        assert_eq!(plan.text_index(), 1);
-        let texts: Vec<_> = plan.texts(&column).unwrap().iter().map(|t| t.map(str::to_owned)).collect();
-        assert_eq!(texts, values.map(|t| t.map(str::to_owned)));
+        let plan = plan(&schema(&[("t", column.data_type().clone()), ("id", DataType::Int32)]), "").unwrap();
+        assert_eq!(texts(&plan, &column).unwrap(), values.map(|t| t.map(str::to_owned)));
     }
 }
 
 #[test]
 fn a_column_of_nulls_is_text_when_it_is_named() {
     let schema = schema(&[("t", DataType::Null)]);
-    assert!(error(&schema, "").contains("no string column; columns: t (Null)"));
+    assert!(error(&schema, "").contains("no string column; columns: t (null)"));
     let plan = plan(&schema, r#"{"text": "t"}"#).unwrap();
     let column: ArrayRef = Arc::new(NullArray::new(3));
-    assert_eq!(plan.texts(&column).unwrap().null_count(), 3);
+    assert_eq!(texts(&plan, &column).unwrap(), [None, None, None]);
 }
 
 #[test]
 fn a_column_of_bytes_is_text_when_it_is_named() {
     let schema = schema(&[("t", DataType::Binary), ("n", DataType::Int64)]);
     let hint = "bytes that are UTF-8 are scored where \"text\" (--text on the command line) names them";
-    assert_eq!(error(&schema, ""), format!("no string column; columns: t (Binary), n (Int64); {hint}"));
+    assert_eq!(error(&schema, ""), format!("no string column; columns: t (binary), n (int64); {hint}"));
     let plan = plan(&schema, r#"{"text": "t"}"#).unwrap();
     let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([b"good", b"bad!"]));
-    assert_eq!(plan.texts(&column).unwrap().value(1), "bad!");
+    assert_eq!(texts(&plan, &column).unwrap()[1].as_deref(), Some("bad!"));
     let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([&b"good"[..], b"\xff"]));
-    assert!(matches!(plan.texts(&column), Err(Error::NotText { row: 1, .. })));
+    assert!(matches!(texts(&plan, &column), Err(Error::NotText { row: 1, .. })));
 }
 
 #[test]
 fn bytes_beside_a_string_column_are_not_meant() {
     let schema = schema(&[("raw", DataType::Binary), ("t", DataType::Utf8)]);
-    assert_eq!(plan(&schema, "").unwrap().text_index(), 1);
+    assert_eq!(plan(&schema, "").unwrap().text_columns().collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -74,10 +87,10 @@ fn says_which_columns_there_are() {
     let two = schema(&[("title", DataType::Utf8), ("body", DataType::LargeUtf8), ("n", DataType::Int64)]);
     assert_eq!(error(&two, r#"{"text": "review"}"#), "column \"review\" not found; string columns: title, body");
     assert!(error(&two, "").contains("more than one string column: title, body"));
-    assert!(error(&two, r#"{"text": "n"}"#).contains("column \"n\" is Int64, not text; string columns: title, body"));
+    assert!(error(&two, r#"{"text": "n"}"#).contains("column \"n\" is int64, not text; string columns: title, body"));
     let none = schema(&[("n", DataType::Int64)]);
-    assert!(error(&none, "").contains("no string column; columns: n (Int64)"));
-    assert!(error(&none, r#"{"text": "t"}"#).contains("there is none; columns: n (Int64)"));
+    assert!(error(&none, "").contains("no string column; columns: n (int64)"));
+    assert!(error(&none, r#"{"text": "t"}"#).contains("there is none; columns: n (int64)"));
     assert!(error(&Schema::empty(), "").contains("no string column; columns: none"));
     let twice = schema(&[("t", DataType::Utf8), ("t", DataType::Utf8)]);
     assert!(error(&twice, r#"{"text": "t"}"#).contains("more than one column is called \"t\""));
@@ -110,6 +123,11 @@ fn options_that_nobody_knows_are_refused() {
     }
 }
 
+fn scored(plan: &ScorePlan, batch: &RecordBatch, scores: &Scores) -> Result<RecordBatch> {
+    let texts = plan.texts(batch)?;
+    plan.append(batch, plan.columns(&texts, std::slice::from_ref(scores), batch.num_rows())?)
+}
+
 #[test]
 fn appends_what_was_asked_for() {
     let metadata = HashMap::from([("pandas".to_owned(), "{}".to_owned())]);
@@ -122,14 +140,14 @@ fn appends_what_was_asked_for() {
     let mut scores = Scores::nulls(2, 2);
     scores.set(0, &Score { label: 1, probabilities: Box::new([0.25, 0.75]) }, 300, true);
 
-    let plain = plan(&schema, "").unwrap().append(&batch, &scores).unwrap();
+    let plain = scored(&plan(&schema, "").unwrap(), &batch, &scores).unwrap();
     assert_eq!(plain.schema().metadata(), &metadata);
     assert_eq!(plain["label"].as_string::<i32>().iter().collect::<Vec<_>>(), [Some("POSITIVE"), None]);
     let confidence = plain["confidence"].as_primitive::<arrow::datatypes::Float32Type>();
     assert_eq!(confidence.iter().collect::<Vec<_>>(), [Some(0.75), None]);
 
     let all = r#"{"text": "t", "labels": "id", "details": true, "probabilities": true}"#;
-    let full = plan(&schema, all).unwrap().append(&batch, &scores).unwrap();
+    let full = scored(&plan(&schema, all).unwrap(), &batch, &scores).unwrap();
     let names: Vec<_> = full.schema().fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(names, ["t", "label", "confidence", "tokens", "truncated", "probabilities"]);
     let ids = full["label"].as_primitive::<arrow::datatypes::Int64Type>();
@@ -145,5 +163,7 @@ fn appends_what_was_asked_for() {
 #[test]
 fn scores_of_another_model_are_refused() {
     let plan = plan(&schema(&[("t", DataType::Utf8)]), "").unwrap();
-    assert!(matches!(plan.columns(&Scores::nulls(1, 3)), Err(Error::Failed(_))));
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["good"]));
+    let batch = RecordBatch::try_from_iter_with_nullable([("t", column, true)]).unwrap();
+    assert!(matches!(scored(&plan, &batch, &Scores::nulls(1, 3)), Err(Error::Failed(_))));
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::bulk::{Accuracy, LabelCounts};
 use crate::engine::testing::{Fake, limits};
 use crate::source::parquet::testing::{metadata, read, rows, write};
-use crate::table::LabelKind;
+use crate::table::{LabelKind, TextColumns};
 
 /// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
 fn fake() -> Fake {
@@ -40,7 +40,7 @@ impl Case {
         let folder = tempfile::tempdir().unwrap();
         let (input, output) = (folder.path().join("in.parquet"), folder.path().join("out.parquet"));
         write(&input, batch, groups, WriterProperties::builder().build());
-        let options = ScoreOptions { text: Some("text".to_owned()), ..ScoreOptions::default() };
+        let options = ScoreOptions { text: Some(TextColumns::one("text")), ..ScoreOptions::default() };
         let job = FileJob {
             input,
             output,
@@ -121,12 +121,13 @@ async fn batches_of_any_size_give_the_same_file() {
 async fn every_option_of_the_contract() {
     let mut case = Case::new(&rows(20), &[20]);
     case.job.options = ScoreOptions {
-        text: Some("long".to_owned()),
+        text: Some(TextColumns::one("long")),
         labels: LabelKind::Id,
         details: true,
         probabilities: true,
         label_column: "class".to_owned(),
         confidence_column: "sure".to_owned(),
+        ..ScoreOptions::default()
     };
     case.run().await.unwrap();
     let new = read(&case.job.output);
@@ -214,10 +215,10 @@ async fn a_wrong_truth_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn what_the_schema_forbids_is_refused() {
     let mut case = Case::new(&rows(5), &[5]);
-    case.job.options.text = Some("review".to_owned());
+    case.job.options.text = Some(TextColumns::one("review"));
     let error = case.refused().await;
     assert!(error.starts_with("in.parquet: column \"review\" not found; string columns: text, kind, long"), "{error}");
-    case.job.options.text = Some("text".to_owned());
+    case.job.options.text = Some(TextColumns::one("text"));
     case.job.options.label_column = "id".to_owned();
     let error = case.refused().await;
     assert!(error.starts_with("in.parquet: the input already has a column \"id\""), "{error}");

@@ -1,0 +1,179 @@
+//! A text column of a schema, found by its name.
+
+use arrow::datatypes::{DataType, Fields, Schema};
+
+use super::kind::{fields, is_bytes, is_scorable, is_string, items};
+use super::options::TextColumns;
+use super::type_name::type_name;
+use crate::{Error, Result};
+
+/// Names that an error lists, at most.
+const LISTED: usize = 32;
+
+/// What is scored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As errors call it.
+    pub name: String,
+    /// What the names of its new columns begin with.
+    pub prefix: String,
+    /// The number of its column.
+    pub column: usize,
+    /// The numbers of the fields that lead to it from there.
+    pub path: Vec<usize>,
+    /// How many lists are around each text.
+    pub deep: usize,
+}
+
+impl Target {
+    /// Those that `wanted` names, or the only string column.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none such, or more than one that could be meant.
+    pub fn find(schema: &Schema, wanted: Option<&TextColumns>) -> Result<Vec<Self>> {
+        match wanted {
+            None => Ok(vec![only(schema)?]),
+            Some(TextColumns::One(name)) => Ok(vec![named(schema, name)?]),
+            Some(TextColumns::Several(names)) => several(schema, names),
+        }
+    }
+
+    fn new(schema: &Schema, name: &str, column: usize, path: Vec<usize>) -> Result<Self> {
+        let target = Self { name: name.to_owned(), prefix: String::new(), column, path, deep: 0 };
+        let (data_type, deep) = target.leaf(schema.field(column).data_type());
+        if is_scorable(data_type) {
+            return Ok(Self { deep, ..target });
+        }
+        Err(Error::Invalid(format!(
+            "column {name:?} is {}, not text; string columns: {}",
+            type_name(data_type),
+            strings(schema)
+        )))
+    }
+
+    /// The type at the end of the path, without the lists around it, and how many these are.
+    fn leaf<'a>(&self, mut data_type: &'a DataType) -> (&'a DataType, usize) {
+        let (mut path, mut deep) = (self.path.iter(), 0);
+        loop {
+            let inner = match data_type {
+                DataType::Struct(fields) => path.next().map(|field| fields[*field].data_type()),
+                _ => items(data_type).map(|item| item.data_type()).inspect(|_| deep += 1),
+            };
+            match inner {
+                Some(inner) => data_type = inner,
+                None => return (data_type, deep),
+            }
+        }
+    }
+}
+
+fn only(schema: &Schema) -> Result<Target> {
+    let mut found = schema.fields().iter().enumerate().filter(|(_, field)| is_string(field.data_type()));
+    match (found.next(), found.next()) {
+        (Some((column, field)), None) => Target::new(schema, field.name(), column, Vec::new()),
+        (None, _) => Err(Error::Invalid(format!("no string column; columns: {}{}", list(schema), hint(schema)))),
+        _ => Err(Error::Invalid(format!(
+            "more than one string column: {}; name one with \"text\" (--text on the command line)",
+            strings(schema)
+        ))),
+    }
+}
+
+fn named(schema: &Schema, name: &str) -> Result<Target> {
+    let mut places = places(schema.fields(), name);
+    match (places.pop(), places.is_empty()) {
+        (Some(place), true) => Target::new(schema, name, place[0], place[1..].to_vec()),
+        (Some(_), false) => Err(Error::Invalid(format!("more than one column is called {name:?}"))),
+        (None, _) => Err(Error::Invalid(format!("column {name:?} not found; string columns: {}", strings(schema)))),
+    }
+}
+
+fn several(schema: &Schema, names: &[String]) -> Result<Vec<Target>> {
+    if names.is_empty() {
+        return Err(Error::Invalid(format!("\"text\" names no column; string columns: {}", strings(schema))));
+    }
+    if let Some(twice) = twice(names) {
+        return Err(Error::Invalid(format!("\"text\" names {twice:?} twice")));
+    }
+    let target = |name: &String| Ok(Target { prefix: format!("{name}_"), ..named(schema, name)? });
+    names.iter().map(target).collect()
+}
+
+/// A name that comes again.
+pub fn twice(names: &[String]) -> Option<&String> {
+    let mut seen = std::collections::HashSet::new();
+    names.iter().find(|name| !seen.insert(*name))
+}
+
+/// Where a name leads to: the numbers of a field and of fields in it. A field of the whole name goes before the path.
+fn places(among: &Fields, name: &str) -> Vec<Vec<usize>> {
+    let called = |name: &str| -> Vec<usize> {
+        among.iter().enumerate().filter(|(_, field)| field.name() == name).map(|(number, _)| number).collect()
+    };
+    let whole = called(name);
+    if !whole.is_empty() {
+        return whole.into_iter().map(|number| vec![number]).collect();
+    }
+    let splits = name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
+    splits
+        .flat_map(|(parent, rest)| called(parent).into_iter().map(move |number| (number, rest)))
+        .flat_map(|(number, rest)| {
+            let inside = fields(among[number].data_type()).map(|inside| places(inside, rest)).unwrap_or_default();
+            inside.into_iter().map(move |place| [vec![number], place].concat())
+        })
+        .collect()
+}
+
+/// The names of the string columns, and of strings in structs.
+fn strings(schema: &Schema) -> String {
+    let mut names = Vec::new();
+    for field in schema.fields() {
+        collect(field.name(), field.data_type(), &mut names);
+    }
+    if names.is_empty() { format!("there is none; columns: {}", list(schema)) } else { shortened(names) }
+}
+
+fn collect(name: &str, data_type: &DataType, names: &mut Vec<String>) {
+    match data_type {
+        _ if is_string(data_type) => names.push(name.to_owned()),
+        DataType::Struct(fields) => {
+            fields.iter().for_each(|field| collect(&format!("{name}.{}", field.name()), field.data_type(), names));
+        }
+        _ => {}
+    }
+}
+
+/// What to do about texts that nobody would take for such unasked.
+fn hint(schema: &Schema) -> &'static str {
+    let any = |is: fn(&DataType) -> bool| schema.fields().iter().any(|field| is(field.data_type()));
+    if any(is_bytes) {
+        "; bytes that are UTF-8 are scored where \"text\" (--text on the command line) names them"
+    } else if any(|data_type| items(data_type).is_some() && is_scorable(data_type)) {
+        "; the texts in lists are scored where \"text\" (--text on the command line) names them"
+    } else if any(|data_type| fields(data_type).is_some()) {
+        "; a field in a struct is named by its path, \"text\": \"post.title\""
+    } else {
+        ""
+    }
+}
+
+/// The columns with their types.
+pub fn list(schema: &Schema) -> String {
+    let column = |field: &std::sync::Arc<arrow::datatypes::Field>| {
+        format!("{} ({})", field.name(), type_name(field.data_type()))
+    };
+    let columns: Vec<_> = schema.fields().iter().take(LISTED + 1).map(column).collect();
+    if columns.is_empty() { "none".to_owned() } else { shortened_of(columns, schema.fields().len()) }
+}
+
+/// The names, or the first of many.
+pub fn shortened(names: Vec<String>) -> String {
+    let all = names.len();
+    shortened_of(names, all)
+}
+
+fn shortened_of(mut names: Vec<String>, all: usize) -> String {
+    names.truncate(LISTED);
+    let more = if all > names.len() { format!(" and {} more", all - names.len()) } else { String::new() };
+    names.join(", ") + &more
+}
