@@ -131,6 +131,8 @@ fn score_texts<T: Send + 'static>(
     })
 }
 
+type Input<T> = BoxStream<'static, Result<Incoming<Vec<Texts>, T>>>;
+
 type Outcome<T> = Result<(Vec<Texts>, Vec<Scores>, T)>;
 
 type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
@@ -138,7 +140,7 @@ type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 struct Pipeline<T> {
     engine: Engine,
     bound: InFlight,
-    input: Option<BoxStream<'static, Result<Incoming<Vec<Texts>, T>>>>,
+    input: Option<Input<T>>,
     in_flight: FuturesOrdered<Pending<T>>,
     /// Of each batch in flight, and of all.
     sizes: VecDeque<InFlight>,
