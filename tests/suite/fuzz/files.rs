@@ -16,7 +16,7 @@ use textflight::bulk::{FileJob, Progress, score_file};
 use textflight::source::Source;
 use textflight::source::parquet::ParquetFile;
 use textflight::stream::InFlight;
-use textflight::table::ScoreOptions;
+use textflight::table::{ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 use tokio::runtime::Runtime;
 
@@ -112,7 +112,7 @@ fn job(folder: &Path) -> FileJob {
     FileJob {
         input: folder.join("in.parquet"),
         output: folder.join("out.parquet"),
-        options: ScoreOptions { text: Some("text".to_owned()), ..ScoreOptions::default() },
+        options: ScoreOptions { text: Some(TextColumns::one("text")), ..ScoreOptions::default() },
         truth: None,
         in_flight: InFlight { rows: 64, bytes: 1 << 20 },
         batch_rows: 16,
