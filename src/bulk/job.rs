@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::Schema;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -29,7 +28,7 @@ use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::stream::{InFlight, Incoming, Scored, score_batches};
-use crate::table::{Columns, ScoreOptions, ScorePlan};
+use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
@@ -95,7 +94,7 @@ impl Opened {
             check_pair(&job.input, &job.output)?;
             let source = ParquetFile::open(&job.input)?;
             let schema = source.schema();
-            let plan = plan(schema, &job.options, &classes).map_err(|error| within(&source, error))?;
+            let plan = ScorePlan::beside(schema, &job.options, &classes).map_err(|error| within(&source, error))?;
             let truth = job.truth.as_deref().map(|name| Truth::find(schema, name, &classes));
             let truth = truth.transpose().map_err(|error| within(&source, error))?;
             if truth.is_some() && !plan.has_one_label_a_row() {
@@ -105,16 +104,6 @@ impl Opened {
         })
         .await
     }
-}
-
-/// The plan of the new columns alone, which are appended to all that the file has.
-fn plan(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<ScorePlan> {
-    if options.columns != Columns::All {
-        return Err(Error::Invalid("a file keeps all of its columns: \"columns\" is for record batches".to_owned()));
-    }
-    // None of the file's names may be taken, though none of its columns but the texts is read.
-    ScorePlan::new(schema, options, classes)?;
-    ScorePlan::new(schema, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)
 }
 
 async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {

@@ -24,7 +24,7 @@ use crate::sink::parquet::Splice;
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::spool::SpoolFile;
-use crate::stream::{InFlight, Incoming, score_texts};
+use crate::stream::{InFlight, Incoming, score_batches};
 use crate::table::ScorePlan;
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ pub async fn score(job: Job, upload: Upload) -> Result<Response> {
     let (file, spool, classes) = (body.file()?, options.spool.clone(), engine.model().labels.clone());
     let table = blocking(move || {
         let source = ParquetFile::of(Path::new(NAME), file)?;
-        let plan = ScorePlan::new(source.schema(), &columns, &classes)?;
+        let plan = ScorePlan::beside(source.schema(), &columns, &classes)?;
         let tail = Tail::new(source.data_len(), spool.create()?);
         Ok(Table { source: Arc::new(source), plan, tail })
     });
@@ -89,7 +89,8 @@ impl Table {
     async fn begin(&self) -> Result<Box<dyn Sink>> {
         let (source, plan, tail) = (Arc::clone(&self.source), self.plan.clone(), self.tail.clone());
         blocking(move || {
-            let splice = Splice::begin(source, plan.new_fields(), plan.text_index(), Path::new(NAME), tail, || false)?;
+            let text = plan.text_columns().next().unwrap_or_default();
+            let splice = Splice::begin(source, plan.new_fields(), text, Path::new(NAME), tail, || false)?;
             Ok(Box::new(splice) as Box<dyn Sink>)
         })
         .await
@@ -99,14 +100,14 @@ impl Table {
     async fn scores(&self, engine: Engine, in_flight: InFlight, scored: mpsc::Sender<Vec<ArrayRef>>) -> Result<()> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let parts = 0..source.parts().len();
-        let reader = self.plan.clone();
-        let texts = source.read(parts, &[reader.text_index()], in_flight.rows).map(move |batch| {
-            let column = Arc::clone(batch?.column(0));
-            Ok(Incoming { bytes: column.get_array_memory_size(), rows: reader.texts(&column)?, rest: () })
+        let batches = source.read(parts, &self.plan.inputs(), in_flight.rows).map(|batch| {
+            let batch = batch?;
+            Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: () })
         });
-        let mut scores = pin!(score_texts(engine, in_flight, texts));
-        while let Some(item) = scores.next().await {
-            if scored.send(self.plan.columns(&item?.0)?).await.is_err() {
+        let reader = Arc::new(self.plan.clone().of_inputs());
+        let mut batches = pin!(score_batches(engine, reader, in_flight, batches));
+        while let Some(batch) = batches.next().await {
+            if scored.send(batch?.columns).await.is_err() {
                 // The writer has failed, and says of what.
                 break;
             }

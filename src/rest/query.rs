@@ -35,6 +35,11 @@ struct Parameter {
 }
 
 impl Parameter {
+    /// A list cannot be told from a word here, where it has one name; there are two words.
+    fn is_list_of_one(&self) -> bool {
+        self.name == "columns" && !matches!(&self.values[..], [word] if word == "all" || word == "new")
+    }
+
     fn only(mut self) -> Result<String, Wrong> {
         match self.values.pop() {
             Some(value) if self.values.is_empty() => Ok(value),
@@ -60,7 +65,7 @@ impl<'de> Deserializer<'de> for Parameter {
     type Error = Wrong;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.values.len() > 1 {
+        if self.values.len() > 1 || self.is_list_of_one() {
             return self.deserialize_seq(visitor);
         }
         let name = self.name.clone();
@@ -109,7 +114,7 @@ impl<'de> Deserializer<'de> for Parameter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::LabelKind;
+    use crate::table::{Columns, LabelKind, OnError, TextColumns};
 
     fn read(query: &str) -> Result<ScoreOptions> {
         options(&format!("/score?{query}").parse().unwrap())
@@ -119,18 +124,24 @@ mod tests {
     fn every_option_has_its_parameter() {
         assert_eq!(options(&"/score".parse().unwrap()).unwrap(), ScoreOptions::default());
         assert_eq!(read("").unwrap(), ScoreOptions::default());
-        let given =
-            "text=the+text%20%C3%BC%2B&labels=id&details=true&probabilities&label_column=l&confidence_column=c%26d";
+        let given = "text=the+text%20%C3%BC%2B&labels=id&details=true&probabilities&label_column=l&confidence_column=c%26d&columns=b&columns=a&on_error=null";
         let expected = ScoreOptions {
-            text: Some("the text ü+".to_owned()),
+            text: Some(TextColumns::one("the text ü+")),
             labels: LabelKind::Id,
             details: true,
             probabilities: true,
             label_column: "l".to_owned(),
             confidence_column: "c&d".to_owned(),
+            columns: Columns::Named(vec!["b".to_owned(), "a".to_owned()]),
+            on_error: OnError::Null,
         };
         assert_eq!(read(given).unwrap(), expected);
         assert!(!read("details=0").unwrap().details);
+        let columns = |query| read(query).unwrap().columns;
+        assert_eq!(columns("columns=new"), Columns::New);
+        assert_eq!(columns("columns=id"), Columns::Named(vec!["id".to_owned()]));
+        let several = TextColumns::Several(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(read("text=a&text=b").unwrap().text, Some(several));
     }
 
     #[test]

@@ -43,6 +43,21 @@ impl ScorePlan {
         Ok(Self { targets, made, on_error: options.on_error, kept, new_fields: new_fields.into(), schema })
     }
 
+    /// The plan of the new columns alone, for a table that keeps all that it has: a file to which they are added.
+    ///
+    /// # Errors
+    /// As for [`ScorePlan::new`], and [`Error::Invalid`] where only some columns are to come back.
+    pub fn beside(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
+        if options.columns != Columns::All {
+            return Err(Error::Invalid(
+                "a Parquet file keeps all of its columns: \"columns\" is for record batches".to_owned(),
+            ));
+        }
+        // None of its names may be taken, though none of its columns but the texts is read.
+        Self::new(schema, options, classes)?;
+        Self::new(schema, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)
+    }
+
     /// The columns of the input that are read, whether to be scored or to come back, in ascending order.
     pub fn inputs(&self) -> Vec<usize> {
         let mut inputs: Vec<_> = self.text_columns().chain(self.kept.iter().copied()).collect();
