@@ -6,55 +6,63 @@
 # MODEL is a folder of this repository in Hugging Face's layout. Its labels make it a Cog image; tests/suite/image.rs
 # holds them to what the binary says of itself.
 
-# 1 builds the feature `cuda` on CUDA's images: docker run --gpus all then takes the first GPU.
-ARG CUDA=0
+# CUDA=1 builds the feature `cuda` on CUDA's images: docker run --gpus all then takes the first GPU. Without it nothing of CUDA is
+# fetched. Only names of images depend on it, which BuildKit and older buildahs (1.28) resolve alike.
+ARG CUDA=
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 ARG CUDA_BUILD_IMAGE=nvidia/cuda:12.6.3-devel-ubuntu24.04
 ARG CUDA_RUNTIME_IMAGE=nvidia/cuda:12.6.3-runtime-ubuntu24.04
+ARG WITH_CUDA_BUILD=${CUDA:+$CUDA_BUILD_IMAGE}
+ARG WITH_CUDA_RUNTIME=${CUDA:+$CUDA_RUNTIME_IMAGE}
 
 FROM ${RUST_IMAGE} AS toolchain
 
-FROM toolchain AS builder-0
-ENV CARGO_FEATURES=""
-
-FROM ${CUDA_BUILD_IMAGE} AS builder-1
-ENV CARGO_FEATURES="cuda" CUDA_HOME=/usr/local/cuda CUDA_COMPUTE_CAP=75 CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup PATH=/usr/local/cargo/bin:$PATH
-COPY --from=toolchain /usr/local/cargo /usr/local/cargo
-COPY --from=toolchain /usr/local/rustup /usr/local/rustup
-# A C compiler is in CUDA's image already.
-
-# A stage of this file, not an image without a tag.
+# Images without a tag are what the arguments name.
 # hadolint ignore=DL3006
-FROM builder-${CUDA} AS builder
+FROM ${WITH_CUDA_BUILD:-$RUST_IMAGE} AS builder
+ARG CUDA
+RUN case "$CUDA" in '' | 1) ;; *) echo "CUDA=$CUDA: say CUDA=1, or leave it out for the CPU" >&2; exit 1 ;; esac
+# Rust comes from its own image, whichever this one is. A C compiler is in both.
+ENV RUSTUP_HOME=/toolchain/rustup \
+    CARGO_HOME=/cargo \
+    CUDA_HOME=/usr/local/cuda \
+    CUDA_COMPUTE_CAP=75
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY src src
-RUN cargo build --locked --release --bin textflight --features "$CARGO_FEATURES"
-
-FROM ${RUNTIME_IMAGE} AS runtime-0
-LABEL run.cog.config='{"build":{"gpu":false,"python_version":"3.12"},"predict":"predict.py:Predictor"}'
-
-FROM ${CUDA_RUNTIME_IMAGE} AS runtime-1
-LABEL run.cog.config='{"build":{"cuda":"12.6","gpu":true,"python_version":"3.12"},"predict":"predict.py:Predictor"}'
+RUN --mount=type=bind,from=toolchain,source=/usr/local,target=/toolchain \
+    PATH="/toolchain/cargo/bin:$PATH" cargo build --locked --release --bin textflight --features "${CUDA:+cuda}"
 
 # hadolint ignore=DL3006
-FROM runtime-${CUDA}
+FROM ${WITH_CUDA_RUNTIME:-$RUNTIME_IMAGE}
+ARG CUDA
+ARG HAS_GPU=${CUDA:+true}
 ARG MODEL=data/sst2-mini
-# A number, so that a cluster can see that it is not root.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin textflight
+# A number, so that a cluster can see that it is not root. The folder keeps models of the hub, where one is asked for: with
+# --read-only it is a volume's place. What is too large for memory goes to /tmp, which --tmpfs /tmp makes writable.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin textflight \
+    && install -d -o 10001 -g 10001 /var/cache/textflight
 COPY --from=builder /src/target/release/textflight /usr/local/bin/textflight
 COPY ${MODEL} /model
-USER 10001
+USER 10001:10001
 
 # As a variable the folder can be exchanged at `docker run`. PORT is Cog's: the server then listens on 0.0.0.0:PORT.
 # Who may reach a container is its platform's to say: without tokens it serves whoever comes.
 ENV TEXTFLIGHT_MODEL=/model \
-    TEXTFLIGHT_ALLOW_ANONYMOUS=1 \
+    TEXTFLIGHT_ALLOW_ANONYMOUS=true \
+    HF_HOME=/var/cache/textflight \
     PORT=5000
 EXPOSE 5000 8815
+STOPSIGNAL SIGTERM
 
+LABEL org.opencontainers.image.title='textflight'
+LABEL org.opencontainers.image.description='Scores text columns: Arrow Flight, Parquet and JSON in, label and confidence out'
+LABEL org.opencontainers.image.version='0.1.0'
+LABEL org.opencontainers.image.licenses='Apache-2.0'
+
+LABEL run.cog.config="{\"build\":{\"gpu\":${HAS_GPU:-false},\"python_version\":\"3.12\"},\"predict\":\"predict.py:Predictor\"}"
 LABEL run.cog.version='0.23.1'
 LABEL run.cog.has_init='true'
 # What `textflight schema` prints.

@@ -6,35 +6,48 @@ use serde_json::{Value, json};
 
 use crate::support::repository;
 
-/// The labels of the Dockerfile's last stage, and of the stage for the CPU that it stands on.
-fn labels() -> BTreeMap<String, String> {
+/// The instructions of the Dockerfile's last stage, each as one line.
+fn last_stage() -> Vec<String> {
     let text = std::fs::read_to_string(repository("Dockerfile")).unwrap();
-    let mut stage = "";
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    // BuildKit reads lines of up to 64 KiB.
+    assert!(lines.iter().all(|line| line.len() < 64 * 1024));
+    let joined = lines.join("\n").replace("\\\n", " ");
+    let mut instructions: Vec<String> = joined.lines().map(str::to_owned).collect();
+    let start = instructions.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
+    instructions.split_off(start)
+}
+
+/// What stands behind this keyword, each time.
+fn all(keyword: &str) -> Vec<String> {
+    let keyword = format!("{keyword} ");
+    last_stage().iter().filter_map(|line| line.strip_prefix(&keyword)).map(|rest| rest.trim().to_owned()).collect()
+}
+
+/// The labels, as a build for the CPU has them.
+fn labels() -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    for line in text.lines() {
-        if let Some(from) = line.strip_prefix("FROM ") {
-            stage = from.split_once(" AS ").map_or("", |(_, name)| name);
-        }
-        // BuildKit reads lines of up to 64 KiB.
-        assert!(line.len() < 64 * 1024, "a line of {} bytes", line.len());
-        if let Some(label) = line.strip_prefix("LABEL ").filter(|_| ["", "runtime-0"].contains(&stage)) {
-            let (key, value) = parse(label);
-            assert_eq!(labels.insert(key.to_owned(), value.to_owned()), None, "{key} is there twice");
-        }
+    for label in all("LABEL") {
+        let (key, value) = parse(&label);
+        assert_eq!(labels.insert(key.to_owned(), value), None, "{key} is there twice");
     }
     labels
 }
 
-/// `key='value'`: a shell takes what is between single quotes as it is, and JSON as we print it has none.
+/// `key='value'`: a shell takes what is between single quotes as it is, and JSON as we print it has none. Between double
+/// quotes arguments are put in.
 #[track_caller]
-fn parse(label: &str) -> (&str, &str) {
+fn parse(label: &str) -> (&str, String) {
     let (key, value) = label.split_once('=').unwrap_or_else(|| panic!("no value: {label}"));
-    let value = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
-    let value = value.unwrap_or_else(|| panic!("not between single quotes: {label}"));
-    assert!(!value.contains('\''), "a quote within the quotes: {label}");
+    let between = |quote| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
     // In Dockerfiles a backslash stays one within single quotes, but goes on to the next line at the end of one.
     assert!(!label.ends_with('\\'), "goes on: {label}");
-    (key, value)
+    if let Some(value) = between('"').filter(|_| key == "run.cog.config") {
+        return (key, value.replace("\\\"", "\"").replace("${HAS_GPU:-false}", "false"));
+    }
+    let value = between('\'').unwrap_or_else(|| panic!("not between single quotes: {label}"));
+    assert!(!value.contains('\''), "a quote within the quotes: {label}");
+    (key, value.to_owned())
 }
 
 #[track_caller]
@@ -45,7 +58,7 @@ fn as_json(text: &str) -> Value {
 #[test]
 fn the_labels_are_those_of_a_cog_image() {
     let labels = labels();
-    let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
+    let keys: Vec<&str> = labels.keys().map(String::as_str).filter(|key| key.starts_with("run.cog.")).collect();
     assert_eq!(keys, ["run.cog.config", "run.cog.has_init", "run.cog.openapi_schema", "run.cog.version"]);
     let config = as_json(&labels["run.cog.config"]);
     assert_eq!(config["build"]["gpu"], json!(false));
@@ -63,8 +76,53 @@ fn the_schema_is_the_one_that_we_serve() {
 
 #[test]
 fn labels_read_as_an_engine_reads_them() {
-    assert_eq!(parse(r#"run.cog.config='{"a": "b=c"}'"#), ("run.cog.config", r#"{"a": "b=c"}"#));
+    let config = ("run.cog.config", r#"{"a": "b=c"}"#.to_owned());
+    assert_eq!(parse(r#"run.cog.config='{"a": "b=c"}'"#), config);
+    assert_eq!(parse(r#"run.cog.config="{\"a\": \"b=c\"}""#), config);
     for wrong in ["key", "key=value", r#"key="value""#, "key='it's'", "key='a' \\"] {
         assert!(std::panic::catch_unwind(|| parse(wrong)).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn the_labels_say_what_the_manifest_says() {
+    let labels = labels();
+    let label = |name: &str| labels[&format!("org.opencontainers.image.{name}")].as_str();
+    assert_eq!([label("title"), label("version")], [env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")]);
+    let manifest = std::fs::read_to_string(repository("Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("license = {:?}", label("licenses"))));
+    assert!(env!("CARGO_PKG_DESCRIPTION").starts_with(label("description")));
+}
+
+/// Variables and arguments that the binary does not know would be ignored, or end it.
+#[test]
+fn what_the_image_sets_is_what_the_binary_takes() {
+    let environment: Vec<String> = all("ENV").iter().flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let value = |name: &str| environment.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
+    for entry in &environment {
+        let name = entry.split_once('=').unwrap().0;
+        assert!(super::deploy::is_known(name), "{name}");
+    }
+    assert_eq!(value("TEXTFLIGHT_MODEL"), Some("/model"));
+    assert_eq!(value("TEXTFLIGHT_ALLOW_ANONYMOUS"), Some("true"), "who runs the image decides who reaches it");
+    let (cache, folders) = (value("HF_HOME").unwrap(), all("RUN").join(" "));
+    assert!(folders.contains(&format!("install -d -o 10001 -g 10001 {cache}")), "{folders}");
+    assert_eq!((all("USER"), all("STOPSIGNAL")), (vec!["10001:10001".to_owned()], vec!["SIGTERM".to_owned()]));
+    let (ports, port) = (all("EXPOSE").join(" "), value("PORT").unwrap());
+    assert!(ports.split(' ').any(|exposed| exposed == port), "{ports}");
+    assert_eq!(all("CMD"), [r#"["textflight", "serve", "--flight", "0.0.0.0:8815"]"#]);
+    assert!(ports.contains("8815"));
+}
+
+/// Older buildahs know stages by the names that stand there, and nothing of names made of arguments.
+#[test]
+fn names_of_stages_have_no_arguments_in_them() {
+    let text = std::fs::read_to_string(repository("Dockerfile")).unwrap();
+    let stages: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    for stage in &stages {
+        let (image, name) = stage.split_once(" AS ").unwrap_or((stage, ""));
+        assert!(image.starts_with("${") && image.ends_with('}'), "{stage}: part of the name is an argument");
+        assert!(!name.contains('$'), "{stage}");
+    }
+    assert_eq!(stages.len(), 3);
 }
