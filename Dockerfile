@@ -23,17 +23,16 @@ FROM ${RUST_IMAGE} AS toolchain
 FROM ${WITH_CUDA_BUILD:-$RUST_IMAGE} AS builder
 ARG CUDA
 RUN case "$CUDA" in '' | 1) ;; *) echo "CUDA=$CUDA: say CUDA=1, or leave it out for the CPU" >&2; exit 1 ;; esac
-# Rust comes from its own image, whichever this one is. A C compiler is in both.
-ENV RUSTUP_HOME=/toolchain/rustup \
-    CARGO_HOME=/cargo \
+# Rust comes from its own image, whichever this one is, and without rustup, which writes beside it. A C compiler is in both.
+ENV CARGO_HOME=/cargo \
     CUDA_HOME=/usr/local/cuda \
     CUDA_COMPUTE_CAP=75
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY src src
-RUN --mount=type=bind,from=toolchain,source=/usr/local,target=/toolchain \
-    PATH="/toolchain/cargo/bin:$PATH" cargo build --locked --release --bin textflight --features "${CUDA:+cuda}"
+RUN --mount=type=bind,from=toolchain,source=/usr/local/rustup/toolchains,target=/toolchains \
+    PATH="$(echo /toolchains/*/bin):$PATH" cargo build --locked --release --bin textflight --features "${CUDA:+cuda}"
 
 # hadolint ignore=DL3006
 FROM ${WITH_CUDA_RUNTIME:-$RUNTIME_IMAGE}
