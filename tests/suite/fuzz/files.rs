@@ -29,7 +29,7 @@ const TAIL: usize = 8;
 
 /// Which part of the file is damaged.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     /// The pages, and whatever else stands before the footer.
     Data(Damage),
     /// The footer, whose length is true again afterwards.
@@ -38,7 +38,7 @@ enum Step {
     File(Damage),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => damage().prop_map(Step::Data),
         6 => damage().prop_map(Step::Footer),
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// `file` after all of these.
-fn broken(file: &[u8], steps: &[Step]) -> Vec<u8> {
+pub fn broken(file: &[u8], steps: &[Step]) -> Vec<u8> {
     let (front, tail) = file.split_at(file.len() - TAIL);
     let length = u32::from_le_bytes(tail[..4].try_into().unwrap()) as usize;
     let (data, footer) = front.split_at(front.len() - length);
@@ -70,7 +70,7 @@ fn broken(file: &[u8], steps: &[Step]) -> Vec<u8> {
 }
 
 /// Files of every codec and encoding that a column of texts comes in.
-static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+pub static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let properties = WriterProperties::builder;
     let encoded = |encoding| {
         properties().set_column_dictionary_enabled("text".into(), false).set_column_encoding("text".into(), encoding)

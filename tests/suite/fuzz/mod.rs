@@ -8,6 +8,7 @@
 //! TEXTFLIGHT_FUZZ_CASES=100000 TEXTFLIGHT_FUZZ_SEED=7 cargo test --test suite fuzz
 //! ```
 
+mod bodies;
 mod commands;
 mod damage;
 mod exchanges;
