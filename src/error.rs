@@ -62,7 +62,86 @@ pub enum Error {
     Cancelled(String),
 }
 
+/// Which variant an error is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorKind(&'static str);
+
+impl ErrorKind {
+    /// [`Error::Invalid`]
+    pub const INVALID: Self = Self("invalid");
+    /// [`Error::TooLarge`]
+    pub const TOO_LARGE: Self = Self("too_large");
+    /// [`Error::Busy`]
+    pub const BUSY: Self = Self("busy");
+    /// [`Error::Stalled`]
+    pub const STALLED: Self = Self("stalled");
+    /// [`Error::Checkpoint`]
+    pub const CHECKPOINT: Self = Self("checkpoint");
+    /// [`Error::File`]
+    pub const FILE: Self = Self("file");
+    /// [`Error::Unscorable`]
+    pub const UNSCORABLE: Self = Self("unscorable");
+    /// [`Error::NotText`]
+    pub const NOT_TEXT: Self = Self("not_text");
+    /// [`Error::Failed`]
+    pub const FAILED: Self = Self("failed");
+    /// [`Error::OutOfMemory`]
+    pub const OUT_OF_MEMORY: Self = Self("out_of_memory");
+    /// [`Error::Stopped`]
+    pub const STOPPED: Self = Self("stopped");
+    /// [`Error::Cancelled`]
+    pub const CANCELLED: Self = Self("cancelled");
+
+    const ALL: [Self; 12] = [
+        Self::INVALID,
+        Self::TOO_LARGE,
+        Self::BUSY,
+        Self::STALLED,
+        Self::CHECKPOINT,
+        Self::FILE,
+        Self::UNSCORABLE,
+        Self::NOT_TEXT,
+        Self::FAILED,
+        Self::OUT_OF_MEMORY,
+        Self::STOPPED,
+        Self::CANCELLED,
+    ];
+
+    /// All that there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|kind| kind.name() == name)
+    }
+
+    /// The name that metrics and clients know it by.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 impl Error {
+    /// Which variant this is.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) => ErrorKind::INVALID,
+            Self::TooLarge(_) => ErrorKind::TOO_LARGE,
+            Self::Busy(_) => ErrorKind::BUSY,
+            Self::Stalled(_) => ErrorKind::STALLED,
+            Self::Checkpoint(_) => ErrorKind::CHECKPOINT,
+            Self::File { .. } => ErrorKind::FILE,
+            Self::Unscorable { .. } => ErrorKind::UNSCORABLE,
+            Self::NotText { .. } => ErrorKind::NOT_TEXT,
+            Self::Failed(_) => ErrorKind::FAILED,
+            Self::OutOfMemory(_) => ErrorKind::OUT_OF_MEMORY,
+            Self::Stopped(_) => ErrorKind::STOPPED,
+            Self::Cancelled(_) => ErrorKind::CANCELLED,
+        }
+    }
+
     /// An [`Error::File`] for `path`.
     pub fn file(path: &Path, cause: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), cause: cause.to_string() }
@@ -76,5 +155,25 @@ impl Error {
             Self::NotText { row, cause } => Self::NotText { row: before + row, cause },
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who adds a variant and forgets its kind, or gives two the same, is told here.
+    #[test]
+    fn each_variant_has_a_kind_of_its_own() {
+        let file: syn::File = syn::parse_str(include_str!("error.rs")).unwrap();
+        let variants = file.items.iter().find_map(|item| match item {
+            syn::Item::Enum(item) if item.ident == "Error" => Some(item.variants.len()),
+            _ => None,
+        });
+        assert_eq!(variants, Some(ErrorKind::ALL.len()));
+        for kind in ErrorKind::all() {
+            assert_eq!(ErrorKind::named(kind.name()), Some(kind));
+        }
+        assert_eq!(ErrorKind::named("Invalid"), None);
     }
 }

@@ -18,6 +18,7 @@
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
+//! | [`metrics`] | what is counted, and the page that shows it |
 //! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
@@ -50,6 +51,7 @@ pub mod flight;
 mod http_client;
 mod ipc_compression;
 pub mod memory;
+pub mod metrics;
 mod panics;
 pub mod readiness;
 pub mod reload;

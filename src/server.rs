@@ -2,10 +2,13 @@
 
 mod activity;
 mod connection;
+mod counted;
 mod descriptors;
 mod frames;
 mod listener;
+mod observed;
 mod router;
+mod scrape;
 mod watched;
 
 use std::io::{self, Write};
@@ -22,10 +25,12 @@ use tracing::{info, warn};
 pub use self::router::router;
 
 use self::listener::{Patience, Protocol};
+use self::observed::{observe_calls, observe_requests};
 use crate::auth::Authenticator;
 use crate::cog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
+use crate::metrics::ServerMetrics;
 use crate::readiness::{Readiness, ServedModel};
 use crate::{Error, Result, rest};
 
@@ -153,18 +158,24 @@ impl Server {
     /// Takes connections on both ports from now on.
     fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
         let Self { config, flight, http } = self;
-        let calls = flight::routes(model.clone(), config.flight_limits, config.memory, config.authenticator.clone());
-        let calls = router::calls(calls.into_axum_router(), config.authenticator.clone());
+        let ServerConfig { memory, authenticator, connections, .. } = config;
+        let counts = ServerMetrics::default();
+        let (of_flight, of_http) = (counts.port("flight"), counts.port("http"));
+        let calls = flight::routes(model.clone(), config.flight_limits, memory.clone(), authenticator.clone());
+        let calls = router::calls(calls.into_axum_router(), authenticator.clone());
+        let calls = observe_calls(of_flight.clone(), calls);
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
+        let page = scrape::routes(scrape::Sources { server: counts, memory, model: model.clone() });
         let tables = rest::Service::new(config.rest, model.clone());
-        let requests = router::all(json, tables.routes(), config.authenticator.clone());
+        let requests = router::all(json, tables.routes().merge(page), authenticator.clone());
+        let requests = observe_requests(of_http.clone(), requests);
         let mut ports = JoinSet::new();
-        ports.spawn(listener::serve(flight, "flight", grpc, calls, config.connections, stopped.clone()));
-        ports.spawn(listener::serve(http, "http", Protocol::Http, requests, config.connections, stopped.clone()));
+        ports.spawn(listener::serve(flight, of_flight, grpc, calls, connections, stopped.clone()));
+        ports.spawn(listener::serve(http, of_http, Protocol::Http, requests, connections, stopped.clone()));
         let stop = listener::stop(stopped.clone());
         ports.spawn(async move {
             tokio::select! {
-                () = config.authenticator.keep_up() => {}
+                () = authenticator.keep_up() => {}
                 () = stop => {}
             }
         });

@@ -1,10 +1,13 @@
 //! One column of texts with one reply.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, StringViewArray};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::meter::Meter;
 use crate::classifier::{Score, Scores};
 use crate::{Error, Result};
 
@@ -14,8 +17,23 @@ type Reply = oneshot::Sender<Result<Scores>>;
 pub struct Job {
     texts: StringViewArray,
     open: Mutex<Option<Open>>,
+    clock: Clock,
     /// Its place in the lane, given back when the last batch lets go of the job.
     _room: OwnedSemaphorePermit,
+}
+
+/// When a job came, and where its times go.
+pub struct Clock {
+    since: Instant,
+    has_begun: AtomicBool,
+    meter: Option<Arc<Meter>>,
+}
+
+impl Clock {
+    /// Of a job that has been waiting since then.
+    pub const fn new(since: Instant, meter: Option<Arc<Meter>>) -> Self {
+        Self { since, has_begun: AtomicBool::new(false), meter }
+    }
 }
 
 /// What a job has until it is answered.
@@ -38,10 +56,38 @@ pub struct Row {
 
 impl Job {
     /// A job that nobody has begun. At least one text is not null.
-    pub fn new(texts: StringViewArray, classes: usize, reply: Reply, room: OwnedSemaphorePermit) -> Arc<Self> {
+    pub fn new(
+        texts: StringViewArray,
+        classes: usize,
+        reply: Reply,
+        room: OwnedSemaphorePermit,
+        clock: Clock,
+    ) -> Arc<Self> {
         let missing = texts.len() - texts.null_count();
         let scores = Scores::nulls(texts.len(), classes);
-        Arc::new(Self { texts, open: Mutex::new(Some(Open { scores, missing, reply })), _room: room })
+        let open = Mutex::new(Some(Open { scores, missing, reply }));
+        Arc::new(Self { texts, open, clock, _room: room })
+    }
+
+    /// How long it has been waiting, or did wait.
+    pub fn age(&self) -> Duration {
+        self.clock.since.elapsed()
+    }
+
+    /// A row of it is in a forward from now on. Says of the first how long the job has waited.
+    pub fn begin(&self) -> Option<Duration> {
+        let Clock { has_begun, meter, .. } = &self.clock;
+        if has_begun.load(Ordering::Relaxed) || has_begun.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let waited = self.age();
+        meter.iter().for_each(|meter| meter.add_queue(waited));
+        Some(waited)
+    }
+
+    /// Its share of a forward, whoever still waits for it.
+    pub fn charge(&self, time: Duration) {
+        self.clock.meter.iter().for_each(|meter| meter.add_compute(time));
     }
 
     /// Rows, those without a text included.

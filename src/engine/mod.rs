@@ -7,24 +7,30 @@
 mod budget;
 mod job;
 mod limits;
+mod meter;
 mod queue;
+mod stopwatch;
 mod turns;
 mod worker;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{Array, StringViewArray};
 use futures::future::OptionFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use self::budget::Budget;
-use self::job::Job;
+use self::job::{Clock, Job};
 pub use self::limits::{EngineLimits, EngineOptions, Runners};
+pub use self::meter::Meter;
 use self::queue::{Queue, Role};
+use self::stopwatch::Stopwatch;
 use self::turns::Turn;
 use self::worker::Worker;
 use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo, Scores};
+use crate::metrics::{ByLane, EngineMetrics, QueueDepth};
 use crate::{Error, Result};
 
 /// What a model thread needs of a classifier.
@@ -76,6 +82,8 @@ const LARGEST_INTERACTIVE: usize = 1024;
 pub struct Permit {
     lane: Lane,
     turn: Option<Turn>,
+    /// When it was asked for.
+    since: Instant,
     room: OwnedSemaphorePermit,
 }
 
@@ -95,6 +103,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     /// The stream that this handle's jobs are of.
     turn: Option<Turn>,
+    /// Where the times of this handle's jobs go.
+    meter: Option<Arc<Meter>>,
 }
 
 struct Shared {
@@ -104,13 +114,15 @@ struct Shared {
     interactive: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
     health: watch::Receiver<Health>,
+    metrics: Arc<EngineMetrics>,
 }
 
 impl Shared {
     fn new(queue: Arc<Queue>, info: ModelInfo, limits: &EngineLimits, health: watch::Receiver<Health>) -> Self {
+        let metrics = Arc::default();
         let queue_rows = u32::try_from(limits.queue_rows.get().min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let lane = || Arc::new(Semaphore::new(queue_rows as usize));
-        Self { queue, info, queue_rows, interactive: lane(), bulk: lane(), health }
+        Self { queue, info, queue_rows, interactive: lane(), bulk: lane(), health, metrics }
     }
 }
 
@@ -155,11 +167,22 @@ impl Engine {
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.
         let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health));
-        let engine = Self { shared, turn: None };
+        let engine = Self { shared, turn: None, meter: None };
         for (name, role, scorer) in crew {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
-            Worker { role, queue, scorer, budget, limits, health: dying.clone(), put_aside: Cell::new(false) }
-                .spawn(name)?;
+            let metrics = Arc::clone(&engine.shared.metrics);
+            Worker {
+                role,
+                queue,
+                scorer,
+                budget,
+                limits,
+                health: dying.clone(),
+                put_aside: Cell::new(false),
+                metrics,
+                time: Stopwatch::default(),
+            }
+            .spawn(name)?;
         }
         Ok(engine)
     }
@@ -168,7 +191,7 @@ impl Engine {
     /// shared out among them, and where the lane is full each still has room for one job of few rows.
     #[must_use]
     pub fn for_stream(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), turn: Some(Turn::new()) }
+        Self { turn: Some(Turn::new()), ..self.clone() }
     }
 
     /// Scores a column of texts, row for row. Dropping the future cancels what has not run.
@@ -204,14 +227,16 @@ impl Engine {
         let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
             Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
         })?;
+        let since = Instant::now();
         if rows > LARGEST_INTERACTIVE {
-            return Ok(Permit { lane: Lane::Bulk, turn: Some(Turn::new()), room });
+            return Ok(Permit { lane: Lane::Bulk, turn: Some(Turn::new()), since, room });
         }
-        Ok(Permit { lane: Lane::Interactive, turn: None, room })
+        Ok(Permit { lane: Lane::Interactive, turn: None, since, room })
     }
 
     /// A permit of the bulk lane, when there is room for so many rows, or, for few, when the stream's own place is free.
     async fn wait(&self, rows: usize) -> Result<Permit> {
+        let since = Instant::now();
         let lane = Arc::clone(&self.shared.bulk).acquire_many_owned(self.permits(rows));
         let turn = self.turn.as_ref().filter(|_| rows <= LARGEST_INTERACTIVE);
         let own = OptionFuture::from(turn.map(|turn| Arc::clone(&turn.place).acquire_owned()));
@@ -220,7 +245,8 @@ impl Engine {
             room = lane => room,
             Some(room) = own => room,
         };
-        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), room: room.map_err(|_| self.stopped())? })
+        let room = room.map_err(|_| self.stopped())?;
+        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), since, room })
     }
 
     /// [`Engine::score`] where the permit was taken before.
@@ -239,9 +265,25 @@ impl Engine {
             return Ok(Scores::nulls(rows, classes));
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job::new(texts, classes, reply, permit.room);
+        let job = Job::new(texts, classes, reply, permit.room, Clock::new(permit.since, self.meter.clone()));
         self.shared.queue.push(permit.lane, permit.turn, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
+    }
+
+    /// The same engine, which adds the times of the jobs that come this way to `meter`.
+    #[must_use]
+    pub fn metered(&self, meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..self.clone() }
+    }
+
+    /// What has been counted since the start.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.shared.metrics
+    }
+
+    /// What waits, in each lane.
+    pub fn queue_depth(&self) -> ByLane<QueueDepth> {
+        self.shared.queue.depth()
     }
 
     /// What serves.

@@ -1,12 +1,14 @@
 //! What waits: jobs to be tokenized, and batches to be run, in two lanes.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Lane;
 use super::job::{Job, Row};
 use super::turns::{Turn, Turns};
 use crate::classifier::plan::Batch;
+use crate::metrics::{ByLane, QueueDepth};
 
 /// Rows that are not shared out: tokenizing them takes no longer than a batch does.
 const LEAST_WINDOW: usize = 128;
@@ -156,6 +158,12 @@ impl Queue {
         drop(dropped);
     }
 
+    /// What waits, in each lane.
+    pub fn depth(&self) -> ByLane<QueueDepth> {
+        let State { interactive, bulk, .. } = &*self.lock();
+        ByLane { interactive: interactive.depth(), bulk: bulk.depth() }
+    }
+
     /// Distinct texts of the lane that are tokenized and wait.
     #[cfg(test)]
     pub fn planned_rows(&self, lane: Lane) -> usize {
@@ -208,13 +216,30 @@ impl Waiting {
     fn rows(&self) -> usize {
         self.jobs.iter().map(|(job, next)| job.len() - next).sum()
     }
+
+    /// What someone still waits for.
+    fn depth(&self) -> QueueDepth {
+        let planned = self.batches.iter().flat_map(|batch| batch.rows.iter().flatten()).map(|row| (&row.job, 1));
+        let waiting = self.jobs.iter().map(|(job, next)| (job, job.len() - next));
+        let mut jobs: HashMap<*const Job, Duration> = HashMap::new();
+        let mut rows = 0;
+        for (job, count) in planned.chain(waiting).filter(|(job, _)| job.is_wanted()) {
+            rows += count;
+            jobs.entry(Arc::as_ptr(job)).or_insert_with(|| job.age());
+        }
+        let oldest = jobs.values().max().map_or(0.0, Duration::as_secs_f64);
+        QueueDepth { rows, jobs: jobs.len(), oldest }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use arrow::array::StringViewArray;
     use tokio::sync::{Semaphore, oneshot};
 
+    use super::super::job::Clock;
     use super::*;
 
     /// The rows of the next windows of a queue for two threads, when one job of so many rows waits in it.
@@ -223,7 +248,8 @@ mod tests {
         let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, _answer) = oneshot::channel();
-        queue.push(Lane::Bulk, None, Job::new(texts, 2, reply, room)).unwrap();
+        let job = Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None));
+        queue.push(Lane::Bulk, None, job).unwrap();
         let next = |_| match queue.next(Role::Both).unwrap() {
             Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
             Work::Batches(..) => unreachable!("nothing was planned"),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 #[cfg(target_os = "linux")]
@@ -12,9 +13,11 @@ use tracing::{error, warn};
 use super::budget::Budget;
 use super::job::{Job, Row};
 use super::queue::{Queue, Role, Work};
+use super::stopwatch::Stopwatch;
 use super::{EngineLimits, Health, Lane, Scorer};
-use crate::classifier::Score;
 use crate::classifier::plan::{Batch, BatchLimits, plan};
+use crate::classifier::{BatchScores, Score};
+use crate::metrics::{EngineMetrics, Forward, LaneMetrics};
 use crate::panics::caught;
 use crate::{Error, Result};
 
@@ -46,6 +49,10 @@ pub struct Worker {
     pub health: watch::Sender<Health>,
     /// Whether it has put an interactive long text aside: only one at a time.
     pub put_aside: Cell<bool>,
+    /// What it counts.
+    pub metrics: Arc<EngineMetrics>,
+    /// How long that takes.
+    pub time: Stopwatch,
 }
 
 /// Rows that are tokenized before a look at what is interactive: less than a millisecond's work.
@@ -75,10 +82,21 @@ impl Worker {
         // The work is kept out here: its jobs are let go, unanswered, only when the cause can be read.
         let done = caught(|| match work {
             Work::Batches(lane, batches) => self.run_batches(*lane, batches),
-            Work::Window(lane, rows) => self.queue.push_batches(*lane, self.plan_window(*lane, rows)),
+            Work::Window(lane, rows) => {
+                let (batches, time) = self.time.time(|| self.plan_window(*lane, rows));
+                self.metrics(*lane).tokenized(time);
+                self.queue.push_batches(*lane, batches);
+            }
         });
         if let Err(panicked) = done {
             self.die(format!("a model thread died: {panicked}"));
+        }
+    }
+
+    fn metrics(&self, lane: Lane) -> &LaneMetrics {
+        match lane {
+            Lane::Interactive => &self.metrics.lanes.interactive,
+            Lane::Bulk => &self.metrics.lanes.bulk,
         }
     }
 
@@ -92,7 +110,7 @@ impl Worker {
     fn give_way(&self, lane: Lane) {
         if lane == Lane::Bulk {
             while let Some(work) = self.queue.next_interactive(self.role) {
-                self.perform(&work);
+                self.time.aside(|| self.perform(&work));
             }
         }
     }
@@ -102,7 +120,7 @@ impl Worker {
     fn give_way_within(&self, lane: Lane) {
         if lane == Lane::Interactive && !self.put_aside.replace(true) {
             if let Some(work) = self.queue.next_interactive(self.role) {
-                self.perform(&work);
+                self.time.aside(|| self.perform(&work));
             }
             self.put_aside.set(false);
         }
@@ -124,6 +142,7 @@ impl Worker {
             match self.scorer.encode(text, &|| self.give_way_within(lane)) {
                 Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
                 Err(error) => {
+                    self.metrics(lane).failed(1);
                     job.miss(index, &error);
                     None
                 }
@@ -148,25 +167,41 @@ impl Worker {
         if batches.is_empty() {
             return;
         }
-        let sequences: Vec<&[&[u32]]> = batches.iter().map(|batch| &batch.sequences[..]).collect();
-        let scores = self.scorer.score_each(&sequences, &|| self.give_way(lane));
+        let scores = self.forward(lane, &batches);
+        let metrics = self.metrics(lane);
         let mut too_large = Vec::new();
         for (batch, scores) in batches.iter().zip(scores) {
             match scores {
-                Ok(scores) => batch.answer(&scores),
+                Ok(scores) => batch.answer(&scores, metrics),
                 Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => too_large.push((batch, cause)),
-                Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)]),
+                Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)], metrics),
                 Err(error) => {
                     error!(%error, sequences = batch.sequences.len(), "a batch failed");
                     // First, so that who hears of it finds the engine closed.
                     if let Error::Stopped(cause) = &error {
                         self.die(cause.clone());
                     }
-                    batch.fail(&error);
+                    batch.fail(&error, metrics);
                 }
             }
         }
         self.run_smaller(lane, &too_large);
+    }
+
+    /// Runs batches, and counts that before anybody has an answer.
+    fn forward(&self, lane: Lane, batches: &[Wanted<'_>]) -> Vec<BatchScores> {
+        let metrics = self.metrics(lane);
+        let limits = self.budget.limits();
+        for batch in batches {
+            batch.begin(limits, metrics);
+        }
+        let sequences: Vec<&[&[u32]]> = batches.iter().map(|batch| &batch.sequences[..]).collect();
+        let (scores, time) = self.time.time(|| self.scorer.score_each(&sequences, &|| self.give_way(lane)));
+        metrics.computed(time);
+        let tokens: usize = batches.iter().map(Wanted::tokens).sum();
+        let of_token = time.as_secs_f64() / tokens.max(1) as f64;
+        batches.iter().for_each(|batch| batch.charge(of_token));
+        scores
     }
 
     /// Queues batches again, in halves, that the device had no memory for. Later ones are no larger.
@@ -197,7 +232,38 @@ impl<'a> Wanted<'a> {
         self.sequences.iter().map(|sequence| sequence.len()).sum()
     }
 
-    fn answer(&self, scores: &[Result<Score>]) {
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().copied().flatten()
+    }
+
+    /// Counts a forward that is about to be run.
+    fn begin(&self, limits: BatchLimits, metrics: &LaneMetrics) {
+        self.rows().filter_map(|row| row.job.begin()).for_each(|waited| metrics.waited(waited));
+        let (sequences, tokens) = (self.sequences.len(), self.tokens());
+        let share = |part: usize, whole: usize| part as f64 / whole as f64;
+        metrics.forward(Forward {
+            sequences,
+            tokens,
+            longest: self.sequences.iter().map(|sequence| sequence.len()).max().unwrap_or(0),
+            fill: share(sequences, limits.rows).max(share(tokens, limits.tokens)),
+        });
+    }
+
+    /// Gives each job its share of a forward that took so many seconds a token.
+    fn charge(&self, of_token: f64) {
+        for (sequence, rows) in self.sequences.iter().zip(&self.rows) {
+            let share = Duration::from_secs_f64(of_token * sequence.len() as f64 / rows.len() as f64);
+            rows.iter().for_each(|row| row.job.charge(share));
+        }
+    }
+
+    fn answer(&self, scores: &[Result<Score>], metrics: &LaneMetrics) {
+        let of = |scored: bool| {
+            let rows = self.rows.iter().zip(scores).filter(|(_, score)| score.is_ok() == scored);
+            rows.map(|(rows, _)| rows.len()).sum()
+        };
+        metrics.scored(of(true));
+        metrics.failed(of(false));
         for ((sequence, rows), score) in self.sequences.iter().zip(&self.rows).zip(scores) {
             for row in *rows {
                 match score {
@@ -208,8 +274,9 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn fail(&self, error: &Error) {
-        self.rows.iter().copied().flatten().for_each(|row| row.job.fail(error));
+    fn fail(&self, error: &Error, metrics: &LaneMetrics) {
+        metrics.failed(self.rows().count());
+        self.rows().for_each(|row| row.job.fail(error));
     }
 
     /// The same in batches of at most half of the tokens, or of one sequence.

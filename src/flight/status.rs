@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 
 use arrow_flight::error::FlightError;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::Error;
+
+/// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
+const KIND: &str = "x-textflight-error";
 
 /// `ArrowInvalid`, `FlightUnavailableError`, `FlightTimedOutError` and `FlightInternalError` of pyarrow, in this order.
 pub fn to_status(error: &Error) -> Status {
@@ -20,7 +24,9 @@ pub fn to_status(error: &Error) -> Status {
         | Error::OutOfMemory(_)
         | Error::Unscorable { .. } => Code::Internal,
     };
-    Status::new(code, brief(&error.to_string()))
+    let mut status = Status::new(code, brief(&error.to_string()));
+    status.metadata_mut().insert(KIND, MetadataValue::from_static(error.kind().name()));
+    status
 }
 
 /// Bytes of an error's text on the wire. Clients take 8 KiB of trailers in all, and lose the error with a connection that
@@ -106,5 +112,11 @@ mod tests {
         assert_eq!(to_status(&Error::Stopped(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::Failed(String::new())).code(), Code::Internal);
         assert_eq!(to_status(&Error::Cancelled(String::new())).code(), Code::Cancelled);
+    }
+
+    #[test]
+    fn the_kind_is_said_beside_the_code() {
+        let status = to_status(&Error::TooLarge(String::new()));
+        assert_eq!(status.metadata().get("x-textflight-error").unwrap(), "too_large");
     }
 }

@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::counted::CountedIo;
 use super::{ConnectionLimits, connection};
+use crate::metrics::PortMetrics;
 
 /// HTTP/2 pings that find a client that is gone without a word.
 const PING: Duration = Duration::from_secs(30);
@@ -93,7 +95,7 @@ impl Patience {
 
 /// A port's connections.
 struct Port {
-    name: &'static str,
+    metrics: PortMetrics,
     protocol: Builder<TokioExecutor>,
     router: Router,
     limits: ConnectionLimits,
@@ -102,10 +104,10 @@ struct Port {
     told: Option<Instant>,
 }
 
-/// Serves `router` on a port until `stopped`, then lets the running requests finish. `name` is the port's in the log.
+/// Serves `router` on a port until `stopped`, then lets the running requests finish.
 pub async fn serve(
     socket: TcpListener,
-    name: &'static str,
+    metrics: PortMetrics,
     protocol: Protocol,
     router: Router,
     limits: ConnectionLimits,
@@ -113,7 +115,7 @@ pub async fn serve(
 ) {
     let connections = TaskTracker::new();
     let (protocol, room) = (protocol.builder(), Arc::new(Semaphore::new(limits.connections)));
-    let mut port = Port { name, protocol, router, limits, room, is_crowded: watch::Sender::new(false), told: None };
+    let mut port = Port { metrics, protocol, router, limits, room, is_crowded: watch::Sender::new(false), told: None };
     tokio::select! {
         () = port.accept_all(&socket, &connections, &stopped) => {}
         () = stop(stopped.clone()) => {}
@@ -135,10 +137,12 @@ impl Port {
         loop {
             let stream = self.accept(socket).await;
             let room = self.room().await;
-            let (protocol, router) = (self.protocol.clone(), self.router.clone());
+            let (protocol, router, metrics) = (self.protocol.clone(), self.router.clone(), self.metrics.clone());
             let (patience, stop) = (self.patience(), stop(stopped.clone()));
             connections.spawn(async move {
                 let _room = room;
+                let _open = metrics.connect();
+                let stream = CountedIo::new(stream, metrics);
                 connection::serve(stream, &protocol, router, patience, stop).await;
             });
         }
@@ -185,7 +189,7 @@ impl Port {
     fn tell(&mut self, trouble: &str) {
         if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
             self.told = Some(Instant::now());
-            warn!(port = self.name, connections = self.limits.connections, "{trouble}");
+            warn!(port = self.metrics.name(), connections = self.limits.connections, "{trouble}");
         }
     }
 }

@@ -28,6 +28,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("candle_core", &["check/", "classifier/"]),
     ("tokenizers", &["classifier/"]),
     ("bytemuck", &["classifier/kernels/"]),
+    ("prometheus_client", &["metrics/"]),
     ("clap", &["cli.rs", "cli/"]),
 ];
 
@@ -41,6 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("readiness.rs", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("memory.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("ipc_compression.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("metrics/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("memory/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     (
         "spool.rs",

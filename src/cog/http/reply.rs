@@ -60,13 +60,18 @@ impl<'a> Shown<'a> {
 
 /// What a prediction came to. To a client of Cog a failure is a result like any other, unless it never began.
 pub(super) fn ended(prediction: &Prediction, course: &Course, version: &str) -> Response {
-    match course.failure() {
+    let mut response = match course.failure() {
         Some(Failure::Engine(Error::Stopped(cause) | Error::Cancelled(cause))) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, cause)
         }
         Some(Failure::Engine(Error::TooLarge(limit))) => too_large(limit),
         _ => Json(Shown::new(prediction, course, version)).into_response(),
+    };
+    if let Some(failure) = course.failure() {
+        // For what counts errors; nothing of it is sent.
+        response.extensions_mut().insert(failure.kind());
     }
+    response
 }
 
 /// What has become of a prediction, with its input for those who did not send it.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::cog::output::Output;
 use crate::cog::predict::TEXT_BYTES;
+use crate::error::ErrorKind;
 
 /// Where a prediction stands, by Cog's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,6 +47,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What kind of error that is.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Input(_) => ErrorKind::INVALID,
+            Self::Engine(error) => error.kind(),
+        }
+    }
+
     /// What a client reads. Cog's server and its worker each put the same words in front.
     pub fn message(&self) -> String {
         match self {
