@@ -15,7 +15,7 @@ impl Stopwatch {
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
         let (began, before) = (Instant::now(), self.aside.get());
         let done = work();
-        (done, began.elapsed().saturating_sub(self.aside.get() - before))
+        (done, (began.elapsed() + before).saturating_sub(self.aside.get()))
     }
 
     /// Does `work` within other work, whose time it does not count for.

@@ -200,7 +200,9 @@ impl Worker {
         metrics.computed(time);
         let tokens: usize = batches.iter().map(Wanted::tokens).sum();
         let of_token = time.as_secs_f64() / tokens.max(1) as f64;
-        batches.iter().for_each(|batch| batch.charge(of_token));
+        for batch in batches {
+            batch.charge(of_token);
+        }
         scores
     }
 
