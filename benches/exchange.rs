@@ -19,6 +19,9 @@ use hyper_util::rt::TokioIo;
 use textflight::auth::Authenticator;
 use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
+use textflight::flight::catalog::Catalog;
+use textflight::flight::datasets::Datasets;
+use textflight::flight::ticket::TicketKey;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
 use textflight::readiness::{Readiness, ServedModel};
@@ -54,7 +57,7 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
     tokio::spawn(
         Server::builder()
-            .add_routes(routes(model, limits, Memory::default(), Authenticator::anonymous()))
+            .add_routes(routes(model, limits, Memory::default(), Authenticator::anonymous(), catalog()))
             .serve_with_incoming(served),
     );
     let mut ours = Some(ours);
@@ -64,6 +67,17 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     });
     let channel = Endpoint::from_static("http://duplex").connect_with_connector(connector).await;
     FlightServiceClient::new(channel.expect("a connection")).max_decoding_message_size(usize::MAX)
+}
+
+/// A catalog of nothing.
+fn catalog() -> Catalog {
+    Catalog {
+        datasets: Datasets::default(),
+        key: TicketKey::random().expect("random bytes"),
+        lifetime: Duration::from_mins(1),
+        partitions: NonZeroUsize::MIN,
+        locations: [].into(),
+    }
 }
 
 /// Texts of 4 to 40 words, all different.

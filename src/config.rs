@@ -1,5 +1,7 @@
 //! What the arguments mean: every limit with its name, unit and default.
 
+mod catalog;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -37,6 +39,12 @@ pub const MESSAGE_MIB: u32 = 128;
 
 /// Flight exchanges at a time.
 pub const EXCHANGES: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// How long tickets are good, in seconds.
+pub const TICKET_SECONDS: f64 = 3600.0;
+
+/// Endpoints of a flight, unless the client says how many.
+pub const PARTITIONS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// Connections at a time on each port.
 pub const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
@@ -135,7 +143,8 @@ impl ServeArgs {
     /// What the server binds and how long it waits.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for tokens that cannot be used, and an address where anybody could come in unasked.
+    /// [`Error::Invalid`] for tokens that cannot be used, and an address where anybody could come in unasked; as
+    /// [`ServeArgs::catalog`].
     pub fn server(&self) -> Result<ServerConfig> {
         let authenticator = self.authenticator()?;
         let (memory, kept, files) = self.memory();
@@ -149,6 +158,7 @@ impl ServeArgs {
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
             },
             cog: self.cog(memory.clone(), kept, files),
+            catalog: self.catalog()?,
             memory: memory.clone(),
             rest: rest::Options {
                 body_bytes: self.max_score_body as u64,

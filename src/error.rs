@@ -15,6 +15,15 @@ pub enum Error {
     /// The request is larger than a limit that the text names.
     #[error("{0}")]
     TooLarge(String),
+    /// What is named is not there, or not any more. The text says what is.
+    #[error("{0}")]
+    NotFound(String),
+    /// What is named is not for this caller.
+    #[error("{0}")]
+    Denied(String),
+    /// The caller has not shown who they are, or what they show was not given out here.
+    #[error("{0}")]
+    Unauthenticated(String),
     /// No room right now: the same request may pass later.
     #[error("{0}")]
     Busy(String),
@@ -71,6 +80,12 @@ impl ErrorKind {
     pub const INVALID: Self = Self("invalid");
     /// [`Error::TooLarge`]
     pub const TOO_LARGE: Self = Self("too_large");
+    /// [`Error::NotFound`]
+    pub const NOT_FOUND: Self = Self("not_found");
+    /// [`Error::Denied`]
+    pub const DENIED: Self = Self("denied");
+    /// [`Error::Unauthenticated`]
+    pub const UNAUTHENTICATED: Self = Self("unauthenticated");
     /// [`Error::Busy`]
     pub const BUSY: Self = Self("busy");
     /// [`Error::Stalled`]
@@ -92,9 +107,12 @@ impl ErrorKind {
     /// [`Error::Cancelled`]
     pub const CANCELLED: Self = Self("cancelled");
 
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::INVALID,
         Self::TOO_LARGE,
+        Self::NOT_FOUND,
+        Self::DENIED,
+        Self::UNAUTHENTICATED,
         Self::BUSY,
         Self::STALLED,
         Self::CHECKPOINT,
@@ -129,6 +147,9 @@ impl Error {
         match self {
             Self::Invalid(_) => ErrorKind::INVALID,
             Self::TooLarge(_) => ErrorKind::TOO_LARGE,
+            Self::NotFound(_) => ErrorKind::NOT_FOUND,
+            Self::Denied(_) => ErrorKind::DENIED,
+            Self::Unauthenticated(_) => ErrorKind::UNAUTHENTICATED,
             Self::Busy(_) => ErrorKind::BUSY,
             Self::Stalled(_) => ErrorKind::STALLED,
             Self::Checkpoint(_) => ErrorKind::CHECKPOINT,

@@ -19,6 +19,7 @@
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
 //! | [`metrics`] | what is counted, and the page that shows it |
+//! | [`paths`] | paths that clients name, which never leave their root |
 //! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
@@ -53,6 +54,7 @@ mod ipc_compression;
 pub mod memory;
 pub mod metrics;
 mod panics;
+pub mod paths;
 pub mod readiness;
 pub mod reload;
 pub mod rest;

@@ -28,6 +28,7 @@ use self::listener::{Patience, Protocol};
 use self::observed::{observe_calls, observe_requests};
 use crate::auth::Authenticator;
 use crate::cog;
+use crate::flight::catalog::Catalog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
 use crate::metrics::ServerMetrics;
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub http: SocketAddr,
     /// What bounds the Flight service.
     pub flight_limits: FlightLimits,
+    /// The data sets that Flight clients read.
+    pub catalog: Catalog,
     /// What requests of both ports are taken from.
     pub memory: Memory,
     /// How the JSON entrypoint presents itself.
@@ -161,7 +164,8 @@ impl Server {
         let ServerConfig { memory, authenticator, connections, .. } = config;
         let counts = ServerMetrics::default();
         let (of_flight, of_http) = (counts.port("flight"), counts.port("http"));
-        let calls = flight::routes(model.clone(), config.flight_limits, memory.clone(), authenticator.clone());
+        let (limits, catalog) = (config.flight_limits, config.catalog);
+        let calls = flight::routes(model.clone(), limits, memory.clone(), authenticator.clone(), catalog);
         let calls = router::calls(calls.into_axum_router(), authenticator.clone());
         let calls = observe_calls(of_flight.clone(), calls);
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };

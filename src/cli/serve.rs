@@ -10,8 +10,8 @@ use textflight::cog::http::{Limits, ModelName};
 
 use super::{AccessArgs, ModelArgs, bytes, memory, seconds};
 use crate::config::{
-    CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, QUEUE_ROWS,
-    SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
+    CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, PARTITIONS,
+    QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS, TICKET_SECONDS,
 };
 
 /// `textflight serve`
@@ -30,6 +30,27 @@ pub struct ServeArgs {
     /// Cog's variable for the port of the JSON entrypoint.
     #[arg(long, env = "PORT", hide = true)]
     pub port: Option<u16>,
+    /// A Parquet file, or a folder of them, that Flight clients may read with scores by this name (GetFlightInfo, DoGet); to be
+    /// given several times, or with commas between. Folders below are searched, NAME=VALUE folders become columns, and what
+    /// begins with . or _ is left out.
+    #[arg(long, env = "TEXTFLIGHT_DATA", value_name = "NAME=PATH", value_delimiter = ',', value_parser = data)]
+    pub data: Vec<(String, PathBuf)>,
+    /// The key that signs tickets: a file of 32 random bytes or more, the same for all servers behind one name, which then take
+    /// one another's tickets. [default: a key of its own]
+    #[arg(long, env = "TEXTFLIGHT_TICKET_KEY_FILE", value_name = "FILE")]
+    pub ticket_key_file: Option<PathBuf>,
+    /// How long tickets are good.
+    #[arg(long, env = "TEXTFLIGHT_TICKET_LIFETIME", value_name = "SECONDS", default_value_t = TICKET_SECONDS, value_parser = seconds)]
+    pub ticket_lifetime: f64,
+    #[arg(
+        long,
+        env = "TEXTFLIGHT_ADVERTISE",
+        value_name = "URL",
+        value_delimiter = ',',
+        help = "Where clients fetch the rows of data sets, such as grpc+tls://host:8815; to be given several times, or with commas \
+         between. [default: over the connection that they have]"
+    )]
+    pub advertise: Vec<String>,
     /// The largest record batch that one Flight message may bring.
     #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = MESSAGE_MIB, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub max_message_mib: u32,
@@ -38,7 +59,7 @@ pub struct ServeArgs {
     /// machine's or control group's memory where that is less]
     #[arg(long, env = "TEXTFLIGHT_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory)]
     pub memory_limit: Option<usize>,
-    /// Flight exchanges at a time; one more is told to try again.
+    /// Flight exchanges and streams of data sets at a time; one more is told to try again.
     #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES)]
     pub max_exchanges: NonZeroUsize,
     /// Requests to POST /score at a time; one more gets 503 with Retry-After.
@@ -92,6 +113,14 @@ pub struct ServeArgs {
     pub drain_timeout: f64,
 }
 
+/// What is served, and by which name.
+fn data(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err("expected NAME=PATH, such as reviews=/data/reviews.parquet".to_owned()),
+    }
+}
+
 /// What no option says: the limits that are as they are, too.
 fn after_help() -> String {
     let Limits { body_bytes, body_time, predictions, files } = Limits::default();
@@ -101,7 +130,8 @@ fn after_help() -> String {
 When both ports take connections, one line on stdout says: ready flight=HOST:PORT http=HOST:PORT
 SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.
 Over HTTP a body may have {} MiB and take {} s. Predictions that ended can be read for {} min, the last {} of them, in {} MiB;
-uploaded files stay for {} min, the last {} of them, in {} MiB, or less where there is little memory.",
+uploaded files stay for {} min, the last {} of them, in {} MiB, or less where there is little memory.
+A flight out of a data set has up to {PARTITIONS} endpoints, unless the client says how many.",
         body_bytes >> 20,
         body_time.as_secs(),
         kept.age.as_secs() / 60,

@@ -11,7 +11,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::info_span;
 
 use super::calls::Calls;
+use super::catalog::Catalog;
 use super::exchange::Exchange;
 use super::handshake;
 use super::inbound::{Inbound, InboundLimits, row_bytes};
@@ -48,9 +49,15 @@ pub struct FlightLimits {
 /// The gRPC services of the port. A call of Flight before the model is there is refused; who may call is asked before.
 ///
 /// Messages and their results are taken from `memory`.
-pub fn routes(model: Readiness, limits: FlightLimits, memory: Memory, authenticator: Authenticator) -> Routes {
+pub fn routes(
+    model: Readiness,
+    limits: FlightLimits,
+    memory: Memory,
+    authenticator: Authenticator,
+    catalog: Catalog,
+) -> Routes {
     let exchanges = Arc::new(Semaphore::new(limits.exchanges));
-    let calls = Calls::new(Flight { model: model.clone(), limits, memory, authenticator, exchanges });
+    let calls = Calls::new(Flight { model: model.clone(), limits, memory, authenticator, exchanges, catalog });
     let admit = {
         let model = model.clone();
         move |call: Request<()>| model.engine().map(|_| call).map_err(|error| to_status(&error))
@@ -71,6 +78,7 @@ pub struct Flight {
     pub memory: Memory,
     authenticator: Authenticator,
     exchanges: Arc<Semaphore>,
+    pub catalog: Catalog,
 }
 
 impl Flight {
@@ -79,15 +87,23 @@ impl Flight {
         self.limits.exchanges.saturating_sub(self.exchanges.available_permits())
     }
 
+    /// A place for a stream, as long as it is held.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many are open as may be.
+    pub fn stream(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
+            Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
+        })
+    }
+
     /// Begins an exchange with the messages in `body`.
     ///
     /// # Errors
     /// [`Error::Busy`] when as many are open as may be, and why there is no model.
     pub fn exchange(&self, body: Body) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.clone();
-        let permit = Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
-            Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
-        })?;
+        let permit = self.stream()?;
         let FlightLimits { in_flight, stall_timeout, message_bytes, .. } = self.limits;
         let row_bytes = row_bytes(&engine.model().labels);
         let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
@@ -131,24 +147,25 @@ impl FlightService for Flight {
         handshake::shake(request, &self.authenticator, self.limits.stall_timeout).await
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        unimplemented("ListFlights")
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let flights = self.list(&request.into_inner().expression);
+        flights.map(Response::new).map_err(|error| to_status(&error))
     }
 
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        unimplemented("GetFlightInfo")
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        self.info(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         unimplemented("PollFlightInfo")
     }
 
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        unimplemented("GetSchema")
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        self.schema(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
-    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        unimplemented("DoGet")
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        self.get(request.into_inner().ticket).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

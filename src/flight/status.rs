@@ -11,10 +11,14 @@ use crate::Error;
 /// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
 const KIND: &str = "x-textflight-error";
 
-/// `ArrowInvalid`, `FlightUnavailableError`, `FlightTimedOutError` and `FlightInternalError` of pyarrow, in this order.
+/// `ArrowInvalid`, `ArrowKeyError`, `FlightUnauthorizedError`, `FlightUnauthenticatedError`, `FlightUnavailableError`,
+/// `FlightTimedOutError`, `FlightCancelledError` and `FlightInternalError` of pyarrow, in this order.
 pub fn to_status(error: &Error) -> Status {
     let code = match error {
         Error::Invalid(_) | Error::TooLarge(_) | Error::NotText { .. } => Code::InvalidArgument,
+        Error::NotFound(_) => Code::NotFound,
+        Error::Denied(_) => Code::PermissionDenied,
+        Error::Unauthenticated(_) => Code::Unauthenticated,
         Error::Busy(_) | Error::Stopped(_) => Code::Unavailable,
         Error::Stalled(_) => Code::DeadlineExceeded,
         Error::Cancelled(_) => Code::Cancelled,
@@ -110,6 +114,9 @@ mod tests {
     fn what_may_be_tried_again_is_unavailable() {
         assert_eq!(to_status(&Error::Busy(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::Stopped(String::new())).code(), Code::Unavailable);
+        assert_eq!(to_status(&Error::NotFound(String::new())).code(), Code::NotFound);
+        assert_eq!(to_status(&Error::Denied(String::new())).code(), Code::PermissionDenied);
+        assert_eq!(to_status(&Error::Unauthenticated(String::new())).code(), Code::Unauthenticated);
         assert_eq!(to_status(&Error::Failed(String::new())).code(), Code::Internal);
         assert_eq!(to_status(&Error::Cancelled(String::new())).code(), Code::Cancelled);
     }

@@ -47,6 +47,9 @@ impl IntoResponse for Refusal {
 fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::Invalid(_) | Error::NotText { .. } | Error::File { .. } => StatusCode::BAD_REQUEST,
+        Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Error::Denied(_) => StatusCode::FORBIDDEN,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Stalled(_) => StatusCode::REQUEST_TIMEOUT,
         Error::Busy(_) | Error::Stopped(_) | Error::Cancelled(_) => StatusCode::SERVICE_UNAVAILABLE,

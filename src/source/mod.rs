@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `ranged` | a local file, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
+//! | `typed` | views, as the types that their table has |
 //! | [`parquet`] | Parquet files: footer, schema, row groups |
 
 mod ahead;
 pub mod parquet;
 mod ranged;
+mod typed;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -20,6 +22,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
+pub use self::typed::{typed, typed_bytes};
 use crate::Result;
 
 /// A table that can be read in parts, by several readers at once.
@@ -53,6 +56,16 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// [`crate::Error::File`], also if it cannot be asked any more.
     fn check_unchanged(&self) -> Result<()>;
+
+    /// Bytes of these columns of a part, as they are kept; none where nobody knows.
+    fn bytes(&self, _part: usize, _columns: &[usize]) -> Option<u64> {
+        None
+    }
+
+    /// About how many bytes a row of these columns takes once it is decoded, by the average; none where nobody knows.
+    fn row_bytes(&self, _columns: &[usize]) -> Option<u64> {
+        None
+    }
 
     /// How many rows it has.
     fn rows(&self) -> u64 {

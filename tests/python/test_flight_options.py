@@ -122,12 +122,8 @@ def test_a_path_is_no_command(client):
 
 
 CALLS = {
-    "ListFlights": lambda client: list(client.list_flights(options=CALL)),
     "ListActions": lambda client: client.list_actions(CALL),
-    "GetFlightInfo": lambda client: client.get_flight_info(descriptor(), CALL),
-    "GetSchema": lambda client: client.get_schema(descriptor(), CALL),
     "DoAction": lambda client: list(client.do_action("ping", CALL)),
-    "DoGet": lambda client: client.do_get(fl.Ticket(b"ticket"), CALL).read_all(),
     "DoPut": lambda client: client.do_put(descriptor(), BODY.schema, CALL)[0].close(),
 }
 

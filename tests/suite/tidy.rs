@@ -48,6 +48,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "spool.rs",
         &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "sink", "source", "stream", "table"],
     ),
+    ("paths.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("trust.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("http_client.rs", &["bulk", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("classifier/", &["bulk", "check", "cog", "engine", "flight", "server", "stream", "table"]),

@@ -127,11 +127,17 @@ impl ParquetFile {
 
     /// How many rows of these columns to decode at once: `at_most`, or fewer where the average row is long.
     fn batch_rows(&self, columns: &[usize], at_most: usize) -> usize {
-        let chunks = columns.iter().flat_map(|&column| self.chunks(column));
-        let bytes = chunks.map(decoded_bytes).fold(0, u64::saturating_add);
-        let a_row = bytes / self.rows().max(1);
+        let a_row = self.decoded_row_bytes(columns);
         let rows = usize::try_from(BATCH_BYTES / a_row.max(1)).unwrap_or(usize::MAX);
         rows.clamp(1, at_most.max(1))
+    }
+
+    fn decoded_row_bytes(&self, columns: &[usize]) -> u64 {
+        let schema = self.metadata.parquet_schema();
+        let groups = self.parquet().row_groups().iter();
+        let chunks = groups.flat_map(|group| group.columns().iter().enumerate());
+        let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));
+        read.map(|(_, chunk)| decoded_bytes(chunk)).fold(0, u64::saturating_add) / self.rows().max(1)
     }
 
     /// Decodes a row group as `metadata` types it, batch by batch, until `give` wants no more: then false.
@@ -216,6 +222,17 @@ impl Source for ParquetFile {
             }
             Ok(())
         })
+    }
+
+    fn bytes(&self, part: usize, columns: &[usize]) -> Option<u64> {
+        let schema = self.metadata.parquet_schema();
+        let chunks = self.parquet().row_groups().get(part)?.columns().iter().enumerate();
+        let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));
+        Some(read.map(|(_, chunk)| u64::try_from(chunk.compressed_size()).unwrap_or(0)).sum())
+    }
+
+    fn row_bytes(&self, columns: &[usize]) -> Option<u64> {
+        Some(self.decoded_row_bytes(columns))
     }
 
     fn fingerprint(&self) -> Fingerprint {

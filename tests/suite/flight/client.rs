@@ -1,5 +1,6 @@
 //! A client without a network, and the batches that it sends.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
 use textflight::auth::Authenticator;
 use textflight::engine::Engine;
+use textflight::flight::catalog::Catalog;
+use textflight::flight::datasets::Datasets;
+use textflight::flight::ticket::TicketKey;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
 use textflight::stream::InFlight;
@@ -32,12 +36,28 @@ pub const LIMITS: FlightLimits = FlightLimits {
 
 /// What a server answers with, which takes what it holds from `memory`.
 pub fn service(engine: Engine, limits: FlightLimits, memory: Memory) -> Routes {
-    routes(serving(engine), limits, memory, Authenticator::anonymous())
+    routes(serving(engine), limits, memory, Authenticator::anonymous(), catalog())
 }
 
 /// A client of a server that ends with it.
 pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
-    let channel = channel(service(engine, limits, Memory::default())).await;
+    connect_to(engine, limits, Memory::default(), catalog()).await
+}
+
+/// A catalog of nothing.
+pub fn catalog() -> Catalog {
+    Catalog {
+        datasets: Datasets::default(),
+        key: TicketKey::random().unwrap(),
+        lifetime: Duration::from_mins(1),
+        partitions: NonZeroUsize::new(8).unwrap(),
+        locations: [].into(),
+    }
+}
+
+/// A client of a server of these data sets, which ends with it.
+pub async fn connect_to(engine: Engine, limits: FlightLimits, memory: Memory, catalog: Catalog) -> Client {
+    let channel = channel(routes(serving(engine), limits, memory, Authenticator::anonymous(), catalog)).await;
     FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
 }
 

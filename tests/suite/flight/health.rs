@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::client::{LIMITS, batch, channel, connect, failure, messages};
+use super::client::{LIMITS, batch, catalog, channel, connect, failure, messages};
 use crate::engines::{Fake, VERSION};
 
 const FLIGHT: &str = "arrow.flight.protocol.FlightService";
@@ -20,7 +20,7 @@ const FLIGHT: &str = "arrow.flight.protocol.FlightService";
 /// A probe of a server.
 async fn probe(readiness: &Readiness) -> HealthClient<Channel> {
     let anybody = Authenticator::anonymous();
-    HealthClient::new(channel(routes(readiness.clone(), LIMITS, Memory::new(0), anybody)).await)
+    HealthClient::new(channel(routes(readiness.clone(), LIMITS, Memory::new(0), anybody, catalog())).await)
 }
 
 fn about(service: &str) -> HealthCheckRequest {

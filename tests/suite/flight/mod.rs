@@ -1,6 +1,7 @@
 //! The Flight service over an in-memory duplex, with engines that wait, fail and die.
 
 pub mod client;
+mod datasets;
 mod exchange;
 mod health;
 mod hostile;

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::engines::{Fake, VERSION};
-use crate::flight::client::LIMITS;
+use crate::flight::client::{LIMITS, catalog};
 
 /// An HTTP/2 client's introduction: the preface, and settings that change nothing.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,6 +40,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         flight: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         flight_limits: LIMITS,
+        catalog: catalog(),
         cog: textflight::cog::http::Options::default(),
         rest: textflight::rest::Options::default(),
         authenticator: Authenticator::anonymous(),

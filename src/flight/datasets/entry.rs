@@ -1,0 +1,60 @@
+//! One file of a data set: where it is, and which version of it.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::{Fingerprint, Source};
+
+/// A file of a data set, by its path there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Below the folder, with `/` between; empty where the data set is one table.
+    pub path: String,
+}
+
+impl Entry {
+    /// The one of a data set that is one table.
+    pub const fn only() -> Self {
+        Self { path: String::new() }
+    }
+}
+
+/// What tells one state of a file from the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its path in the data set.
+    pub path: String,
+    /// In bytes.
+    len: u64,
+    /// When it was last written, in nanoseconds since 1970; none where the system does not say.
+    modified: Option<i128>,
+    /// Of tables that were handed over, which one.
+    number: u64,
+}
+
+impl Version {
+    /// That of a file which was found so.
+    pub fn of(path: &str, found: &Fingerprint, number: u64) -> Self {
+        let nanoseconds = found.modified.map(|time| match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => after.as_nanos() as i128,
+            Err(before) => -(before.duration().as_nanos() as i128),
+        });
+        Self { path: path.to_owned(), len: found.len, modified: nanoseconds, number }
+    }
+
+    /// What clients may read of it in an error.
+    pub fn named(&self) -> String {
+        if self.path.is_empty() { "its file".to_owned() } else { format!("{:?}", self.path) }
+    }
+}
+
+/// An open file of a data set.
+#[derive(Debug, Clone)]
+pub struct DataFile {
+    /// Which it is.
+    pub version: Version,
+    /// Its rows.
+    pub table: Arc<dyn Source>,
+}

@@ -1,0 +1,182 @@
+//! One DoGet: read → score → encode, with a bounded read-ahead, as fast as its client reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow_flight::FlightData;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
+use tracing::info;
+
+use super::catalog::{Catalog, blocking};
+use super::datasets::{DataFile, DataSet};
+use super::encode::Encoder;
+use super::inbound::row_bytes;
+use super::reply::ReplySender;
+use super::survey::Shape;
+use super::ticket::{Claim, Span};
+use super::window::{Held, Window};
+use crate::engine::Engine;
+use crate::memory::Memory;
+use crate::source::{Source, typed_bytes};
+use crate::stream::{InFlight, Incoming, score_table};
+use crate::{Error, Result};
+
+/// Rows of a batch, at most: a few of them keep the model busy.
+const BATCH_ROWS: usize = 2048;
+
+/// Bytes of a batch, by the average row.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a batch whose rows are longer than the average: beyond that it is split.
+const LARGEST_BATCH: usize = 4 * BATCH_BYTES;
+
+/// How often the bytes of a batch are there at a time: as read, as scored, as a message.
+const COPIES: usize = 3;
+
+/// A message, with its memory.
+pub type Message = (FlightData, Option<Held>);
+
+/// A ticket that is good, and what its rows become.
+pub struct Get {
+    set: Arc<DataSet>,
+    spans: Vec<Span>,
+    shape: Shape,
+}
+
+impl Get {
+    /// Reads a ticket, and looks whether the files are those that it names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] and [`Error::Unauthenticated`] for what is no ticket of ours, [`Error::NotFound`] for one that expired, or
+    /// names what is not there any more.
+    pub async fn open(catalog: &Catalog, ticket: Bytes, classes: Vec<String>) -> Result<Self> {
+        let claim: Claim = catalog.key.read(&ticket)?;
+        claim.check_time()?;
+        let set = catalog.datasets.get(&claim.data)?;
+        blocking(move || {
+            let model = set.unchanged(&claim.model)?;
+            for span in &claim.spans {
+                set.unchanged(&span.file)?;
+            }
+            let shape = Shape::new(model.table.schema(), &claim.hive, &claim.options, &classes);
+            let shape = shape.map_err(|error| set.about(error))?;
+            Ok(Self { set, spans: claim.spans, shape })
+        })
+        .await
+    }
+}
+
+/// What bounds one DoGet.
+pub struct GetLimits {
+    /// What it may have in the engine.
+    pub in_flight: InFlight,
+    /// Where its memory comes from.
+    pub memory: Memory,
+    /// How long it waits for memory.
+    pub patience: Duration,
+}
+
+impl Get {
+    /// Streams the rows with their scores.
+    ///
+    /// # Errors
+    /// Why they cannot be read or scored, or the client does not read. The client has not been told yet.
+    pub async fn run(self, engine: Engine, limits: GetLimits, reply: ReplySender<Message>) -> Result<()> {
+        let plan = Arc::clone(&self.shape.plan);
+        let (mut encoder, schema) = Encoder::new(&plan.schema());
+        reply.send((schema, None)).await?;
+        let window = Window::open(&limits.memory, limits.patience).await?;
+        let bytes_a_row = row_bytes(&engine.model().labels);
+        let shape = Arc::new(self.shape.clone());
+        let input = self.batches().and_then(move |(batch, path)| {
+            let (window, shape) = (window.clone(), Arc::clone(&shape));
+            async move {
+                let bytes = COPIES * typed_bytes(&batch) + batch.num_rows() * bytes_a_row;
+                let held = window.hold(bytes).await?;
+                Ok(Incoming { rows: shape.batch(&batch, &path)?, bytes, rest: held })
+            }
+        });
+        let mut scored = std::pin::pin!(score_table(engine, plan, limits.in_flight, input));
+        let (mut batches, mut rows) = (0_u64, 0_u64);
+        while let Some(item) = scored.next().await {
+            let (batch, held) = item?;
+            batches += 1;
+            rows += batch.num_rows() as u64;
+            let messages = encoder.encode(&batch, Bytes::new())?;
+            drop(batch);
+            for message in messages {
+                reply.send((message, Some(held.clone()))).await?;
+            }
+        }
+        info!(batches, rows, "a flight ended");
+        Ok(())
+    }
+
+    /// The rows as they are read, and the file that they are from.
+    fn batches(self) -> impl Stream<Item = Result<Batch>> + Send + 'static {
+        let Self { set, spans, shape } = self;
+        let columns: Arc<[usize]> = shape.columns().into();
+        let read = move |span| span_batches(Arc::clone(&set), span, Arc::clone(&columns));
+        stream::iter(spans).map(Ok).and_then(read).try_flatten()
+    }
+}
+
+/// A batch, and the path of the file that it is from.
+type Batch = (RecordBatch, Arc<str>);
+
+/// The rows of one span.
+async fn span_batches(
+    set: Arc<DataSet>,
+    span: Span,
+    columns: Arc<[usize]>,
+) -> Result<impl Stream<Item = Result<Batch>> + Send + 'static> {
+    let (named, file) = (Arc::clone(&set), span.file.clone());
+    let DataFile { version, table } = blocking(move || named.unchanged(&file)).await?;
+    let path: Arc<str> = span.file.path.into();
+    let rows = batch_rows(table.as_ref(), &columns);
+    let batches = Arc::clone(&table).read(span.parts.0..span.parts.1, &columns, rows);
+    let batches = first_rows(batches, span.rows).map_ok(|batch| stream::iter(small(batch)).map(Ok)).try_flatten();
+    let batches = batches.map_ok(move |batch| (batch, Arc::clone(&path)));
+    let end = stream::once(async move { table.check_unchanged() });
+    let end = end.filter_map(|end| std::future::ready(end.err().map(Err)));
+    Ok(batches.chain(end).map_err(move |error| set.unreadable(&version, error)))
+}
+
+/// How many rows are decoded at once.
+fn batch_rows(table: &dyn Source, columns: &[usize]) -> usize {
+    let a_row = usize::try_from(table.row_bytes(columns).unwrap_or(1)).unwrap_or(usize::MAX);
+    (BATCH_BYTES / a_row.max(1)).clamp(1, BATCH_ROWS)
+}
+
+/// The batch in parts that are no larger than they should be, or have one row.
+fn small(batch: RecordBatch) -> Vec<RecordBatch> {
+    let rows = batch.num_rows();
+    if rows < 2 || typed_bytes(&batch) <= LARGEST_BATCH {
+        return vec![batch];
+    }
+    let (head, tail) = (batch.slice(0, rows / 2), batch.slice(rows / 2, rows - rows / 2));
+    let mut parts = small(head);
+    parts.extend(small(tail));
+    parts
+}
+
+/// The batches as far as so many rows go.
+fn first_rows(
+    batches: BoxStream<'static, Result<RecordBatch>>,
+    rows: u64,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    let state = (batches, rows);
+    stream::try_unfold(state, async |(mut batches, left)| {
+        if left == 0 {
+            return Ok(None);
+        }
+        let Some(batch) = batches.try_next().await? else {
+            return Err(Error::Invalid(format!("{left} rows are missing: the file has fewer than it says")));
+        };
+        let rows = batch.num_rows().min(usize::try_from(left).unwrap_or(usize::MAX));
+        Ok(Some((batch.slice(0, rows), (batches, left - rows as u64))))
+    })
+}
