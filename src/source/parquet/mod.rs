@@ -5,10 +5,13 @@
 //! | `layout` | where the parts of a file lie |
 //! | `footer`, `edits`, `thrift` | the footer as bytes |
 //! | `schema` | the Arrow types of its columns |
+//! | `pages`, `delta` | whether pages are as large as they say, before they are decoded |
 
+mod delta;
 pub(crate) mod edits;
 pub(crate) mod footer;
 mod layout;
+mod pages;
 mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -149,6 +152,13 @@ impl ParquetFile {
 
     fn decode_group(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
         let failed = |cause: ParquetError| self.error(format!("row group {group} cannot be decoded: {cause}"));
+        for (leaf, chunk) in self.parquet().row_group(group).columns().iter().enumerate() {
+            if plan.mask.leaf_included(leaf) {
+                let checked = pages::check(&self.file, chunk);
+                let name = chunk.column_path();
+                checked.map_err(|cause| self.error(format!("damaged: column {name} of row group {group}: {cause}")))?;
+            }
+        }
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), plan.metadata.clone())
             .with_projection(plan.mask.clone())
             .with_row_groups(vec![group])

@@ -1,0 +1,164 @@
+//! What a column chunk's pages say of themselves, checked before `parquet` makes room by it: a few bytes could ask for all memory,
+//! and what cannot be had ends the process.
+
+use std::io::{Read, copy, sink};
+
+use parquet::basic::{Compression, Type};
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use super::delta;
+use super::thrift::{I32, Result as Found, STRUCT, Scanner};
+use crate::source::ranged::RangedFile;
+
+/// Bytes that a page may have once it is unpacked, however small it is packed. Writers begin a new one at 1 MiB, or after some
+/// thousand rows.
+const PAGE: u64 = 256 << 20;
+
+/// How many times larger than its packed bytes a page beyond that may be.
+const PACKED: u64 = 16;
+
+/// Bytes in which a header is looked for at first, and at last: it may hold long minima and maxima.
+const HEADER: (usize, usize) = (512, 32 << 20);
+
+/// The chunk's pages do not claim more than they have.
+///
+/// # Errors
+/// What is wrong with which of them.
+pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData) -> Result<(), String> {
+    let (start, len) = chunk.byte_range();
+    let (mut at, end) = (start, start + len);
+    let (mut values, mut is_delta) = (0_i64, false);
+    while at < end {
+        let header = match Header::read(file, at, end) {
+            Ok(header) => header,
+            // Some writers leave bytes behind the last page, which nobody reads.
+            Err(_) if values >= chunk.num_values() => break,
+            Err(cause) => return Err(cause),
+        };
+        at += header.len;
+        header.check(chunk, end - at)?;
+        check_unpacked(file, at, &header, chunk.compression())?;
+        at += header.packed as u64;
+        values = values.saturating_add(if header.is_dictionary { 0 } else { header.values });
+        is_delta |= delta::ENCODINGS.contains(&header.encoding);
+    }
+    if is_delta { delta::check(file, chunk) } else { Ok(()) }
+}
+
+/// A page's header.
+#[derive(Debug, Default)]
+struct Header {
+    /// Its own bytes.
+    len: u64,
+    /// The page's bytes, before and after they are unpacked.
+    packed: i64,
+    unpacked: i64,
+    is_dictionary: bool,
+    values: i64,
+    encoding: i64,
+    /// Bytes in front that are never packed, of pages of the second version.
+    levels: i64,
+}
+
+impl Header {
+    fn read(file: &RangedFile, at: u64, end: u64) -> Result<Self, String> {
+        let mut window = HEADER.0;
+        loop {
+            let all = usize::try_from(end - at).unwrap_or(usize::MAX).min(HEADER.1);
+            let bytes = file.range(at, window.min(all)).map_err(|cause| cause.to_string())?;
+            match Self::parse(&bytes) {
+                Ok(header) => return Ok(header),
+                Err(_) if window < all => window *= 64,
+                Err(_) => return Err(format!("no page header at byte {at}")),
+            }
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Found<Self> {
+        let (mut scanner, mut header, mut last) = (Scanner::new(bytes), Self::default(), 0);
+        while let Some(field) = scanner.field(&mut last)? {
+            match (field.id, field.kind) {
+                (2, I32) => header.unpacked = scanner.integer()?,
+                (3, I32) => header.packed = scanner.integer()?,
+                (5, STRUCT) => header.parse_kind(&mut scanner, 2, &[])?,
+                (7, STRUCT) => {
+                    header.is_dictionary = true;
+                    header.parse_kind(&mut scanner, 2, &[])?;
+                }
+                (8, STRUCT) => header.parse_kind(&mut scanner, 4, &[5, 6])?,
+                (_, kind) => scanner.skip(kind)?,
+            }
+        }
+        header.len = scanner.position() as u64;
+        Ok(header)
+    }
+
+    /// What belongs to one kind of page: the number of values, then, at this field, their encoding, and lengths of levels.
+    fn parse_kind(&mut self, scanner: &mut Scanner<'_>, encoding: i16, levels: &[i16]) -> Found<()> {
+        let mut last = 0;
+        while let Some(field) = scanner.field(&mut last)? {
+            match (field.id, field.kind) {
+                (1, I32) => self.values = scanner.integer()?,
+                (id, I32) if id == encoding => self.encoding = scanner.integer()?,
+                (id, I32) if levels.contains(&id) => self.levels = self.levels.saturating_add(scanner.integer()?),
+                (_, kind) => scanner.skip(kind)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `left` bytes are left in the chunk.
+    fn check(&self, chunk: &ColumnChunkMetaData, left: u64) -> Result<(), String> {
+        let Self { packed, unpacked, values, levels, .. } = *self;
+        if [packed, unpacked, values, levels].iter().any(|number| *number < 0)
+            || packed as u64 > left
+            || levels > packed
+        {
+            return Err(format!("a page has {packed} bytes, of which {left} are there"));
+        }
+        let most = PAGE.max((packed as u64).saturating_mul(PACKED));
+        if unpacked as u64 > most {
+            return Err(format!(
+                "a page of {packed} bytes would have {unpacked} once it is unpacked; at most {most} are taken"
+            ));
+        }
+        // Room is made for each.
+        if self.is_dictionary && values.saturating_mul(width(chunk)) > unpacked {
+            return Err(format!("a dictionary of {values} values has {unpacked} bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that a value of the chunk's dictionary has at least.
+fn width(chunk: &ColumnChunkMetaData) -> i64 {
+    match chunk.column_type() {
+        Type::INT64 | Type::DOUBLE => 8,
+        Type::INT96 => 12,
+        Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
+        Type::BOOLEAN | Type::FIXED_LEN_BYTE_ARRAY => 1,
+    }
+}
+
+/// What `parquet` unpacks without a bound has no more bytes than its header says.
+fn check_unpacked(file: &RangedFile, at: u64, header: &Header, codec: Compression) -> Result<(), String> {
+    if !matches!(codec, Compression::GZIP(_) | Compression::BROTLI(_) | Compression::LZ4) {
+        return Ok(());
+    }
+    let (levels, most) = (header.levels as u64, header.unpacked.saturating_sub(header.levels).max(0) as u64);
+    let packed = file.reader(at + levels).take((header.packed as u64).saturating_sub(levels));
+    let mut unpacked: Box<dyn Read> = match codec {
+        Compression::GZIP(_) => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+        Compression::BROTLI(_) => Box::new(brotli::Decompressor::new(packed, 64 * 1024)),
+        _ => Box::new(lz4_flex::frame::FrameDecoder::new(packed)),
+    };
+    // What is broken, or in LZ4's other frames, is for `parquet` to say: it stops there as well.
+    let counted = copy(&mut unpacked.by_ref().take(most + 1), &mut sink()).unwrap_or(0);
+    if counted > most {
+        return Err(format!("a page has more than the {most} bytes that its header says"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
