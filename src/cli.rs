@@ -10,7 +10,7 @@ mod serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::access::AccessArgs;
+pub use self::access::{AccessArgs, TlsArgs};
 pub use self::check::CheckArgs;
 pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;

@@ -169,6 +169,7 @@ impl ServeArgs {
                 spool: self.spool()?,
             },
             authenticator,
+            tls: self.tls()?,
             connections: ConnectionLimits {
                 connections: self.max_connections.get(),
                 handshake: Duration::from_secs_f64(self.handshake_timeout),

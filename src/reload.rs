@@ -75,6 +75,11 @@ impl Watched {
 }
 
 impl Content {
+    /// Where it was read.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// The error that the file is wrong.
     pub fn wrong(&self, cause: &str) -> Error {
         self.file.wrong(&cause)

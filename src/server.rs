@@ -9,6 +9,7 @@ mod listener;
 mod observed;
 mod router;
 mod scrape;
+mod tls;
 mod watched;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 pub use self::router::router;
+pub use self::tls::{Tls, TlsFiles};
 
 use self::listener::{Patience, Protocol};
 use self::observed::{observe_calls, observe_requests};
@@ -54,6 +56,8 @@ pub struct ServerConfig {
     pub rest: rest::Options,
     /// Whose requests and calls are not refused.
     pub authenticator: Authenticator,
+    /// How both ports encrypt, and which certificates clients must show.
+    pub tls: Option<Tls>,
     /// What bounds the connections.
     pub connections: ConnectionLimits,
     /// How long running requests may take to finish.
@@ -161,7 +165,7 @@ impl Server {
     /// Takes connections on both ports from now on.
     fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
         let Self { config, flight, http } = self;
-        let ServerConfig { memory, authenticator, connections, .. } = config;
+        let ServerConfig { memory, authenticator, tls, connections, .. } = config;
         let counts = ServerMetrics::default();
         let (of_flight, of_http) = (counts.port("flight"), counts.port("http"));
         let (limits, catalog) = (config.flight_limits, config.catalog);
@@ -174,16 +178,40 @@ impl Server {
         let requests = router::all(json, tables.routes().merge(page), authenticator.clone());
         let requests = observe_requests(of_http.clone(), requests);
         let mut ports = JoinSet::new();
-        ports.spawn(listener::serve(flight, of_flight, grpc, calls, connections, stopped.clone()));
-        ports.spawn(listener::serve(http, of_http, Protocol::Http, requests, connections, stopped.clone()));
+        ports.spawn(listener::serve(
+            flight,
+            of_flight,
+            grpc,
+            calls,
+            tls.as_ref().map(Tls::grpc),
+            connections,
+            stopped.clone(),
+        ));
+        ports.spawn(listener::serve(
+            http,
+            of_http,
+            Protocol::Http,
+            requests,
+            tls.as_ref().map(Tls::http),
+            connections,
+            stopped.clone(),
+        ));
         let stop = listener::stop(stopped.clone());
         ports.spawn(async move {
             tokio::select! {
                 () = authenticator.keep_up() => {}
+                () = keep_up(tls.as_ref()) => {}
                 () = stop => {}
             }
         });
         ports
+    }
+}
+
+async fn keep_up(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.keep_up().await,
+        None => std::future::pending().await,
     }
 }
 

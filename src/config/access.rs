@@ -1,13 +1,16 @@
 //! Who may ask a server for something, and where nobody is asked who he is.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use textflight::auth::Authenticator;
+use textflight::server::{Tls, TlsFiles};
 use textflight::{Error, Result};
 use tracing::warn;
 
 use super::HTTP;
-use crate::cli::ServeArgs;
+use crate::cli::{ServeArgs, TlsArgs};
 
 /// Cog's variable. Who sets it runs a container whose platform asks for it, and says who may reach it.
 const PORT: &str = "PORT";
@@ -20,22 +23,42 @@ impl ServeArgs {
     pub fn authenticator(&self) -> Result<Authenticator> {
         let access = &self.access;
         let authenticator = Authenticator::new(access.api_token.as_ref(), &access.token_file)?;
-        let exposed = self.exposed();
+        access.token_file.iter().for_each(|path| warn_of_readers("--token-file", path));
+        let (exposed, tls) = (self.exposed(), &access.tls);
         if authenticator.asks() {
-            if let Some((option, address)) = exposed.first() {
+            if let (Some((option, address)), None) = (exposed.first(), &tls.cert) {
                 warn!("tokens are asked for, but they cross the network unencrypted: {option} {address} has no TLS");
             }
         } else if !access.allow_anonymous
+            && tls.client_ca.is_none()
             && let Some((option, address)) = exposed.iter().find(|(option, _)| *option != PORT)
         {
             return Err(Error::Invalid(format!(
                 "{option} {address} can be reached from other machines, and nobody would be asked who he is: give \
-                 --token-file or --api-token, or --allow-anonymous to serve whoever comes, or listen on this machine alone: \
-                 127.0.0.1:{}",
+                 --token-file or --api-token, or --tls-client-ca for clients with certificates, or --allow-anonymous to serve \
+                 whoever comes, or listen on this machine alone: 127.0.0.1:{}",
                 address.port()
             )));
         }
         Ok(authenticator)
+    }
+
+    /// How both ports encrypt, if they do.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for files that cannot be used, and for one that is there without the other that it needs.
+    pub fn tls(&self) -> Result<Option<Tls>> {
+        let TlsArgs { cert, key, client_ca } = &self.access.tls;
+        let lacks = |option, needed| Error::Invalid(format!("{option} needs {needed}"));
+        let (certificates, key) = match (cert, key, client_ca) {
+            (Some(certificates), Some(key), _) => (certificates.clone(), key.clone()),
+            (Some(_), None, _) => return Err(lacks("--tls-cert", "--tls-key, the key of the certificate")),
+            (None, Some(_), _) => return Err(lacks("--tls-key", "--tls-cert, the certificate of the key")),
+            (None, None, Some(_)) => return Err(lacks("--tls-client-ca", "TLS: --tls-cert and --tls-key")),
+            (None, None, None) => return Ok(None),
+        };
+        warn_of_readers("--tls-key", &key);
+        Tls::open(&TlsFiles { certificates, key, client_authorities: client_ca.clone() }).map(Some)
     }
 
     /// Where the JSON entrypoint listens.
@@ -52,6 +75,14 @@ impl ServeArgs {
         let http = if self.http.is_none() && self.port.is_some() { PORT } else { "--http" };
         let ports = [("--flight", self.flight), (http, self.http_address())];
         ports.into_iter().filter(|(_, address)| !address.ip().to_canonical().is_loopback()).collect()
+    }
+}
+
+/// A secret that every user of the machine can read is none; it is served all the same, as containers mount them so.
+fn warn_of_readers(option: &str, path: &Path) {
+    const OTHERS: u32 = 0o004;
+    if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0) {
+        warn!("{option} {}: every user of this machine can read it (chmod o-r)", path.display());
     }
 }
 
@@ -95,7 +126,7 @@ mod tests {
             }
         }
         let error = serve("--flight 0.0.0.0:0").server().unwrap_err().to_string();
-        for way in ["--token-file", "--api-token", "--allow-anonymous", "127.0.0.1:0"] {
+        for way in ["--token-file", "--api-token", "--tls-client-ca", "--allow-anonymous", "127.0.0.1:0"] {
             assert!(error.contains(way), "{error}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::Arc;
 
 use axum::Router;
 use hyper::body::Incoming;
@@ -15,19 +16,54 @@ use tracing::debug;
 
 use super::Patience;
 use super::activity::{Activity, Trial};
+use super::tls::{self, PortTls};
 use super::watched::{WatchedBody, WatchedIo};
+
+/// How clients are answered.
+pub struct Manner {
+    pub protocol: Builder<TokioExecutor>,
+    pub router: Router,
+    pub patience: Patience,
+    /// How they encrypt, where they must.
+    pub tls: Option<PortTls>,
+}
 
 /// Serves a client until it goes, tries our patience, or `stop` ends; the requests that it has made may finish.
 pub async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    protocol: &Builder<TokioExecutor>,
-    router: Router,
-    patience: Patience,
+    manner: Manner,
     stop: impl Future<Output = ()>,
 ) {
-    let activity = Activity::new();
+    let (activity, mut stop) = (Activity::new(), pin!(stop));
+    let Some(tls) = &manner.tls else {
+        return converse(io, None, activity, manner, stop).await;
+    };
+    let encrypted = tokio::select! {
+        biased;
+        encrypted = tls.accept(io) => encrypted,
+        () = &mut stop => return,
+        _ = activity.tries(&manner.patience) => return debug!("a connection was cut: TLS was not agreed upon in time"),
+    };
+    match encrypted {
+        Ok(stream) => {
+            let peer = tls::peer(&stream);
+            converse(stream, peer, activity, manner, stop).await;
+        }
+        Err(error) => debug!(%error, "a connection was cut: TLS was not agreed upon"),
+    }
+}
+
+/// The same, once it is settled how bytes come. `peer` is in the client's certificate.
+async fn converse(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<Arc<str>>,
+    activity: Activity,
+    manner: Manner,
+    stop: impl Future<Output = ()>,
+) {
+    let Manner { protocol, router, patience, .. } = manner;
     let io = TokioIo::new(WatchedIo::new(io, activity.clone()));
-    let mut connection = pin!(protocol.serve_connection(io, answer(router, activity.clone())));
+    let mut connection = pin!(protocol.serve_connection(io, answer(router, activity.clone(), peer)));
     let has_greeted = tokio::select! {
         biased;
         ended = &mut connection => return report(ended),
@@ -46,12 +82,20 @@ pub async fn serve(
     }
 }
 
+/// The name of a client that has shown a certificate, on each of its requests.
+#[derive(Clone)]
+pub struct Peer(pub Arc<str>);
+
 fn answer(
     router: Router,
     activity: Activity,
+    peer: Option<Arc<str>>,
 ) -> impl Service<Request<Incoming>, Response = Response<WatchedBody>, Error = Infallible, Future: Send + 'static> {
     let router = TowerToHyperService::new(router);
-    service_fn(move |request| {
+    service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(Peer(Arc::clone(peer)));
+        }
         let in_progress = activity.begin();
         let response = router.call(request);
         async move { Ok(response.await?.map(|body| WatchedBody::new(body, in_progress))) }

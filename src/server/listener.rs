@@ -14,8 +14,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::ConnectionLimits;
+use super::connection::{self, Manner};
 use super::counted::CountedIo;
-use super::{ConnectionLimits, connection};
+use super::tls::PortTls;
 use crate::metrics::PortMetrics;
 
 /// HTTP/2 pings that find a client that is gone without a word.
@@ -98,6 +100,7 @@ struct Port {
     metrics: PortMetrics,
     protocol: Builder<TokioExecutor>,
     router: Router,
+    tls: Option<PortTls>,
     limits: ConnectionLimits,
     room: Arc<Semaphore>,
     is_crowded: watch::Sender<bool>,
@@ -110,12 +113,14 @@ pub async fn serve(
     metrics: PortMetrics,
     protocol: Protocol,
     router: Router,
+    tls: Option<PortTls>,
     limits: ConnectionLimits,
     stopped: watch::Receiver<bool>,
 ) {
     let connections = TaskTracker::new();
     let (protocol, room) = (protocol.builder(), Arc::new(Semaphore::new(limits.connections)));
-    let mut port = Port { metrics, protocol, router, limits, room, is_crowded: watch::Sender::new(false), told: None };
+    let mut port =
+        Port { metrics, protocol, router, tls, limits, room, is_crowded: watch::Sender::new(false), told: None };
     tokio::select! {
         () = port.accept_all(&socket, &connections, &stopped) => {}
         () = stop(stopped.clone()) => {}
@@ -137,15 +142,18 @@ impl Port {
         loop {
             let stream = self.accept(socket).await;
             let room = self.room().await;
-            let (protocol, router, metrics) = (self.protocol.clone(), self.router.clone(), self.metrics.clone());
-            let (patience, stop) = (self.patience(), stop(stopped.clone()));
+            let (manner, metrics, stop) = (self.manner(), self.metrics.clone(), stop(stopped.clone()));
             connections.spawn(async move {
                 let _room = room;
                 let _open = metrics.connect();
-                let stream = CountedIo::new(stream, metrics);
-                connection::serve(stream, &protocol, router, patience, stop).await;
+                connection::serve(CountedIo::new(stream, metrics), manner, stop).await;
             });
         }
+    }
+
+    fn manner(&self) -> Manner {
+        let (protocol, router, tls) = (self.protocol.clone(), self.router.clone(), self.tls.clone());
+        Manner { protocol, router, tls, patience: self.patience() }
     }
 
     fn patience(&self) -> Patience {

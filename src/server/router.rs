@@ -1,5 +1,7 @@
 //! The routes of both ports, and who may come in.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -8,6 +10,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use tracing::{Instrument, debug, info_span};
 
+use super::connection::Peer;
 use crate::auth::{Authenticator, Denied};
 use crate::{cog, flight};
 
@@ -48,13 +51,16 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
     if (door.is_open)(request.uri().path()) {
         return next.run(request).await;
     }
-    match door.authenticator.admit(request.headers()) {
-        Ok(None) => next.run(request).await,
-        Ok(Some(name)) => next.run(request).instrument(info_span!("request", from = &*name)).await,
+    let name = match door.authenticator.admit(request.headers()) {
+        Ok(name) => name.or_else(|| request.extensions().get::<Peer>().map(|peer| Arc::clone(&peer.0))),
         Err(denied) => {
             debug!(?denied, "a request was refused");
-            (door.refusal)(denied)
+            return (door.refusal)(denied);
         }
+    };
+    match name {
+        None => next.run(request).await,
+        Some(name) => next.run(request).instrument(info_span!("request", from = &*name)).await,
     }
 }
 

@@ -44,6 +44,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         cog: textflight::cog::http::Options::default(),
         rest: textflight::rest::Options::default(),
         authenticator: Authenticator::anonymous(),
+        tls: None,
         connections,
         drain_timeout: Duration::from_secs(20),
     }
