@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, StringViewArray};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::meter::Meter;
+use super::timings::Timings;
 use crate::classifier::{Score, Scores};
 use crate::{Error, Result};
 
@@ -26,13 +26,13 @@ pub struct Job {
 pub struct Clock {
     since: Instant,
     has_begun: AtomicBool,
-    meter: Option<Arc<Meter>>,
+    timings: Option<Arc<Timings>>,
 }
 
 impl Clock {
     /// Of a job that has been waiting since then.
-    pub const fn new(since: Instant, meter: Option<Arc<Meter>>) -> Self {
-        Self { since, has_begun: AtomicBool::new(false), meter }
+    pub const fn new(since: Instant, timings: Option<Arc<Timings>>) -> Self {
+        Self { since, has_begun: AtomicBool::new(false), timings }
     }
 }
 
@@ -76,21 +76,21 @@ impl Job {
 
     /// A row of it is in a forward from now on. Says of the first how long the job has waited.
     pub fn begin(&self) -> Option<Duration> {
-        let Clock { has_begun, meter, .. } = &self.clock;
+        let Clock { has_begun, timings, .. } = &self.clock;
         if has_begun.load(Ordering::Relaxed) || has_begun.swap(true, Ordering::Relaxed) {
             return None;
         }
         let waited = self.age();
-        if let Some(meter) = meter {
-            meter.add_queue(waited);
+        if let Some(timings) = timings {
+            timings.add_queue(waited);
         }
         Some(waited)
     }
 
     /// Its share of a forward, whoever still waits for it.
     pub fn charge(&self, time: Duration) {
-        if let Some(meter) = &self.clock.meter {
-            meter.add_compute(time);
+        if let Some(timings) = &self.clock.timings {
+            timings.add_compute(time);
         }
     }
 

@@ -7,9 +7,9 @@
 mod budget;
 mod job;
 mod limits;
-mod meter;
 mod queue;
 mod stopwatch;
+mod timings;
 mod turns;
 mod worker;
 
@@ -24,9 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use self::budget::Budget;
 use self::job::{Clock, Job};
 pub use self::limits::{EngineLimits, EngineOptions, Runners};
-pub use self::meter::Meter;
 use self::queue::{Queue, Role};
 use self::stopwatch::Stopwatch;
+pub use self::timings::Timings;
 use self::turns::Turn;
 use self::worker::Worker;
 use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo, Scores};
@@ -104,7 +104,7 @@ pub struct Engine {
     /// The stream that this handle's jobs are of.
     turn: Option<Turn>,
     /// Where the times of this handle's jobs go.
-    meter: Option<Arc<Meter>>,
+    timings: Option<Arc<Timings>>,
 }
 
 struct Shared {
@@ -167,7 +167,7 @@ impl Engine {
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.
         let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health));
-        let engine = Self { shared, turn: None, meter: None };
+        let engine = Self { shared, turn: None, timings: None };
         for (name, role, scorer) in crew {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
             let metrics = Arc::clone(&engine.shared.metrics);
@@ -265,15 +265,15 @@ impl Engine {
             return Ok(Scores::nulls(rows, classes));
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job::new(texts, classes, reply, permit.room, Clock::new(permit.since, self.meter.clone()));
+        let job = Job::new(texts, classes, reply, permit.room, Clock::new(permit.since, self.timings.clone()));
         self.shared.queue.push(permit.lane, permit.turn, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
     }
 
-    /// The same engine, which adds the times of the jobs that come this way to `meter`.
+    /// The same engine, which adds the times of the jobs that come this way to `timings`.
     #[must_use]
-    pub fn metered(&self, meter: Arc<Meter>) -> Self {
-        Self { meter: Some(meter), ..self.clone() }
+    pub fn timed(&self, timings: Arc<Timings>) -> Self {
+        Self { timings: Some(timings), ..self.clone() }
     }
 
     /// What has been counted since the start.

@@ -20,6 +20,7 @@ use tower::Service as _;
 use super::reply::Reply;
 use super::service::Flight;
 use super::status::to_status;
+use super::timing;
 use crate::{Error, Result};
 
 /// The Flight service over HTTP.
@@ -81,8 +82,9 @@ impl tower::Service<Request<Body>> for Calls {
                 return Ok(calls.rest(request).await);
             }
             let (head, body) = request.into_parts();
+            let timings = timing::timings(&head.extensions);
             let reply = uncompressed(&head.headers)
-                .and_then(|()| calls.service.exchange(body).map_err(|error| to_status(&error)));
+                .and_then(|()| calls.service.exchange(body, timings).map_err(|error| to_status(&error)));
             Ok(reply.map_or_else(Status::into_http, answer))
         }
         .boxed()

@@ -1,5 +1,7 @@
 //! The calls about data sets: what is listed, and a ticket's rows as a reply.
 
+use std::sync::Arc;
+
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, SchemaResult};
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use super::get::{Get, GetLimits, Message};
 use super::reply::Reply;
 use super::service::{Flight, FlightLimits};
 use super::status::to_status;
+use crate::engine::Timings;
 use crate::{Error, Result};
 
 impl Flight {
@@ -46,8 +49,8 @@ impl Flight {
     }
 
     /// Begins to stream the rows of a ticket.
-    pub async fn get(&self, ticket: Bytes) -> Result<<Self as FlightService>::DoGetStream> {
-        let engine = self.model.engine()?.clone();
+    pub async fn get(&self, ticket: Bytes, timings: Arc<Timings>) -> Result<<Self as FlightService>::DoGetStream> {
+        let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
         let get = Get::open(&self.catalog, ticket, self.classes()?).await?;
         let FlightLimits { in_flight, stall_timeout, .. } = self.limits;

@@ -24,6 +24,7 @@ mod service;
 mod status;
 mod survey;
 pub mod ticket;
+mod timing;
 mod window;
 
 pub use admission::{is_open, refusal};

@@ -26,8 +26,10 @@ use super::inbound::{Inbound, InboundLimits, row_bytes};
 use super::prompt::Prompt;
 use super::reply::Reply;
 use super::status::to_status;
+use super::timing::{Timed, timings};
 use super::{action, health, reflection};
 use crate::auth::Authenticator;
+use crate::engine::Timings;
 use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::stream::InFlight;
@@ -64,7 +66,7 @@ pub fn routes(
     };
     let patience = limits.stall_timeout;
     let (reflection, old_reflection) = reflection::services();
-    Routes::new(InterceptedService::new(calls, admit))
+    Routes::new(Timed(InterceptedService::new(calls, admit)))
         .add_service(Prompt::new(health::service(model), patience))
         .add_service(Prompt::new(reflection, patience))
         .add_service(Prompt::new(old_reflection, patience))
@@ -97,12 +99,12 @@ impl Flight {
         })
     }
 
-    /// Begins an exchange with the messages in `body`.
+    /// Begins an exchange with the messages in `body`, whose rows' times `timings` adds up.
     ///
     /// # Errors
     /// [`Error::Busy`] when as many are open as may be, and why there is no model.
-    pub fn exchange(&self, body: Body) -> Result<Reply<Bytes>> {
-        let engine = self.model.engine()?.clone();
+    pub fn exchange(&self, body: Body, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
+        let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
         let FlightLimits { in_flight, stall_timeout, message_bytes, .. } = self.limits;
         let row_bytes = row_bytes(&engine.model().labels);
@@ -165,7 +167,8 @@ impl FlightService for Flight {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.get(request.into_inner().ticket).await.map(Response::new).map_err(|error| to_status(&error))
+        let timings = timings(request.extensions());
+        self.get(request.into_inner().ticket, timings).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

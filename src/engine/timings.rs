@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Adds up the times of jobs that come through [`super::Engine::metered`], which may wait and be computed side by side.
+/// Adds up the times of jobs that come through [`super::Engine::timed`], which may wait and be computed side by side.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct Timings {
     /// Nanoseconds.
     queue: AtomicU64,
     compute: AtomicU64,
 }
 
-impl Meter {
+impl Timings {
     /// How long jobs have waited, each until the first of its rows was in a forward.
     pub fn queue(&self) -> Duration {
         Duration::from_nanos(self.queue.load(Ordering::Relaxed))

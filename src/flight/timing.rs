@@ -1,0 +1,109 @@
+//! How long the rows of a call waited and were computed: in the trailers of the calls that score, however they end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+use crate::engine::Timings;
+
+/// The trailers' names.
+const QUEUE: &str = "x-textflight-queue-seconds";
+const COMPUTE: &str = "x-textflight-compute-seconds";
+
+/// The calls that score rows.
+const SCORING: [&str; 2] =
+    ["/arrow.flight.protocol.FlightService/DoExchange", "/arrow.flight.protocol.FlightService/DoGet"];
+
+/// The same service, whose calls find a [`Timings`] beside their request, and say in their trailers what it shows.
+#[derive(Clone)]
+pub struct Timed<S>(pub S);
+
+/// The timings of a call.
+pub fn timings(extensions: &Extensions) -> Arc<Timings> {
+    extensions.get::<Arc<Timings>>().cloned().unwrap_or_default()
+}
+
+impl<S: NamedService> NamedService for Timed<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S, B> Service<Request<Body>> for Timed<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+    B: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + Unpin + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if !SCORING.contains(&request.uri().path()) {
+            return self.0.call(request).map(|response| response.map(|response| response.map(Body::new))).boxed();
+        }
+        let timings = Arc::new(Timings::default());
+        request.extensions_mut().insert(Arc::clone(&timings));
+        self.0.call(request).map(|response| response.map(|response| timed(response, timings))).boxed()
+    }
+}
+
+fn timed<B>(mut response: Response<B>, timings: Arc<Timings>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + Unpin + 'static,
+{
+    // What is refused at once has its trailers for a head.
+    if response.headers().contains_key("grpc-status") {
+        write(&timings, response.headers_mut());
+    }
+    response.map(|body| Body::new(TimedBody { body, timings }))
+}
+
+fn write(timings: &Timings, trailers: &mut HeaderMap) {
+    let seconds = |time: Duration| HeaderValue::try_from(format!("{:.6}", time.as_secs_f64())).ok();
+    for (name, time) in [(QUEUE, timings.queue()), (COMPUTE, timings.compute())] {
+        trailers.extend(seconds(time).map(|seconds| (http::HeaderName::from_static(name), seconds)));
+    }
+}
+
+/// An answer, whose trailers are not made yet.
+struct TimedBody<B> {
+    body: B,
+    timings: Arc<Timings>,
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for TimedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            write(&self.timings, trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
