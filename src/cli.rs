@@ -14,7 +14,7 @@ pub use self::access::{AccessArgs, TlsArgs};
 pub use self::check::CheckArgs;
 pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;
-pub use self::score::{ColumnArgs, LabelStyle, ScoreArgs};
+pub use self::score::{ColumnArgs, ErrorStyle, LabelStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
 
 use crate::config::LOG_LEVEL;

@@ -20,7 +20,7 @@ use textflight::stream::InFlight;
 use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
-use crate::cli::{CheckArgs, ColumnArgs, LabelStyle, ModelArgs, ServeArgs};
+use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs};
 
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
@@ -209,7 +209,11 @@ impl ServeArgs {
 impl From<&ColumnArgs> for ScoreOptions {
     fn from(args: &ColumnArgs) -> Self {
         Self {
-            text: args.text.as_deref().map(TextColumns::one),
+            text: match &args.text[..] {
+                [] => None,
+                [name] => Some(TextColumns::one(name)),
+                names => Some(TextColumns::Several(names.to_vec())),
+            },
             labels: match args.labels {
                 LabelStyle::Name => LabelKind::Name,
                 LabelStyle::Id => LabelKind::Id,
@@ -219,7 +223,10 @@ impl From<&ColumnArgs> for ScoreOptions {
             label_column: args.label_column.clone(),
             confidence_column: args.confidence_column.clone(),
             columns: Columns::All,
-            on_error: OnError::Fail,
+            on_error: match args.on_error {
+                ErrorStyle::Fail => OnError::Fail,
+                ErrorStyle::Null => OnError::Null,
+            },
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
+//! | `ipc_strings` | what is not UTF-8 in the schema of a message of Arrow IPC |
 //! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
 //! | [`metrics`] | what is counted, and the page that shows it |
 //! | [`paths`] | paths that clients name, which never leave their root |
@@ -51,6 +52,7 @@ pub mod error;
 pub mod flight;
 mod http_client;
 mod ipc_compression;
+mod ipc_strings;
 pub mod memory;
 pub mod metrics;
 mod panics;

@@ -8,6 +8,7 @@
 //! | `texts`, `cursor` | the texts of a column, each once, out of whatever encoding and nesting |
 //! | `layout` | where their scores go |
 //! | `columns` | scores as columns |
+//! | `weight` | what all that takes in memory |
 
 mod columns;
 mod cursor;
@@ -18,11 +19,13 @@ mod plan;
 mod target;
 mod texts;
 mod type_name;
+mod weight;
 
 pub use kind::{is_bytes, is_string};
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
 pub use texts::Texts;
+pub use weight::{Weight, text_bytes};
 
 #[cfg(test)]
 mod tests;

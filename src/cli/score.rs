@@ -11,9 +11,10 @@ use super::ModelArgs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Columns")]
 pub struct ColumnArgs {
-    /// The column to score; without it the only string column.
+    /// The column to score, or the path of a field in it (post.title); without it the only string column. Given several times,
+    /// each gets new columns of its own, such as title_label.
     #[arg(long, env = "TEXTFLIGHT_TEXT", value_name = "COLUMN")]
-    pub text: Option<String>,
+    pub text: Vec<String>,
     /// How labels are written: as the class's name, or its number.
     #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
     pub labels: LabelStyle,
@@ -29,6 +30,9 @@ pub struct ColumnArgs {
     /// The name of the column with the confidence.
     #[arg(long, env = "TEXTFLIGHT_CONFIDENCE_COLUMN", value_name = "NAME", default_value = "confidence")]
     pub confidence_column: String,
+    /// What becomes of a row that cannot be scored.
+    #[arg(long, env = "TEXTFLIGHT_ON_ERROR", value_enum, default_value = "fail")]
+    pub on_error: ErrorStyle,
 }
 
 /// How labels are written.
@@ -38,6 +42,15 @@ pub enum LabelStyle {
     Name,
     /// 1
     Id,
+}
+
+/// What becomes of a row that cannot be scored.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ErrorStyle {
+    /// The run fails, and names it.
+    Fail,
+    /// It gets nulls, and the reason in a column `error`.
+    Null,
 }
 
 /// `textflight score`

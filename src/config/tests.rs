@@ -124,7 +124,7 @@ fn a_measured_budget_bounds_the_rows_unless_they_are_said() {
 #[test]
 fn columns_are_as_they_were_named() {
     let Command::Score(args) = command(
-        "score in -o out --text body --labels id --details --probabilities --label-column l --confidence-column c",
+        "score in -o out --text body --labels id --details --probabilities --label-column l --confidence-column c --on-error null",
     ) else {
         panic!("another command")
     };
@@ -135,8 +135,15 @@ fn columns_are_as_they_were_named() {
         probabilities: true,
         label_column: "l".to_owned(),
         confidence_column: "c".to_owned(),
+        on_error: OnError::Null,
         ..ScoreOptions::default()
     };
+    assert_eq!(ScoreOptions::from(&args.columns), expected);
+    let Command::Score(args) = command("score in -o out --text title --text post.body") else {
+        panic!("another command")
+    };
+    let several = TextColumns::Several(vec!["title".to_owned(), "post.body".to_owned()]);
+    let expected = ScoreOptions { text: Some(several), ..ScoreOptions::default() };
     assert_eq!(ScoreOptions::from(&args.columns), expected);
 }
 

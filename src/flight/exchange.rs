@@ -65,7 +65,9 @@ impl Exchange {
         let mut decoded = decode(first, Arc::clone(inbound));
         let Some(schema) = next_schema(&mut decoded).await? else { return Ok(None) };
         let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
-        let memory = inbound.lock().await.claimed();
+        let mut inbound = inbound.lock().await;
+        inbound.weigh(plan.weights());
+        let memory = inbound.claimed();
         Ok(Some(Opened { plan, decoded, _memory: memory }))
     }
 

@@ -14,11 +14,12 @@ use prost::Message as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
-pub use self::claim::row_bytes;
 use self::claim::{Claims, Look};
 use super::status::from_inbound;
 use crate::ipc_compression::unpacked_bytes;
+use crate::ipc_strings;
 use crate::memory::{Memory, Pace, Reservation, SMALL, Watch};
+use crate::table::Weight;
 use crate::{Error, Result};
 
 /// What a client sends in one call.
@@ -77,6 +78,7 @@ impl Inbound {
         let bytes = self.read(length, look.body, memory.clone()).await?;
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
+        ipc_strings::check(&data.data_header)?;
         let unpacked = self.unpacked(&data, length, &memory).await?;
         if !look.is_whole && unpacked.is_none() {
             let bytes = self.claims.of(&data.data_header, length).bytes;
@@ -113,6 +115,11 @@ impl Inbound {
              send smaller ones, in Python with write_table(table, max_chunksize=8192), or raise --max-message-mib",
             self.limits.message_bytes
         )))
+    }
+
+    /// What the elements of arrays take from now on.
+    pub fn weigh(&mut self, weights: &[Weight]) {
+        self.claims.weigh(weights);
     }
 
     /// The memory of the messages since this was last asked for, to be held by what is made of them.

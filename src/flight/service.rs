@@ -22,7 +22,7 @@ use super::calls::Calls;
 use super::catalog::Catalog;
 use super::exchange::Exchange;
 use super::handshake;
-use super::inbound::{Inbound, InboundLimits, row_bytes};
+use super::inbound::{Inbound, InboundLimits};
 use super::prompt::Prompt;
 use super::reply::Reply;
 use super::status::to_status;
@@ -33,6 +33,7 @@ use crate::engine::Timings;
 use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::stream::InFlight;
+use crate::table::text_bytes;
 use crate::{Error, Result};
 
 /// What bounds the Flight service.
@@ -107,7 +108,7 @@ impl Flight {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
         let FlightLimits { in_flight, stall_timeout, message_bytes, .. } = self.limits;
-        let row_bytes = row_bytes(&engine.model().labels);
+        let row_bytes = text_bytes(&engine.model().labels);
         let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
         let inbound = Inbound::new(body, limits);
         let exchange = |reply| async move {

@@ -62,7 +62,17 @@ pub fn from_flight(error: FlightError) -> Error {
             Err(error) => Error::Invalid(format!("the stream cannot be decoded: {error}")),
         },
         FlightError::NotYetImplemented(what) => Error::Invalid(format!("not supported: {what}")),
-        error => Error::Invalid(format!("the stream cannot be decoded: {error}")),
+        error => Error::Invalid(format!("the stream cannot be decoded: {error}{}", remedy(&error.to_string()))),
+    }
+}
+
+/// What to do about what Arrow's reader says only of its buffers.
+fn remedy(said: &str) -> &'static str {
+    let nested = said.contains("decoding ipc dictionary") && (said.contains("mismatched") || said.contains("variadic"));
+    if nested {
+        "; a dictionary of a dictionary has no form in Arrow IPC: decode it, in Python with dictionary_decode(), or cast it"
+    } else {
+        ""
     }
 }
 

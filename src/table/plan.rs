@@ -10,6 +10,7 @@ use super::columns::ScoreColumns;
 use super::options::{Columns, OnError, ScoreOptions};
 use super::target::{Target, list, twice};
 use super::texts::Texts;
+use super::weight::{Weight, weights};
 use crate::classifier::Scores;
 use crate::{Error, Result};
 
@@ -23,6 +24,7 @@ pub struct ScorePlan {
     kept: Vec<usize>,
     new_fields: Fields,
     schema: SchemaRef,
+    weights: Vec<Weight>,
 }
 
 impl ScorePlan {
@@ -39,8 +41,11 @@ impl ScorePlan {
         let kept_fields: Vec<FieldRef> = kept.iter().map(|column| Arc::clone(&schema.fields()[*column])).collect();
         check_names(&kept_fields, &new_fields, targets.len())?;
         let fields: Vec<FieldRef> = kept_fields.into_iter().chain(new_fields.iter().cloned()).collect();
+        let on_error = options.on_error;
+        let weights = targets.iter().flat_map(|target| weights(schema, target, on_error == OnError::Null, classes));
+        let weights = weights.collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-        Ok(Self { targets, made, on_error: options.on_error, kept, new_fields: new_fields.into(), schema })
+        Ok(Self { targets, made, on_error, kept, new_fields: new_fields.into(), schema, weights })
     }
 
     /// The plan of the new columns alone, for a table that keeps all that it has: a file to which they are added.
@@ -89,6 +94,11 @@ impl ScorePlan {
     /// The appended fields.
     pub const fn new_fields(&self) -> &Fields {
         &self.new_fields
+    }
+
+    /// What its texts and scores take in memory, beside a batch of the input.
+    pub fn weights(&self) -> &[Weight] {
+        &self.weights
     }
 
     /// The columns that come back with the appended ones, and the input's metadata.

@@ -121,9 +121,66 @@ def test_a_path_is_no_command(client):
         score_in_turn(client, BODY, fl.FlightDescriptor.for_path("reviews.parquet"))
 
 
+def test_the_columns_that_come_back(client):
+    labelled = REVIEWS.append_column("label", pa.array([1, 2, 3]))
+    for columns, expected in [("new", []), ([], []), (["body", "id"], ["body", "id"]), (["title"], ["title"])]:
+        scored = score(client, labelled, text="body", columns=columns)
+        assert scored.column_names == [*expected, *NEW_COLUMNS]
+        assert scored.select(expected).equals(labelled.select(expected))
+        assert scored["confidence"].equals(score(client, REVIEWS, text="body")["confidence"])
+    assert score(client, REVIEWS, text="body", columns="all").column_names == [*REVIEWS.column_names, *NEW_COLUMNS]
+
+
+def test_the_schemas_metadata_stays_with_some_columns(client):
+    schema = pa.schema([pa.field("id", pa.int64(), metadata={"unit": "1"}), pa.field("body", pa.string())], metadata={"source": "here"})
+    scored = score(client, BODY.cast(schema), columns=["id"])
+    assert scored.schema.metadata == schema.metadata and scored.schema.field("id").metadata == {b"unit": b"1"}
+
+
+@pytest.mark.parametrize("columns, message", [
+    (["id", "label"], 'column "label", which "columns" names, not found; columns: id \\(int64\\), title \\(string\\), body \\(string\\)'),
+    (["id", "id"], '"columns" names "id" twice; columns: id'),
+    ("id", 'unknown "columns" "id", expected "all", "new", or a list of columns'),
+    (None, 'expected "all", "new", or a list of columns'),
+    ([["id"]], "expected a string"),
+])
+def test_columns_that_cannot_come_back(client, columns, message):
+    with pytest.raises(pa.ArrowInvalid, match=message):
+        score_in_turn(client, REVIEWS, text="body", columns=columns)
+
+
+@pytest.mark.parametrize("columns", [["id", "label"], "all"])
+def test_a_column_that_comes_back_keeps_its_name(client, columns):
+    with pytest.raises(pa.ArrowInvalid, match='already has a column "label"; choose another name with "label_column"'):
+        score_in_turn(client, BODY.append_column("label", pa.array([1, 2, 3])), columns=columns)
+
+
+def test_the_error_column_is_there_when_all_is_well(client):
+    scored = score(client, REVIEWS, text="title", on_error="null", columns="new", details=True)
+    assert scored.column_names == [*NEW_COLUMNS, "tokens", "truncated", "error"]
+    assert scored.schema.field("error").type == pa.string() and scored["error"].null_count == 3
+    assert scored["label"].to_pylist()[1] is None
+
+
+def test_rows_that_are_no_text_fail_or_get_nulls(client):
+    table = pa.table({"raw": [b"a joy", None, b"caf\xe9", b"a bore"]})
+    with pytest.raises(pa.ArrowInvalid, match=r"row 2 \(counted from 0\) is not text"):
+        score_in_turn(client, table, text="raw")
+    scored = score(client, table, text="raw", on_error="null", probabilities=True, max_chunksize=2)
+    for name in (*NEW_COLUMNS, "probabilities"):
+        assert [value is None for value in scored[name].to_pylist()] == [False, True, True, False], name
+    assert [error and error[:16] for error in scored["error"].to_pylist()] == [None, None, "incomplete utf-8", None]
+    assert scored["raw"].equals(table["raw"])
+
+
+def test_a_wrong_on_error(client):
+    with pytest.raises(pa.ArrowInvalid, match="unknown variant `skip`, expected `fail` or `null`"):
+        score_in_turn(client, BODY, on_error="skip")
+    with pytest.raises(pa.ArrowInvalid, match='already has a column "error"; rename it'):
+        score_in_turn(client, BODY.append_column("error", pa.array([1, 2, 3])), on_error="null")
+
+
 CALLS = {
-    "ListActions": lambda client: client.list_actions(CALL),
-    "DoAction": lambda client: list(client.do_action("ping", CALL)),
     "DoPut": lambda client: client.do_put(descriptor(), BODY.schema, CALL)[0].close(),
 }
 

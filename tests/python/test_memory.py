@@ -198,7 +198,12 @@ def test_a_batch_that_no_budget_would_do_for(bounded, connect_to):
 @pytest.mark.parametrize("table", [
     pa.table({"text": pa.nulls(20_000_000)}),
     pa.table({"text": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), 5_000_000), ["a" * MIB])}),
-], ids=["nulls", "dictionary"])
+    pa.table({"text": pa.RunEndEncodedArray.from_arrays(pa.array([20_000_000], pa.int32()), ["a" * MIB])}),
+    pa.table({"text": pa.RunEndEncodedArray.from_arrays(pa.array([2**31 - 1], pa.int64()), ["fine"])}),
+    pa.table({"text": pa.ListArray.from_arrays(pa.array([0, 20_000_000], pa.int32()), pa.nulls(20_000_000))}),
+    pa.table({"text": pa.ListArray.from_arrays(pa.array([0, 20_000_000], pa.int32()), pa.RunEndEncodedArray.from_arrays(pa.array([20_000_000], pa.int32()), ["fine"]))}),
+    pa.table({"text": pa.FixedSizeListArray.from_arrays(pa.nulls(20_000_000), 20_000_000)}),
+], ids=["nulls", "dictionary", "runs", "a run of two milliards", "lists of nulls", "lists of runs", "a list of one length"])
 def test_rows_of_few_bytes_are_counted(bounded, connect_to, table):
     """A small message of which much would be made."""
     running, before = bounded

@@ -42,6 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("panics.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("readiness.rs", &["bulk", "check", "cog", "flight", "server", "stream", "table"]),
     ("memory.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
+    ("ipc_strings.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("ipc_compression.rs", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("metrics/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),
     ("memory/", &["bulk", "check", "classifier", "cog", "engine", "flight", "server", "stream", "table"]),

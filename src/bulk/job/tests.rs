@@ -2,9 +2,10 @@ use std::fs;
 use std::time::Duration;
 
 use arrow::array::{
-    Array, AsArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
+    Array, AsArray, BinaryArray, DictionaryArray, Int64Array, LargeStringArray, ListBuilder, NullArray, RecordBatch,
+    StringArray, StringBuilder, StringViewArray, StructArray,
 };
-use arrow::datatypes::{Float32Type, Int8Type};
+use arrow::datatypes::{Field, Float32Type, Int8Type};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
@@ -12,7 +13,7 @@ use super::*;
 use crate::bulk::{Accuracy, LabelCounts};
 use crate::engine::testing::{Fake, limits};
 use crate::source::parquet::testing::{metadata, read, rows, write};
-use crate::table::{LabelKind, TextColumns};
+use crate::table::{Columns, LabelKind, OnError, TextColumns};
 
 /// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
 fn fake() -> Fake {
@@ -134,6 +135,56 @@ async fn every_option_of_the_contract() {
     let names: Vec<_> = new.schema_ref().fields().iter().skip(11).map(|field| field.name().clone()).collect();
     assert_eq!(names, ["class", "sure", "tokens", "truncated", "probabilities"]);
     assert_eq!(new["class"].as_ref(), &Int64Array::from([0, 1].repeat(10)) as &dyn Array);
+}
+
+/// Three rows: a struct with a text, a list of texts, and bytes of which one is no text.
+fn nested() -> RecordBatch {
+    let titles: ArrayRef = Arc::new(StringArray::from(vec![Some("odd"), None, Some("even")]));
+    let field = |name, of: &ArrayRef| Arc::new(Field::new(name, of.data_type().clone(), true));
+    let post: ArrayRef = Arc::new(StructArray::from(vec![(field("title", &titles), titles)]));
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    tags.append_value([Some("odd"), None, Some("even")]);
+    tags.append_null();
+    tags.append_value(std::iter::empty::<Option<&str>>());
+    let raw: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"odd", b"\xff", b"even"]));
+    let tags: ArrayRef = Arc::new(tags.finish());
+    RecordBatch::try_from_iter_with_nullable([("post", post, true), ("tags", tags, true), ("raw", raw, true)]).unwrap()
+}
+
+#[tokio::test]
+async fn texts_in_structs_lists_and_several_columns() {
+    let mut case = Case::new(&nested(), &[2, 1]);
+    let names = ["post.title", "tags", "raw"].map(str::to_owned).to_vec();
+    case.job.options.text = Some(TextColumns::Several(names));
+    let error = case.run().await.unwrap_err().to_string();
+    assert!(error.contains("in.parquet: row 1 (counted from 0) is not text: column \"raw\""), "{error}");
+    case.job.options.on_error = OnError::Null;
+    let summary = case.run().await.unwrap();
+    assert_eq!((summary.rows, summary.nulls), (3, 3), "a title, a tag, and what is no text");
+    let found = read(&case.job.output);
+    assert_eq!(found.project(&[0, 1, 2]).unwrap(), read(&case.job.input));
+    let labels = |name: &str| found[name].as_string::<i32>().iter().collect::<Vec<_>>();
+    assert_eq!(labels("post.title_label"), [Some("ODD"), None, Some("EVEN")]);
+    assert_eq!(labels("raw_label"), [Some("ODD"), None, Some("EVEN")]);
+    let tags = found["tags_label"].as_list::<i32>();
+    let first = tags.value(0);
+    assert_eq!(first.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("ODD"), None, Some("EVEN")]);
+    assert!(tags.is_null(1) && tags.value(2).is_empty());
+    assert_eq!(found["tags_error"].null_count() + found["post.title_error"].null_count(), 6);
+    assert!(labels("raw_error")[1].unwrap().starts_with("invalid utf-8"));
+}
+
+#[tokio::test]
+async fn what_files_cannot_have_is_refused() {
+    let mut case = Case::new(&nested(), &[3]);
+    case.job.options.text = Some(TextColumns::one("raw"));
+    case.job.options.columns = Columns::New;
+    let error = case.run().await.unwrap_err().to_string();
+    assert!(error.contains("a Parquet file keeps all of its columns"), "{error}");
+    case.job.options.columns = Columns::All;
+    case.job.options.text = Some(TextColumns::one("tags"));
+    case.job.truth = Some("tags".to_owned());
+    assert!(case.run().await.is_err());
 }
 
 #[tokio::test]

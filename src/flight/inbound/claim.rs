@@ -7,6 +7,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 
 use crate::ipc_compression::is_compressed;
 use crate::memory::{Reservation, SMALL};
+use crate::table::Weight;
 
 /// What every message takes: its arrays, its place among those in flight.
 const BASE: usize = 4 * 1024;
@@ -24,6 +25,7 @@ const HEADER_FIELD: u32 = 2;
 /// What a call's messages take, and which of it the call keeps to its end.
 pub struct Claims {
     row_bytes: usize,
+    weights: Vec<Weight>,
     schema: usize,
     dictionaries: HashMap<i64, Dictionary>,
 }
@@ -49,7 +51,13 @@ pub struct Look {
 impl Claims {
     /// Those of a call in which a row takes so many bytes beside its columns.
     pub fn new(row_bytes: usize) -> Self {
-        Self { row_bytes, schema: 0, dictionaries: HashMap::new() }
+        Self { row_bytes, weights: Vec::new(), schema: 0, dictionaries: HashMap::new() }
+    }
+
+    /// From now on elements of arrays take so much, and not rows.
+    pub fn weigh(&mut self, weights: &[Weight]) {
+        self.row_bytes = 0;
+        self.weights = weights.to_vec();
     }
 
     /// What a message of `length` bytes takes, of which `seen` is the beginning. `None` when more must be seen, and more can
@@ -121,7 +129,11 @@ impl Claims {
 
     /// What the rows take beside their columns, of which some have no bytes at all.
     fn rows(&self, batch: &RecordBatch) -> usize {
-        usize::try_from(batch.length()).unwrap_or(0).saturating_mul(self.row_bytes)
+        let element =
+            |node: usize| batch.nodes().filter(|nodes| node < nodes.len()).map_or(0, |nodes| nodes.get(node).length());
+        let bytes = |length: i64, bytes: usize| usize::try_from(length).unwrap_or(0).saturating_mul(bytes);
+        let weights = self.weights.iter().map(|weight| bytes(element(weight.node), weight.bytes));
+        weights.fold(bytes(batch.length(), self.row_bytes), usize::saturating_add)
     }
 }
 
@@ -160,15 +172,4 @@ fn header(mut seen: &[u8]) -> Found<'_> {
         }
         seen = rest;
     }
-}
-
-/// What a row takes beside its columns, of a model with these labels: as a text, as scores, and as columns of these, which
-/// are written once more.
-pub fn row_bytes(labels: &[String]) -> usize {
-    const TEXT: usize = 16;
-    const SCORE: usize = 10;
-    const COLUMNS: usize = 4 + 8 + 4 + 4 + 2;
-    let probabilities = 4 * labels.len();
-    let label = labels.iter().map(String::len).max().unwrap_or(0);
-    TEXT + SCORE + probabilities + 2 * (COLUMNS + label + probabilities)
 }

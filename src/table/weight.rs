@@ -1,0 +1,80 @@
+//! What the scores of texts take, to be reserved before a batch is read.
+
+use arrow::datatypes::{DataType, Schema};
+
+use super::kind::items;
+use super::target::Target;
+
+/// Each element of one of a batch's arrays takes so many bytes beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// Which array: in Arrow IPC's order, where each is followed by those inside of it.
+    pub node: usize,
+    /// Bytes of an element.
+    pub bytes: usize,
+}
+
+/// A reference to a view, and a place in a dictionary or a list.
+const TEXT: usize = 16;
+const KEY: usize = 64;
+const SCORE: usize = 10;
+const COLUMNS: usize = 4 + 8 + 4 + 4 + 2;
+/// Why a text has no score, in words.
+const CAUSE: usize = 128;
+/// A logit in such words.
+const LOGIT: usize = 16;
+
+/// What a text takes beside its column, of a model with these classes: as a text, as scores, and as columns of these, which
+/// are written once more.
+pub fn text_bytes(classes: &[String]) -> usize {
+    TEXT + SCORE + 4 * classes.len() + 2 * column_bytes(classes)
+}
+
+fn column_bytes(classes: &[String]) -> usize {
+    COLUMNS + classes.iter().map(String::len).max().unwrap_or(0) + 4 * classes.len()
+}
+
+/// What the texts of a target take, those in dictionaries, runs and structs, whose scores are arranged, and where causes are
+/// kept.
+fn bytes(is_plain: bool, keeps_causes: bool, classes: &[String]) -> usize {
+    let arranged = if is_plain { 0 } else { KEY + column_bytes(classes) };
+    // As it was met, in a column, and written.
+    let causes = if keeps_causes { 3 * (CAUSE + LOGIT * classes.len()) } else { 0 };
+    text_bytes(classes) + arranged + causes
+}
+
+/// The weights of the arrays that `target` goes through.
+pub fn weights(schema: &Schema, target: &Target, keeps_causes: bool, classes: &[String]) -> Vec<Weight> {
+    let mut node: usize = schema.fields().iter().take(target.column).map(|field| nodes(field.data_type())).sum();
+    let mut data_type = schema.field(target.column).data_type();
+    let (mut path, mut lists) = (target.path.iter(), Vec::new());
+    loop {
+        if let Some(item) = items(data_type) {
+            lists.push(Weight { node, bytes: KEY });
+            node += 1;
+            data_type = item.data_type();
+        } else if let (DataType::Struct(fields), Some(field)) = (data_type, path.next()) {
+            node += 1 + fields.iter().take(*field).map(|field| nodes(field.data_type())).sum::<usize>();
+            data_type = fields[*field].data_type();
+        } else {
+            break;
+        }
+    }
+    let is_plain = !matches!(data_type, DataType::Dictionary(..) | DataType::RunEndEncoded(..))
+        && target.path.is_empty()
+        && lists.is_empty();
+    lists.push(Weight { node, bytes: bytes(is_plain, keeps_causes, classes) });
+    lists
+}
+
+/// How many arrays a column is, those inside of it included.
+fn nodes(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => 1 + fields.iter().map(|field| nodes(field.data_type())).sum::<usize>(),
+        DataType::Union(fields, _) => 1 + fields.iter().map(|(_, field)| nodes(field.data_type())).sum::<usize>(),
+        DataType::RunEndEncoded(ends, values) => 1 + nodes(ends.data_type()) + nodes(values.data_type()),
+        DataType::Map(entries, _) => 1 + nodes(entries.data_type()),
+        // The values of a dictionary come in messages of their own.
+        _ => 1 + items(data_type).map_or(0, |item| nodes(item.data_type())),
+    }
+}
