@@ -13,7 +13,6 @@ use tracing::info;
 use super::catalog::{Catalog, blocking};
 use super::datasets::{DataFile, DataSet};
 use super::encode::Encoder;
-use super::inbound::row_bytes;
 use super::reply::ReplySender;
 use super::survey::Shape;
 use super::ticket::{Claim, Span};
@@ -89,12 +88,11 @@ impl Get {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         reply.send((schema, None)).await?;
         let window = Window::open(&limits.memory, limits.patience).await?;
-        let bytes_a_row = row_bytes(&engine.model().labels);
         let shape = Arc::new(self.shape.clone());
         let input = self.batches().and_then(move |(batch, path)| {
             let (window, shape) = (window.clone(), Arc::clone(&shape));
             async move {
-                let bytes = COPIES * typed_bytes(&batch) + batch.num_rows() * bytes_a_row;
+                let bytes = COPIES * typed_bytes(&batch) + shape.plan.weight(&batch);
                 let held = window.hold(bytes).await?;
                 Ok(Incoming { rows: shape.batch(&batch, &path)?, bytes, rest: held })
             }

@@ -40,6 +40,11 @@ impl ScoreColumns {
         }
     }
 
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
     /// Their fields. Names begin with `prefix`; `deep` is how many lists are around each text.
     pub fn fields(&self, prefix: &str, deep: usize) -> Vec<Field> {
         let field = |name: &str, values| Field::new(format!("{prefix}{name}"), listed(values, deep), true);

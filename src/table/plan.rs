@@ -10,7 +10,7 @@ use super::columns::ScoreColumns;
 use super::options::{Columns, OnError, ScoreOptions};
 use super::target::{Target, list, twice};
 use super::texts::Texts;
-use super::weight::{Weight, weights};
+use super::weight::{Weight, column_weight, weights};
 use crate::classifier::Scores;
 use crate::{Error, Result};
 
@@ -99,6 +99,14 @@ impl ScorePlan {
     /// What its texts and scores take in memory, beside a batch of the input.
     pub fn weights(&self) -> &[Weight] {
         &self.weights
+    }
+
+    /// The same for a batch that is there, if only its first columns.
+    pub fn weight(&self, batch: &RecordBatch) -> usize {
+        let keeps_causes = self.on_error == OnError::Null;
+        let columns =
+            self.targets.iter().filter_map(|target| Some((batch.columns().get(target.column)?, &target.path)));
+        columns.map(|(column, path)| column_weight(column, path, keeps_causes, self.made.classes())).sum()
     }
 
     /// The columns that come back with the appended ones, and the input's metadata.

@@ -1,5 +1,6 @@
 //! What the scores of texts take, to be reserved before a batch is read.
 
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 
 use super::kind::items;
@@ -65,6 +66,21 @@ pub fn weights(schema: &Schema, target: &Target, keeps_causes: bool, classes: &[
         && lists.is_empty();
     lists.push(Weight { node, bytes: bytes(is_plain, keeps_causes, classes) });
     lists
+}
+
+/// What the texts of a column take that is there already: those at the end of `path`.
+pub fn column_weight(column: &ArrayRef, path: &[usize], keeps_causes: bool, classes: &[String]) -> usize {
+    let (mut array, mut path, mut sum) = (column.to_data(), path.iter(), 0_usize);
+    loop {
+        let inside = match array.data_type() {
+            DataType::Struct(_) => path.next().copied(),
+            data_type => items(data_type).map(|_| 0),
+        };
+        let Some(inner) = inside.and_then(|inside| array.child_data().get(inside).cloned()) else { break };
+        sum = sum.saturating_add(array.len().saturating_mul(KEY));
+        array = inner;
+    }
+    sum.saturating_add(array.len().saturating_mul(bytes(false, keeps_causes, classes)))
 }
 
 /// How many arrays a column is, those inside of it included.
