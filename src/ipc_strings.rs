@@ -137,7 +137,9 @@ mod tests {
         let mut header = encoded.ipc_message;
         check(&header).unwrap();
         let marks: Vec<_> = header.windows(4).enumerate().filter(|(_, w)| *w == b"MARK").map(|(at, _)| at).collect();
-        marks.into_iter().for_each(|at| header[at..at + 4].copy_from_slice(b"\xff\xfeAB"));
+        for at in marks {
+            header[at..at + 4].copy_from_slice(b"\xff\xfeAB");
+        }
         check(&header).unwrap_err().to_string()
     }
 

@@ -11,8 +11,8 @@ use super::ModelArgs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Columns")]
 pub struct ColumnArgs {
-    /// The column to score, or the path of a field in it (post.title); without it the only string column. Given several times,
-    /// each gets new columns of its own, such as title_label.
+    /// The column to score, or the path of a field in it, as in post.title; without it the only string column. Given several
+    /// times, each gets new columns of its own, whose names begin with its name.
     #[arg(long, env = "TEXTFLIGHT_TEXT", value_name = "COLUMN")]
     pub text: Vec<String>,
     /// How labels are written: as the class's name, or its number.
