@@ -1,4 +1,7 @@
 """How long an exchange's rows waited and were computed, in its trailers, as pyarrow's middleware and grpcio read them."""
+import re
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -8,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import flightdata as raw
+import server as servers
 from client import score, texts
 from test_metrics import BULK, Deltas
 
@@ -118,3 +122,12 @@ def test_a_data_set_has_them(serve, listener, tmp_path):
     assert 0 < compute == pytest.approx(counted["compute_seconds_sum", BULK], abs=1e-4)
     done = {"port": "flight", "code": "OK"}
     assert counted["requests_total", done | {"route": "DoGet"}] == 1
+
+
+def test_the_snippet_of_the_documents_prints_both(server):
+    document = (servers.REPOSITORY / "docs/operations.md").read_text()
+    [snippet] = re.findall(r"^```python\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    code = snippet.replace("127.0.0.1:8815", server.flight)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
+    for name in [QUEUE, COMPUTE]:
+        assert re.search(rf"^{name} \d+\.\d{{6}}$", printed, re.MULTILINE), printed
