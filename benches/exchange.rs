@@ -21,6 +21,7 @@ use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
 use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
+use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
@@ -77,6 +78,7 @@ fn catalog() -> Catalog {
         lifetime: Duration::from_mins(1),
         partitions: NonZeroUsize::MIN,
         locations: [].into(),
+        flights: Flights::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use textflight::flight::Location;
 use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
+use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
 use textflight::{Error, Result};
 
@@ -31,6 +32,7 @@ impl ServeArgs {
             lifetime: Duration::from_secs_f64(self.ticket_lifetime),
             partitions: PARTITIONS,
             locations: self.locations()?,
+            flights: Flights::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! `DoAction`: one table of what can be asked for, which `ListActions` shows as it is.
 
+mod long;
 mod report;
 
 use arrow_flight::ActionType;
@@ -39,6 +40,25 @@ static OFFERS: &[Offer] = &[
         description: "Whether calls are taken. No body; one result, a JSON object: status, which is SERVING or NOT_SERVING, \
                       and of the latter the cause",
         run: |flight, body| json(Ok(report::health(flight)), &body),
+    },
+    Offer {
+        name: "CancelFlightInfo",
+        description: "Ends a flight: its tickets and streams. The body is a CancelFlightInfoRequest, the result a \
+                      CancelFlightInfoResult of Flight's protocol",
+        run: |flight, body| ready(long::cancel(flight, &body)).boxed(),
+    },
+    Offer {
+        name: "RenewFlightEndpoint",
+        description: "An endpoint with a ticket that is good for longer. The body is a RenewFlightEndpointRequest, the result a \
+                      FlightEndpoint of Flight's protocol",
+        run: |flight, body| ready(long::renew(flight, &body)).boxed(),
+    },
+    Offer {
+        name: "PollFlightInfo",
+        description: "PollFlightInfo for clients that have not the call. The body is a FlightDescriptor, the results are a \
+                      PollInfo of Flight's protocol, then the FlightInfo in it, then, unless that is all, the FlightDescriptor \
+                      to ask with next",
+        run: |flight, body| long::poll(flight, body).boxed(),
     },
 ];
 

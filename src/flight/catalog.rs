@@ -12,9 +12,10 @@ use tokio::task::spawn_blocking;
 use super::datasets::{DataSet, Datasets};
 use super::endpoints::share_out;
 use super::location::{Location, SAME_CONNECTION};
+use super::long::Flights;
 use super::selection::Selection;
-use super::survey::{Found, Survey};
-use super::ticket::{Claim, Span, TicketKey, expiry};
+use super::survey::Survey;
+use super::ticket::{Claim, FlightNumber, Span, TicketKey, expiry};
 use crate::{Error, Result};
 
 /// The data sets, and how they are offered. Cheap to clone, and all clones are the same one.
@@ -30,6 +31,8 @@ pub struct Catalog {
     pub partitions: NonZeroUsize,
     /// Where rows can be fetched; none stands for the connection that the client has.
     pub locations: Arc<[Location]>,
+    /// The flights that were made.
+    pub flights: Flights,
 }
 
 impl Catalog {
@@ -42,8 +45,11 @@ impl Catalog {
         blocking(move || {
             let selection = Selection::read(&descriptor)?;
             let set = catalog.datasets.get(&selection.data)?;
-            let (survey, found) = Survey::begin(set, selection, &classes)?.finish()?;
-            Ok(catalog.flight(&survey, &found)?.with_descriptor(descriptor))
+            let mut survey = Survey::begin(set, selection, &classes)?;
+            survey.finish()?;
+            let flight = catalog.flight_number()?;
+            let info = catalog.flight(&survey, flight)?.with_descriptor(descriptor);
+            Ok(info.with_endpoints(catalog.endpoints(&mut survey, flight)?))
         })
         .await
     }
@@ -81,33 +87,73 @@ impl Catalog {
         }
     }
 
-    /// What a survey has found, with its endpoints.
-    fn flight(&self, survey: &Survey, found: &Found) -> Result<FlightInfo> {
-        let lots = share_out(&found.pieces, survey.selection().partitions.unwrap_or(self.partitions));
-        let mut info = FlightInfo::new()
-            .with_total_records(i64::try_from(found.rows).unwrap_or(-1))
-            .with_total_bytes(found.bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1))
-            // They follow one another as the rows do.
-            .with_ordered(true);
-        for spans in lots {
-            info = info.with_endpoint(self.endpoint(survey, spans)?);
-        }
+    /// A flight without its endpoints.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for a bug of ours.
+    pub fn flight(&self, survey: &Survey, flight: u64) -> Result<FlightInfo> {
+        let (rows, bytes) = survey.totals();
+        let info = FlightInfo::new().with_total_records(rows).with_total_bytes(bytes);
+        // Endpoints follow one another as the rows do.
+        let info = info.with_ordered(true).with_app_metadata(self.key.sign(&FlightNumber { flight })?);
         with_schema(info, &survey.shape.plan.schema())
     }
 
-    fn endpoint(&self, survey: &Survey, spans: Vec<Span>) -> Result<FlightEndpoint> {
+    /// Endpoints of all that a survey has found.
+    fn endpoints(&self, survey: &mut Survey, flight: u64) -> Result<Vec<FlightEndpoint>> {
+        let lots = survey.selection().partitions.unwrap_or(self.partitions);
+        let lots = share_out(&survey.new_pieces(), lots);
+        lots.into_iter().map(|spans| self.endpoint(survey, flight, spans)).collect()
+    }
+
+    /// Endpoints of what a survey has found in the last file: one for it, unless it is the only one. Where the client says how
+    /// many there are, they come at the end.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for a bug of ours.
+    pub fn new_endpoints(&self, survey: &mut Survey, flight: u64, is_end: bool) -> Result<Vec<FlightEndpoint>> {
+        if survey.selection().partitions.is_some() || survey.files() == 1 {
+            return if is_end { self.endpoints(survey, flight) } else { Ok(Vec::new()) };
+        }
+        let found = survey.new_pieces();
+        if found.is_empty() && !(is_end && survey.totals().0 == 0) {
+            return Ok(Vec::new());
+        }
+        let lots = share_out(&found, NonZeroUsize::MIN);
+        lots.into_iter().map(|spans| self.endpoint(survey, flight, spans)).collect()
+    }
+
+    fn endpoint(&self, survey: &Survey, flight: u64, spans: Vec<Span>) -> Result<FlightEndpoint> {
         self.signed(&Claim {
+            flight,
             data: survey.data().to_owned(),
             model: survey.model.clone(),
             hive: survey.hive.clone(),
             spans,
             options: survey.selection().options.clone(),
-            expires: expiry(self.lifetime),
+            expires: self.expiry(),
         })
     }
 
+    /// When what is signed now expires.
+    pub fn expiry(&self) -> u64 {
+        expiry(self.lifetime)
+    }
+
+    /// A number for a flight.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the system has no random bytes.
+    #[expect(clippy::unused_self, reason = "the catalog numbers its flights")]
+    pub fn flight_number(&self) -> Result<u64> {
+        getrandom::u64().map_err(|cause| Error::Failed(format!("no random number for a flight: {cause}")))
+    }
+
     /// An endpoint with a ticket.
-    fn signed(&self, claim: &Claim) -> Result<FlightEndpoint> {
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for a bug of ours.
+    pub fn signed(&self, claim: &Claim) -> Result<FlightEndpoint> {
         let ticket = arrow_flight::Ticket::new(self.key.sign(claim)?);
         let mut endpoint = FlightEndpoint::new().with_ticket(ticket);
         if self.locations.is_empty() {

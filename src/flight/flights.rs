@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, SchemaResult};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, PollInfo, SchemaResult};
 use bytes::Bytes;
 use futures::stream;
 use futures::{Stream, StreamExt};
@@ -33,6 +33,11 @@ impl Flight {
         self.catalog.schema(descriptor, self.classes()?).await
     }
 
+    /// How far what a descriptor selects was looked at.
+    pub async fn poll(&self, descriptor: FlightDescriptor) -> Result<PollInfo> {
+        self.catalog.poll(descriptor, self.classes()?).await
+    }
+
     /// The data sets whose names begin with `prefix`.
     pub fn list(&self, prefix: &[u8]) -> Result<<Self as FlightService>::ListFlightsStream> {
         let prefix = str::from_utf8(prefix).map_err(|_| {
@@ -55,9 +60,13 @@ impl Flight {
         let get = Get::open(&self.catalog, ticket, self.classes()?).await?;
         let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
         let limits = GetLimits { in_flight, memory: self.memory.clone(), patience: stall_timeout };
+        let (cancelled, flight) = (Arc::clone(&self.catalog.flights.cancelled), get.flight);
         let work = |reply| async move {
             let _permit = permit;
-            get.run(engine, limits, reply).await
+            tokio::select! {
+                done = get.run(engine, limits, reply) => done,
+                error = cancelled.of(flight) => Err(error),
+            }
         };
         let reply = info_span!("get").in_scope(|| Reply::spawn(stall_timeout, work));
         Ok(held_while_sent(reply).boxed())

@@ -40,6 +40,8 @@ pub type Message = (FlightData, Option<Held>);
 
 /// A ticket that is good, and what its rows become.
 pub struct Get {
+    /// The flight that it belongs to.
+    pub flight: u64,
     set: Arc<DataSet>,
     spans: Vec<Span>,
     shape: Shape,
@@ -54,6 +56,7 @@ impl Get {
     pub async fn open(catalog: &Catalog, ticket: Bytes, classes: Vec<String>) -> Result<Self> {
         let claim: Claim = catalog.key.read(&ticket)?;
         claim.check_time()?;
+        catalog.flights.cancelled.check(claim.flight)?;
         let set = catalog.datasets.get(&claim.data)?;
         blocking(move || {
             let model = set.unchanged(&claim.model)?;
@@ -62,7 +65,7 @@ impl Get {
             }
             let shape = Shape::new(model.table.schema(), &claim.hive, &claim.options, &classes);
             let shape = shape.map_err(|error| set.about(error))?;
-            Ok(Self { set, spans: claim.spans, shape })
+            Ok(Self { flight: claim.flight, set, spans: claim.spans, shape })
         })
         .await
     }
@@ -88,6 +91,8 @@ impl Get {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         reply.send((schema, None)).await?;
         let window = Window::open(&limits.memory, limits.patience).await?;
+        // Dropped behind all that is made here.
+        let _closing = window.closing();
         let shape = Arc::new(self.shape.clone());
         let input = self.batches().and_then(move |(batch, path)| {
             let (window, shape) = (window.clone(), Arc::clone(&shape));
@@ -115,7 +120,7 @@ impl Get {
 
     /// The rows as they are read, and the file that they are from.
     fn batches(self) -> impl Stream<Item = Result<Batch>> + Send + 'static {
-        let Self { set, spans, shape } = self;
+        let Self { set, spans, shape, .. } = self;
         let columns: Arc<[usize]> = shape.columns().into();
         let read = move |span| span_batches(Arc::clone(&set), span, Arc::clone(&columns));
         stream::iter(spans).map(Ok).and_then(read).try_flatten()

@@ -3,6 +3,7 @@
 mod action;
 mod admission;
 mod calls;
+mod cancelled;
 pub mod catalog;
 pub mod datasets;
 mod decode;
@@ -15,7 +16,9 @@ mod handshake;
 mod health;
 mod inbound;
 mod location;
+pub mod long;
 mod outbound;
+mod poll;
 mod prompt;
 mod reflection;
 mod reply;

@@ -159,8 +159,8 @@ impl FlightService for Flight {
         self.info(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        unimplemented("PollFlightInfo")
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        self.poll(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

@@ -37,6 +37,10 @@ impl Shape {
         }
         let hive: Vec<HiveColumn> = hive.iter().filter(|column| !column.is_in(model)).cloned().collect();
         let plan = ScorePlan::new(&with_hive(model, &hive), &options, classes)?;
+        if let Some(text) = plan.text_columns().find(|column| *column >= model.fields().len()) {
+            let name = hive[text - model.fields().len()].name();
+            return Err(Error::Invalid(format!("column {name:?} stands in the names of folders, which are no texts")));
+        }
         let (columns, named): (Vec<usize>, Vec<usize>) =
             plan.inputs().into_iter().partition(|column| *column < model.fields().len());
         let hive = named.into_iter().map(|column| hive[column - model.fields().len()].clone()).collect();
@@ -140,13 +144,13 @@ pub struct Survey {
 
 /// What was found so far.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+struct Found {
     /// The parts that have rows.
-    pub pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
     /// Their rows.
-    pub rows: u64,
+    rows: u64,
     /// Bytes that are read: whole files as they are, of parts the columns that are asked for. None if nobody knows.
-    pub bytes: Option<u64>,
+    bytes: Option<u64>,
 }
 
 impl Survey {
@@ -186,10 +190,9 @@ impl Survey {
     ///
     /// # Errors
     /// As [`Survey::step`].
-    pub fn finish(mut self) -> Result<(Self, Found)> {
+    pub fn finish(&mut self) -> Result<()> {
         while self.step()? {}
-        let found = std::mem::take(&mut self.found);
-        Ok((self, found))
+        Ok(())
     }
 
     /// The data set's name.
@@ -200,6 +203,22 @@ impl Survey {
     /// What is asked for.
     pub const fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    /// How many files there are.
+    pub const fn files(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The pieces that were found since this was last asked for.
+    pub fn new_pieces(&mut self) -> Vec<Piece> {
+        std::mem::take(&mut self.found.pieces)
+    }
+
+    /// Rows and bytes as a `FlightInfo` has them: -1 where nobody knows.
+    pub fn totals(&self) -> (i64, i64) {
+        let bytes = self.found.bytes.and_then(|bytes| i64::try_from(bytes).ok());
+        (i64::try_from(self.found.rows).unwrap_or(-1), bytes.unwrap_or(-1))
     }
 
     fn is_full(&self) -> bool {

@@ -19,6 +19,11 @@ const SIGNATURE: usize = 32;
 /// Bytes that a key has at least.
 pub const KEY: usize = 32;
 
+/// Whether it looks like something that was signed, and not like a command.
+pub fn is_signed(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&FORM)
+}
+
 /// What signs tickets.
 #[derive(Clone)]
 pub struct TicketKey(hmac::Key);
@@ -91,6 +96,8 @@ impl fmt::Debug for TicketKey {
 /// What a ticket is good for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
+    /// The flight that it belongs to, by a number that no other has.
+    pub flight: u64,
     /// The name of the data set.
     pub data: String,
     /// The file whose schema all rows have.
@@ -103,6 +110,13 @@ pub struct Claim {
     pub options: String,
     /// Until when it is good, in milliseconds since 1970.
     pub expires: u64,
+}
+
+/// What a flight says of itself, for those who have no ticket of it yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlightNumber {
+    /// A number that no other flight has.
+    pub flight: u64,
 }
 
 /// Rows of one file that follow one another.
@@ -122,7 +136,7 @@ impl Claim {
     /// # Errors
     /// [`Error::NotFound`], as the servers of Arrow's own scenarios say it.
     pub fn check_time(&self) -> Result<()> {
-        let late = since_1970(SystemTime::now()).saturating_sub(self.expires);
+        let late = now().saturating_sub(self.expires);
         if late == 0 {
             return Ok(());
         }
@@ -136,11 +150,12 @@ impl Claim {
 
 /// When what is made now will expire, in milliseconds since 1970.
 pub fn expiry(lifetime: Duration) -> u64 {
-    since_1970(SystemTime::now()).saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX))
+    now().saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn since_1970(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |past| u64::try_from(past.as_millis()).unwrap_or(u64::MAX))
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| u64::try_from(past.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

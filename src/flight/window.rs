@@ -33,7 +33,23 @@ pub struct Held {
     _reservation: Reservation,
 }
 
+/// Gives back, when it is dropped, what nothing is held of: a client that does not read keeps no more than what waits for it.
+#[derive(Debug)]
+pub struct Closing(Window);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let free = self.0.permits.available_permits();
+        self.0.reservation.shrink_to((self.0.units as usize).saturating_sub(free) * UNIT);
+    }
+}
+
 impl Window {
+    /// To be kept for as long as the stream is made.
+    pub fn closing(&self) -> Closing {
+        Closing(self.clone())
+    }
+
     /// Takes a window out of the budget when it is this stream's turn; a smaller one where the budget is no larger.
     ///
     /// # Errors

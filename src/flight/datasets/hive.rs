@@ -60,6 +60,11 @@ impl HiveColumn {
         Ok(columns)
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its field.
     pub fn field(&self) -> Field {
         let data_type = match self.kind {

@@ -15,6 +15,7 @@ use textflight::auth::Authenticator;
 use textflight::engine::Engine;
 use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
+use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
 use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
@@ -52,6 +53,7 @@ pub fn catalog() -> Catalog {
         lifetime: Duration::from_mins(1),
         partitions: NonZeroUsize::new(8).unwrap(),
         locations: [].into(),
+        flights: Flights::default(),
     }
 }
 

@@ -19,14 +19,14 @@ use super::client::{Client, LIMITS, catalog, connect_to, read};
 use crate::engines::Fake;
 
 /// Rows `from..to`: `id`, and a `text` of it.
-fn rows(from: usize, to: usize) -> RecordBatch {
+pub fn rows(from: usize, to: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new((from as i64..to as i64).collect::<Int64Array>());
     let texts: ArrayRef = Arc::new((from..to).map(|row| Some("x".repeat(row % 9 + 1))).collect::<StringArray>());
     RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("text", texts, true)]).unwrap()
 }
 
 /// A file of these rows, with so many in a row group.
-fn write(path: &Path, batch: &RecordBatch, group: usize) {
+pub fn write(path: &Path, batch: &RecordBatch, group: usize) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
@@ -41,11 +41,11 @@ async fn serve(path: &Path) -> Client {
     connect_to(Fake::engine(100_000), LIMITS, Memory::default(), catalog).await
 }
 
-async fn info(client: &mut Client, command: &str) -> Result<FlightInfo, Status> {
+pub async fn info(client: &mut Client, command: &str) -> Result<FlightInfo, Status> {
     client.get_flight_info(FlightDescriptor::new_cmd(command.to_owned())).await.map(tonic::Response::into_inner)
 }
 
-async fn get(client: &mut Client, ticket: Ticket) -> Result<RecordBatch, Status> {
+pub async fn get(client: &mut Client, ticket: Ticket) -> Result<RecordBatch, Status> {
     let reply = client.do_get(ticket).await?.into_inner();
     let mut schema: Option<SchemaRef> = None;
     let batches = read(reply).await.map_err(|error| match error {
@@ -59,12 +59,12 @@ async fn get(client: &mut Client, ticket: Ticket) -> Result<RecordBatch, Status>
     Ok(concat_batches(&schema, &batches).unwrap())
 }
 
-fn tickets(info: &FlightInfo) -> Vec<Ticket> {
+pub fn tickets(info: &FlightInfo) -> Vec<Ticket> {
     info.endpoint.iter().map(|endpoint| endpoint.ticket.clone().unwrap()).collect()
 }
 
 /// The ids of all endpoints, in their order.
-async fn ids(client: &mut Client, info: &FlightInfo) -> Vec<Vec<i64>> {
+pub async fn ids(client: &mut Client, info: &FlightInfo) -> Vec<Vec<i64>> {
     let mut all = Vec::new();
     for ticket in tickets(info) {
         let batch = get(client, ticket).await.unwrap();
@@ -185,4 +185,77 @@ async fn a_table_that_was_handed_over_is_a_data_set() {
     catalog.datasets.remove("staged");
     let status = get(&mut client, tickets(&found).remove(0)).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_or_does_not_read_gives_its_memory_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path, &rows(0, 200_000), 50_000);
+    let catalog = catalog();
+    catalog.datasets.add_path("data", &path).unwrap();
+    // Room for one window, and hardly more.
+    let memory = Memory::new(20 << 20);
+    let all = 15 << 20;
+    let mut client = connect_to(Fake::engine(1_000_000), LIMITS, memory.clone(), catalog).await;
+    let ticket = tickets(&info(&mut client, r#"{"data": "data", "partitions": 1}"#).await.unwrap()).remove(0);
+
+    let mut unread = client.do_get(ticket.clone()).await.unwrap().into_inner();
+    assert!(unread.message().await.unwrap().is_some());
+    assert!(memory.try_reserve(all).is_err(), "a stream holds its window");
+    drop(unread);
+    tokio::time::timeout(std::time::Duration::from_secs(20), memory.reserve(all)).await.unwrap().unwrap();
+
+    let mut stalled = client.do_get(ticket).await.unwrap().into_inner();
+    assert!(stalled.message().await.unwrap().is_some());
+    tokio::time::timeout(std::time::Duration::from_secs(20), memory.reserve(all)).await.unwrap().unwrap();
+    let end = loop {
+        match stalled.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream succeeded"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(end.code(), Code::DeadlineExceeded, "{end:?}");
+}
+
+#[tokio::test]
+async fn streams_are_bounded_with_exchanges() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path, &rows(0, 200_000), 50_000);
+    let mut client = serve(&path).await;
+    let ticket = tickets(&info(&mut client, r#"{"data": "data"}"#).await.unwrap()).remove(0);
+    let mut open = Vec::new();
+    for _ in 0..LIMITS.exchanges {
+        open.push(client.do_get(ticket.clone()).await.unwrap().into_inner());
+    }
+    let refused = client.do_get(ticket.clone()).await.map(drop).unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    drop(open);
+    // A stream is closed when the server hears of it.
+    loop {
+        match client.do_get(ticket.clone()).await {
+            Ok(_) => break,
+            Err(status) => assert_eq!(status.code(), Code::Unavailable),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn files_of_a_folder_have_the_same_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("a.parquet"), &rows(0, 10), 100);
+    write(&folder.path().join("b.parquet"), &rows(0, 10).project(&[1]).unwrap(), 100);
+    let mut client = serve(folder.path()).await;
+    let (code, message) = refused(&mut client, r#"{"data": "data"}"#).await;
+    assert_eq!(code, Code::InvalidArgument);
+    assert!(message.contains("\"b.parquet\" has not the columns of \"a.parquet\""), "{message}");
+    let one = info(&mut client, r#"{"data": "data", "path": "b.parquet"}"#).await.unwrap();
+    assert_eq!(one.total_records, 10);
+    let listed: Vec<FlightInfo> =
+        client.list_flights(Criteria::default()).await.unwrap().into_inner().try_collect().await.unwrap();
+    assert_eq!((listed.len(), listed[0].total_records, listed[0].endpoint.len()), (1, -1, 0));
+    assert!(String::from_utf8_lossy(&listed[0].app_metadata).contains("has not the columns"));
 }

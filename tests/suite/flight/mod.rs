@@ -5,4 +5,5 @@ mod datasets;
 mod exchange;
 mod health;
 mod hostile;
+mod long;
 mod trouble;
