@@ -48,7 +48,7 @@ async fn poll(client: &mut Client, command: &str) -> Result<PollInfo, Status> {
     let (mut endpoints, mut last, mut progress): (Vec<FlightEndpoint>, _, _) = (Vec::new(), PollInfo::default(), 0.0);
     while let Some(descriptor) = next {
         last = client.poll_flight_info(descriptor).await?.into_inner();
-        next.clone_from(&last.flight_descriptor);
+        next = last.flight_descriptor.take();
         let now = last.info.clone().map(|info| info.endpoint).unwrap_or_default();
         assert!(now.starts_with(&endpoints), "endpoints are appended, and stay");
         assert!(last.progress.unwrap() >= progress && last.expiration_time.is_some());
