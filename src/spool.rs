@@ -2,7 +2,7 @@
 //! sum. They are gone with their last handle, so that not even a process that is killed leaves one behind.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,14 +98,15 @@ impl Share {
         Ok(())
     }
 
-    fn clear(&mut self) {
-        self.shared.used.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    fn shrink(&mut self, bytes: u64) {
+        self.bytes -= bytes;
+        self.shared.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.clear();
+        self.shrink(self.bytes);
     }
 }
 
@@ -122,8 +123,16 @@ impl SpoolFile {
     /// # Errors
     /// [`Error::TooLarge`] if the spool could not hold it if it held nothing else, [`Error::Busy`] if it is full or its disk is.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let before = self.len();
         self.share.grow(bytes.len() as u64)?;
-        self.file.write_all(bytes).map_err(|cause| self.share.shared.unwritten(&cause))
+        self.file.write_all(bytes).map_err(|cause| {
+            // What was written of it is no part of the file.
+            let cut = self.file.set_len(before).and_then(|()| self.file.seek(SeekFrom::Start(before)));
+            if cut.is_ok() {
+                self.share.shrink(bytes.len() as u64);
+            }
+            self.share.shared.unwritten(&cause)
+        })
     }
 
     /// Empties the file. Blocks.
@@ -131,9 +140,9 @@ impl SpoolFile {
     /// # Errors
     /// [`Error::Busy`] if the system does not.
     pub fn clear(&mut self) -> Result<()> {
-        let emptied = self.file.set_len(0).and_then(|()| io::Seek::rewind(&mut self.file));
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         emptied.map_err(|cause| self.share.shared.unwritten(&cause))?;
-        self.share.clear();
+        self.share.shrink(self.len());
         Ok(())
     }
 

@@ -9,11 +9,21 @@ use super::refusal::Refusal;
 pub enum Media {
     /// A Parquet file.
     Parquet,
+    /// Comma-separated values.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// A JSON object a line.
+    JsonLines,
 }
 
 /// The formats, each with its names, the registered one first.
-const NAMES: &[(Media, &[&str])] =
-    &[(Media::Parquet, &["application/vnd.apache.parquet", "application/x-parquet", "application/parquet"])];
+const NAMES: &[(Media, &[&str])] = &[
+    (Media::Parquet, &["application/vnd.apache.parquet", "application/x-parquet", "application/parquet"]),
+    (Media::Csv, &["text/csv", "application/csv"]),
+    (Media::Tsv, &["text/tab-separated-values"]),
+    (Media::JsonLines, &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]),
+];
 
 impl Media {
     /// The format that a request's headers say.
@@ -49,6 +59,18 @@ impl Media {
     const fn answers(self) -> &'static [Self] {
         match self {
             Self::Parquet => &[Self::Parquet],
+            Self::Csv => &[Self::Csv],
+            Self::Tsv => &[Self::Tsv],
+            Self::JsonLines => &[Self::JsonLines],
+        }
+    }
+
+    /// What stands between cells, if there are any.
+    pub const fn delimiter(self) -> Option<u8> {
+        match self {
+            Self::Csv => Some(b','),
+            Self::Tsv => Some(b'\t'),
+            Self::Parquet | Self::JsonLines => None,
         }
     }
 

@@ -6,15 +6,19 @@
 //! | `media` | what a body is, and what the client takes |
 //! | `upload` | the body on its way in |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
+//! | `lines` | CSV and JSON lines: scored as they come |
 //! | `tail` | what such an answer does not have in common with the body |
 //! | `outgoing` | the answer on its way out, which looks complete only if it is |
+//! | `relay` | what of an answer its client does not read yet |
 //! | `refusal` | errors, as statuses |
 
+mod lines;
 mod media;
 mod outgoing;
 mod parquet;
 mod query;
 mod refusal;
+mod relay;
 mod tail;
 mod upload;
 
@@ -23,6 +27,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -100,9 +105,12 @@ impl Service {
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
         let job = Job { engine, columns, options: Arc::clone(&self.options), place };
-        match (media, answer) {
-            (Media::Parquet, _) => Ok(parquet::score(job, upload).await?),
-        }
+        // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
+        let is_whole = head.version < Version::HTTP_11;
+        Ok(match media {
+            Media::Parquet => parquet::score(job, upload).await?,
+            Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
+        })
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Error> {

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use futures::stream::unfold;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{Instrument, warn};
 
 use crate::panics::caught_future;
@@ -19,6 +20,8 @@ const PIECES: usize = 2;
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
+    /// How long the whole is, in bytes: comes first, if it comes.
+    Length(u64),
     /// Nothing more, and all was there. A channel that just ends has not said so.
     End,
     Failed(Error),
@@ -26,6 +29,8 @@ enum Piece {
 
 /// The pieces of an answer. Dropping it ends the task that makes them.
 pub struct Outgoing {
+    /// What was taken out already.
+    first: Option<Bytes>,
     pieces: mpsc::Receiver<Piece>,
     task: JoinHandle<()>,
 }
@@ -54,7 +59,28 @@ impl Outgoing {
             // A client that is gone is not told, and one that does not read is told when it does.
             let _ = sender.send(last).await;
         };
-        Self { pieces, task: tokio::spawn(task.in_current_span()) }
+        Self { first: None, pieces, task: tokio::spawn(task.in_current_span()) }
+    }
+
+    /// Waits for the answer to begin, and says how long it is, if that is known.
+    ///
+    /// # Errors
+    /// What it failed with before.
+    pub async fn begin(&mut self) -> Result<Option<u64>> {
+        match self.pieces.recv().await {
+            Some(Piece::Length(bytes)) => Ok(Some(bytes)),
+            Some(Piece::Bytes(bytes)) => {
+                self.first = Some(bytes);
+                Ok(None)
+            }
+            Some(Piece::End) => {
+                self.first = Some(Bytes::new());
+                self.pieces.close();
+                Ok(Some(0))
+            }
+            Some(Piece::Failed(error)) => Err(error),
+            None => Err(gone()),
+        }
     }
 
     /// The body of the answer. One that fails breaks off: HTTP/1 closes before the last chunk, HTTP/2 resets the stream.
@@ -71,13 +97,20 @@ impl Outgoing {
 
     /// The next piece; none at the end of an answer that is complete.
     async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         match self.pieces.recv().await {
             Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Piece::End) => Ok(None),
             Some(Piece::Failed(error)) => Err(error),
-            None => Err(Error::Failed("the answer broke off: its task is gone".to_owned())),
+            Some(Piece::Length(_)) | None => Err(gone()),
         }
     }
+}
+
+fn gone() -> Error {
+    Error::Failed("the answer broke off: its task is gone".to_owned())
 }
 
 impl Drop for Outgoing {
@@ -92,16 +125,46 @@ impl Outlet {
     /// # Errors
     /// [`Error::Stalled`] when the client does not read, [`Error::Cancelled`] when it is gone.
     pub async fn send(&self, bytes: Bytes) -> Result<()> {
-        use mpsc::error::SendTimeoutError::{Closed, Timeout};
-        match self.pieces.send_timeout(Piece::Bytes(bytes), self.stall_timeout).await {
-            Ok(()) => Ok(()),
-            Err(Timeout(_)) => {
-                let seconds = self.stall_timeout.as_secs_f32();
-                Err(Error::Stalled(format!("the answer was left unread for {seconds} s")))
-            }
-            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
-        }
+        let room = timeout(self.stall_timeout, self.room()).await.map_err(|_| self.unread())?;
+        room?.send(bytes);
+        Ok(())
     }
+
+    /// Says how long the whole is, before anything of it.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the client is gone.
+    pub async fn send_length(&self, bytes: u64) -> Result<()> {
+        self.pieces.send(Piece::Length(bytes)).await.map_err(|_| left())
+    }
+
+    /// Room for a piece, once there is some.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the client is gone.
+    pub async fn room(&self) -> Result<Room<'_>> {
+        self.pieces.reserve().await.map(Room).map_err(|_| left())
+    }
+
+    /// What a client has done that does not read.
+    pub fn unread(&self) -> Error {
+        let seconds = self.stall_timeout.as_secs_f32();
+        Error::Stalled(format!("the answer was left unread for {seconds} s"))
+    }
+}
+
+/// Room for a piece.
+pub struct Room<'a>(mpsc::Permit<'a, Piece>);
+
+impl Room<'_> {
+    /// Fills it.
+    pub fn send(self, bytes: Bytes) {
+        self.0.send(Piece::Bytes(bytes));
+    }
+}
+
+fn left() -> Error {
+    Error::Cancelled("the client is gone".to_owned())
 }
 
 #[cfg(test)]

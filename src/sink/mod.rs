@@ -3,9 +3,12 @@
 //! | module | owns |
 //! |---|---|
 //! | `file` | a local file: complete under its name, or absent |
+//! | [`lines`], `cells` | lines of text, each with more cells than it came with |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
+mod cells;
 mod file;
+pub mod lines;
 pub mod parquet;
 
 use std::fs::File;

@@ -5,9 +5,14 @@
 //! | `ranged` | a local file, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
 //! | `typed` | views, as the types that their table has |
+//! | [`lines`] | tables that are lines of text, kept as they came |
+//! | [`csv`], [`json`] | CSV, and JSON lines |
 //! | [`parquet`] | Parquet files: footer, schema, row groups |
 
 mod ahead;
+pub mod csv;
+pub mod json;
+pub mod lines;
 pub mod parquet;
 mod ranged;
 mod typed;

@@ -1,0 +1,147 @@
+//! CSV and JSON lines: scored as they come, with the answer on its way while the body is.
+
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, TryStreamExt};
+use tokio::sync::mpsc;
+
+use super::Job;
+use super::media::Media;
+use super::outgoing::Outgoing;
+use super::relay::Relay;
+use super::upload::Upload;
+use crate::memory::Reservation;
+use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
+use crate::source::csv::CsvDecoder;
+use crate::source::json::JsonDecoder;
+use crate::source::lines::{Block, LineDecoder, Lines};
+use crate::stream::{InFlight, Incoming, score_texts};
+use crate::table::ScorePlan;
+use crate::{Error, Result};
+
+/// What is reserved for a request, and what of it may be in the engine, in bytes.
+const MEMORY: usize = 10 << 20;
+const IN_ENGINE: usize = 4 << 20;
+
+/// Up to here a record that has not come whole is no more than was reserved, in bytes.
+const USUAL_RECORD: usize = 256 << 10;
+
+/// How often a record lies in memory: as it came, as text, and as it goes.
+const COPIES: usize = 4;
+
+/// Pieces of the answer that may wait.
+const PIECES: usize = 2;
+
+/// A table that is on its way in.
+struct Table {
+    upload: Upload,
+    decoder: Box<dyn LineDecoder>,
+    memory: Reservation,
+    is_ended: bool,
+}
+
+/// Scores the table.
+///
+/// # Errors
+/// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
+pub async fn score(job: Job, upload: Upload, media: Media, is_whole: bool) -> Result<Response> {
+    let Job { engine, columns, options, place } = job;
+    let memory = options.memory.try_reserve(MEMORY)?;
+    let decoder = decoder(media, columns.text.as_deref());
+    let mut table = Table { upload, decoder, memory, is_ended: false };
+    let Some(schema) = table.schema().await? else {
+        return Ok(([(header::CONTENT_TYPE, media.name())], table.rest()).into_response());
+    };
+    let plan = ScorePlan::new(&schema, &columns, &engine.model().labels)?;
+    let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
+    let encoder = encoder(media, &names);
+    let head = encoder.names(table.decoder.begin(plan.text_index(), &names)?);
+    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    let (made, pieces) = mpsc::channel(PIECES);
+    let making = async move {
+        let gone = |_| Error::Cancelled("the client is gone".to_owned());
+        made.send(Bytes::from(head)).await.map_err(gone)?;
+        let mut scored = Box::pin(score_texts(engine, in_flight, table.blocks()));
+        while let Some((scores, lines)) = scored.try_next().await? {
+            let piece = encoder.encode(lines, &plan.columns(&scores)?)?;
+            made.send(Bytes::from(piece)).await.map_err(gone)?;
+        }
+        Ok(())
+    };
+    let relay = Relay::new(options.spool.clone(), is_whole);
+    let patience = options.stall_timeout;
+    let mut outgoing = Outgoing::spawn(patience, async move |outlet| {
+        let _held = place;
+        tokio::try_join!(making, relay.run(pieces, outlet, patience)).map(drop)
+    });
+    let length = outgoing.begin().await?;
+    let mut response = ([(header::CONTENT_TYPE, media.name())], outgoing.into_body()).into_response();
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(response)
+}
+
+fn decoder(media: Media, text: Option<&str>) -> Box<dyn LineDecoder> {
+    match media.delimiter() {
+        Some(delimiter) => Box::new(CsvDecoder::new(delimiter)),
+        None => Box::new(JsonDecoder::new(text)),
+    }
+}
+
+fn encoder(media: Media, names: &[String]) -> Box<dyn LineEncoder> {
+    match media.delimiter() {
+        Some(delimiter) => Box::new(CsvEncoder { delimiter, names: names.to_vec() }),
+        None => Box::new(JsonEncoder::new(names)),
+    }
+}
+
+impl Table {
+    /// Reads as far as the columns are known; none where there are no records.
+    async fn schema(&mut self) -> Result<Option<arrow::datatypes::SchemaRef>> {
+        while self.decoder.schema().is_none() && !self.is_ended {
+            self.read().await?;
+        }
+        Ok(self.decoder.schema())
+    }
+
+    /// Takes in what comes next.
+    async fn read(&mut self) -> Result<()> {
+        match self.upload.next().await? {
+            Some(bytes) => self.decoder.push(&bytes)?,
+            None => {
+                self.is_ended = true;
+                self.decoder.end()?;
+            }
+        }
+        let unusual = self.decoder.waiting().saturating_sub(USUAL_RECORD);
+        self.memory.extend_to(MEMORY + COPIES * unusual)?;
+        if unusual == 0 {
+            self.memory.shrink_to(MEMORY);
+        }
+        Ok(())
+    }
+
+    /// The records with their texts.
+    fn blocks(self) -> impl Stream<Item = Result<Incoming<arrow::array::StringViewArray, Lines>>> + Send + 'static {
+        futures::stream::try_unfold(self, async |mut table| {
+            loop {
+                if let Some(block) = table.decoder.take() {
+                    let bytes = block.bytes();
+                    let Block { lines, texts } = block;
+                    return Ok(Some((Incoming { rows: texts, bytes, rest: lines }, table)));
+                }
+                if table.is_ended {
+                    return Ok(None);
+                }
+                table.read().await?;
+            }
+        })
+    }
+
+    /// What came, where no record did.
+    fn rest(&mut self) -> Vec<u8> {
+        self.decoder.take().map(|block| block.lines.bytes).unwrap_or_default()
+    }
+}

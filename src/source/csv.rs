@@ -1,0 +1,252 @@
+//! CSV as RFC 4180 has it, with a line of names: cells may be quoted, and lines end with LF, CRLF or CR. An empty cell is null, a
+//! quoted empty one is a text without letters. Blank lines are no records.
+
+use std::sync::Arc;
+
+use arrow::array::StringViewBuilder;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
+
+use super::lines::{Block, LineDecoder, Lines, Pending, too_long};
+use crate::{Error, Result};
+
+/// What some writers put before the first line.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How much of a cell is decoded at once, in bytes.
+const CELL_BYTES: usize = 4096;
+
+/// Reads CSV.
+pub struct CsvDecoder {
+    reader: Reader,
+    pending: Pending,
+    /// Whether the first bytes were looked at.
+    has_begun: bool,
+    is_ended: bool,
+    /// Where the current cell begins.
+    start: usize,
+    /// Where the current record does.
+    record: usize,
+    /// Cells of the current record that are read.
+    cells: usize,
+    /// The current cell, decoded, if anybody asks.
+    cell: Vec<u8>,
+    scratch: Box<[u8; CELL_BYTES]>,
+    /// Of the names, until all are there.
+    fields: Vec<Field>,
+    schema: Option<SchemaRef>,
+    text: Option<usize>,
+    texts: StringViewBuilder,
+    /// The current record's.
+    current: Option<String>,
+    /// Ends of lines that the reader was not shown.
+    unseen_lines: u64,
+}
+
+impl CsvDecoder {
+    /// Reads cells that stand between such bytes.
+    pub fn new(delimiter: u8) -> Self {
+        Self {
+            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            pending: Pending::default(),
+            has_begun: false,
+            is_ended: false,
+            start: 0,
+            record: 0,
+            cells: 0,
+            cell: Vec::new(),
+            scratch: Box::new([0; CELL_BYTES]),
+            fields: Vec::new(),
+            schema: None,
+            text: None,
+            texts: StringViewBuilder::new(),
+            current: None,
+            unseen_lines: 0,
+        }
+    }
+
+    /// Reads as far as it may: to the end of the names, or of what has come.
+    fn read(&mut self) -> Result<()> {
+        if !self.has_begun && !self.skip_mark() {
+            return Ok(());
+        }
+        while self.may_go_on() && self.read_some()? {}
+        if self.pending.is_too_long() {
+            return Err(too_long(self.line(), "; a quote may not be closed"));
+        }
+        Ok(())
+    }
+
+    /// Passes over a byte order mark; false as long as there may be one.
+    fn skip_mark(&mut self) -> bool {
+        self.has_begun = self.pending.bytes.len() >= MARK.len() || self.is_ended;
+        if self.pending.bytes.starts_with(MARK) {
+            (self.pending.at, self.start, self.record) = (MARK.len(), MARK.len(), MARK.len());
+        }
+        self.has_begun
+    }
+
+    /// Behind the names only once it is said where the texts are.
+    const fn may_go_on(&self) -> bool {
+        self.schema.is_none() || self.text.is_some()
+    }
+
+    /// Reads a cell, or a part of one; false if there is none.
+    fn read_some(&mut self) -> Result<bool> {
+        let input = &self.pending.bytes[self.pending.at..];
+        if input.is_empty() && !self.is_ended {
+            return Ok(false);
+        }
+        let (result, read, written) = self.reader.read_field(input, &mut self.scratch[..]);
+        self.pending.at += read;
+        if self.schema.is_none() || self.text == Some(self.cells) {
+            self.cell.extend_from_slice(&self.scratch[..written]);
+        }
+        match result {
+            ReadFieldResult::InputEmpty => Ok(self.is_ended),
+            ReadFieldResult::OutputFull => Ok(true),
+            // Nothing is read where nothing stands behind a cell: at the very end.
+            ReadFieldResult::Field { record_end } => self.end_cell(record_end, read == 0).map(|()| true),
+            ReadFieldResult::End => {
+                let end = self.pending.bytes.len();
+                (self.pending.whole, self.start, self.record) = (end, end, end);
+                Ok(false)
+            }
+        }
+    }
+
+    fn end_cell(&mut self, is_last: bool, is_at_end: bool) -> Result<()> {
+        let (bytes, at) = (&self.pending.bytes, self.pending.at);
+        let end = if is_at_end { at } else { at - 1 };
+        if self.cells == 0 {
+            // Blank lines, and the rest of an end of line.
+            self.start += bytes[self.start..end].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.record = self.start;
+        }
+        let raw = &bytes[self.start..end];
+        if is_at_end && is_unclosed(raw) {
+            return Err(Error::Invalid(format!("line {}: a quote is not closed", self.line())));
+        }
+        let is_null = raw.is_empty();
+        if self.schema.is_none() {
+            self.end_name()?;
+        } else if self.text == Some(self.cells) {
+            self.end_text(is_null)?;
+        }
+        self.cell.clear();
+        self.cells += 1;
+        self.start = at;
+        if is_last { self.end_record(end) } else { Ok(()) }
+    }
+
+    fn end_name(&mut self) -> Result<()> {
+        let name = str::from_utf8(&self.cell);
+        let name = name.map_err(|cause| Error::Invalid(format!("the line of names is not UTF-8: {cause}")))?;
+        self.fields.push(Field::new(name, DataType::Utf8, true));
+        Ok(())
+    }
+
+    fn end_text(&mut self, is_null: bool) -> Result<()> {
+        match str::from_utf8(&self.cell) {
+            _ if is_null => self.current = None,
+            Ok(text) => self.current = Some(text.to_owned()),
+            Err(cause) => {
+                let cause = format!("line {}: {cause}", self.line());
+                return Err(Error::NotText { row: self.pending.ends.len(), cause });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a record whose last cell ends at `end`.
+    fn end_record(&mut self, end: usize) -> Result<()> {
+        match &self.schema {
+            None => self.schema = Some(Arc::new(Schema::new(std::mem::take(&mut self.fields)))),
+            Some(schema) if schema.fields().len() == self.cells => self.texts.append_option(self.current.take()),
+            Some(schema) => {
+                return Err(Error::Invalid(format!(
+                    "line {} has {} cells, and the line of names has {}",
+                    self.line(),
+                    self.cells,
+                    schema.fields().len()
+                )));
+            }
+        }
+        let Pending { bytes, at, whole, ends } = &mut self.pending;
+        if bytes[..*at].last() == Some(&b'\r') && bytes.get(*at) == Some(&b'\n') {
+            // Belongs to the line: whoever waits for lines has it whole.
+            *at += 1;
+            self.unseen_lines += 1;
+        }
+        ends.push(end);
+        *whole = *at;
+        (self.start, self.record, self.cells) = (*at, *at, 0);
+        Ok(())
+    }
+
+    /// The line in which the current record begins, counted from 1.
+    fn line(&self) -> u64 {
+        let within = self.pending.bytes[self.record..self.pending.at].iter().filter(|byte| **byte == b'\n').count();
+        self.reader.line() + self.unseen_lines - within as u64
+    }
+
+    fn take_lines(&mut self) -> Lines {
+        let (lines, len) = self.pending.take();
+        self.start -= len;
+        self.record -= len;
+        lines
+    }
+}
+
+/// Whether a cell at the very end begins with a quote that nothing closes.
+fn is_unclosed(raw: &[u8]) -> bool {
+    let Some(inner) = raw.strip_prefix(b"\"") else { return false };
+    let mut quotes = inner.split(|byte| *byte == b'"').skip(1).peekable();
+    // Two quotes with nothing between them are one that is part of the cell.
+    while let Some(between) = quotes.next() {
+        if !between.is_empty() || quotes.peek().is_none() {
+            return false;
+        }
+        quotes.next();
+    }
+    true
+}
+
+impl LineDecoder for CsvDecoder {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.pending.bytes.extend_from_slice(bytes);
+        self.read()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.is_ended = true;
+        self.read()?;
+        if self.schema.is_none() {
+            return Err(Error::Invalid("no line of names: CSV begins with one".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn schema(&self) -> Option<SchemaRef> {
+        self.schema.clone()
+    }
+
+    fn begin(&mut self, text: usize, _new_names: &[String]) -> Result<Lines> {
+        let names = self.take_lines();
+        self.text = Some(text);
+        self.read()?;
+        Ok(names)
+    }
+
+    fn take(&mut self) -> Option<Block> {
+        let texts = (self.pending.whole > 0).then(|| self.texts.finish())?;
+        Some(Block { lines: self.take_lines(), texts })
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.waiting()
+    }
+}
+
+#[cfg(test)]
+mod tests;
