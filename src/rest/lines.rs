@@ -1,5 +1,9 @@
 //! CSV and JSON lines: scored as they come, with the answer on its way while the body is.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -16,8 +20,8 @@ use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
 use crate::source::csv::CsvDecoder;
 use crate::source::json::JsonDecoder;
 use crate::source::lines::{Block, LineDecoder, Lines};
-use crate::stream::{InFlight, Incoming, score_texts};
-use crate::table::ScorePlan;
+use crate::stream::{InFlight, Incoming, Scored, score_batches};
+use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
 use crate::{Error, Result};
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
@@ -48,23 +52,24 @@ struct Table {
 pub async fn score(job: Job, upload: Upload, media: Media, is_whole: bool) -> Result<Response> {
     let Job { engine, columns, options, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
-    let decoder = decoder(media, columns.text.as_deref());
+    let decoder = decoder(media, &columns);
     let mut table = Table { upload, decoder, memory, is_ended: false };
     let Some(schema) = table.schema().await? else {
-        return Ok(([(header::CONTENT_TYPE, media.name())], table.rest()).into_response());
+        return Ok(([(header::CONTENT_TYPE, media.name())], table.rest()?).into_response());
     };
-    let plan = ScorePlan::new(&schema, &columns, &engine.model().labels)?;
+    let plan = plan(&schema, &columns, &engine.model().labels)?;
     let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
     let encoder = encoder(media, &names);
-    let head = encoder.names(table.decoder.begin(plan.text_index(), &names)?);
+    let head = encoder.names(table.decoder.begin(&plan.inputs(), &names)?);
+    let plan = Arc::new(plan.of_inputs());
     let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
     let (made, pieces) = mpsc::channel(PIECES);
     let making = async move {
         let gone = |_| Error::Cancelled("the client is gone".to_owned());
         made.send(Bytes::from(head)).await.map_err(gone)?;
-        let mut scored = Box::pin(score_texts(engine, in_flight, table.blocks()));
-        while let Some((scores, lines)) = scored.try_next().await? {
-            let piece = encoder.encode(lines, &plan.columns(&scores)?)?;
+        let mut batches = Box::pin(score_batches(engine, plan, in_flight, table.blocks()));
+        while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {
+            let piece = encoder.encode(lines, &columns)?;
             made.send(Bytes::from(piece)).await.map_err(gone)?;
         }
         Ok(())
@@ -83,11 +88,24 @@ pub async fn score(job: Job, upload: Upload, media: Media, is_whole: bool) -> Re
     Ok(response)
 }
 
-fn decoder(media: Media, text: Option<&str>) -> Box<dyn LineDecoder> {
+fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
+    let named = || match &options.text {
+        None => Vec::new(),
+        Some(TextColumns::One(name)) => vec![name.clone()],
+        Some(TextColumns::Several(names)) => names.clone(),
+    };
     match media.delimiter() {
         Some(delimiter) => Box::new(CsvDecoder::new(delimiter)),
-        None => Box::new(JsonDecoder::new(text)),
+        None => Box::new(JsonDecoder::new(named())),
     }
+}
+
+/// The plan of the new columns alone: all others stay in their lines.
+fn plan(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<ScorePlan> {
+    if options.columns != Columns::All {
+        return Err(Error::Invalid("lines keep all that they have: \"columns\" is for record batches".to_owned()));
+    }
+    ScorePlan::beside(schema, options, classes)
 }
 
 fn encoder(media: Media, names: &[String]) -> Box<dyn LineEncoder> {
@@ -99,7 +117,7 @@ fn encoder(media: Media, names: &[String]) -> Box<dyn LineEncoder> {
 
 impl Table {
     /// Reads as far as the columns are known; none where there are no records.
-    async fn schema(&mut self) -> Result<Option<arrow::datatypes::SchemaRef>> {
+    async fn schema(&mut self) -> Result<Option<SchemaRef>> {
         while self.decoder.schema().is_none() && !self.is_ended {
             self.read().await?;
         }
@@ -124,10 +142,10 @@ impl Table {
     }
 
     /// The records with their texts.
-    fn blocks(self) -> impl Stream<Item = Result<Incoming<arrow::array::StringViewArray, Lines>>> + Send + 'static {
+    fn blocks(self) -> impl Stream<Item = Result<Incoming<RecordBatch, Lines>>> + Send + 'static {
         futures::stream::try_unfold(self, async |mut table| {
             loop {
-                if let Some(block) = table.decoder.take() {
+                if let Some(block) = table.decoder.take()? {
                     let bytes = block.bytes();
                     let Block { lines, texts } = block;
                     return Ok(Some((Incoming { rows: texts, bytes, rest: lines }, table)));
@@ -141,7 +159,7 @@ impl Table {
     }
 
     /// What came, where no record did.
-    fn rest(&mut self) -> Vec<u8> {
-        self.decoder.take().map(|block| block.lines.bytes).unwrap_or_default()
+    fn rest(&mut self) -> Result<Vec<u8>> {
+        Ok(self.decoder.take()?.map(|block| block.lines.bytes).unwrap_or_default())
     }
 }

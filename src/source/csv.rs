@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringViewBuilder;
+use arrow::array::{ArrayRef, BinaryViewBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
@@ -35,12 +35,18 @@ pub struct CsvDecoder {
     /// Of the names, until all are there.
     fields: Vec<Field>,
     schema: Option<SchemaRef>,
-    text: Option<usize>,
-    texts: StringViewBuilder,
-    /// The current record's.
-    current: Option<String>,
+    /// Which columns have texts, once that was said.
+    texts: Option<Vec<Texts>>,
     /// Ends of lines that the reader was not shown.
     unseen_lines: u64,
+}
+
+/// A column of texts. That a text is none is for whoever reads it: a row may go without.
+struct Texts {
+    column: usize,
+    values: BinaryViewBuilder,
+    /// The current record's.
+    current: Option<Vec<u8>>,
 }
 
 impl CsvDecoder {
@@ -58,9 +64,7 @@ impl CsvDecoder {
             scratch: Box::new([0; CELL_BYTES]),
             fields: Vec::new(),
             schema: None,
-            text: None,
-            texts: StringViewBuilder::new(),
-            current: None,
+            texts: None,
             unseen_lines: 0,
         }
     }
@@ -88,7 +92,7 @@ impl CsvDecoder {
 
     /// Behind the names only once it is said where the texts are.
     const fn may_go_on(&self) -> bool {
-        self.schema.is_none() || self.text.is_some()
+        self.schema.is_none() || self.texts.is_some()
     }
 
     /// Reads a cell, or a part of one; false if there is none.
@@ -99,7 +103,7 @@ impl CsvDecoder {
         }
         let (result, read, written) = self.reader.read_field(input, &mut self.scratch[..]);
         self.pending.at += read;
-        if self.schema.is_none() || self.text == Some(self.cells) {
+        if self.schema.is_none() || self.wanted().is_some() {
             self.cell.extend_from_slice(&self.scratch[..written]);
         }
         match result {
@@ -130,10 +134,11 @@ impl CsvDecoder {
         let is_null = raw.is_empty();
         if self.schema.is_none() {
             self.end_name()?;
-        } else if self.text == Some(self.cells) {
-            self.end_text(is_null)?;
         }
-        self.cell.clear();
+        let cell = std::mem::take(&mut self.cell);
+        if let Some(texts) = self.wanted() {
+            texts.current = (!is_null).then_some(cell);
+        }
         self.cells += 1;
         self.start = at;
         if is_last { self.end_record(end) } else { Ok(()) }
@@ -146,23 +151,19 @@ impl CsvDecoder {
         Ok(())
     }
 
-    fn end_text(&mut self, is_null: bool) -> Result<()> {
-        match str::from_utf8(&self.cell) {
-            _ if is_null => self.current = None,
-            Ok(text) => self.current = Some(text.to_owned()),
-            Err(cause) => {
-                let cause = format!("line {}: {cause}", self.line());
-                return Err(Error::NotText { row: self.pending.ends.len(), cause });
-            }
-        }
-        Ok(())
+    /// The texts that the current cell belongs to.
+    fn wanted(&mut self) -> Option<&mut Texts> {
+        let cell = self.cells;
+        self.texts.iter_mut().flatten().find(|texts| texts.column == cell)
     }
 
     /// Ends a record whose last cell ends at `end`.
     fn end_record(&mut self, end: usize) -> Result<()> {
         match &self.schema {
             None => self.schema = Some(Arc::new(Schema::new(std::mem::take(&mut self.fields)))),
-            Some(schema) if schema.fields().len() == self.cells => self.texts.append_option(self.current.take()),
+            Some(schema) if schema.fields().len() == self.cells => {
+                self.texts.iter_mut().flatten().for_each(|texts| texts.values.append_option(texts.current.take()));
+            }
             Some(schema) => {
                 return Err(Error::Invalid(format!(
                     "line {} has {} cells, and the line of names has {}",
@@ -231,16 +232,21 @@ impl LineDecoder for CsvDecoder {
         self.schema.clone()
     }
 
-    fn begin(&mut self, text: usize, _new_names: &[String]) -> Result<Lines> {
+    fn begin(&mut self, texts: &[usize], _new_names: &[String]) -> Result<Lines> {
         let names = self.take_lines();
-        self.text = Some(text);
+        let texts = texts.iter().map(|&column| Texts { column, values: BinaryViewBuilder::new(), current: None });
+        self.texts = Some(texts.collect());
         self.read()?;
         Ok(names)
     }
 
-    fn take(&mut self) -> Option<Block> {
-        let texts = (self.pending.whole > 0).then(|| self.texts.finish())?;
-        Some(Block { lines: self.take_lines(), texts })
+    fn take(&mut self) -> Result<Option<Block>> {
+        let (Some(schema), true) = (self.schema(), self.pending.whole > 0) else { return Ok(None) };
+        let lines = self.take_lines();
+        let texts = self.texts.iter_mut().flatten();
+        let (columns, arrays): (Vec<_>, Vec<_>) =
+            texts.map(|texts| (texts.column, Arc::new(texts.values.finish()) as ArrayRef)).unzip();
+        Block::new(lines, &schema, &columns, arrays).map(Some)
     }
 
     fn waiting(&self) -> usize {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::StringViewBuilder;
+use arrow::array::{ArrayRef, StringViewBuilder};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -19,39 +19,44 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads JSON lines.
 pub struct JsonDecoder {
     pending: Pending,
-    /// The column that is a text whether or not the first line has it.
-    named: Option<String>,
+    /// The columns that are texts whether or not the first line has them.
+    named: Vec<String>,
     schema: Option<SchemaRef>,
     wanted: Option<Wanted>,
-    texts: StringViewBuilder,
     /// Where the current line begins, and its number, counted from 1.
     start: usize,
     line: u64,
     is_ended: bool,
-    /// Whether any record had a text's key, and whether there was any.
-    has_text: bool,
+    /// Whether there was any record.
     has_record: bool,
 }
 
-/// What is looked for in a record.
+/// What is looked for in records.
 struct Wanted {
-    text: String,
+    texts: Vec<Texts>,
     new_names: Vec<String>,
 }
 
+/// The texts under a key.
+struct Texts {
+    column: usize,
+    key: String,
+    values: StringViewBuilder,
+    /// Whether any record had it.
+    is_there: bool,
+}
+
 impl JsonDecoder {
-    /// Reads objects whose texts are under the key `text`, if one is named.
-    pub fn new(text: Option<&str>) -> Self {
+    /// Reads objects whose texts are under the keys that are `named`, if any are.
+    pub fn new(named: Vec<String>) -> Self {
         Self {
             pending: Pending::default(),
-            named: text.map(str::to_owned),
+            named,
             schema: None,
             wanted: None,
-            texts: StringViewBuilder::new(),
             start: 0,
             line: 1,
             is_ended: false,
-            has_text: false,
             has_record: false,
         }
     }
@@ -91,24 +96,13 @@ impl JsonDecoder {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(wrong(&"not an object; JSON lines have an object a line"));
         }
-        let Some(wanted) = &self.wanted else {
+        let Some(wanted) = &mut self.wanted else {
             let keys: Keys = serde_json::from_str(text).map_err(|cause| wrong(&unplaced(&cause)))?;
-            self.schema = Some(keys.schema(self.named.as_deref()));
+            self.schema = Some(keys.schema(&self.named));
             return Ok(false);
         };
-        let mut json = serde_json::Deserializer::from_str(text);
-        let found = wanted.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
-        let found = found.map_err(|cause| wrong(&unplaced(&cause)))?;
-        if let Some(Some(value)) = found {
-            let read = serde_json::from_str::<Option<String>>(value.get());
-            let key = &wanted.text;
-            let text = read.map_err(|cause| wrong(&format!("{key:?} is no text: {}", unplaced(&cause))))?;
-            self.texts.append_option(text);
-        } else {
-            self.texts.append_null();
-        }
+        wanted.read(text).map_err(|cause| wrong(&cause))?;
         self.has_record = true;
-        self.has_text |= found.is_some();
         self.pending.ends.push(start + text.len() - 1);
         Ok(true)
     }
@@ -123,14 +117,14 @@ impl LineDecoder for JsonDecoder {
     fn end(&mut self) -> Result<()> {
         self.is_ended = true;
         self.read()?;
-        match &self.wanted {
+        let missing = self.wanted.iter().flat_map(|wanted| &wanted.texts).find(|texts| !texts.is_there);
+        match missing {
             // It may be a slip of the pen, and the answer would be nulls throughout.
-            Some(wanted) if self.has_record && !self.has_text => {
-                let keys = self.schema.iter().flat_map(|schema| schema.fields().iter());
-                let keys: Vec<_> =
-                    keys.map(|field| field.name().as_str()).filter(|name| *name != wanted.text).collect();
+            Some(Texts { key, .. }) if self.has_record => {
+                let columns = self.schema.iter().flat_map(|schema| schema.fields().iter());
+                let keys: Vec<_> = columns.map(|field| field.name().as_str()).filter(|name| name != key).collect();
                 let keys = keys.join(", ");
-                Err(Error::Invalid(format!("no line has a key {:?}; keys of the first: {keys}", wanted.text)))
+                Err(Error::Invalid(format!("no line has a key {key:?}; keys of the first: {keys}")))
             }
             _ => Ok(()),
         }
@@ -140,9 +134,14 @@ impl LineDecoder for JsonDecoder {
         self.schema.clone()
     }
 
-    fn begin(&mut self, text: usize, new_names: &[String]) -> Result<Lines> {
-        let text = self.schema.as_ref().map(|schema| schema.field(text).name().clone());
-        self.wanted = text.map(|text| Wanted { text, new_names: new_names.to_vec() });
+    fn begin(&mut self, texts: &[usize], new_names: &[String]) -> Result<Lines> {
+        if let Some(schema) = &self.schema {
+            let texts = texts.iter().map(|&column| {
+                let key = schema.field(column).name().clone();
+                Texts { column, key, values: StringViewBuilder::new(), is_there: false }
+            });
+            self.wanted = Some(Wanted { texts: texts.collect(), new_names: new_names.to_vec() });
+        }
         if self.is_ended {
             self.end()?
         } else {
@@ -151,11 +150,17 @@ impl LineDecoder for JsonDecoder {
         Ok(Lines::default())
     }
 
-    fn take(&mut self) -> Option<Block> {
-        let texts = (self.pending.whole > 0).then(|| self.texts.finish())?;
+    fn take(&mut self) -> Result<Option<Block>> {
+        if self.pending.whole == 0 {
+            return Ok(None);
+        }
         let (lines, len) = self.pending.take();
         self.start -= len;
-        Some(Block { lines, texts })
+        let texts = self.wanted.iter_mut().flat_map(|wanted| &mut wanted.texts);
+        let (columns, arrays): (Vec<_>, Vec<_>) =
+            texts.map(|texts| (texts.column, Arc::new(texts.values.finish()) as ArrayRef)).unzip();
+        let schema = self.schema().unwrap_or_else(|| Arc::new(Schema::empty()));
+        Block::new(lines, &schema, &columns, arrays).map(Some)
     }
 
     fn waiting(&self) -> usize {
@@ -177,8 +182,8 @@ fn unplaced(cause: &serde_json::Error) -> String {
 struct Keys(Vec<(String, DataType)>);
 
 impl Keys {
-    /// Columns of these, and one for the text that is `named`, wherever that is.
-    fn schema(self, named: Option<&str>) -> SchemaRef {
+    /// Columns of these, and of those that are `named`.
+    fn schema(self, named: &[String]) -> SchemaRef {
         let mut keys: Vec<(String, DataType)> = Vec::new();
         for (key, data_type) in self.0 {
             // The last of a key counts, as most readers have it.
@@ -187,8 +192,10 @@ impl Keys {
                 None => keys.push((key, data_type)),
             }
         }
-        if let Some(named) = named.filter(|named| keys.iter().all(|(key, _)| key != named)) {
-            keys.push((named.to_owned(), DataType::Utf8));
+        for named in named {
+            if keys.iter().all(|(key, _)| key != named) {
+                keys.push((named.clone(), DataType::Utf8));
+            }
         }
         let fields = keys.into_iter().map(|(key, data_type)| Field::new(key, data_type, true));
         Arc::new(Schema::new(fields.collect::<Fields>()))
@@ -231,9 +238,24 @@ fn data_type(value: &RawValue) -> DataType {
     }
 }
 
-/// The text of a record: none where the key is not there, and within that none where it is null.
+impl Wanted {
+    /// Reads a record.
+    fn read(&mut self, record: &str) -> Result<(), String> {
+        let mut json = serde_json::Deserializer::from_str(record);
+        let found = (&*self).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+        for (texts, value) in self.texts.iter_mut().zip(found.map_err(|cause| unplaced(&cause))?) {
+            let text = value.map_or(Ok(None), |value| serde_json::from_str::<Option<String>>(value.get()));
+            let text = text.map_err(|cause| format!("{:?} is no text: {}", texts.key, unplaced(&cause)))?;
+            texts.values.append_option(text);
+            texts.is_there |= value.is_some();
+        }
+        Ok(())
+    }
+}
+
+/// The values of a record under each of the keys that are texts.
 impl<'de> DeserializeSeed<'de> for &Wanted {
-    type Value = Option<Option<&'de RawValue>>;
+    type Value = Vec<Option<&'de RawValue>>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_map(self)
@@ -241,56 +263,48 @@ impl<'de> DeserializeSeed<'de> for &Wanted {
 }
 
 impl<'de> Visitor<'de> for &Wanted {
-    type Value = Option<Option<&'de RawValue>>;
+    type Value = Vec<Option<&'de RawValue>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key_seed(KeySeed(self))? {
-            if key == Key::Text {
-                let value: &RawValue = map.next_value()?;
-                found = Some(Some(value).filter(|value| value.get() != "null"));
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        let mut found = vec![None; self.texts.len()];
+        while let Some(text) = map.next_key_seed(KeySeed(self))? {
+            match text {
+                Some(text) => found[text] = Some(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(found)
     }
 }
 
-/// What a key is to us.
-#[derive(PartialEq)]
-enum Key {
-    Text,
-    Other,
-}
-
+/// Which text a key is of, if it is of one.
 struct KeySeed<'a>(&'a Wanted);
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Key;
+    type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for KeySeed<'_> {
-    type Value = Key;
+    type Value = Option<usize>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a key")
     }
 
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
         if self.0.new_names.iter().any(|name| name == key) {
             let hint = "choose another name with \"label_column\" or \"confidence_column\", or rename it";
             return Err(E::custom(format!("there is a key {key:?} already; {hint}")));
         }
-        Ok(if key == self.0.text { Key::Text } else { Key::Other })
+        Ok(self.0.texts.iter().position(|texts| texts.key == key))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tables whose records are lines of text, read out of bytes that come in pieces. What came is kept as it came.
 
-use arrow::array::StringViewArray;
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 
 use crate::{Error, Result};
 
@@ -22,14 +24,22 @@ pub struct Lines {
 pub struct Block {
     /// What they are.
     pub lines: Lines,
-    /// A text for each.
-    pub texts: StringViewArray,
+    /// The columns of texts, null where there is none.
+    pub texts: RecordBatch,
 }
 
 impl Block {
+    pub(super) fn new(lines: Lines, schema: &Schema, texts: &[usize], arrays: Vec<ArrayRef>) -> Result<Self> {
+        let named = texts.iter().zip(&arrays);
+        let fields = named.map(|(text, array)| Field::new(schema.field(*text).name(), array.data_type().clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Fields>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(lines.ends.len()));
+        let texts = RecordBatch::try_new_with_options(schema, arrays, &options);
+        Ok(Self { lines, texts: texts.map_err(|cause| Error::Failed(format!("texts do not fit: {cause}")))? })
+    }
+
     /// What it holds, in bytes.
     pub fn bytes(&self) -> usize {
-        use arrow::array::Array;
         self.lines.bytes.capacity()
             + self.lines.ends.capacity() * size_of::<usize>()
             + self.texts.get_array_memory_size()
@@ -54,15 +64,18 @@ pub trait LineDecoder: Send {
     /// The columns, once they are known: no further is read before [`LineDecoder::begin`].
     fn schema(&self) -> Option<SchemaRef>;
 
-    /// Reads on, with the texts in column number `text`, for new columns of these names. Gives what stands before the first
-    /// record: a line of names, if the format has one.
+    /// Reads on, with the texts in the columns of these numbers, for new columns of these names. Gives what stands before the
+    /// first record: a line of names, if the format has one.
     ///
     /// # Errors
     /// As [`LineDecoder::push`].
-    fn begin(&mut self, text: usize, new_names: &[String]) -> Result<Lines>;
+    fn begin(&mut self, texts: &[usize], new_names: &[String]) -> Result<Lines>;
 
     /// The records that have come whole, if there are any.
-    fn take(&mut self) -> Option<Block>;
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where they cannot be brought together.
+    fn take(&mut self) -> Result<Option<Block>>;
 
     /// How long the record is that has not come whole, in bytes.
     fn waiting(&self) -> usize;

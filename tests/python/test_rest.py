@@ -7,6 +7,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -139,3 +141,170 @@ def test_the_token_is_asked_for(serve):
     server = serve("--api-token", "secret")
     assert refused(server, {"text": "t"}, SMALL, PARQUET)[0] == 401
     assert post(server, {"text": "t"}, SMALL, PARQUET, Authorization="Bearer secret")[0] == 200
+
+
+CSV = "text/csv"
+NDJSON = "application/x-ndjson"
+
+TABLE = 'id,text,note\r\n007,"good, fun",0.10\r\n008,,"a ""quoted"" note"\r\n\n009,"", x \n'
+
+
+def test_csv_keeps_every_byte_and_libraries_read_it(server):
+    status, headers, answer = post(server, {"text": "text"}, TABLE.encode(), CSV)
+    assert (status, headers["content-type"]) == (200, CSV)
+    lines = answer.decode().splitlines(keepends=True)
+    before = TABLE.splitlines(keepends=True)
+    assert lines[0] == "id,text,note,label,confidence\r\n"
+    assert lines[1].startswith('007,"good, fun",0.10,') and lines[1].endswith("\r\n")
+    assert lines[2:4] == ['008,,"a ""quoted"" note",,\r\n', "\n"]
+    assert lines[4].startswith('009,"", x ,') and len(lines) == len(before)
+    frame = pd.read_csv(io.BytesIO(answer), dtype={"id": str}, keep_default_na=False)
+    assert frame["id"].tolist() == ["007", "008", "009"] and frame["label"].tolist()[1] == ""
+    assert pl.read_csv(io.BytesIO(answer), infer_schema=False).columns == frame.columns.tolist()
+    # As the JSON entrypoint scores it.
+    request = json.dumps({"input": {"texts": json.dumps(["good, fun", ""])}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"http://{server.http}/predictions", request, {"Content-Type": "application/json"})) as reply:
+        output = json.load(reply)["output"]
+    assert [round(float(frame["confidence"][row]), 4) for row in (0, 2)] == output["confidences"]
+
+
+def test_json_lines_keep_every_byte(server):
+    lines = ['{"id": 007.5e0, "text": "good"}'.replace("007", "7"), "", '{"text":null,"z":1,"a":2} ', '{"id":1}', '{ "t\\u0065xt" : "\\u00e4" , "id":1.0}']
+    body = "\n".join(lines)
+    for content_type in [NDJSON, "application/jsonl"]:
+        status, headers, answer = post(server, {"text": "text", "details": 1, "probabilities": 1}, body.encode(), content_type)
+        assert (status, headers["content-type"]) == (200, NDJSON)
+        got = answer.decode().split("\n")
+        assert len(got) == len(lines) and got[1] == ""
+        for before, after in zip(lines, got):
+            assert after.startswith(before.rstrip().removesuffix("}"))
+        assert got[2] == '{"text":null,"z":1,"a":2,"label":null,"confidence":null,"tokens":null,"truncated":null,"probabilities":null} '
+        last = json.loads(got[4])
+        assert last["text"] == "ä" and last["label"] in ("NEGATIVE", "POSITIVE") and len(last["probabilities"]) == 2
+    assert pl.read_ndjson(io.BytesIO(answer))["id"].to_list() == [7.5, None, 1, 1]
+
+
+def test_what_is_wrong_with_lines_is_said(server):
+    for query, body, content_type, what in [
+        ({}, "a,b\n1,2\n", CSV, "more than one string column: a, b"),
+        ({"text": "c"}, "a,b\n1,2\n", CSV, 'column "c" not found; string columns: a, b'),
+        ({"text": "a"}, "a,b\n1,2\n1\n", CSV, "line 3 has 1 cells"),
+        ({"text": "a"}, "a,label\n1,2\n", CSV, 'already has a column "label"'),
+        ({}, "", CSV, "no line of names"),
+        ({}, '{"a":1}\n', NDJSON, "no string column"),
+        ({}, '{"a":"x"}\n[]\n', NDJSON, "line 2: not an object"),
+        ({}, '{"a":"x"}\n{"a":"\\ud800"}\n', NDJSON, "line 2: "),
+        ({"text": "b"}, '{"a":"x"}\n', NDJSON, 'no line has a key "b"; keys of the first: a'),
+        ({}, '{"a":"x"}\n{"label":1}\n', NDJSON, 'line 2: there is a key "label" already'),
+        ({"text": "a"}, b"a\n\xff\n", CSV, "row 0 (counted from 0) is not text"),
+        ({"text": "a", "columns": "new"}, "a\n1\n", CSV, '"columns"'),
+    ]:
+        status, detail = refused(server, query, body if isinstance(body, bytes) else body.encode(), content_type)
+        assert status == 400 and what in detail, detail
+    assert refused(server, {}, b"a\nx\n", "text/csv; charset=latin-1")[0] == 415
+    assert refused(server, {}, b"a\nx\n", "text/csv; header=absent")[0] == 415
+    assert post(server, {}, b"a\nx\n", "text/csv; charset=utf-8; header=present")[0] == 200
+    assert post(server, {}, b"\n", NDJSON)[2] == b"\n"
+
+
+def test_a_row_may_go_without_a_score(server):
+    status, _, answer = post(server, {"text": "a", "on_error": "null"}, b"a,b\n\xff,1\ngood,2\n", CSV)
+    first, second = answer.split(b"\n")[1:3]
+    assert status == 200 and first.startswith(b'\xff,1,,,') and b"utf-8" in first and second.endswith(b",")
+
+
+def test_several_texts(server):
+    status, _, answer = post(server, {"text": ["a", "b"]}, b"b,a\nx,y\n", CSV)
+    assert status == 200 and answer.split(b"\n")[0] == b"b,a,a_label,a_confidence,b_label,b_confidence"
+
+
+def test_tabs(server):
+    _, _, answer = post(server, {"text": "a"}, b"a\tb\nx,y\t1\n", "text/tab-separated-values")
+    assert answer.split(b"\n")[0] == b"a\tb\tlabel\tconfidence"
+
+
+LONG = [{"n": n, "t": "x", "pad": "y" * 10_000} for n in range(1500)]
+
+
+def test_who_writes_all_before_reading_has_the_answer(server):
+    """15 MB, more than sockets hold: http.client reads nothing before it has written all."""
+    body = "".join(json.dumps(line) + "\n" for line in LONG).encode()
+    status, _, answer = post(server, {"text": "t"}, body, NDJSON)
+    assert status == 200
+    assert [json.loads(line)["n"] for line in answer.splitlines()] == list(range(1500))
+
+
+def test_an_old_client_is_told_the_length(server, tmp_path):
+    """HTTP/1.0 has no chunks: an answer that breaks off would look complete."""
+    (tmp_path / "in").write_bytes(b"a\ngood\n")
+    options = ["--http1.0", "-H", f"content-type: {CSV}", "--data-binary", f"@{tmp_path / 'in'}", "-i"]
+    answer = curl(server, "/score", *options)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}".encode() in head.lower() and body.startswith(b"a,label,confidence\ngood,")
+    (tmp_path / "in").write_bytes(b"a,b\ngood,1\nbad\n")
+    assert b"400 Bad Request" in curl(server, "/score?text=a", *options)
+
+
+def begun(server, first, query="?text=a"):
+    """A request whose answer has begun, while its body has not ended."""
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+    connection.putrequest("POST", f"/score{query}")
+    connection.putheader("content-type", CSV)
+    connection.putheader("transfer-encoding", "chunked")
+    connection.endheaders(chunk(first))
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return connection, answer
+
+
+def chunk(data):
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_the_answer_is_on_its_way_while_the_body_is(server):
+    connection, answer = begun(server, b"a\ngood\n")
+    assert answer.readline() == b"a,label,confidence\n" and answer.readline().startswith(b"good,")
+    connection.send(chunk(b"bad\n"))
+    assert answer.readline().startswith(b"bad,")
+    connection.send(b"0\r\n\r\n")
+    assert answer.read() == b""
+    connection.close()
+
+
+@pytest.mark.parametrize("rest", [chunk(b"x,y\n"), chunk(b'"open\n') + b"0\r\n\r\n", b"zz\r\n"])
+def test_an_answer_that_breaks_off_does_not_look_complete(server, rest):
+    connection, answer = begun(server, b"a\ngood\n")
+    assert answer.readline() and answer.readline()
+    connection.send(rest)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+    assert post(server, {}, b"a\nx\n", CSV)[0] == 200
+
+
+def test_curl_says_that_an_answer_broke_off(server, tmp_path):
+    (tmp_path / "in").write_bytes(b"a,b\n" + b"good,1\n" * 100_000 + b"bad\n")
+    options = ["--fail-with-body", "--data-binary", f"@{tmp_path / 'in'}", "-H", f"content-type: {CSV}", "-o", tmp_path / "out", "--max-time", "300"]
+    # Labels as many as were scored, and no end of the last chunk.
+    done = subprocess.run(["curl", "-sS", *map(str, options), f"http://{server.http}/score?text=a"], capture_output=True)
+    assert done.returncode in (18, 56), done
+
+
+def test_limits_of_lines(serve):
+    server = serve("--stall-timeout", "1", "--max-score-requests", "1")
+    connection, answer = begun(server, b"a\ngood\n")
+    status, headers, text = post(server, {}, b"a\nx\n", CSV)
+    assert (status, headers["retry-after"]) == (503, "1") and b"1 requests to /score at a time" in text
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+    silent = http.client.HTTPConnection(server.http, timeout=60)
+    silent.putrequest("POST", "/score")
+    silent.putheader("content-type", CSV)
+    silent.putheader("content-length", "10")
+    silent.endheaders(b"a\n")
+    answer = silent.getresponse()
+    assert answer.status == 408 and b"nothing came of the body for 1 s" in answer.read()
+    silent.close()
+    status, detail = refused(server, {}, b'a\n"' + b"x" * (17 << 20), CSV)
+    assert status == 413 and "line 2 is longer than 16777216 bytes" in detail

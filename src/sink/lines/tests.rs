@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, Float32Array, StringArray};
+use arrow::array::{Float32Array, StringArray};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -32,10 +32,10 @@ fn added_to(pieces: &[&[u8]], mut decoder: impl LineDecoder, encoder: &dyn LineE
         }
         if decoder.schema().is_some() && !has_begun {
             has_begun = true;
-            out.extend(encoder.names(decoder.begin(0, &names())?));
+            out.extend(encoder.names(decoder.begin(&[0], &names())?));
         }
-        while let Some(block) = decoder.take() {
-            let len = block.texts.len();
+        while let Some(block) = decoder.take()? {
+            let len = block.texts.num_rows();
             assert_eq!(block.lines.ends.len(), len, "{:?}", block.lines);
             let all: Vec<_> = columns(rows + len).iter().map(|column| column.slice(rows, len)).collect();
             out.extend(encoder.encode(block.lines, &all)?);
@@ -52,7 +52,7 @@ fn csv(pieces: &[&[u8]]) -> String {
 
 fn json(pieces: &[&[u8]]) -> String {
     let encoder = JsonEncoder::new(&names());
-    String::from_utf8(added_to(pieces, JsonDecoder::new(None), &encoder).unwrap()).unwrap()
+    String::from_utf8(added_to(pieces, JsonDecoder::new(vec![]), &encoder).unwrap()).unwrap()
 }
 
 /// However the table is cut.

@@ -1,4 +1,4 @@
-use arrow::array::Array;
+use arrow::array::AsArray;
 
 use super::*;
 
@@ -6,7 +6,7 @@ type Read = (Vec<String>, Vec<Option<String>>);
 
 /// The first line's keys, and the texts, of a table that comes in these pieces.
 fn read(pieces: &[&[u8]], named: Option<&str>, text: usize) -> Result<Read> {
-    let mut decoder = JsonDecoder::new(named);
+    let mut decoder = JsonDecoder::new(named.map(str::to_owned).into_iter().collect());
     let mut texts = Vec::new();
     let mut has_begun = false;
     for step in 0..=pieces.len() {
@@ -16,12 +16,15 @@ fn read(pieces: &[&[u8]], named: Option<&str>, text: usize) -> Result<Read> {
         }
         if decoder.schema().is_some() && !has_begun {
             has_begun = true;
-            decoder.begin(text, &["label".to_owned()])?;
+            decoder.begin(&[text], &["label".to_owned()])?;
         }
-        while let Some(block) = decoder.take() {
-            assert_eq!(block.lines.ends.len(), block.texts.len());
+        while let Some(block) = decoder.take()? {
+            assert_eq!(block.lines.ends.len(), block.texts.num_rows());
             assert!(block.lines.ends.iter().all(|end| block.lines.bytes[*end] == b'}'));
-            texts.extend(block.texts.iter().map(|text| text.map(str::to_owned)));
+            if block.texts.num_columns() > 0 {
+                let read = block.texts.column(0).as_string_view();
+                texts.extend(read.iter().map(|text| text.map(str::to_owned)));
+            }
         }
     }
     let columns = decoder.schema();
@@ -110,9 +113,9 @@ fn what_is_wrong_is_named_with_its_line() {
 
 #[test]
 fn a_record_is_no_longer_than_there_is_room_for() {
-    let mut decoder = JsonDecoder::new(None);
+    let mut decoder = JsonDecoder::new(vec![]);
     decoder.push(b"{\"t\":\"a\"}\n{\"t\":\"").unwrap();
-    decoder.begin(0, &[]).unwrap();
+    decoder.begin(&[0], &[]).unwrap();
     let error = (0..20).find_map(|_| decoder.push(&vec![b'x'; 1 << 20]).err()).unwrap();
     assert!(
         matches!(&error, Error::TooLarge(text) if text.starts_with("line 2 is longer than 16777216 bytes: JSON lines"))
