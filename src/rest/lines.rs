@@ -66,13 +66,14 @@ pub async fn score(job: Job, upload: Upload, media: Media, is_whole: bool) -> Re
     let (made, pieces) = mpsc::channel(PIECES);
     let making = async move {
         let gone = |_| Error::Cancelled("the client is gone".to_owned());
-        made.send(Bytes::from(head)).await.map_err(gone)?;
+        // With the first records, so that what is wrong with those is said before anything.
+        let mut piece = head;
         let mut batches = Box::pin(score_batches(engine, plan, in_flight, table.blocks()));
         while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {
-            let piece = encoder.encode(lines, &columns)?;
-            made.send(Bytes::from(piece)).await.map_err(gone)?;
+            piece.extend(encoder.encode(lines, &columns)?);
+            made.send(Bytes::from(std::mem::take(&mut piece))).await.map_err(gone)?;
         }
-        Ok(())
+        made.send(Bytes::from(piece)).await.map_err(gone)
     };
     let relay = Relay::new(options.spool.clone(), is_whole);
     let patience = options.stall_timeout;
