@@ -46,7 +46,7 @@ impl Relay {
         let mut is_open = true;
         loop {
             let may_take = is_open && self.refused.is_none();
-            let may_send = !self.is_empty() && !(self.is_whole && is_open);
+            let may_send = !(self.is_empty() || self.is_whole && is_open);
             let room = OptionFuture::from(may_send.then(|| outlet.room()));
             tokio::select! {
                 piece = made.recv(), if may_take => match piece {

@@ -142,11 +142,8 @@ impl LineDecoder for JsonDecoder {
             });
             self.wanted = Some(Wanted { texts: texts.collect(), new_names: new_names.to_vec() });
         }
-        if self.is_ended {
-            self.end()?
-        } else {
-            self.read()?
-        }
+        let read = if self.is_ended { self.end() } else { self.read() };
+        read?;
         Ok(Lines::default())
     }
 

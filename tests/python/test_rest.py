@@ -2,6 +2,7 @@
 import http.client
 import io
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.parse
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from server import MODEL, run
+from server import MODEL, REPOSITORY, run
 
 PARQUET = "application/vnd.apache.parquet"
 
@@ -283,7 +284,7 @@ def test_an_answer_that_breaks_off_does_not_look_complete(server, rest):
 
 
 def test_curl_says_that_an_answer_broke_off(server):
-    command = ["curl", "-sSN", "--fail-with-body", "-X", "POST", "-T", "-", "-H", f"content-type: {CSV}", "--max-time", "60", f"http://{server.http}/score?text=a"]
+    command = ["curl", "-sSN", "--fail-with-body", "-X", "POST", "-T", ".", "-H", f"content-type: {CSV}", "--max-time", "60", f"http://{server.http}/score?text=a"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write(b"a,b\ngood,1\n")
         process.stdin.flush()
@@ -310,3 +311,19 @@ def test_limits_of_lines(serve):
     silent.close()
     status, detail = refused(server, {}, b'a\n"' + b"x" * (17 << 20), CSV)
     assert status == 413 and "line 2 is longer than 16777216 bytes" in detail
+
+
+DOCUMENT = (REPOSITORY / "docs" / "rest.md").read_text()
+SNIPPETS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code, expected", zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":'], strict=True), ids=["parquet", "csv", "json"])
+def test_what_the_document_shows(server, tmp_path, dev_texts, code, expected):
+    (tmp_path / "data").mkdir()
+    # Less of the same: the whole takes its time in a build that is not optimized.
+    pq.write_table(pa.table({"text": dev_texts[:20]}), tmp_path / "data" / "reviews.parquet")
+    shell = ["bash", "-euo", "pipefail", "-c", code.replace("127.0.0.1:5000", server.http)]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and expected in done.stdout, done
+    if "scored.parquet" in code:
+        assert pq.read_table(tmp_path / "scored.parquet").column_names == ["text", "label", "confidence"]

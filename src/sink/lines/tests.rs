@@ -1,3 +1,4 @@
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, StringArray};
@@ -64,7 +65,7 @@ fn cuts(table: &str) -> impl Iterator<Item = [&[u8]; 2]> {
 fn cells_come_behind_the_last_and_before_the_line_ends() {
     let table = "\u{feff}t,\"n\"\r\n007, 0.10 \n\n\"\r\n\",\"a\"\"b\"\r\"\",";
     let new = r#",the label,"a,""b""""#;
-    let expected = format!("\u{feff}t,\"n\"{new}\r\n007, 0.10 ,GOOD,0.5\n\n\"\r\n\",\"a\"\"b\",\"B,AD\",0.5\r\"\",,,",);
+    let expected = format!("\u{feff}t,\"n\"{new}\r\n007, 0.10 ,GOOD,0.5\n\n\"\r\n\",\"a\"\"b\",\"B,AD\",0.5\r\"\",,,");
     for pieces in cuts(table) {
         assert_eq!(csv(&pieces), expected, "{pieces:?}");
     }
@@ -112,8 +113,8 @@ proptest! {
             let line = cells.join(",");
             // A line that begins with a comma is no blank one.
             let new = [",GOOD,0.5", ",\"B,AD\",0.5", ",,"][row % 3];
-            table += &format!("{line}{end}");
-            expected += &format!("{line}{new}{end}");
+            write!(table, "{line}{end}").unwrap();
+            write!(expected, "{line}{new}{end}").unwrap();
         }
         let (before, behind) = table.as_bytes().split_at(at.index(table.len()));
         prop_assert_eq!(csv(&[before, behind]), expected);
@@ -131,8 +132,8 @@ proptest! {
             let text = serde_json::Value::from(text.as_str());
             let line = format!("{before}{{\"t\":{text}{behind},\"n\":{number:e}{behind}");
             let new = ["\"GOOD\",K:0.5", "\"B,AD\",K:0.5", "null,K:null"][row % 3].replace('K', r#""a,\"b\"""#);
-            table += &format!("{line}}}{behind}{end}");
-            expected += &format!("{line},\"the label\":{new}}}{behind}{end}");
+            write!(table, "{line}}}{behind}{end}").unwrap();
+            write!(expected, "{line},\"the label\":{new}}}{behind}{end}").unwrap();
         }
         let (before, behind) = table.as_bytes().split_at(at.index(table.len()));
         prop_assert_eq!(json(&[before, behind]), expected);
