@@ -108,7 +108,7 @@ impl Service {
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
-            Media::Parquet => parquet::score(job, upload).await?,
+            Media::Parquet => self::parquet::score(job, upload).await?,
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
     }
