@@ -4,6 +4,7 @@ import io
 import json
 import re
 import subprocess
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -284,13 +285,19 @@ def test_an_answer_that_breaks_off_does_not_look_complete(server, rest):
 
 
 def test_curl_says_that_an_answer_broke_off(server):
-    command = ["curl", "-sSN", "--fail-with-body", "-X", "POST", "-T", ".", "-H", f"content-type: {CSV}", "--max-time", "60", f"http://{server.http}/score?text=a"]
+    command = ["curl", "-sSN", "--fail-with-body", "-X", "POST", "-T", "-", "-H", f"content-type: {CSV}", "--max-time", "60", f"http://{server.http}/score?text=a"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdin.write(b"a,b\ngood,1\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"a,b,label,confidence\n" and process.stdout.readline().startswith(b"good,1,")
+        lines = []
+        has_begun = threading.Thread(target=lambda: lines.append(process.stdout.readline()))
+        has_begun.start()
+        process.stdin.write(b"a,b\n")
+        # curl looks at the answer only between two readings of what it sends.
+        while has_begun.is_alive() and process.poll() is None:
+            process.stdin.write(b"good,1\n")
+            process.stdin.flush()
+            has_begun.join(0.05)
         process.communicate(b"bad\n")
-    assert process.returncode in (18, 56)
+    assert lines == [b"a,b,label,confidence\n"] and process.returncode in (18, 56)
 
 
 def test_limits_of_lines(serve):
