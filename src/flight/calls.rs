@@ -19,7 +19,7 @@ use tower::Service as _;
 
 use super::reply::Reply;
 use super::service::Flight;
-use super::status::to_status;
+use super::status::{to_status, unread_is_invalid};
 use super::timing;
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ impl Calls {
             Err(error) => return to_status(&error).into_http(),
         };
         match timeout(patience, self.rest.call(request)).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => unread_is_invalid(response),
             Ok(Err(never)) => match never {},
             Err(_) => {
                 let late = format!("the request did not come within {} s", patience.as_secs_f32());

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use arrow_flight::error::FlightError;
+use http::Response;
+use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -31,6 +33,17 @@ pub fn to_status(error: &Error) -> Status {
     let mut status = Status::new(code, brief(&error.to_string()));
     status.metadata_mut().insert(KIND, MetadataValue::from_static(error.kind().name()));
     status
+}
+
+/// The answer to a request of one message. What tonic cannot read of it is its sender's fault, which tonic calls INTERNAL: of ours each
+/// status says its kind.
+pub fn unread_is_invalid(answer: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(answer.headers()) {
+        Some(status) if status.code() == Code::Internal && status.metadata().get(KIND).is_none() => {
+            to_status(&Error::Invalid(format!("the request cannot be read: {}", status.message()))).into_http()
+        }
+        _ => answer,
+    }
 }
 
 /// Bytes of an error's text on the wire. Clients take 8 KiB of trailers in all, and lose the error with a connection that

@@ -36,8 +36,8 @@ pub const LIMITS: FlightLimits = FlightLimits {
 };
 
 /// What a server answers with, which takes what it holds from `memory`.
-pub fn service(engine: Engine, limits: FlightLimits, memory: Memory) -> Routes {
-    routes(serving(engine), limits, memory, Authenticator::anonymous(), catalog())
+pub fn service(engine: Engine, limits: FlightLimits, memory: Memory, catalog: Catalog) -> Routes {
+    routes(serving(engine), limits, memory, Authenticator::anonymous(), catalog)
 }
 
 /// A client of a server that ends with it.
@@ -59,7 +59,7 @@ pub fn catalog() -> Catalog {
 
 /// A client of a server of these data sets, which ends with it.
 pub async fn connect_to(engine: Engine, limits: FlightLimits, memory: Memory, catalog: Catalog) -> Client {
-    let channel = channel(routes(serving(engine), limits, memory, Authenticator::anonymous(), catalog)).await;
+    let channel = channel(service(engine, limits, memory, catalog)).await;
     FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 mod bodies;
+mod calls;
 mod commands;
 mod damage;
 mod exchanges;

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
+use textflight::flight::catalog::Catalog;
 use textflight::memory::Memory;
 use tokio::runtime::Runtime;
 use tonic::body::Body;
@@ -18,7 +19,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use crate::engines::Fake;
-use crate::flight::client::{LIMITS, service};
+use crate::flight::client::{LIMITS, catalog, service};
 
 /// Long enough for a busy machine.
 const HANGS: Duration = Duration::from_secs(30);
@@ -46,10 +47,16 @@ pub struct Outcome {
 }
 
 impl Wire {
+    /// Of no data sets.
     pub fn new() -> Self {
+        Self::of(catalog())
+    }
+
+    /// Of these data sets.
+    pub fn of(catalog: Catalog) -> Self {
         let _inside = RUNTIME.enter();
         let memory = Memory::new(MEMORY);
-        Self { routes: service(Fake::engine(10_000), LIMITS, memory.clone()), memory }
+        Self { routes: service(Fake::engine(10_000), LIMITS, memory.clone(), catalog), memory }
     }
 
     /// Sends `pieces` as the body of a call to `method`, whole.
