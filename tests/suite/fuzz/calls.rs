@@ -1,6 +1,7 @@
 //! Calls of one message: descriptors, tickets, actions and their bodies, filters, handshakes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use arrow_flight::{Action, Criteria, FlightDescriptor, FlightInfo, HandshakeRequest, Ticket};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use prost::Message;
 use tempfile::TempDir;
+use textflight::flight::catalog::Catalog;
 use tonic::Code;
 
 use super::damage::{Damage, damage, damaged};
@@ -116,6 +118,35 @@ fn tickets_of_others() {
         prop_assert!(outcome.status.code() != Code::Ok);
         Ok(())
     });
+}
+
+#[test]
+fn tickets_of_yesterday() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    std::fs::write(&path, &files::SEEDS[0]).unwrap();
+    let serve = |lifetime| {
+        let catalog = Catalog { lifetime, ..catalog() };
+        catalog.datasets.add_path("reviews", &path).unwrap();
+        Wire::of(catalog)
+    };
+    let get = |wire: &Wire, ticket: Bytes| {
+        let outcome = wire.check("DoGet", sent(&Ticket::new(ticket), &[]), &FAIR).unwrap();
+        (outcome.status.code(), outcome.status.message().to_owned())
+    };
+    let (wire, other) = (serve(Duration::from_mins(1)), serve(Duration::from_mins(1)));
+    let ticket = tickets(&wire, &commands()[0]).remove(0);
+    assert_eq!(get(&wire, ticket.clone()).0, Code::Ok);
+    assert_eq!(get(&wire, ticket.clone()).0, Code::Ok, "it may be used again");
+    assert_ne!(get(&other, ticket.clone()).0, Code::Ok, "another server has another key");
+    let brief = serve(Duration::ZERO);
+    let late = tickets(&brief, &commands()[0]).remove(0);
+    std::thread::sleep(Duration::from_millis(20));
+    let (code, text) = get(&brief, late);
+    assert!(code != Code::Ok && text.contains("expired"), "{code:?}: {text}");
+    std::fs::write(&path, &files::SEEDS[1]).unwrap();
+    let (code, text) = get(&wire, ticket);
+    assert!(code != Code::Ok && text.contains("changed"), "{code:?}: {text}");
 }
 
 #[test]
