@@ -67,6 +67,15 @@ pub const SCORE_BODY: &str = "4GiB";
 /// What may lie in the spool.
 pub const SPOOL_LIMIT: &str = "8GiB";
 
+/// How long a Flight call may go on in which nothing happens, in seconds: a notebook keeps its exchange open over lunch.
+pub const EXCHANGE_IDLE_SECONDS: f64 = 3600.0;
+
+/// How long a Flight call may take in all, in seconds.
+pub const STREAM_SECONDS: f64 = 86_400.0;
+
+/// Bytes of a request's headers. Tokens of large organisations have tens of kilobytes.
+pub const HEADER_BYTES: u32 = 64 * 1024;
+
 /// How long a signal lets running requests finish, in seconds.
 pub const DRAIN_SECONDS: f64 = 30.0;
 
@@ -156,6 +165,8 @@ impl ServeArgs {
                 exchanges: self.max_exchanges.get(),
                 in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
+                idle_timeout: Duration::from_secs_f64(self.exchange_idle_timeout),
+                stream_timeout: Duration::from_secs_f64(self.stream_timeout),
             },
             cog: self.cog(memory.clone(), kept, files),
             catalog: self.catalog()?,
@@ -174,6 +185,7 @@ impl ServeArgs {
                 connections: self.max_connections.get(),
                 handshake: Duration::from_secs_f64(self.handshake_timeout),
                 idle: Duration::from_secs_f64(self.idle_timeout),
+                header_bytes: self.max_header_bytes,
             },
             drain_timeout: Duration::from_secs_f64(self.drain_timeout),
         })

@@ -193,7 +193,10 @@ impl Pool {
     }
 
     fn busy(&self) -> Error {
-        Error::Busy(format!("at capacity: requests hold the {} that they may; try again later", mebibytes(self.bytes)))
+        Error::Busy(format!(
+            "at capacity: requests hold the {} that they may (--memory-limit); try again later",
+            mebibytes(self.bytes)
+        ))
     }
 }
 

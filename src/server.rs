@@ -73,6 +73,8 @@ pub struct ConnectionLimits {
     pub handshake: Duration,
     /// How long a connection may go without a request.
     pub idle: Duration,
+    /// Bytes of a request's headers.
+    pub header_bytes: u32,
 }
 
 /// Clients that may wait in the system's queue for their connection to be taken, so that a rush is not turned away.

@@ -10,8 +10,9 @@ use textflight::cog::http::{Limits, ModelName};
 
 use super::{AccessArgs, ModelArgs, bytes, memory, seconds};
 use crate::config::{
-    CONNECTIONS, DRAIN_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HTTP, IDLE_SECONDS, MESSAGE_MIB, PARTITIONS,
-    QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS, TICKET_SECONDS,
+    CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HEADER_BYTES, HTTP,
+    IDLE_SECONDS, MESSAGE_MIB, PARTITIONS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
+    STREAM_SECONDS, TICKET_SECONDS,
 };
 
 /// `textflight serve`
@@ -108,6 +109,15 @@ pub struct ServeArgs {
     /// or leave the answer unread.
     #[arg(long, env = "TEXTFLIGHT_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = STALL_SECONDS, value_parser = seconds)]
     pub stall_timeout: f64,
+    /// How long a Flight call may go on in which its client sends nothing and nothing is being done for it.
+    #[arg(long, env = "TEXTFLIGHT_EXCHANGE_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = EXCHANGE_IDLE_SECONDS, value_parser = seconds)]
+    pub exchange_idle_timeout: f64,
+    /// How long a Flight call may take in all; a client asks for less by its own timeout.
+    #[arg(long, env = "TEXTFLIGHT_STREAM_TIMEOUT", value_name = "SECONDS", default_value_t = STREAM_SECONDS, value_parser = seconds)]
+    pub stream_timeout: f64,
+    /// What all headers of a request may have, tokens and cookies among them; more get 431.
+    #[arg(long, env = "TEXTFLIGHT_MAX_HEADER_BYTES", value_name = "BYTES", default_value_t = HEADER_BYTES, value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
+    pub max_header_bytes: u32,
     /// How long a signal lets running requests finish.
     #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = DRAIN_SECONDS, value_parser = seconds)]
     pub drain_timeout: f64,

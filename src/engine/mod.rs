@@ -225,7 +225,10 @@ impl Engine {
         }
         let lane = Arc::clone(&self.shared.interactive);
         let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
-            Error::Busy(format!("at capacity: {} rows are waiting; try again later", self.shared.queue_rows))
+            Error::Busy(format!(
+                "at capacity: {} rows are waiting (--queue-rows); try again later",
+                self.shared.queue_rows
+            ))
         })?;
         let since = Instant::now();
         if rows > LARGEST_INTERACTIVE {

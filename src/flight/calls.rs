@@ -14,9 +14,11 @@ use http_body_util::StreamBody;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tower::Service as _;
 
+use super::inbound::{ENCODINGS, Encoding};
 use super::reply::Reply;
 use super::service::Flight;
 use super::status::{to_status, unread_is_invalid};
@@ -41,6 +43,7 @@ impl Calls {
     pub fn new(service: Flight) -> Self {
         let service = Arc::new(service);
         let rest = FlightServiceServer::from_arc(Arc::clone(&service)).max_decoding_message_size(REQUEST);
+        let rest = rest.accept_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Zstd);
         Self { service, rest }
     }
 
@@ -55,7 +58,7 @@ impl Calls {
             Ok(Ok(response)) => unread_is_invalid(response),
             Ok(Err(never)) => match never {},
             Err(_) => {
-                let late = format!("the request did not come within {} s", patience.as_secs_f32());
+                let late = format!("the request did not come within {} s (--stall-timeout)", patience.as_secs_f32());
                 to_status(&Error::Stalled(late)).into_http()
             }
         }
@@ -83,28 +86,12 @@ impl tower::Service<Request<Body>> for Calls {
             }
             let (head, body) = request.into_parts();
             let timings = timing::timings(&head.extensions);
-            let reply = uncompressed(&head.headers)
-                .and_then(|()| calls.service.exchange(body, timings).map_err(|error| to_status(&error)));
+            let reply = Encoding::of(&head.headers).and_then(|encoding| {
+                calls.service.exchange(body, encoding, timings).map_err(|error| to_status(&error))
+            });
             Ok(reply.map_or_else(Status::into_http, answer))
         }
         .boxed()
-    }
-}
-
-/// Messages are taken as they are.
-fn uncompressed(headers: &HeaderMap) -> Result<(), Status> {
-    match headers.get("grpc-encoding") {
-        Some(encoding) if encoding != "identity" => {
-            let mut status = Status::unimplemented(format!(
-                "messages in {} are not taken: send them as they are, with gRPC's compression off",
-                String::from_utf8_lossy(encoding.as_bytes())
-            ));
-            status
-                .metadata_mut()
-                .insert("grpc-accept-encoding", tonic::metadata::MetadataValue::from_static("identity"));
-            Err(status)
-        }
-        _ => Ok(()),
     }
 }
 
@@ -124,10 +111,12 @@ fn answer(reply: Reply<Bytes>) -> Response<Body> {
     });
     let mut response = Response::new(Body::new(StreamBody::new(frames)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(ENCODINGS));
     response
 }
 
-fn trailers(status: &Status) -> HeaderMap {
+/// How a call ended, behind its answer.
+pub fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     // A text that no header takes is left out; the code is always there.
     if status.add_header(&mut trailers).is_err() {

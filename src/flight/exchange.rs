@@ -50,7 +50,7 @@ impl Exchange {
             return Ok(());
         };
         let result = self.score(opened, &inbound).await;
-        if let Err(Error::Stalled(_)) = result {
+        if matches!(result, Err(Error::Stalled(_))) && self.reply.is_unread() {
             // The client is stuck in a write, and can only see an error once it reads: let it finish writing.
             inbound.lock().await.discard(self.stall_timeout).await;
         }
@@ -77,8 +77,11 @@ impl Exchange {
         self.send(schema).await?;
 
         let inbound = Arc::clone(inbound);
+        let quiet = inbound.lock().await.quiet().clone();
+        let begun = quiet.clone();
         let input = decoded.then(move |message| {
             let inbound = Arc::clone(&inbound);
+            begun.begin();
             async move { batch(message?, inbound.lock().await.claimed()) }
         });
         let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
@@ -93,6 +96,7 @@ impl Exchange {
                 self.send(message).await?;
             }
             drop(memory);
+            quiet.end();
         }
         info!(batches, rows, "an exchange ended");
         Ok(())
@@ -108,7 +112,7 @@ impl Exchange {
 
     fn silent(&self) -> Error {
         Error::Stalled(format!(
-            "no schema came within {} s; an exchange begins with a command descriptor and a schema",
+            "no schema came within {} s (--stall-timeout); an exchange begins with a command descriptor and a schema",
             self.stall_timeout.as_secs_f32()
         ))
     }

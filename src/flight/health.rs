@@ -6,6 +6,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::stream::{BoxStream, unfold};
 use futures::{Stream, StreamExt};
 use tokio::sync::Semaphore;
+use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -35,7 +36,8 @@ pub struct Probes {
 /// The service that probes ask.
 pub fn service(readiness: Readiness) -> HealthServer<Probes> {
     let watches = Arc::new(Semaphore::new(WATCHES));
-    HealthServer::new(Probes { readiness, watches }).max_decoding_message_size(REQUEST)
+    let probes = HealthServer::new(Probes { readiness, watches }).max_decoding_message_size(REQUEST);
+    probes.accept_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Zstd)
 }
 
 #[tonic::async_trait]

@@ -4,6 +4,8 @@
 //! next message comes, and puts the columns where Arrow has to copy them.
 
 mod claim;
+mod packed;
+mod quiet;
 
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
 use self::claim::{Claims, Look};
+use self::packed::Measured;
+pub use self::packed::{ENCODINGS, Encoding};
+pub use self::quiet::Quiet;
 use super::status::from_inbound;
 use crate::ipc_compression::unpacked_bytes;
 use crate::ipc_strings;
@@ -28,6 +33,9 @@ pub struct Inbound {
     /// What has arrived and was not taken: less than [`GLANCE`], and what came with it.
     arrived: BytesMut,
     limits: InboundLimits,
+    /// What its compressed messages are compressed with.
+    encoding: Option<Encoding>,
+    quiet: Quiet,
     claims: Claims,
     /// The last message that took from the reserve of small requests.
     small: Watch,
@@ -61,9 +69,15 @@ const ALIGNMENT: usize = 64;
 
 impl Inbound {
     /// The messages in the body of a call.
-    pub fn new(body: Body, limits: InboundLimits) -> Self {
+    pub fn new(body: Body, encoding: Option<Encoding>, limits: InboundLimits, quiet: Quiet) -> Self {
         let claims = Claims::new(limits.row_bytes);
-        Self { body, arrived: BytesMut::new(), limits, claims, small: Watch::default(), claimed: Vec::new() }
+        let (arrived, small) = (BytesMut::new(), Watch::default());
+        Self { body, arrived, limits, encoding, quiet, claims, small, claimed: Vec::new() }
+    }
+
+    /// What the call is doing, to be told of what is done for it.
+    pub fn quiet(&self) -> &Quiet {
+        &self.quiet
     }
 
     /// The next message; `None` when the client has sent all. Its bytes hold its memory, whoever keeps them.
@@ -72,10 +86,11 @@ impl Inbound {
     /// [`Error::TooLarge`] for a message that no memory would do for, [`Error::Stalled`] for one that does not arrive,
     /// [`Error::Busy`] when a call that keeps much gets no more, and [`Error::Invalid`] for what is no message.
     pub async fn message(&mut self) -> Result<Option<FlightData>> {
-        let Some(length) = self.length().await? else { return Ok(None) };
-        let look = self.look(length).await?;
-        let memory = self.reserve(look.bytes).await?;
-        let bytes = self.read(length, look.body, memory.clone()).await?;
+        let quiet = self.quiet.clone();
+        let Some(prefix) = quiet.wait(self.prefix()).await?? else { return Ok(None) };
+        let Whole { bytes, look, memory } =
+            if prefix.is_packed { self.packed(prefix.length).await? } else { self.plain(prefix.length).await? };
+        let length = bytes.len();
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
         ipc_strings::check(&data.data_header)?;
@@ -87,6 +102,34 @@ impl Inbound {
         self.claims.keep(&data.data_header, length + unpacked.unwrap_or(0), &memory);
         self.claimed.push(memory);
         Ok(Some(data))
+    }
+
+    /// A message that comes as it is.
+    async fn plain(&mut self, length: usize) -> Result<Whole> {
+        let look = self.look(length).await?;
+        let memory = self.reserve(look.bytes).await?;
+        let bytes = self.read(length, look.body, memory.clone()).await?;
+        Ok(Whole { bytes, look, memory })
+    }
+
+    /// A message that comes compressed in so many bytes. It is unpacked twice: how long it is, and what its header asks for,
+    /// must be known before there is memory for it.
+    async fn packed(&mut self, length: usize) -> Result<Whole> {
+        let encoding = self.encoding.ok_or_else(|| {
+            Error::Invalid("a message is compressed, and no header grpc-encoding says how".to_owned())
+        })?;
+        // Where it becomes little, the reserve of small requests has it.
+        let memory = self.reserve(length.max(SMALL)).await?;
+        let packed = self.read(length, 0, memory.clone()).await?;
+        let Measured { length: unpacked, beginning } = encoding.measure(&packed, GLANCE, self.limits.message_bytes)?;
+        self.check(unpacked, "unpacked it has")?;
+        let look = self.claims.look(&beginning, unpacked, true).ok_or_else(cut_short)?;
+        self.grow(&memory, length.saturating_add(look.bytes)).await?;
+        let mut message = Buffer::new(unpacked, look.body);
+        encoding.unpack(&packed, unpacked, &mut message.bytes)?;
+        drop(packed);
+        memory.shrink_to(look.bytes);
+        Ok(Whole { bytes: message.freeze(memory.clone()), look, memory })
     }
 
     /// Takes the memory for what a compressed message becomes, before it is unpacked.
@@ -101,9 +144,9 @@ impl Inbound {
 
     /// More memory for a message that is there. Others may hold it, and wait for what this one holds.
     async fn grow(&mut self, memory: &Reservation, bytes: usize) -> Result<()> {
-        timeout(self.limits.patience, memory.grow_to(bytes))
-            .await
-            .map_err(|_| Error::Busy("at capacity: no memory to unpack a batch in; try again later".to_owned()))?
+        timeout(self.limits.patience, memory.grow_to(bytes)).await.map_err(|_| {
+            Error::Busy("at capacity: no memory to unpack a batch in (--memory-limit); try again later".to_owned())
+        })?
     }
 
     fn check(&self, length: usize, has: &str) -> Result<()> {
@@ -135,22 +178,17 @@ impl Inbound {
         let _ = timeout(patience * 10, all).await;
     }
 
-    /// The length of the next message, unless there is none.
-    async fn length(&mut self) -> Result<Option<usize>> {
+    /// What stands before the next message, unless there is none.
+    async fn prefix(&mut self) -> Result<Option<Prefix>> {
         while self.arrived.len() < PREFIX {
             if !self.arrive().await? {
                 return if self.arrived.is_empty() { Ok(None) } else { Err(cut_short()) };
             }
         }
-        let compressed = self.arrived.get_u8();
+        let is_packed = self.arrived.get_u8() != 0;
         let length = self.arrived.get_u32() as usize;
-        if compressed != 0 {
-            return Err(Error::Invalid(
-                "a message is compressed: send it as it is, with gRPC's compression off".to_owned(),
-            ));
-        }
         self.check(length, "it has")?;
-        Ok(Some(length))
+        Ok(Some(Prefix { is_packed, length }))
     }
 
     /// What the message's beginning says of its size in memory.
@@ -185,7 +223,10 @@ impl Inbound {
             return memory.reserve(bytes).await;
         }
         timeout(self.limits.patience, memory.reserve(bytes)).await.map_err(|_| {
-            Error::Busy("at capacity: no memory for a batch beside its dictionaries; try again later".to_owned())
+            Error::Busy(
+                "at capacity: no memory for a batch beside its dictionaries (--memory-limit); try again later"
+                    .to_owned(),
+            )
         })?
     }
 
@@ -222,6 +263,19 @@ impl Inbound {
         }
         Ok(false)
     }
+}
+
+/// What stands before a message.
+struct Prefix {
+    is_packed: bool,
+    length: usize,
+}
+
+/// A message that has arrived.
+struct Whole {
+    bytes: Bytes,
+    look: Look,
+    memory: Reservation,
 }
 
 fn cut_short() -> Error {

@@ -6,6 +6,7 @@ mod calls;
 mod cancelled;
 pub mod catalog;
 pub mod datasets;
+mod deadline;
 mod decode;
 mod encode;
 mod endpoints;

@@ -52,5 +52,9 @@ where
 }
 
 fn too_late(patience: Duration) -> Response<Body> {
-    to_status(&Error::Stalled(format!("the request did not come within {} s", patience.as_secs_f32()))).into_http()
+    to_status(&Error::Stalled(format!(
+        "the request did not come within {} s (--stall-timeout)",
+        patience.as_secs_f32()
+    )))
+    .into_http()
 }

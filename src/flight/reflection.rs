@@ -1,6 +1,7 @@
 //! What gRPC's tools ask to learn the services of the port, `grpcurl list` for one: in the protocol's two versions, since many
 //! speak only the older one.
 
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH;
 use tonic_reflection::pb::{v1, v1alpha};
 use tonic_reflection::server::Builder;
@@ -24,7 +25,8 @@ pub fn services() -> (ServerReflectionServer<impl ServerReflection>, OldServerRe
 {
     let new = described().build_v1().expect("descriptors");
     let old = described().build_v1alpha().expect("descriptors");
-    (new.max_decoding_message_size(REQUEST), old.max_decoding_message_size(REQUEST))
+    let (new, old) = (new.max_decoding_message_size(REQUEST), old.max_decoding_message_size(REQUEST));
+    (new.accept_compressed(Gzip).accept_compressed(Zstd), old.accept_compressed(Gzip).accept_compressed(Zstd))
 }
 
 fn described() -> Builder<'static> {

@@ -87,6 +87,11 @@ impl<T> Drop for Reply<T> {
 }
 
 impl<T> ReplySender<T> {
+    /// Whether the client has not read what was passed on.
+    pub fn is_unread(&self) -> bool {
+        self.messages.capacity() == 0
+    }
+
     /// Passes a message on, once there is room.
     ///
     /// # Errors
@@ -96,7 +101,7 @@ impl<T> ReplySender<T> {
         match self.messages.send_timeout(message, self.stall_timeout).await {
             Ok(()) => Ok(()),
             Err(Timeout(_)) => Err(Error::Stalled(format!(
-                "results were left unread for {} s; read while you write: write in one thread and read in another",
+                "results were left unread for {} s (--stall-timeout); read while you write: write in one thread and read in another",
                 self.stall_timeout.as_secs_f32()
             ))),
             Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),

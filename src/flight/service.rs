@@ -16,13 +16,15 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
+use tower::layer::layer_fn;
 use tracing::info_span;
 
 use super::calls::Calls;
 use super::catalog::Catalog;
+use super::deadline::Deadline;
 use super::exchange::Exchange;
 use super::handshake;
-use super::inbound::{Inbound, InboundLimits};
+use super::inbound::{Encoding, Inbound, InboundLimits, Quiet};
 use super::prompt::Prompt;
 use super::reply::Reply;
 use super::status::to_status;
@@ -47,6 +49,10 @@ pub struct FlightLimits {
     pub in_flight: InFlight,
     /// How long a client may leave its results unread.
     pub stall_timeout: Duration,
+    /// How long a call may be quiet: its client sends nothing, and nothing is being done for it.
+    pub idle_timeout: Duration,
+    /// How long a call may take in all.
+    pub stream_timeout: Duration,
 }
 
 /// The gRPC services of the port. A call of Flight before the model is there is refused; who may call is asked before.
@@ -67,10 +73,12 @@ pub fn routes(
     };
     let patience = limits.stall_timeout;
     let (reflection, old_reflection) = reflection::services();
-    Routes::new(Timed(InterceptedService::new(calls, admit)))
+    let longest = limits.stream_timeout;
+    let routes = Routes::new(Timed(InterceptedService::new(calls, admit)))
         .add_service(Prompt::new(health::service(model), patience))
         .add_service(Prompt::new(reflection, patience))
-        .add_service(Prompt::new(old_reflection, patience))
+        .add_service(Prompt::new(old_reflection, patience));
+    routes.into_axum_router().layer(layer_fn(move |service| Deadline::new(service, longest))).into()
 }
 
 /// What answers calls.
@@ -96,7 +104,10 @@ impl Flight {
     /// [`Error::Busy`] when as many are open as may be.
     pub fn stream(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
-            Error::Busy(format!("at capacity: {} exchanges are open; try again later", self.limits.exchanges))
+            Error::Busy(format!(
+                "at capacity: {} exchanges are open (--max-exchanges); try again later",
+                self.limits.exchanges
+            ))
         })
     }
 
@@ -104,13 +115,13 @@ impl Flight {
     ///
     /// # Errors
     /// [`Error::Busy`] when as many are open as may be, and why there is no model.
-    pub fn exchange(&self, body: Body, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
+    pub fn exchange(&self, body: Body, encoding: Option<Encoding>, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
-        let FlightLimits { in_flight, stall_timeout, message_bytes, .. } = self.limits;
+        let FlightLimits { in_flight, stall_timeout, idle_timeout, message_bytes, .. } = self.limits;
         let row_bytes = text_bytes(&engine.model().labels);
         let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
-        let inbound = Inbound::new(body, limits);
+        let inbound = Inbound::new(body, encoding, limits, Quiet::new(idle_timeout, self.model.clone()));
         let exchange = |reply| async move {
             let _permit = permit;
             Exchange { engine, in_flight, stall_timeout, reply }.run(inbound).await

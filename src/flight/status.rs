@@ -13,6 +13,9 @@ use crate::Error;
 /// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
 const KIND: &str = "x-textflight-error";
 
+/// When a client that found no room may come again.
+const RETRY_SECONDS: &str = "1";
+
 /// `ArrowInvalid`, `ArrowKeyError`, `FlightUnauthorizedError`, `FlightUnauthenticatedError`, `FlightUnavailableError`,
 /// `FlightTimedOutError`, `FlightCancelledError` and `FlightInternalError` of pyarrow, in this order.
 pub fn to_status(error: &Error) -> Status {
@@ -32,6 +35,9 @@ pub fn to_status(error: &Error) -> Status {
     };
     let mut status = Status::new(code, brief(&error.to_string()));
     status.metadata_mut().insert(KIND, MetadataValue::from_static(error.kind().name()));
+    if matches!(error, Error::Busy(_)) {
+        status.metadata_mut().insert("retry-after", MetadataValue::from_static(RETRY_SECONDS));
+    }
     status
 }
 
@@ -135,6 +141,8 @@ mod tests {
 
     #[test]
     fn what_may_be_tried_again_is_unavailable() {
+        assert_eq!(to_status(&Error::Busy(String::new())).metadata().get("retry-after").unwrap(), "1");
+        assert!(to_status(&Error::Stopped(String::new())).metadata().get("retry-after").is_none());
         assert_eq!(to_status(&Error::Busy(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::Stopped(String::new())).code(), Code::Unavailable);
         assert_eq!(to_status(&Error::NotFound(String::new())).code(), Code::NotFound);

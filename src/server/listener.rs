@@ -36,8 +36,6 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// Requests at a time on one HTTP/2 connection, at least; one more waits with its client.
 const STREAMS: u32 = 200;
-/// Of one HTTP/2 request.
-const HEADER_BYTES: u32 = 16 * 1024;
 
 /// A pause after the system gave no connection, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -54,11 +52,13 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn builder(self) -> Builder<TokioExecutor> {
+    fn builder(self, header_bytes: u32) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
+        // HTTP/1 has one buffer for what it reads: a head must fit it.
+        builder.http1().max_buf_size(header_bytes as usize);
         let mut http2 = builder.http2();
         http2.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING_ANSWER);
-        http2.max_header_list_size(HEADER_BYTES).max_concurrent_streams(STREAMS);
+        http2.max_header_list_size(header_bytes).max_concurrent_streams(STREAMS);
         match self {
             Self::Grpc { streams } => {
                 let streams = u32::try_from(streams).unwrap_or(u32::MAX);
@@ -118,7 +118,7 @@ pub async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     let connections = TaskTracker::new();
-    let (protocol, room) = (protocol.builder(), Arc::new(Semaphore::new(limits.connections)));
+    let (protocol, room) = (protocol.builder(limits.header_bytes), Arc::new(Semaphore::new(limits.connections)));
     let mut port =
         Port { metrics, protocol, router, tls, limits, room, is_crowded: watch::Sender::new(false), told: None };
     tokio::select! {

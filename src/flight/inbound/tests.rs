@@ -12,11 +12,16 @@ use http_body_util::StreamBody;
 
 use super::*;
 use crate::flight::encode::Encoder;
+use crate::readiness::Readiness;
 
 const MIB: usize = 1024 * 1024;
 
 fn limits(memory: &Memory) -> InboundLimits {
     InboundLimits { memory: memory.clone(), message_bytes: 32 * MIB, row_bytes: 100, patience: Duration::from_secs(5) }
+}
+
+fn quiet() -> Quiet {
+    Quiet::new(Duration::from_hours(1), Readiness::loading())
 }
 
 /// A call whose body comes in these pieces, and then ends.
@@ -28,7 +33,7 @@ fn inbound(memory: &Memory, pieces: impl IntoIterator<Item = Bytes>) -> Inbound 
 /// A call whose body comes as this stream does.
 fn open(memory: &Memory, pieces: BoxStream<'static, Bytes>) -> Inbound {
     let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
-    Inbound::new(Body::new(StreamBody::new(frames)), limits(memory))
+    Inbound::new(Body::new(StreamBody::new(frames)), Some(Encoding::Zstd), limits(memory), quiet())
 }
 
 fn wire(data: &FlightData) -> Bytes {
@@ -99,7 +104,7 @@ fn what_is_no_message() {
     for cut in [1, 4, 5, 6, 1000, good.len() - 1] {
         check_error(vec![good.slice(..cut)], "it ended inside of a message");
     }
-    check_error(vec![Bytes::from_static(&[1, 0, 0, 0, 1, 0])], "compressed");
+    check_error(vec![Bytes::from_static(&[1, 0, 0, 0, 1, 0])], "cannot be unpacked");
     check_error(vec![Bytes::from_static(&[0, 0, 0, 0, 3, 0xff, 0xff, 0xff])], "cannot be decoded");
     check_error(vec![good, Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff])], "--max-message-mib");
 }
@@ -321,4 +326,55 @@ async fn a_dictionary_is_held_as_long_as_the_call() {
     assert!(memory.try_reserve(50 * MIB).is_err());
     drop(inbound);
     memory.try_reserve(56 * MIB).unwrap();
+}
+
+/// A message that gRPC has compressed.
+fn packed(data: &FlightData) -> Bytes {
+    let message = zstd::encode_all(&data.encode_to_vec()[..], 1).unwrap();
+    let length = (message.len() as u32).to_be_bytes();
+    [&[1], &length[..], &message].concat().into()
+}
+
+#[tokio::test]
+async fn what_grpc_compressed_is_a_message_like_others() {
+    let memory = Memory::new(64 * MIB);
+    let sent = [texts(1000), FlightData::default(), texts(300_000), texts(0), texts(10 * MIB)];
+    let all: Vec<u8> = sent.iter().flat_map(|data| [packed(data), wire(data)]).flatten().collect();
+    let mut inbound = inbound(&memory, all.chunks(1000).map(Bytes::copy_from_slice));
+    for expected in &sent {
+        for way in ["packed", "as it is"] {
+            let data = inbound.message().await.unwrap().unwrap();
+            assert_eq!(&data, expected, "{way}");
+            assert_eq!(data.data_body.as_ptr() as usize % if data.data_body.is_empty() { 1 } else { ALIGNMENT }, 0);
+            let held = inbound.claimed().remove(0).bytes();
+            assert!(held <= 3 * expected.encoded_len() + 64 * 1024, "{way}: {held}");
+        }
+    }
+    assert!(inbound.message().await.unwrap().is_none());
+    drop(inbound);
+    memory.try_reserve(56 * MIB).unwrap();
+}
+
+#[test]
+fn what_grpc_compressed_is_bounded_by_what_it_becomes() {
+    let bomb = FlightData { app_metadata: Bytes::from(vec![0; 40 * MIB]), ..FlightData::default() };
+    assert!(packed(&bomb).len() < MIB);
+    check_error(vec![packed(&bomb)], "--max-message-mib");
+    check_error(vec![packed(&texts(31 * MIB))], "--memory-limit");
+    check_error(vec![packed(&zeros(33 * MIB, CompressionType::ZSTD))], "--max-message-mib");
+}
+
+#[tokio::test]
+async fn a_small_one_that_grpc_compressed_does_not_wait_for_tables() {
+    let memory = Memory::new(64 * MIB);
+    let _tables = memory.try_reserve(56 * MIB).unwrap();
+    inbound(&memory, [packed(&texts(1000))]).message().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_compressed_message_that_no_header_announced() {
+    let body = Body::new(http_body_util::Full::new(packed(&texts(1000))));
+    let mut inbound = Inbound::new(body, None, limits(&Memory::new(64 * MIB)), quiet());
+    let error = inbound.message().await.err().unwrap();
+    assert!(matches!(&error, Error::Invalid(text) if text.contains("grpc-encoding")), "{error}");
 }

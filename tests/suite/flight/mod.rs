@@ -2,6 +2,7 @@
 
 pub mod client;
 mod datasets;
+mod deadlines;
 mod exchange;
 mod health;
 mod hostile;

@@ -31,8 +31,12 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 /// Long enough for a machine that is busy with a build.
 const SOON: Duration = Duration::from_secs(30);
 
-const CONNECTIONS: ConnectionLimits =
-    ConnectionLimits { connections: 64, handshake: Duration::from_mins(1), idle: Duration::from_mins(10) };
+const CONNECTIONS: ConnectionLimits = ConnectionLimits {
+    connections: 64,
+    handshake: Duration::from_mins(1),
+    idle: Duration::from_mins(10),
+    header_bytes: 64 * 1024,
+};
 
 fn config(connections: ConnectionLimits) -> ServerConfig {
     ServerConfig {
