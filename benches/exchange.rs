@@ -51,8 +51,8 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
         exchanges: 4,
         in_flight: InFlight { rows: 8192, bytes: 1 << 26 },
         stall_timeout: Duration::from_mins(1),
-        idle_timeout: Duration::from_secs(60),
-        stream_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_mins(1),
+        stream_timeout: Duration::from_mins(1),
     };
     let model = Readiness::loading();
     model.serve(ServedModel::new(engine, String::new()));

@@ -33,8 +33,8 @@ pub const LIMITS: FlightLimits = FlightLimits {
     exchanges: 4,
     in_flight: InFlight { rows: 256, bytes: 1 << 20 },
     stall_timeout: Duration::from_millis(300),
-    idle_timeout: Duration::from_secs(60),
-    stream_timeout: Duration::from_secs(60),
+    idle_timeout: Duration::from_mins(1),
+    stream_timeout: Duration::from_mins(1),
 };
 
 /// What a server answers with, which takes what it holds from `memory`.

@@ -10,7 +10,7 @@ use tonic::{Code, Request};
 use super::client::{LIMITS, batch, connect, exchange, failure, messages, read};
 use crate::engines::Fake;
 
-const PATIENT: FlightLimits = FlightLimits { stall_timeout: Duration::from_secs(60), ..LIMITS };
+const PATIENT: FlightLimits = FlightLimits { stall_timeout: Duration::from_mins(1), ..LIMITS };
 
 /// An exchange of a batch, whose client then says nothing more.
 fn open_ended() -> impl stream::Stream<Item = FlightData> + Send + 'static {
