@@ -7,6 +7,7 @@
 mod budget;
 mod job;
 mod limits;
+mod permit;
 mod queue;
 mod stopwatch;
 mod timings;
@@ -15,15 +16,14 @@ mod worker;
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{Array, StringViewArray};
-use futures::future::OptionFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::budget::Budget;
 use self::job::{Clock, Job};
 pub use self::limits::{EngineLimits, EngineOptions, Runners};
+pub use self::permit::Permit;
 use self::queue::{Queue, Role};
 use self::stopwatch::Stopwatch;
 pub use self::timings::Timings;
@@ -72,19 +72,6 @@ pub enum Lane {
     Interactive,
     /// A table: waits for room, so that its reader slows down.
     Bulk,
-}
-
-/// Rows up to which a job goes before tables, whoever asks.
-const LARGEST_INTERACTIVE: usize = 1024;
-
-/// Room for a job's rows in a lane, given back when it is dropped or its job is done.
-#[derive(Debug)]
-pub struct Permit {
-    lane: Lane,
-    turn: Option<Turn>,
-    /// When it was asked for.
-    since: Instant,
-    room: OwnedSemaphorePermit,
 }
 
 /// Whether jobs are taken.
@@ -214,44 +201,6 @@ impl Engine {
         self.run(permit, texts).await
     }
 
-    /// A permit of the interactive lane for so many rows, to be scored by [`Engine::score_in`]. A table that comes this
-    /// way takes its turn among tables.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when the lane is full, and [`Error::Stopped`] when a model thread died.
-    pub fn reserve(&self, rows: usize) -> Result<Permit> {
-        if self.health() != Health::Serving {
-            return Err(self.stopped());
-        }
-        let lane = Arc::clone(&self.shared.interactive);
-        let room = lane.try_acquire_many_owned(self.permits(rows)).map_err(|_| {
-            Error::Busy(format!(
-                "at capacity: {} rows are waiting (--queue-rows); try again later",
-                self.shared.queue_rows
-            ))
-        })?;
-        let since = Instant::now();
-        if rows > LARGEST_INTERACTIVE {
-            return Ok(Permit { lane: Lane::Bulk, turn: Some(Turn::new()), since, room });
-        }
-        Ok(Permit { lane: Lane::Interactive, turn: None, since, room })
-    }
-
-    /// A permit of the bulk lane, when there is room for so many rows, or, for few, when the stream's own place is free.
-    async fn wait(&self, rows: usize) -> Result<Permit> {
-        let since = Instant::now();
-        let lane = Arc::clone(&self.shared.bulk).acquire_many_owned(self.permits(rows));
-        let turn = self.turn.as_ref().filter(|_| rows <= LARGEST_INTERACTIVE);
-        let own = OptionFuture::from(turn.map(|turn| Arc::clone(&turn.place).acquire_owned()));
-        let room = tokio::select! {
-            biased;
-            room = lane => room,
-            Some(room) = own => room,
-        };
-        let room = room.map_err(|_| self.stopped())?;
-        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), since, room })
-    }
-
     /// [`Engine::score`] where the permit was taken before.
     ///
     /// # Errors
@@ -314,11 +263,6 @@ impl Engine {
         // The threads hold the senders; when all are gone without a word, the engine was closed.
         let _ = health.wait_for(|health| *health != Health::Serving).await;
         self.stopped()
-    }
-
-    /// A job larger than the lane takes the whole of it.
-    fn permits(&self, rows: usize) -> u32 {
-        u32::try_from(rows).unwrap_or(u32::MAX).min(self.shared.queue_rows)
     }
 
     fn stopped(&self) -> Error {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::poll;
 use tokio::task::JoinHandle;
 
+use super::permit::LARGEST_INTERACTIVE;
 use super::testing::Fake;
 use super::*;
 use crate::classifier::plan::BatchLimits;

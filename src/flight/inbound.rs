@@ -3,6 +3,7 @@
 //! tonic's own reader is not used: it makes room for a message as soon as it knows its length, keeps that room until the
 //! next message comes, and puts the columns where Arrow has to copy them.
 
+mod buffer;
 mod claim;
 mod packed;
 mod quiet;
@@ -16,6 +17,7 @@ use prost::Message as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
+use self::buffer::Buffer;
 use self::claim::{Claims, Look};
 use self::packed::Measured;
 pub use self::packed::{ENCODINGS, Encoding};
@@ -63,9 +65,6 @@ const GLANCE: usize = 64 * 1024;
 
 /// In which a message must arrive, once its memory is reserved.
 const ARRIVAL: Duration = Duration::from_mins(2);
-
-/// The alignment from which Arrow reads columns where they lie.
-const ALIGNMENT: usize = 64;
 
 impl Inbound {
     /// The messages in the body of a call.
@@ -289,43 +288,6 @@ fn too_slow(length: usize, missing: usize, began: Instant) -> Error {
         length - missing,
         began.elapsed().as_secs_f32()
     ))
-}
-
-/// A message on its way in, with the columns at its end on an aligned address.
-struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    length: usize,
-}
-
-impl Buffer {
-    fn new(length: usize, body: usize) -> Self {
-        let mut bytes: Vec<u8> = Vec::with_capacity(length + ALIGNMENT);
-        let columns = bytes.as_ptr() as usize + length.saturating_sub(body);
-        let start = columns.next_multiple_of(ALIGNMENT) - columns;
-        bytes.resize(start, 0);
-        Self { bytes, start, length }
-    }
-
-    fn missing(&self) -> usize {
-        self.start + self.length - self.bytes.len()
-    }
-
-    fn freeze(self, memory: Reservation) -> Bytes {
-        Bytes::from_owner(Owned { buffer: self, _memory: memory })
-    }
-}
-
-/// Bytes that hold their memory for as long as anybody keeps them, an array over them too.
-struct Owned {
-    buffer: Buffer,
-    _memory: Reservation,
-}
-
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer.bytes[self.buffer.start..]
-    }
 }
 
 #[cfg(test)]

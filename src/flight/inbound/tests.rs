@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
 
+use super::buffer::ALIGNMENT;
 use super::*;
 use crate::flight::encode::Encoder;
 use crate::readiness::Readiness;

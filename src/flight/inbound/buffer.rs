@@ -1,0 +1,49 @@
+//! Where a message arrives.
+
+use bytes::Bytes;
+
+use crate::memory::Reservation;
+
+/// The alignment from which Arrow reads columns where they lie.
+pub const ALIGNMENT: usize = 64;
+
+/// A message on its way in, with the columns at its end on an aligned address.
+pub struct Buffer {
+    /// What is there, behind what aligns it.
+    pub bytes: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Buffer {
+    /// Room for a message of `length` bytes, of which the last `body` are columns.
+    pub fn new(length: usize, body: usize) -> Self {
+        let mut bytes: Vec<u8> = Vec::with_capacity(length + ALIGNMENT);
+        let columns = bytes.as_ptr() as usize + length.saturating_sub(body);
+        let start = columns.next_multiple_of(ALIGNMENT) - columns;
+        bytes.resize(start, 0);
+        Self { bytes, start, length }
+    }
+
+    /// Bytes that have not come.
+    pub fn missing(&self) -> usize {
+        self.start + self.length - self.bytes.len()
+    }
+
+    /// The message, which holds its memory from now on.
+    pub fn freeze(self, memory: Reservation) -> Bytes {
+        Bytes::from_owner(Owned { buffer: self, _memory: memory })
+    }
+}
+
+/// Bytes that hold their memory for as long as anybody keeps them, an array over them too.
+struct Owned {
+    buffer: Buffer,
+    _memory: Reservation,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer.bytes[self.buffer.start..]
+    }
+}
