@@ -7,6 +7,7 @@ import urllib.request
 
 import pyarrow as pa
 import pyarrow.flight as fl
+import pyarrow.parquet as pq
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -232,3 +233,22 @@ def test_a_refused_call_is_counted(serve, connect_to):
         connect_to(server).do_exchange(descriptor(), CALL)[1].read_all()
     _, text = page(server, token="sesame")
     assert 'textflight_requests_total{port="flight",route="DoExchange",code="UNAUTHENTICATED"} 1' in text
+
+
+def test_a_table_over_http_counts_as_one(alone, reviews):
+    counted = Deltas(alone)
+    table = pq.read_table(reviews).slice(0, 40)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    headers = {"Content-Type": "application/vnd.apache.parquet"}
+    request = urllib.request.Request(f"http://{alone.http}/score?text=text", sink.getvalue().to_pybytes(), headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert pq.read_table(pa.BufferReader(answer.read())).num_rows == 40
+    assert counted["rows_total", BULK] == 40 and counted["rows_total", INTERACTIVE] == 0
+    assert counted["requests_total", {"port": "http", "route": "/score", "code": "200"}] == 1
+    request = urllib.request.Request(f"http://{alone.http}/score?text=nothing", sink.getvalue().to_pybytes(), headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    refused.value.close()
+    assert refused.value.code == 400
+    assert counted["errors_total", {"port": "http", "kind": "invalid"}] == 1
