@@ -33,6 +33,7 @@ use axum::routing::post;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::media::Media;
+use self::parquet::score_file;
 use self::refusal::Refusal;
 use self::upload::Upload;
 use crate::Error;
@@ -108,7 +109,7 @@ impl Service {
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
-            Media::Parquet => self::parquet::score(job, upload).await?,
+            Media::Parquet => score_file(job, upload).await?,
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
     }

@@ -45,7 +45,7 @@ const IN_ENGINE: usize = 8 << 20;
 ///
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
-pub async fn score(job: Job, upload: Upload) -> Result<Response> {
+pub async fn score_file(job: Job, upload: Upload) -> Result<Response> {
     let Job { engine, columns, options, place } = job;
     let body = upload.spooled(&options.spool).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
