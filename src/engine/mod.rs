@@ -9,6 +9,7 @@ mod job;
 mod limits;
 mod permit;
 mod queue;
+mod scorer;
 mod stopwatch;
 mod timings;
 mod turns;
@@ -25,45 +26,14 @@ use self::job::{Clock, Job};
 pub use self::limits::{EngineLimits, EngineOptions, Runners};
 pub use self::permit::Permit;
 use self::queue::{Queue, Role};
+pub use self::scorer::Scorer;
 use self::stopwatch::Stopwatch;
 pub use self::timings::Timings;
 use self::turns::Turn;
 use self::worker::Worker;
-use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo, Scores};
+use crate::classifier::{ModelInfo, Scores};
 use crate::metrics::{ByLane, EngineMetrics, QueueDepth};
 use crate::{Error, Result};
-
-/// What a model thread needs of a classifier.
-pub trait Scorer: Send + Sync + 'static {
-    /// What serves.
-    fn info(&self) -> &ModelInfo;
-    /// The token ids of one text. Calls `pause` now and then in a long one, for its thread to do what is more urgent.
-    ///
-    /// # Errors
-    /// When the text cannot be tokenized.
-    fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding>;
-    /// A score for each token sequence of each batch: several, since some devices are best waited for once. Calls `pause`
-    /// now and then, for its thread to do what is more urgent.
-    ///
-    /// # Errors
-    /// Of a batch: [`Error::OutOfMemory`] when a smaller one may do, [`Error::Stopped`] when nothing will be scored any
-    /// more, and others when this one failed. A sequence may fail alone.
-    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores>;
-}
-
-impl Scorer for Classifier {
-    fn info(&self) -> &ModelInfo {
-        Self::info(self)
-    }
-
-    fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding> {
-        self.encode_in_pieces(text, pause)
-    }
-
-    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
-        Self::score_each(self, batches, pause)
-    }
-}
 
 /// Who waits for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from client import NEW_COLUMNS, assert_kept, score, without_scores
+from client import NEW_COLUMNS, assert_kept, score, score_in_turn, without_scores
 
 DAY = datetime.date(2024, 2, 29)
 TIME = datetime.datetime(2024, 2, 29, 23, 59, 59, 999999)
@@ -88,6 +88,20 @@ def test_metadata_of_schema_and_fields_is_kept(client):
     )
     table = pa.table({"text": ["t"], "n": [{"m": 1}]}, schema=schema)
     assert_kept(score(client, table), table)
+
+
+@pytest.mark.parametrize("entry, said", [({"k": b"\xff"}, 'under the key "k" what is not UTF-8'), ({b"\xff": "v"}, "a key in the metadata of")])
+@pytest.mark.parametrize("where", ["the schema", 'field "text"', 'field "n.m"'])
+def test_metadata_that_is_not_utf_8_is_told_with_its_field_and_key(client, entry, said, where):
+    def at(place):
+        return entry if place == where else None
+
+    inner = pa.struct([pa.field("m", pa.int8(), metadata=at('field "n.m"'))])
+    fields = [pa.field("text", pa.string(), metadata=at('field "text"')), pa.field("n", inner)]
+    table = pa.table({"text": ["t"], "n": [{"m": 1}]}, schema=pa.schema(fields, metadata=at("the schema")))
+    with pytest.raises(pa.ArrowInvalid) as refused:
+        score_in_turn(client, table, text="text")
+    assert all(part in str(refused.value) for part in (said, where, "remove_metadata()", "base64")), refused.value
 
 
 def test_columns_of_one_name_and_of_odd_names(client):
