@@ -13,7 +13,7 @@ import pytest
 from client import CALL, descriptor, score
 from server import MODEL, run, serving
 
-ROWS = 900
+ROWS = 300
 
 
 def table(start=0, rows=ROWS):
@@ -64,6 +64,11 @@ def info(client, **options):
     return client.get_flight_info(descriptor(**options), CALL)
 
 
+def plain(table):
+    """Without dictionaries, which pyarrow compares by their order: a batch has its own."""
+    return table.set_column(table.column_names.index("genre"), "genre", table["genre"].cast(pa.string()))
+
+
 def fetch(client, found):
     """All endpoints at once, their rows in order."""
     with concurrent.futures.ThreadPoolExecutor(len(found.endpoints)) as threads:
@@ -89,7 +94,7 @@ def test_what_is_listed_is_what_comes(data, folder):
     got.validate(full=True)
     # As pyarrow reads the file, which calls the items of lists otherwise than the table did.
     kept = pq.read_table(folder / "one.parquet")
-    assert got.select(kept.column_names).equals(kept)
+    assert plain(got.select(kept.column_names)).equals(plain(kept))
     for endpoint in found.endpoints:
         assert [location.uri for location in endpoint.locations] == [b"arrow-flight-reuse-connection://?"]
         assert endpoint.expiration_time is not None
@@ -98,7 +103,7 @@ def test_what_is_listed_is_what_comes(data, folder):
 def test_scores_are_those_of_every_other_way(data, folder, tmp_path):
     got = fetch(data, info(data, data="one", text="text", details=True, probabilities=True))
     exchanged = score(data, pq.read_table(folder / "one.parquet"), text="text", details=True, probabilities=True)
-    assert got.equals(exchanged)
+    assert got.schema.equals(exchanged.schema, check_metadata=True) and plain(got).equals(plain(exchanged))
     output = tmp_path / "out.parquet"
     done = run("score", folder / "one.parquet", "-o", output, "--model", MODEL, "--text", "text", "--details", "--probabilities")
     assert done.returncode == 0, done.stderr
@@ -106,7 +111,7 @@ def test_scores_are_those_of_every_other_way(data, folder, tmp_path):
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 99])
-@pytest.mark.parametrize("limit", [None, 0, 1, 100, 101, 899, 5000])
+@pytest.mark.parametrize("limit", [None, 0, 1, 100, 101, 299, 5000])
 def test_every_row_comes_once(data, partitions, limit):
     options = {} if limit is None else {"limit": limit}
     found = info(data, data="one", text="text", columns=["id"], partitions=partitions, **options)
@@ -154,7 +159,7 @@ def test_polars_pandas_and_duckdb_read_the_stream(data):
     (dict(data="hive", path="link.parquet"), fl.FlightUnauthorizedError, "leads elsewhere"),
     (dict(data="hive", path="%2e%2e/one.parquet"), KeyError, "there is no"),
     (dict(data="hive", path="year=2025/month=01/_part.parquet"), pa.ArrowInvalid, "not a Parquet file"),
-    (dict(data="hive", text="year"), pa.ArrowInvalid, "names of folders"),
+    (dict(data="hive", text="year"), pa.ArrowInvalid, "year.* is int64, not text"),
     (dict(data="one"), pa.ArrowInvalid, "more than one string column"),
     (dict(data="one", text="text", columns=["none"]), pa.ArrowInvalid, "none"),
     (dict(data="one", text="text", partitions=0), pa.ArrowInvalid, "at least 1"),
