@@ -7,6 +7,7 @@ mod precedence;
 mod predict;
 mod score;
 mod serve;
+mod uploads;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -16,6 +17,7 @@ pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;
 pub use self::score::{ColumnArgs, ErrorStyle, LabelStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
+pub use self::uploads::UploadArgs;
 
 use crate::config::LOG_LEVEL;
 

@@ -11,16 +11,17 @@ use textflight::check::{CheckOptions, Size};
 use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineOptions;
-use textflight::flight::FlightLimits;
+use textflight::flight::{FlightLimits, UploadLimits};
 use textflight::memory::{self, Memory};
 use textflight::rest;
 use textflight::server::{ConnectionLimits, ServerConfig};
+use textflight::source::staged::StagedLimits;
 use textflight::spool::Spool;
 use textflight::stream::InFlight;
 use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
-use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs};
+use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs, UploadArgs};
 
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
@@ -75,6 +76,19 @@ pub const STREAM_SECONDS: f64 = 86_400.0;
 
 /// Bytes of a request's headers. Tokens of large organisations have tens of kilobytes.
 pub const HEADER_BYTES: u32 = 64 * 1024;
+
+/// Uploads at a time.
+pub const UPLOADS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+/// The largest upload, and its most rows.
+pub const UPLOAD_LIMIT: &str = "2GiB";
+pub const UPLOAD_ROWS: u64 = 100_000_000;
+
+/// What of an upload stays in memory.
+pub const UPLOAD_MEMORY: &str = "4MiB";
+
+/// How long an upload may wait, in seconds.
+pub const UPLOAD_SECONDS: f64 = 3600.0;
 
 /// How long a signal lets running requests finish, in seconds.
 pub const DRAIN_SECONDS: f64 = 30.0;
@@ -135,13 +149,45 @@ const LARGEST_KEPT: usize = 64 * 1024 * 1024;
 /// And what uploaded files may take: an eighth, and never more than this.
 const LARGEST_FILES: usize = 128 * 1024 * 1024;
 
+/// What is kept beside requests, in bytes.
+#[derive(Clone, Copy)]
+struct Kept {
+    predictions: usize,
+    files: usize,
+    uploads: usize,
+}
+
+impl UploadArgs {
+    /// What all uploads may have in memory.
+    fn memory(&self) -> usize {
+        self.upload_memory.saturating_mul(self.max_uploads.get())
+    }
+
+    /// What bounds uploads that may have so much in memory together.
+    fn limits(&self, memory: usize) -> UploadLimits {
+        UploadLimits {
+            uploads: self.max_uploads.get(),
+            table: StagedLimits {
+                rows: self.upload_rows,
+                bytes: self.upload_limit as u64,
+                memory_bytes: memory / self.max_uploads.get(),
+            },
+            expiry: Duration::from_secs_f64(self.upload_expiry),
+        }
+    }
+}
+
 impl ServeArgs {
-    /// What requests may hold, and beside them finished predictions and uploaded files.
-    fn memory(&self) -> (Memory, usize, usize) {
+    /// What requests may hold, and beside them finished predictions, uploaded files and uploads of Flight.
+    fn memory(&self) -> (Memory, Kept) {
         let quarter = || memory::available().map_or(MEMORY, |bytes| MEMORY.min(bytes / 4));
         let limit = self.memory_limit.unwrap_or_else(quarter);
-        let (kept, files) = (LARGEST_KEPT.min(limit / 16), LARGEST_FILES.min(limit / 8));
-        (Memory::new(limit - kept - files), kept, files)
+        let kept = Kept {
+            predictions: LARGEST_KEPT.min(limit / 16),
+            files: LARGEST_FILES.min(limit / 8),
+            uploads: self.uploads.memory().min(limit / 16),
+        };
+        (Memory::new(limit - kept.predictions - kept.files - kept.uploads), kept)
     }
 
     /// What bounds the engine of a server, whose clients want to be heard while it scores.
@@ -156,7 +202,8 @@ impl ServeArgs {
     /// [`ServeArgs::catalog`].
     pub fn server(&self) -> Result<ServerConfig> {
         let authenticator = self.authenticator()?;
-        let (memory, kept, files) = self.memory();
+        let (memory, kept) = self.memory();
+        let spool = self.spool()?;
         Ok(ServerConfig {
             flight: self.flight,
             http: self.http_address(),
@@ -168,8 +215,8 @@ impl ServeArgs {
                 idle_timeout: Duration::from_secs_f64(self.exchange_idle_timeout),
                 stream_timeout: Duration::from_secs_f64(self.stream_timeout),
             },
-            cog: self.cog(memory.clone(), kept, files),
-            catalog: self.catalog()?,
+            cog: self.cog(memory.clone(), kept),
+            catalog: self.catalog(self.uploads.limits(kept.uploads), &spool)?,
             memory: memory.clone(),
             rest: rest::Options {
                 body_bytes: self.max_score_body as u64,
@@ -177,7 +224,7 @@ impl ServeArgs {
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
                 in_flight: IN_FLIGHT,
                 memory: memory.clone(),
-                spool: self.spool()?,
+                spool,
             },
             authenticator,
             tls: self.tls()?,
@@ -202,10 +249,10 @@ impl ServeArgs {
     }
 
     /// How the JSON entrypoint presents itself.
-    fn cog(&self, memory: Memory, kept: usize, files: usize) -> Options {
+    fn cog(&self, memory: Memory, kept: Kept) -> Options {
         let mut limits = Limits::default();
-        limits.predictions.retention.bytes = kept;
-        limits.files.bytes = files;
+        limits.predictions.retention.bytes = kept.predictions;
+        limits.files.bytes = kept.files;
         if let Some(concurrent) = self.max_concurrent_predictions.or(self.cog_max_concurrency) {
             limits.predictions.concurrent = concurrent;
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
-use super::{AccessArgs, ModelArgs, bytes, memory, seconds};
+use super::{AccessArgs, ModelArgs, UploadArgs, bytes, memory, seconds};
 use crate::config::{
     CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HEADER_BYTES, HTTP,
     IDLE_SECONDS, MESSAGE_MIB, PARTITIONS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
@@ -76,6 +76,9 @@ pub struct ServeArgs {
     /// What may lie there at a time; what has no room is refused, HTTP clients get 503 with Retry-After.
     #[arg(long, env = "TEXTFLIGHT_SPOOL_LIMIT", value_name = "BYTES", default_value = SPOOL_LIMIT, value_parser = bytes)]
     pub spool_limit: usize,
+    /// Tables that Flight clients bring.
+    #[command(flatten)]
+    pub uploads: UploadArgs,
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
     #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS)]
     pub queue_rows: NonZeroUsize,

@@ -10,6 +10,8 @@ use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
 use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
+use textflight::flight::{UploadLimits, Uploads};
+use textflight::spool::Spool;
 use textflight::{Error, Result};
 
 use super::PARTITIONS;
@@ -20,13 +22,14 @@ impl ServeArgs {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a data set that cannot be, a key that cannot be read or is too short, and an address that is none.
-    pub fn catalog(&self) -> Result<Catalog> {
+    pub fn catalog(&self, uploads: UploadLimits, spool: &Spool) -> Result<Catalog> {
         let datasets = Datasets::default();
         for (name, path) in &self.data {
             datasets.add_path(name, path).map_err(|error| Error::Invalid(format!("--data: {error}")))?;
         }
         let key = self.ticket_key_file.as_deref().map_or_else(TicketKey::random, ticket_key)?;
         Ok(Catalog {
+            uploads: Uploads::new(uploads, spool.clone(), datasets.clone()),
             datasets,
             key,
             lifetime: Duration::from_secs_f64(self.ticket_lifetime),
@@ -59,7 +62,7 @@ mod tests {
     fn catalog(arguments: &[&str]) -> Result<Catalog> {
         let cli = Cli::try_parse_from(["textflight", "serve"].iter().chain(arguments)).unwrap();
         let Command::Serve(args) = cli.command else { panic!("another command") };
-        args.catalog()
+        args.catalog(UploadLimits::default(), &Spool::default())
     }
 
     #[track_caller]

@@ -163,3 +163,15 @@ fn a_tiny_check_is_small_unless_it_is_told() {
 fn a_precision_is_the_one_that_was_named() {
     assert_eq!(serve("--dtype int8").model.classifier().dtype, DTypeChoice::Exactly(Precision::Int8));
 }
+
+#[test]
+fn uploads_have_their_bounds_and_their_share_of_the_memory() {
+    let limits = |arguments| serve(arguments).server().unwrap().catalog.uploads.limits();
+    let own = limits("--memory-limit 1GiB");
+    assert_eq!((own.uploads, own.table.rows, own.table.bytes), (16, 100_000_000, 2 << 30));
+    assert_eq!((own.table.memory_bytes, own.expiry), (4 << 20, Duration::from_hours(1)));
+    let small = limits("--memory-limit 32MiB --max-uploads 4 --upload-limit 1MiB --upload-rows 7 --upload-expiry 0.5");
+    assert_eq!((small.uploads, small.table.rows, small.table.bytes), (4, 7, 1 << 20));
+    assert_eq!((small.table.memory_bytes, small.expiry), (512 << 10, Duration::from_millis(500)));
+    assert_eq!(limits("--upload-memory 0").table.memory_bytes, 0);
+}

@@ -2,6 +2,7 @@
 
 mod long;
 mod report;
+mod upload;
 
 use arrow_flight::ActionType;
 use bytes::Bytes;
@@ -59,6 +60,18 @@ static OFFERS: &[Offer] = &[
                       PollInfo of Flight's protocol, then the FlightInfo in it, then, unless that is all, the FlightDescriptor \
                       to ask with next",
         run: |flight, body| long::poll(flight, body).boxed(),
+    },
+    Offer {
+        name: "commit",
+        description: "Makes what DoPut has staged a data set. Body {\"name\": NAME, \"rows\": N}, where N is how many rows were sent: \
+                      with another number the upload is dropped; \"replace\": true takes the place of an upload of this name. One \
+                      result, a JSON object: name, rows, bytes",
+        run: |flight, body| ready(upload::commit(&flight.catalog.uploads, &body)).boxed(),
+    },
+    Offer {
+        name: "drop",
+        description: "Drops what was uploaded, committed or not. Body {\"name\": NAME}; no result",
+        run: |flight, body| ready(upload::drop_upload(&flight.catalog.uploads, &body)).boxed(),
     },
 ];
 

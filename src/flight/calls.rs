@@ -1,4 +1,4 @@
-//! Calls as they come: exchanges are read and answered by our own frames of gRPC, the rest by tonic's.
+//! Calls as they come: exchanges and uploads are read and answered by our own frames of gRPC, the rest by tonic's.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ pub struct Calls {
     rest: FlightServiceServer<Flight>,
 }
 
-/// The path of an exchange.
+/// The paths of an exchange and of an upload.
 const EXCHANGE: &str = "/arrow.flight.protocol.FlightService/DoExchange";
+const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// Bytes of a request that is no stream, all of it: names, tickets, filters.
 const REQUEST: usize = 64 * 1024;
@@ -47,7 +48,7 @@ impl Calls {
         Self { service, rest }
     }
 
-    /// Whatever is no exchange: its memory is held and its time runs until the answer begins.
+    /// Whatever is neither: its memory is held and its time runs until the answer begins.
     async fn rest(mut self, request: Request<Body>) -> Response<Body> {
         let patience = self.service.limits.stall_timeout;
         let _memory = match self.service.memory.try_reserve(REQUEST) {
@@ -81,14 +82,15 @@ impl tower::Service<Request<Body>> for Calls {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let calls = self.clone();
         async move {
-            if request.uri().path() != EXCHANGE {
-                return Ok(calls.rest(request).await);
-            }
+            let begin = match request.uri().path() {
+                EXCHANGE => Flight::exchange,
+                PUT => |service: &Flight, body, encoding, _| service.put(body, encoding),
+                _ => return Ok(calls.rest(request).await),
+            };
             let (head, body) = request.into_parts();
             let timings = timing::timings(&head.extensions);
-            let reply = Encoding::of(&head.headers).and_then(|encoding| {
-                calls.service.exchange(body, encoding, timings).map_err(|error| to_status(&error))
-            });
+            let reply = Encoding::of(&head.headers)
+                .and_then(|encoding| begin(&calls.service, body, encoding, timings).map_err(|error| to_status(&error)));
             Ok(reply.map_or_else(Status::into_http, answer))
         }
         .boxed()

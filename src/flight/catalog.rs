@@ -16,6 +16,7 @@ use super::long::Flights;
 use super::selection::Selection;
 use super::survey::Survey;
 use super::ticket::{Claim, FlightNumber, Span, TicketKey, expiry};
+use super::uploads::Uploads;
 use crate::{Error, Result};
 
 /// The data sets, and how they are offered. Cheap to clone, and all clones are the same one.
@@ -23,6 +24,8 @@ use crate::{Error, Result};
 pub struct Catalog {
     /// What there is.
     pub datasets: Datasets,
+    /// What clients bring, which become data sets.
+    pub uploads: Uploads,
     /// What signs tickets.
     pub key: TicketKey,
     /// How long tickets are good.

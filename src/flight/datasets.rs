@@ -86,11 +86,36 @@ impl Datasets {
         self.insert(name, Place::Table { table, number })
     }
 
+    /// The same in place of a table of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that cannot be, or is that of a file or a folder.
+    pub fn replace(&self, name: &str, table: Arc<dyn Source>) -> Result<()> {
+        check_name(name)?;
+        let number = self.handed.fetch_add(1, Ordering::Relaxed) + 1;
+        // Under one lock: who looks sees the old one or the new one.
+        let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
+        if sets.get(name).is_some_and(|set| !matches!(set.place, Place::Table { .. })) {
+            return Err(is_taken(name));
+        }
+        sets.insert(
+            name.to_owned(),
+            Arc::new(DataSet { name: name.to_owned(), place: Place::Table { table, number } }),
+        );
+        Ok(())
+    }
+
+    /// Whether this is the name of a file or a folder.
+    pub fn is_file(&self, name: &str) -> bool {
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        sets.get(name).is_some_and(|set| !matches!(set.place, Place::Table { .. }))
+    }
+
     fn insert(&self, name: &str, place: Place) -> Result<()> {
         check_name(name)?;
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
         if sets.contains_key(name) {
-            return Err(Error::Invalid(format!("there is a data set {name:?} already: choose another name")));
+            return Err(is_taken(name));
         }
         sets.insert(name.to_owned(), Arc::new(DataSet { name: name.to_owned(), place }));
         Ok(())
@@ -219,6 +244,10 @@ impl DataSet {
             other => other,
         }
     }
+}
+
+fn is_taken(name: &str) -> Error {
+    Error::Invalid(format!("there is a data set {name:?} already: choose another name"))
 }
 
 fn changed(version: &Version) -> Error {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use bytes::{Buf, Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use prost::Message as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -167,6 +168,12 @@ impl Inbound {
     /// The memory of the messages since this was last asked for, to be held by what is made of them.
     pub fn claimed(&mut self) -> Vec<Reservation> {
         std::mem::take(&mut self.claimed)
+    }
+
+    /// Whether the client has ended what it sends, and not broken it off. Where [`Inbound::message`] gave the last message, a call
+    /// that was reset looks like one that was ended.
+    pub fn is_whole(&self) -> bool {
+        self.body.is_end_stream()
     }
 
     /// Reads and drops what the client still sends, until it ends, pauses for as long as `patience`, or goes on ten times

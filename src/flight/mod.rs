@@ -21,6 +21,7 @@ pub mod long;
 mod outbound;
 mod poll;
 mod prompt;
+mod put;
 mod reflection;
 mod reply;
 mod selection;
@@ -29,8 +30,10 @@ mod status;
 mod survey;
 pub mod ticket;
 mod timing;
+mod uploads;
 mod window;
 
 pub use admission::{is_open, refusal};
 pub use location::Location;
 pub use service::{FlightLimits, routes};
+pub use uploads::{UploadLimits, Uploads};

@@ -44,8 +44,19 @@ pub fn pieces(mut message: FlightData) -> Result<impl Iterator<Item = Bytes> + S
     }))
 }
 
+/// A short message as it goes over the wire, in one piece.
+pub fn whole(message: &impl Message) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(PREFIX + message.encoded_len());
+    bytes.put_u8(0);
+    bytes.put_u32(message.encoded_len() as u32);
+    bytes.put_slice(&message.encode_to_vec());
+    bytes.freeze()
+}
+
 #[cfg(test)]
 mod tests {
+    use arrow_flight::PutResult;
+
     use super::*;
 
     #[track_caller]
@@ -71,5 +82,13 @@ mod tests {
                 data_body: bytes(body),
             });
         }
+    }
+
+    #[test]
+    fn a_short_message_is_one_piece() {
+        let message = PutResult { app_metadata: Bytes::from_static(b"{}") };
+        let mut sent = whole(&message);
+        assert_eq!((sent.get_u8(), sent.get_u32() as usize), (0, sent.len()));
+        assert_eq!(PutResult::decode(sent).unwrap(), message);
     }
 }

@@ -92,6 +92,19 @@ impl<T> ReplySender<T> {
         self.messages.capacity() == 0
     }
 
+    /// Passes a message on if there is room within so long, and says whether there was.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the client is gone.
+    pub async fn offer(&self, message: T, patience: Duration) -> Result<bool> {
+        use mpsc::error::SendTimeoutError::{Closed, Timeout};
+        match self.messages.send_timeout(message, patience).await {
+            Ok(()) => Ok(true),
+            Err(Timeout(_)) => Ok(false),
+            Err(Closed(_)) => Err(gone()),
+        }
+    }
+
     /// Passes a message on, once there is room.
     ///
     /// # Errors
@@ -104,9 +117,13 @@ impl<T> ReplySender<T> {
                 "results were left unread for {} s (--stall-timeout); read while you write: write in one thread and read in another",
                 self.stall_timeout.as_secs_f32()
             ))),
-            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
+            Err(Closed(_)) => Err(gone()),
         }
     }
+}
+
+fn gone() -> Error {
+    Error::Cancelled("the client is gone".to_owned())
 }
 
 #[cfg(test)]
@@ -174,6 +191,23 @@ mod tests {
         // Time is paused: it leaps to the timeout when everyone waits.
         tokio::time::timeout(PATIENCE * 2, &mut reply.task).await.unwrap().unwrap();
         check_end(&all(reply).await, &[0, 1], Some((Code::DeadlineExceeded, "read while you write")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_only_offered_waits_a_little_and_is_left_out() {
+        let (told, mut taken) = mpsc::channel(8);
+        let reply = Reply::spawn(PATIENCE, async move |reply: ReplySender<u8>| {
+            for message in 0..4 {
+                told.send(reply.offer(message, Duration::from_millis(10)).await?).await.unwrap();
+            }
+            Ok(())
+        });
+        let mut answers = Vec::new();
+        while let Some(answer) = taken.recv().await {
+            answers.push(answer);
+        }
+        assert_eq!(answers, [true, true, false, false]);
+        check_end(&all(reply).await, &[0, 1], None);
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use super::exchange::Exchange;
 use super::handshake;
 use super::inbound::{Encoding, Inbound, InboundLimits, Quiet};
 use super::prompt::Prompt;
+use super::put::Put;
 use super::reply::Reply;
 use super::status::to_status;
 use super::timing::{Timed, timings};
@@ -111,6 +112,13 @@ impl Flight {
         })
     }
 
+    /// The messages in a call's body, whose rows take so many bytes each beside their columns.
+    fn inbound(&self, body: Body, encoding: Option<Encoding>, row_bytes: usize) -> Inbound {
+        let FlightLimits { stall_timeout, idle_timeout, message_bytes, .. } = self.limits;
+        let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
+        Inbound::new(body, encoding, limits, Quiet::new(idle_timeout, self.model.clone()))
+    }
+
     /// Begins an exchange with the messages in `body`, whose rows' times `timings` adds up.
     ///
     /// # Errors
@@ -118,15 +126,28 @@ impl Flight {
     pub fn exchange(&self, body: Body, encoding: Option<Encoding>, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
-        let FlightLimits { in_flight, stall_timeout, idle_timeout, message_bytes, .. } = self.limits;
-        let row_bytes = text_bytes(&engine.model().labels);
-        let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
-        let inbound = Inbound::new(body, encoding, limits, Quiet::new(idle_timeout, self.model.clone()));
+        let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
+        let inbound = self.inbound(body, encoding, text_bytes(&engine.model().labels));
         let exchange = |reply| async move {
             let _permit = permit;
             Exchange { engine, in_flight, stall_timeout, reply }.run(inbound).await
         };
         Ok(info_span!("exchange").in_scope(|| Reply::spawn(stall_timeout, exchange)))
+    }
+
+    /// Begins an upload with the messages in `body`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many streams are open as may be.
+    pub fn put(&self, body: Body, encoding: Option<Encoding>) -> Result<Reply<Bytes>> {
+        let permit = self.stream()?;
+        let (inbound, uploads, stall_timeout) =
+            (self.inbound(body, encoding, 1), self.catalog.uploads.clone(), self.limits.stall_timeout);
+        let put = |reply| async move {
+            let _permit = permit;
+            Put { uploads, stall_timeout, reply }.run(inbound).await
+        };
+        Ok(info_span!("put").in_scope(|| Reply::spawn(stall_timeout, put)))
     }
 }
 
@@ -134,10 +155,6 @@ impl Flight {
 fn unknown_action(name: &str) -> Status {
     let name: String = name.chars().take(100).collect();
     Status::unimplemented(format!("there is no action {name:?}; actions: {}", action::names()))
-}
-
-fn unimplemented<T>(call: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("{call} is not offered; score record batches with DoExchange")))
 }
 
 #[tonic::async_trait]
@@ -184,7 +201,7 @@ impl FlightService for Flight {
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        unimplemented("DoPut")
+        Err(Status::internal("uploads are answered before they come here"))
     }
 
     async fn do_action(&self, action: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -7,6 +7,7 @@
 //! | `typed` | views, as the types that their table has |
 //! | [`lines`] | tables that are lines of text, kept as they came |
 //! | [`csv`], [`json`] | CSV, and JSON lines |
+//! | [`staged`] | tables that came in batch by batch, in memory or in the spool |
 //! | [`parquet`] | Parquet files: footer, schema, row groups |
 
 mod ahead;
@@ -15,6 +16,7 @@ pub mod json;
 pub mod lines;
 pub mod parquet;
 mod ranged;
+pub mod staged;
 mod typed;
 
 use std::fmt::Debug;

@@ -16,7 +16,7 @@ from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, 
 from conftest import connect
 
 MIB = 1024 * 1024
-# Less what predictions and files may keep, and what small requests have for themselves, 136 MiB are left.
+# Less what predictions and files may keep (uploads keep nothing), and what small requests have for themselves, 136 MiB are left.
 LIMIT = 192 * MIB
 # Beside the budget: what the model works with, threads, and the buffers of connections.
 BESIDE = 96 * MIB
@@ -25,7 +25,7 @@ BESIDE = 96 * MIB
 @pytest.fixture
 def bounded(serve, connect_to):
     """A server with a small budget that has scored something, and what it had resident then."""
-    running = serve("--memory-limit", f"{LIMIT // MIB}MiB", "--stall-timeout", "3")
+    running = serve("--memory-limit", f"{LIMIT // MIB}MiB", "--stall-timeout", "3", "--upload-memory", "0")
     score(connect_to(running), texts(*[f"a film about {i} dogs" for i in range(64)]))
     return running, resident(running)
 

@@ -15,7 +15,7 @@ use crate::table::{ScoreOptions, ScorePlan};
 /// [`crate::Error::Busy`] while the model is loaded.
 pub fn model(flight: &Flight) -> Result<Value> {
     let ServedModel { engine, version, .. } = flight.model.served()?;
-    let model = engine.model();
+    let (model, uploads) = (engine.model(), flight.catalog.uploads.limits());
     Ok(json!({
         "name": model.name,
         "revision": model.revision,
@@ -31,6 +31,10 @@ pub fn model(flight: &Flight) -> Result<Value> {
             "in_flight_rows": flight.limits.in_flight.rows,
             "in_flight_bytes": flight.limits.in_flight.bytes,
             "memory_bytes": flight.memory.limit(),
+            "uploads": uploads.uploads,
+            "upload_rows": uploads.table.rows,
+            "upload_bytes": uploads.table.bytes,
+            "upload_expiry_seconds": uploads.expiry.as_secs_f64(),
             "stall_seconds": flight.limits.stall_timeout.as_secs_f64(),
         },
         "textflight": env!("CARGO_PKG_VERSION"),
@@ -51,6 +55,7 @@ fn columns(labels: &[String]) -> Result<Value> {
 /// [`crate::Error::Busy`] while the model is loaded.
 pub fn stats(flight: &Flight) -> Result<Value> {
     let ServedModel { engine, loaded_at, .. } = flight.model.served()?;
+    let uploads = flight.catalog.uploads.counts();
     Ok(json!({
         // A clock that was set back must not fail the call.
         "uptime_seconds": loaded_at.elapsed().unwrap_or_default().as_secs_f64(),
@@ -59,6 +64,12 @@ pub fn stats(flight: &Flight) -> Result<Value> {
         "queued_rows": engine.waiting(Lane::Interactive) + engine.waiting(Lane::Bulk),
         "queued_rows_interactive": engine.waiting(Lane::Interactive),
         "queued_rows_bulk": engine.waiting(Lane::Bulk),
+        "uploads_open": uploads.open,
+        "uploads_staged": uploads.staged,
+        "uploads_committed": uploads.committed,
+        "uploads_limit": flight.catalog.uploads.limits().uploads,
+        "spool_bytes": flight.catalog.uploads.spool().used(),
+        "spool_limit_bytes": flight.catalog.uploads.spool().limit(),
         "memory_bytes": flight.memory.held(),
         "memory_limit_bytes": flight.memory.limit(),
     }))

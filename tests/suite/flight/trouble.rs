@@ -108,11 +108,10 @@ async fn a_client_that_goes_takes_its_rows_along() {
 }
 
 #[tokio::test]
-async fn calls_that_are_not_offered_say_what_is() {
+async fn an_upload_without_a_name_is_told_what_is_missing() {
     let mut client = connect(Fake::engine(1000), LIMITS).await;
-    let statuses = [client.do_put(stream::iter([FlightData::new()])).await.map(drop).unwrap_err()];
-    for status in statuses {
-        assert_eq!(status.code(), Code::Unimplemented);
-        assert!(status.message().contains("DoExchange"), "{status:?}");
-    }
+    let mut reply = client.do_put(stream::iter([FlightData::new()])).await.unwrap().into_inner();
+    let status = reply.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("no descriptor"), "{status:?}");
 }
