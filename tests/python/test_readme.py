@@ -12,6 +12,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+import server as servers
 from server import BINARY, REPOSITORY, START_SECONDS, environment
 
 README = (REPOSITORY / "README.md").read_text()
@@ -28,6 +29,14 @@ def scratch(tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "textflight").symlink_to(BINARY)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def readers_server(tmp_path_factory):
+    """The one that the README has its reader start."""
+    reviews = REPOSITORY / "data" / "reviews.parquet"
+    with servers.serving(tmp_path_factory.mktemp("readme") / "log", "--data", f"reviews={reviews}") as running:
+        yield running
 
 
 def environ(scratch):
@@ -59,14 +68,14 @@ def test_the_readme_has_blocks_of_known_languages():
     assert README.count("\n```") == 2 * len(BLOCKS), "a fence that is not matched"
 
 
-@pytest.mark.parametrize("start_of_heading", ["## Quick start", "### pandas", "### polars", "### curl", "### Command line"])
+@pytest.mark.parametrize("start_of_heading", ["## Quick start", "### pandas", "### polars", "### Data sets", "### Files over HTTP", "### curl", "### Command line"])
 def test_the_readme_shows(start_of_heading):
     section = re.search(rf"^{start_of_heading}$(.*?)(^#|\Z)", README, re.MULTILINE | re.DOTALL)
     assert section and "```" in section[1]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"line {line}" for _, _, line in BLOCKS])
-def test_block(server, scratch, block):
+def test_block(readers_server, scratch, block):
     language, code, _ = block
     if is_this_run(code):
         assert os.access(REPOSITORY / code.strip(), os.X_OK)
@@ -77,7 +86,7 @@ def test_block(server, scratch, block):
     elif code.startswith(CARGO_RUN):
         check_main_job(scratch, language, code)
     else:
-        code = code.replace("127.0.0.1:8815", server.flight).replace("127.0.0.1:5000", server.http)
+        code = code.replace("127.0.0.1:8815", readers_server.flight).replace("127.0.0.1:5000", readers_server.http)
         process = start(scratch, language, code)
         output, log = process.communicate(timeout=120)
         assert process.returncode == 0, log
