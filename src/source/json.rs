@@ -1,15 +1,18 @@
 //! JSON lines: an object a line. Which keys there are is said by the first; one that a line does not have is null there. Blank
 //! lines are no records.
 
+mod keys;
+
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringViewBuilder};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use self::keys::Keys;
 use super::lines::{Block, LineDecoder, Lines, Pending, too_long};
 use crate::{Error, Result};
 
@@ -172,66 +175,6 @@ fn unplaced(cause: &serde_json::Error) -> String {
         Some((what, _)) if cause.column() > 0 => format!("{what} (column {})", cause.column()),
         Some((what, _)) => what.to_owned(),
         None => text,
-    }
-}
-
-/// The keys of a record, each with the type of its value.
-struct Keys(Vec<(String, DataType)>);
-
-impl Keys {
-    /// Columns of these, and of those that are `named`.
-    fn schema(self, named: &[String]) -> SchemaRef {
-        let mut keys: Vec<(String, DataType)> = Vec::new();
-        for (key, data_type) in self.0 {
-            // The last of a key counts, as most readers have it.
-            match keys.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = data_type,
-                None => keys.push((key, data_type)),
-            }
-        }
-        for named in named {
-            if keys.iter().all(|(key, _)| key != named) {
-                keys.push((named.clone(), DataType::Utf8));
-            }
-        }
-        let fields = keys.into_iter().map(|(key, data_type)| Field::new(key, data_type, true));
-        Arc::new(Schema::new(fields.collect::<Fields>()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(KeysVisitor)
-    }
-}
-
-struct KeysVisitor;
-
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Keys;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-        let mut keys = Vec::new();
-        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-            keys.push((key, data_type(value)));
-        }
-        Ok(Keys(keys))
-    }
-}
-
-/// As Arrow calls it, by its first letter.
-fn data_type(value: &RawValue) -> DataType {
-    match value.get().as_bytes().first() {
-        Some(b'"') => DataType::Utf8,
-        Some(b't' | b'f') => DataType::Boolean,
-        Some(b'n') => DataType::Null,
-        Some(b'{') => DataType::Struct(Fields::empty()),
-        Some(b'[') => DataType::List(Arc::new(Field::new("item", DataType::Null, true))),
-        _ => DataType::Float64,
     }
 }
 
