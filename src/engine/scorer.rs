@@ -16,7 +16,7 @@ pub trait Scorer: Send + Sync + 'static {
     /// now and then, for its thread to do what is more urgent.
     ///
     /// # Errors
-    /// Of a batch: [`Error::OutOfMemory`] when a smaller one may do, [`Error::Stopped`] when nothing will be scored any
+    /// Of a batch: [`crate::Error::OutOfMemory`] when a smaller one may do, [`crate::Error::Stopped`] when nothing will be scored any
     /// more, and others when this one failed. A sequence may fail alone.
     fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores>;
 }

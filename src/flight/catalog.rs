@@ -42,7 +42,7 @@ impl Catalog {
     /// GetFlightInfo: all about a selection, for a model with these class names.
     ///
     /// # Errors
-    /// Those of [`Selection::read`], [`Datasets::get`] and [`Survey`].
+    /// Those of `Selection::read`, `Datasets::get` and `Survey`.
     pub async fn info(&self, descriptor: FlightDescriptor, classes: Vec<String>) -> Result<FlightInfo> {
         let catalog = self.clone();
         blocking(move || {
