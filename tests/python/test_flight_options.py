@@ -178,14 +178,3 @@ def test_a_wrong_on_error(client):
         score_in_turn(client, BODY, on_error="skip")
     with pytest.raises(pa.ArrowInvalid, match='already has a column "error"; rename it'):
         score_in_turn(client, BODY.append_column("error", pa.array([1, 2, 3])), on_error="null")
-
-
-CALLS = {
-    "DoPut": lambda client: client.do_put(descriptor(), BODY.schema, CALL)[0].close(),
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_is_not_offered(client, call):
-    with pytest.raises(pa.ArrowNotImplementedError, match=f"{call} is not offered; score record batches with DoExchange"):
-        CALLS[call](client)
