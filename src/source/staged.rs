@@ -1,6 +1,7 @@
 //! Tables that came in batch by batch, kept as the messages of Arrow IPC that they are written as: every type as it came.
 
 mod log;
+mod reader;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::convert::try_schema_from_flatbuffer_bytes;
@@ -17,11 +18,12 @@ use arrow::ipc::reader::FileDecoder;
 use arrow::ipc::writer::{
     DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
 };
-use arrow::ipc::{Block, MetadataVersion, root_as_message};
+use arrow::ipc::{MetadataVersion, root_as_message};
 use futures::stream::BoxStream;
 
 use self::log::Log;
-use super::ahead::{Give, decoded_ahead};
+use self::reader::{Reader, unread};
+use super::ahead::decoded_ahead;
 use super::{Fingerprint, Part, Source};
 use crate::spool::Spool;
 use crate::{Error, Result};
@@ -291,53 +293,6 @@ impl Source for StagedTable {
     fn check_unchanged(&self) -> Result<()> {
         Ok(())
     }
-}
-
-/// Reads messages back.
-struct Reader {
-    decoder: FileDecoder,
-    schema: Result<SchemaRef>,
-    log: Arc<Log>,
-    entries: Arc<[Entry]>,
-    used: Arc<Mutex<Instant>>,
-    /// Which entries, in their order.
-    messages: Vec<usize>,
-}
-
-impl Reader {
-    fn read(mut self, batch_rows: usize, give: &mut Give<'_>) -> Result<()> {
-        let schema = self.schema.clone()?;
-        for index in std::mem::take(&mut self.messages) {
-            let Some(batch) = self.message(index)? else { continue };
-            *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            // The numbers of dictionaries are our own.
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
-                .map_err(|cause| unread(&cause))?;
-            for from in (0..batch.num_rows()).step_by(batch_rows) {
-                if !give(batch.slice(from, batch_rows.min(batch.num_rows() - from))) {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The batch of a message, unless it is a dictionary.
-    fn message(&mut self, index: usize) -> Result<Option<RecordBatch>> {
-        let Entry { at, header, body, what } = self.entries[index];
-        let bytes = self.log.read(at, u64::from(header) + body)?;
-        let block = Block::new(0, header as i32, body as i64);
-        match what {
-            What::Dictionary(_) => self.decoder.read_dictionary(&block, &bytes).map(|()| None),
-            What::Batch(_) => self.decoder.read_record_batch(&block, &bytes),
-        }
-        .map_err(|cause| unread(&cause))
-    }
-}
-
-fn unread(cause: &ArrowError) -> Error {
-    Error::Failed(format!("an uploaded table cannot be read: {cause}"))
 }
 
 #[cfg(test)]

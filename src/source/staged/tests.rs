@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, DictionaryArray, Int32Array, Int64Array, ListArray,
-    NullArray, RunArray, StringArray, StringViewArray, StructArray,
+    NullArray, RecordBatchOptions, RunArray, StringArray, StringViewArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema, UInt32Type};
 use futures::{FutureExt, StreamExt, TryStreamExt};
