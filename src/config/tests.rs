@@ -1,5 +1,6 @@
 //! What the arguments mean, from the command line on.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use clap::{Arg, CommandFactory, Parser};

@@ -1,0 +1,98 @@
+//! Every limit and default, with its unit.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use textflight::classifier::TokenBudget;
+use textflight::stream::InFlight;
+
+/// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
+pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
+
+/// What is logged.
+pub const LOG_LEVEL: &str = "info";
+
+/// Where Arrow Flight listens.
+pub const FLIGHT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8815);
+
+/// Where the JSON entrypoint listens: the port is Cog's.
+pub const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+/// The largest message of Flight, in MiB.
+pub const MESSAGE_MIB: u32 = 128;
+
+/// Flight exchanges at a time.
+pub const EXCHANGES: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// How long tickets are good, in seconds.
+pub const TICKET_SECONDS: f64 = 3600.0;
+
+/// Endpoints of a flight, unless the client says how many.
+pub const PARTITIONS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+
+/// Connections at a time on each port.
+pub const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// How long a client that connects may take to say what it wants, in seconds.
+pub const HANDSHAKE_SECONDS: f64 = 10.0;
+
+/// How long a connection may go without a request, in seconds.
+pub const IDLE_SECONDS: f64 = 600.0;
+
+/// How long a Flight client may leave its results unread, in seconds.
+pub const STALL_SECONDS: f64 = 60.0;
+
+/// Requests to `/score` at a time.
+pub const SCORE_REQUESTS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+/// The longest body of `/score`.
+pub const SCORE_BODY: &str = "4GiB";
+
+/// What may lie in the spool.
+pub const SPOOL_LIMIT: &str = "8GiB";
+
+/// How long a Flight call may go on in which nothing happens, in seconds: a notebook keeps its exchange open over lunch.
+pub const EXCHANGE_IDLE_SECONDS: f64 = 3600.0;
+
+/// How long a Flight call may take in all, in seconds.
+pub const STREAM_SECONDS: f64 = 86_400.0;
+
+/// Bytes of a request's headers. Tokens of large organisations have tens of kilobytes.
+pub const HEADER_BYTES: u32 = 64 * 1024;
+
+/// Uploads at a time.
+pub const UPLOADS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+/// The largest upload, and its most rows.
+pub const UPLOAD_LIMIT: &str = "2GiB";
+pub const UPLOAD_ROWS: u64 = 100_000_000;
+
+/// What of an upload stays in memory.
+pub const UPLOAD_MEMORY: &str = "4MiB";
+
+/// How long an upload may wait, in seconds.
+pub const UPLOAD_SECONDS: f64 = 3600.0;
+
+/// How long a signal lets running requests finish, in seconds.
+pub const DRAIN_SECONDS: f64 = 30.0;
+
+/// Where a text is cut, in tokens with the two special ones.
+pub const MAX_LENGTH: usize = 128;
+
+/// Tokens in one batch.
+pub const BATCH_TOKENS: TokenBudget = TokenBudget::AtMost(NonZeroUsize::new(4096).expect("not zero"));
+
+/// Texts in one batch.
+pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+
+/// Rows that may wait for the model, in each lane.
+pub const QUEUE_ROWS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// What `check` compares and measures with.
+pub const AGREEMENT_TEXTS: NonZeroUsize = NonZeroUsize::new(2000).expect("not zero");
+pub const MEASURED_TEXTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+pub const TINY_TEXTS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// How long a measurement of `check` goes on, at least.
+pub const MEASUREMENT: Duration = Duration::from_secs(2);
