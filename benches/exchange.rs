@@ -23,7 +23,7 @@ use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
 use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
-use textflight::flight::{FlightLimits, Uploads, routes};
+use textflight::flight::{FlightLimits, StagedUploads, routes};
 use textflight::memory::Memory;
 use textflight::readiness::{Readiness, ServedModel};
 use textflight::stream::InFlight;
@@ -75,7 +75,7 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
 /// A catalog of nothing.
 fn catalog() -> Catalog {
     Catalog {
-        uploads: Uploads::default(),
+        uploads: StagedUploads::default(),
         datasets: Datasets::default(),
         key: TicketKey::random().expect("random bytes"),
         lifetime: Duration::from_mins(1),

@@ -127,7 +127,7 @@ impl ServeArgs {
             cog: self.cog(memory.clone(), kept),
             catalog: self.catalog(self.uploads.limits(kept.uploads), &spool)?,
             memory: memory.clone(),
-            rest: rest::Options {
+            rest: rest::TableLimits {
                 body_bytes: self.max_score_body as u64,
                 requests: self.max_score_requests.get(),
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),

@@ -53,7 +53,7 @@ pub struct ServerConfig {
     /// How the JSON entrypoint presents itself.
     pub cog: cog::http::Options,
     /// What bounds tables over HTTP.
-    pub rest: rest::Options,
+    pub rest: rest::TableLimits,
     /// Whose requests and calls are not refused.
     pub authenticator: Authenticator,
     /// How both ports encrypt, and which certificates clients must show.
@@ -176,7 +176,7 @@ impl Server {
         let calls = observe_calls(of_flight.clone(), calls);
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
         let page = scrape::routes(scrape::Sources { server: counts, memory, model: model.clone() });
-        let tables = rest::Service::new(config.rest, model.clone());
+        let tables = rest::Tables::new(config.rest, model.clone());
         let requests = router::all(json, tables.routes().merge(page), authenticator.clone());
         let requests = observe_requests(of_http.clone(), requests);
         let mut ports = JoinSet::new();

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use crate::Result;
 use crate::classifier::Scores;
 use crate::engine::{Engine, Lane};
-use crate::table::{ScorePlan, Texts};
+use crate::table::{ColumnTexts, ScorePlan};
 
 /// What one stream has in the engine at a time, as a count and as its bound. Rows alone would let large batches pile up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Scored<T> {
     /// The batch as it came.
     pub batch: RecordBatch,
     /// Where its texts stand.
-    pub texts: Vec<Texts>,
+    pub texts: Vec<ColumnTexts>,
     /// The scores of the texts, for each text column.
     pub scores: Vec<Scores>,
     /// The new columns, as [`ScorePlan::new_fields`] names them.
@@ -112,8 +112,8 @@ pub fn score_batches<T: Send + 'static>(
 fn score_texts<T: Send + 'static>(
     engine: Engine,
     bound: InFlight,
-    input: impl Stream<Item = Result<Incoming<Vec<Texts>, T>>> + Send + 'static,
-) -> impl Stream<Item = Result<(Vec<Texts>, Vec<Scores>, T)>> + Send {
+    input: impl Stream<Item = Result<Incoming<Vec<ColumnTexts>, T>>> + Send + 'static,
+) -> impl Stream<Item = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>> + Send {
     let pipeline = Pipeline {
         engine: engine.for_stream(),
         bound,
@@ -131,9 +131,9 @@ fn score_texts<T: Send + 'static>(
     })
 }
 
-type Input<T> = BoxStream<'static, Result<Incoming<Vec<Texts>, T>>>;
+type Input<T> = BoxStream<'static, Result<Incoming<Vec<ColumnTexts>, T>>>;
 
-type Outcome<T> = Result<(Vec<Texts>, Vec<Scores>, T)>;
+type Outcome<T> = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>;
 
 type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 
@@ -170,7 +170,7 @@ impl<T: Send + 'static> Pipeline<T> {
         }
     }
 
-    fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<Vec<Texts>, T>) {
+    fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<Vec<ColumnTexts>, T>) {
         // A batch of no rows counts too, so that a flood of them is bounded as well.
         let size = InFlight { rows: texts.iter().map(|texts| texts.values.len()).sum::<usize>().max(1), bytes };
         self.sizes.push_back(size);

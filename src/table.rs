@@ -24,7 +24,7 @@ mod weight;
 pub use kind::{is_bytes, is_string};
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
-pub use texts::Texts;
+pub use texts::ColumnTexts;
 pub use weight::{Weight, text_bytes};
 
 #[cfg(test)]

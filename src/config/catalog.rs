@@ -10,7 +10,7 @@ use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
 use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
-use textflight::flight::{UploadLimits, Uploads};
+use textflight::flight::{StagedUploads, UploadLimits};
 use textflight::spool::Spool;
 use textflight::{Error, Result};
 
@@ -29,7 +29,7 @@ impl ServeArgs {
         }
         let key = self.ticket_key_file.as_deref().map_or_else(TicketKey::random, ticket_key)?;
         Ok(Catalog {
-            uploads: Uploads::new(uploads, spool.clone(), datasets.clone()),
+            uploads: StagedUploads::new(uploads, spool.clone(), datasets.clone()),
             datasets,
             key,
             lifetime: Duration::from_secs_f64(self.ticket_lifetime),

@@ -18,7 +18,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tower::Service as _;
 
-use super::inbound::{ENCODINGS, Encoding};
+use super::inbound::{ENCODINGS, MessageEncoding};
 use super::reply::Reply;
 use super::service::Flight;
 use super::status::{to_status, unread_is_invalid};
@@ -89,7 +89,7 @@ impl tower::Service<Request<Body>> for Calls {
             };
             let (head, body) = request.into_parts();
             let timings = timing::timings(&head.extensions);
-            let reply = Encoding::of(&head.headers)
+            let reply = MessageEncoding::of(&head.headers)
                 .and_then(|encoding| begin(&calls.service, body, encoding, timings).map_err(|error| to_status(&error)));
             Ok(reply.map_or_else(Status::into_http, answer))
         }

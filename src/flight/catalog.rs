@@ -15,8 +15,8 @@ use super::location::{Location, SAME_CONNECTION};
 use super::long::Flights;
 use super::selection::Selection;
 use super::survey::Survey;
-use super::ticket::{Claim, FlightNumber, Span, TicketKey, expiry};
-use super::uploads::Uploads;
+use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, expiry};
+use super::uploads::StagedUploads;
 use crate::{Error, Result};
 
 /// The data sets, and how they are offered. Cheap to clone, and all clones are the same one.
@@ -25,7 +25,7 @@ pub struct Catalog {
     /// What there is.
     pub datasets: Datasets,
     /// What clients bring, which become data sets.
-    pub uploads: Uploads,
+    pub uploads: StagedUploads,
     /// What signs tickets.
     pub key: TicketKey,
     /// How long tickets are good.
@@ -127,7 +127,7 @@ impl Catalog {
     }
 
     fn endpoint(&self, survey: &Survey, flight: u64, spans: Vec<Span>) -> Result<FlightEndpoint> {
-        self.signed(&Claim {
+        self.signed(&TicketClaim {
             flight,
             data: survey.data().to_owned(),
             model: survey.model.clone(),
@@ -156,7 +156,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Failed`] for a bug of ours.
-    pub fn signed(&self, claim: &Claim) -> Result<FlightEndpoint> {
+    pub fn signed(&self, claim: &TicketClaim) -> Result<FlightEndpoint> {
         let ticket = arrow_flight::Ticket::new(self.key.sign(claim)?);
         let mut endpoint = FlightEndpoint::new().with_ticket(ticket);
         if self.locations.is_empty() {

@@ -12,9 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
 
-pub use self::entry::{DataFile, Entry, Version};
+pub use self::entry::{DataFile, ListedFile, Version};
 use self::folder::entries;
-pub use self::hive::{HiveColumn, Kind};
+pub use self::hive::{HiveColumn, HiveType};
 use crate::paths::{resolve_below, unreadable};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
@@ -176,10 +176,10 @@ impl DataSet {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no file, [`Error::Denied`] for a path that leaves the folder.
-    pub fn entries(&self, below: Option<&str>) -> Result<Vec<Entry>> {
+    pub fn entries(&self, below: Option<&str>) -> Result<Vec<ListedFile>> {
         match (&self.place, below) {
             (Place::Folder(root), _) => entries(root, below).map_err(|error| self.about(error)),
-            (Place::File(_) | Place::Table { .. }, None) => Ok(vec![Entry::only()]),
+            (Place::File(_) | Place::Table { .. }, None) => Ok(vec![ListedFile::only()]),
             (Place::File(_) | Place::Table { .. }, Some(path)) => {
                 let cause = format!("there is no {path:?}: it is one table, and is asked for by its name alone");
                 Err(self.about(Error::NotFound(cause)))

@@ -14,8 +14,8 @@ use super::catalog::{Catalog, blocking};
 use super::datasets::{DataFile, DataSet};
 use super::encode::Encoder;
 use super::reply::ReplySender;
-use super::survey::Shape;
-use super::ticket::{Claim, Span};
+use super::survey::StreamShape;
+use super::ticket::{Span, TicketClaim};
 use super::window::{Held, Window};
 use crate::engine::Engine;
 use crate::memory::Memory;
@@ -44,7 +44,7 @@ pub struct Get {
     pub flight: u64,
     set: Arc<DataSet>,
     spans: Vec<Span>,
-    shape: Shape,
+    shape: StreamShape,
 }
 
 impl Get {
@@ -54,7 +54,7 @@ impl Get {
     /// [`Error::Invalid`] and [`Error::Unauthenticated`] for what is no ticket of ours, [`Error::NotFound`] for one that expired, or
     /// names what is not there any more.
     pub async fn open(catalog: &Catalog, ticket: Bytes, classes: Vec<String>) -> Result<Self> {
-        let claim: Claim = catalog.key.read(&ticket)?;
+        let claim: TicketClaim = catalog.key.read(&ticket)?;
         claim.check_time()?;
         catalog.flights.cancelled.check(claim.flight)?;
         let set = catalog.datasets.get(&claim.data)?;
@@ -63,7 +63,7 @@ impl Get {
             for span in &claim.spans {
                 set.unchanged(&span.file)?;
             }
-            let shape = Shape::new(model.table.schema(), &claim.hive, &claim.options, &classes);
+            let shape = StreamShape::new(model.table.schema(), &claim.hive, &claim.options, &classes);
             let shape = shape.map_err(|error| set.about(error))?;
             Ok(Self { flight: claim.flight, set, spans: claim.spans, shape })
         })

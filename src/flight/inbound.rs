@@ -21,7 +21,7 @@ use tonic::body::Body;
 use self::buffer::Buffer;
 use self::claim::{Claims, Look};
 use self::packed::Measured;
-pub use self::packed::{ENCODINGS, Encoding};
+pub use self::packed::{ENCODINGS, MessageEncoding};
 pub use self::quiet::Quiet;
 use super::status::from_inbound;
 use crate::ipc_compression::unpacked_bytes;
@@ -37,7 +37,7 @@ pub struct Inbound {
     arrived: BytesMut,
     limits: InboundLimits,
     /// What its compressed messages are compressed with.
-    encoding: Option<Encoding>,
+    encoding: Option<MessageEncoding>,
     quiet: Quiet,
     claims: Claims,
     /// The last message that took from the reserve of small requests.
@@ -69,7 +69,7 @@ const ARRIVAL: Duration = Duration::from_mins(2);
 
 impl Inbound {
     /// The messages in the body of a call.
-    pub fn new(body: Body, encoding: Option<Encoding>, limits: InboundLimits, quiet: Quiet) -> Self {
+    pub fn new(body: Body, encoding: Option<MessageEncoding>, limits: InboundLimits, quiet: Quiet) -> Self {
         let claims = Claims::new(limits.row_bytes);
         let (arrived, small) = (BytesMut::new(), Watch::default());
         Self { body, arrived, limits, encoding, quiet, claims, small, claimed: Vec::new() }

@@ -10,7 +10,7 @@ use arrow_flight::{
 use super::cancelled::Cancelled;
 use super::catalog::Catalog;
 use super::poll::Queries;
-use super::ticket::{Claim, FlightNumber};
+use super::ticket::{FlightNumber, TicketClaim};
 use crate::{Error, Result};
 
 /// The flights that were made here. Cheap to clone, and all clones are the same ones.
@@ -40,7 +40,7 @@ impl Catalog {
     fn number_of(&self, info: &FlightInfo) -> Result<FlightNumber> {
         let unknown = |_| Error::NotFound("this flight was not made here: cancel a FlightInfo as it came".to_owned());
         if let Some(ticket) = info.endpoint.first().and_then(|endpoint| endpoint.ticket.as_ref()) {
-            let claim: Claim = self.key.read(&ticket.ticket).map_err(unknown)?;
+            let claim: TicketClaim = self.key.read(&ticket.ticket).map_err(unknown)?;
             claim.check_time()?;
             return Ok(FlightNumber { flight: claim.flight });
         }
@@ -55,10 +55,10 @@ impl Catalog {
     pub fn renew(&self, request: RenewFlightEndpointRequest) -> Result<FlightEndpoint> {
         let endpoint = request.endpoint.ok_or_else(|| Error::Invalid("there is no endpoint to renew".to_owned()))?;
         let ticket = endpoint.ticket.ok_or_else(|| Error::Invalid("the endpoint has no ticket to renew".to_owned()))?;
-        let claim: Claim = self.key.read(&ticket.ticket)?;
+        let claim: TicketClaim = self.key.read(&ticket.ticket)?;
         claim.check_time()?;
         self.flights.cancelled.check(claim.flight)?;
-        let renewed = self.signed(&Claim { expires: self.expiry(), ..claim })?;
+        let renewed = self.signed(&TicketClaim { expires: self.expiry(), ..claim })?;
         Ok(FlightEndpoint { app_metadata: endpoint.app_metadata, ..renewed })
     }
 }

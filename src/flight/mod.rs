@@ -36,4 +36,4 @@ mod window;
 pub use admission::{is_open, refusal};
 pub use location::Location;
 pub use service::{FlightLimits, routes};
-pub use uploads::{UploadLimits, Uploads};
+pub use uploads::{StagedUploads, UploadLimits};

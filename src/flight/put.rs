@@ -17,9 +17,9 @@ use super::decode::{Decoded, SharedInbound, decode, next_schema, record_batch};
 use super::inbound::Inbound;
 use super::outbound::whole;
 use super::reply::ReplySender;
-use super::uploads::{Upload, Uploads};
+use super::uploads::{StagedUpload, StagedUploads};
 use crate::memory::Reservation;
-use crate::source::staged::Staging;
+use crate::source::staged::StagedWriter;
 use crate::{Error, Result};
 
 /// How long a client that does not read what is told holds up what it sends. What it leaves unread is told again later.
@@ -28,7 +28,7 @@ const TELLING: Duration = Duration::from_millis(100);
 /// One upload in progress.
 pub struct Put {
     /// Where it goes.
-    pub uploads: Uploads,
+    pub uploads: StagedUploads,
     /// How long the client may take to its schema, and leave the end unread.
     pub stall_timeout: Duration,
     /// Results on their way to the client.
@@ -37,9 +37,9 @@ pub struct Put {
 
 /// An upload whose schema has come.
 struct Opened {
-    upload: Upload,
+    upload: StagedUpload,
     decoded: Decoded,
-    staging: Staging,
+    staging: StagedWriter,
     /// What the schema takes.
     _memory: Vec<Reservation>,
 }
@@ -71,13 +71,18 @@ impl Put {
         let mut decoded = decode(first, Arc::clone(inbound));
         let schema = next_schema(&mut decoded).await?;
         let schema = schema.ok_or_else(|| Error::Invalid("the upload ended before its schema".to_owned()))?;
-        let staging = Staging::new(schema, self.uploads.limits().table, self.uploads.spool().clone())?;
+        let staging = StagedWriter::new(schema, self.uploads.limits().table, self.uploads.spool().clone())?;
         let memory = inbound.lock().await.claimed();
         Ok(Opened { upload, decoded, staging, _memory: memory })
     }
 
     /// Takes all that comes behind the schema.
-    async fn take(&self, mut staging: Staging, mut decoded: Decoded, inbound: &SharedInbound) -> Result<Staging> {
+    async fn take(
+        &self,
+        mut staging: StagedWriter,
+        mut decoded: Decoded,
+        inbound: &SharedInbound,
+    ) -> Result<StagedWriter> {
         let patience = self.uploads.limits().expiry;
         let mut told = None;
         loop {

@@ -24,7 +24,7 @@ use super::catalog::Catalog;
 use super::deadline::Deadline;
 use super::exchange::Exchange;
 use super::handshake;
-use super::inbound::{Encoding, Inbound, InboundLimits, Quiet};
+use super::inbound::{Inbound, InboundLimits, MessageEncoding, Quiet};
 use super::prompt::Prompt;
 use super::put::Put;
 use super::reply::Reply;
@@ -113,7 +113,7 @@ impl Flight {
     }
 
     /// The messages in a call's body, whose rows take so many bytes each beside their columns.
-    fn inbound(&self, body: Body, encoding: Option<Encoding>, row_bytes: usize) -> Inbound {
+    fn inbound(&self, body: Body, encoding: Option<MessageEncoding>, row_bytes: usize) -> Inbound {
         let FlightLimits { stall_timeout, idle_timeout, message_bytes, .. } = self.limits;
         let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
         Inbound::new(body, encoding, limits, Quiet::new(idle_timeout, self.model.clone()))
@@ -123,7 +123,12 @@ impl Flight {
     ///
     /// # Errors
     /// [`Error::Busy`] when as many are open as may be, and why there is no model.
-    pub fn exchange(&self, body: Body, encoding: Option<Encoding>, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
+    pub fn exchange(
+        &self,
+        body: Body,
+        encoding: Option<MessageEncoding>,
+        timings: Arc<Timings>,
+    ) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
         let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
@@ -139,7 +144,7 @@ impl Flight {
     ///
     /// # Errors
     /// [`Error::Busy`] when as many streams are open as may be.
-    pub fn put(&self, body: Body, encoding: Option<Encoding>) -> Result<Reply<Bytes>> {
+    pub fn put(&self, body: Body, encoding: Option<MessageEncoding>) -> Result<Reply<Bytes>> {
         let permit = self.stream()?;
         let (inbound, uploads, stall_timeout) =
             (self.inbound(body, encoding, 1), self.catalog.uploads.clone(), self.limits.stall_timeout);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::datasets::{DataSet, Entry, HiveColumn, Version};
+use super::datasets::{DataSet, HiveColumn, ListedFile, Version};
 use super::selection::Selection;
 use crate::source::{Source, typed};
 use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// How the rows of a data set become those of a stream.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct StreamShape {
     /// The columns of the files.
     model: SchemaRef,
     /// Those of them that are read.
@@ -25,7 +25,7 @@ pub struct Shape {
     pub plan: Arc<ScorePlan>,
 }
 
-impl Shape {
+impl StreamShape {
     /// Of files with the columns of `model`, in folders that add those of `hive`, scored as the command `options` says.
     ///
     /// # Errors
@@ -131,13 +131,13 @@ pub struct Piece {
 pub struct Survey {
     set: Arc<DataSet>,
     selection: Selection,
-    entries: Vec<Entry>,
+    entries: Vec<ListedFile>,
     /// The file that all are compared with.
     pub model: Version,
     /// What the names of folders add.
     pub hive: Vec<HiveColumn>,
     /// What they have in common.
-    pub shape: Shape,
+    pub shape: StreamShape,
     seen: usize,
     found: Found,
 }
@@ -157,13 +157,13 @@ impl Survey {
     /// Lists the files, and opens the first.
     ///
     /// # Errors
-    /// Those of [`DataSet::entries`], [`DataSet::open`] and [`Shape::new`].
+    /// Those of [`DataSet::entries`], [`DataSet::open`] and [`StreamShape::new`].
     pub fn begin(set: Arc<DataSet>, selection: Selection, classes: &[String]) -> Result<Self> {
         let entries = set.entries(selection.path.as_deref())?;
         let hive = HiveColumn::of(&entries).map_err(|error| set.about(error))?;
         let first = entries.first().ok_or_else(|| Error::NotFound("there is no file".to_owned()))?;
         let first = set.open(&first.path)?;
-        let shape = Shape::new(first.table.schema(), &hive, &selection.options, classes);
+        let shape = StreamShape::new(first.table.schema(), &hive, &selection.options, classes);
         let shape = shape.map_err(|error| set.about(error))?;
         let found = Found { bytes: Some(0), ..Found::default() };
         Ok(Self { set, selection, entries, model: first.version, hive, shape, seen: 0, found })
@@ -172,7 +172,7 @@ impl Survey {
     /// Looks at the next file; false when there is none, or none is needed any more.
     ///
     /// # Errors
-    /// Those of [`DataSet::open`] and [`Shape::check`].
+    /// Those of [`DataSet::open`] and [`StreamShape::check`].
     pub fn step(&mut self) -> Result<bool> {
         if self.is_full() {
             return Ok(false);

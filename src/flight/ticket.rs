@@ -95,7 +95,7 @@ impl fmt::Debug for TicketKey {
 
 /// What a ticket is good for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct TicketClaim {
     /// The flight that it belongs to, by a number that no other has.
     pub flight: u64,
     /// The name of the data set.
@@ -130,7 +130,7 @@ pub struct Span {
     pub rows: u64,
 }
 
-impl Claim {
+impl TicketClaim {
     /// Refuses what has expired.
     ///
     /// # Errors

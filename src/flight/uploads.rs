@@ -36,7 +36,7 @@ impl Default for UploadLimits {
 
 /// All uploads. Cheap to clone, and all clones are the same ones.
 #[derive(Debug, Clone)]
-pub struct Uploads {
+pub struct StagedUploads {
     shared: Arc<Shared>,
 }
 
@@ -83,13 +83,13 @@ pub struct UploadCounts {
 }
 
 /// For those who serve without a configuration.
-impl Default for Uploads {
+impl Default for StagedUploads {
     fn default() -> Self {
         Self::new(UploadLimits::default(), Spool::default(), Datasets::default())
     }
 }
 
-impl Uploads {
+impl StagedUploads {
     /// None yet. What is too much for memory goes to `spool`, what is committed to `datasets`.
     pub fn new(limits: UploadLimits, spool: Spool, datasets: Datasets) -> Self {
         let room = Arc::new(Semaphore::new(limits.uploads));
@@ -111,7 +111,7 @@ impl Uploads {
     /// # Errors
     /// [`Error::Invalid`] for a name that no upload can have, [`Error::Busy`] when another upload of this name is on its way, or
     /// there are as many as may be.
-    pub fn begin(&self, name: &str) -> Result<Upload> {
+    pub fn begin(&self, name: &str) -> Result<StagedUpload> {
         check_name(name)?;
         if self.shared.datasets.is_file(name) {
             return Err(Error::Invalid(format!(
@@ -131,7 +131,7 @@ impl Uploads {
             ))
         })?;
         names.entry(name.to_owned()).or_default().is_open = true;
-        Ok(Upload { shared: Arc::clone(&self.shared), name: name.to_owned(), room: Some(room) })
+        Ok(StagedUpload { shared: Arc::clone(&self.shared), name: name.to_owned(), room: Some(room) })
     }
 
     /// Makes a staged upload of so many rows a data set. One of another number of rows is dropped.
@@ -251,13 +251,13 @@ async fn expiry(shared: Weak<Shared>, name: String, table: Weak<StagedTable>, af
 
 /// An upload on its way. Dropped, it leaves nothing.
 #[derive(Debug)]
-pub struct Upload {
+pub struct StagedUpload {
     shared: Arc<Shared>,
     name: String,
     room: Option<OwnedSemaphorePermit>,
 }
 
-impl Upload {
+impl StagedUpload {
     /// What its client calls it.
     pub fn name(&self) -> &str {
         &self.name
@@ -274,7 +274,7 @@ impl Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for StagedUpload {
     fn drop(&mut self) {
         let mut names = self.shared.lock();
         if let Some(slot) = names.get_mut(&self.name) {

@@ -14,7 +14,7 @@ use super::Job;
 use super::media::Media;
 use super::outgoing::Outgoing;
 use super::relay::Relay;
-use super::upload::Upload;
+use super::upload::TableBody;
 use crate::memory::Reservation;
 use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
 use crate::source::csv::CsvDecoder;
@@ -39,7 +39,7 @@ const PIECES: usize = 2;
 
 /// A table that is on its way in.
 struct Table {
-    upload: Upload,
+    upload: TableBody,
     decoder: Box<dyn LineDecoder>,
     memory: Reservation,
     is_ended: bool,
@@ -49,7 +49,7 @@ struct Table {
 ///
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
-pub async fn score(job: Job, upload: Upload, media: Media, is_whole: bool) -> Result<Response> {
+pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
     let Job { engine, columns, options, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let decoder = decoder(media, &columns);

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::refusal::Refusal;
+use super::refusal::Rejection;
 
 /// A format of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +30,16 @@ impl Media {
     ///
     /// # Errors
     /// 415, with what is taken.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
         if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
             let what = format!("content-encoding {coding:?} is not taken; send the body as it is");
-            return Err(Refusal::UnsupportedType(what));
+            return Err(Rejection::UnsupportedType(what));
         }
         let given = headers.get(header::CONTENT_TYPE).map(text).unwrap_or_default();
         let (name, parameters) = given.split_once(';').unwrap_or((given, ""));
         let media = Self::named(name.trim()).ok_or_else(|| {
             let what = if given.is_empty() { "no content type" } else { given };
-            Refusal::UnsupportedType(format!("{what:?} is no table that is taken; content types: {}", names()))
+            Rejection::UnsupportedType(format!("{what:?} is no table that is taken; content types: {}", names()))
         })?;
         check_parameters(parameters)?;
         Ok(media)
@@ -95,7 +95,7 @@ impl Media {
 ///
 /// # Errors
 /// 406, with what can be given.
-pub fn accepted(headers: &HeaderMap, media: Media) -> Result<Media, Refusal> {
+pub fn accepted(headers: &HeaderMap, media: Media) -> Result<Media, Rejection> {
     let given: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(text).collect();
     let given = given.join(",");
     let ranges: Vec<&str> = given.split(',').map(str::trim).filter(|range| !range.is_empty()).collect();
@@ -114,12 +114,12 @@ pub fn accepted(headers: &HeaderMap, media: Media) -> Result<Media, Refusal> {
         None => {
             let names: Vec<_> = media.answers().iter().map(|answer| answer.name()).collect();
             let what = format!("a table in {} is answered in: {}; accept one of them", media.name(), names.join(", "));
-            Err(Refusal::NotAcceptable(what))
+            Err(Rejection::NotAcceptable(what))
         }
     }
 }
 
-fn check_parameters(parameters: &str) -> Result<(), Refusal> {
+fn check_parameters(parameters: &str) -> Result<(), Rejection> {
     for parameter in parameters.split(';').map(str::trim).filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
@@ -130,7 +130,7 @@ fn check_parameters(parameters: &str) -> Result<(), Refusal> {
         };
         if !is_known {
             let what = "tables are UTF-8 (charset=utf-8), and CSV has a line of names (header=present)";
-            return Err(Refusal::UnsupportedType(format!("content type with {parameter:?}: {what}")));
+            return Err(Rejection::UnsupportedType(format!("content type with {parameter:?}: {what}")));
         }
     }
     Ok(())
@@ -153,7 +153,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    fn media(content_type: &str) -> Result<Media, Refusal> {
+    fn media(content_type: &str) -> Result<Media, Rejection> {
         Media::of(&headers(&[(header::CONTENT_TYPE, content_type)]))
     }
 
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(media(name).unwrap(), Media::Parquet, "{name}");
         }
         for wrong in ["", "text/plain", "application/json", "application/x-www-form-urlencoded", "\u{e4}"] {
-            let Err(Refusal::UnsupportedType(what)) = media(wrong) else { panic!("{wrong}") };
+            let Err(Rejection::UnsupportedType(what)) = media(wrong) else { panic!("{wrong}") };
             assert!(what.contains("application/vnd.apache.parquet"), "{what}");
         }
     }
@@ -173,7 +173,7 @@ mod tests {
         let given =
             |coding| headers(&[(header::CONTENT_TYPE, "application/x-parquet"), (header::CONTENT_ENCODING, coding)]);
         assert!(Media::of(&given("identity")).is_ok());
-        assert!(matches!(Media::of(&given("gzip")), Err(Refusal::UnsupportedType(what)) if what.contains("gzip")));
+        assert!(matches!(Media::of(&given("gzip")), Err(Rejection::UnsupportedType(what)) if what.contains("gzip")));
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
             assert_eq!(accept(good).unwrap(), Media::Parquet, "{good}");
         }
         for bad in ["text/html", "application/parquet;q=0", "*/*, application/vnd.apache.parquet;q=0", "*/*;q=x"] {
-            assert!(matches!(accept(bad), Err(Refusal::NotAcceptable(what)) if what.contains("parquet")), "{bad}");
+            assert!(matches!(accept(bad), Err(Rejection::NotAcceptable(what)) if what.contains("parquet")), "{bad}");
         }
     }
 }

@@ -34,8 +34,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::media::Media;
 use self::parquet::score_file;
-use self::refusal::Refusal;
-use self::upload::Upload;
+use self::refusal::Rejection;
+use self::upload::TableBody;
 use crate::Error;
 use crate::engine::Engine;
 use crate::memory::Memory;
@@ -46,7 +46,7 @@ use crate::table::ScoreOptions;
 
 /// What bounds tables over HTTP.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct TableLimits {
     /// The longest body, in bytes.
     pub body_bytes: u64,
     /// Requests at a time.
@@ -62,7 +62,7 @@ pub struct Options {
 }
 
 /// For those who serve without a configuration.
-impl Default for Options {
+impl Default for TableLimits {
     fn default() -> Self {
         Self {
             body_bytes: 4 << 30,
@@ -77,15 +77,15 @@ impl Default for Options {
 
 /// Tables over HTTP, with or without the model. Cheap to clone.
 #[derive(Clone)]
-pub struct Service {
-    options: Arc<Options>,
+pub struct Tables {
+    options: Arc<TableLimits>,
     places: Arc<Semaphore>,
     model: Readiness,
 }
 
-impl Service {
+impl Tables {
     /// A service that takes tables once the model is there.
-    pub fn new(options: Options, model: Readiness) -> Self {
+    pub fn new(options: TableLimits, model: Readiness) -> Self {
         let places = Arc::new(Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)));
         Self { options: Arc::new(options), places, model }
     }
@@ -95,10 +95,10 @@ impl Service {
         Router::new().route("/score", post(score)).with_state(self.clone())
     }
 
-    async fn score(&self, request: Request) -> Result<Response, Refusal> {
+    async fn score(&self, request: Request) -> Result<Response, Rejection> {
         let (head, body) = request.into_parts();
         // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
-        let upload = Upload::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
+        let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
         let place = self.place()?;
         let engine = self.model.engine()?.clone();
         let columns = query::options(&head.uri)?;
@@ -126,11 +126,11 @@ impl Service {
 struct Job {
     engine: Engine,
     columns: ScoreOptions,
-    options: Arc<Options>,
+    options: Arc<TableLimits>,
     /// Given back once the answer has been read.
     place: OwnedSemaphorePermit,
 }
 
-async fn score(State(service): State<Service>, request: Request) -> Response {
+async fn score(State(service): State<Tables>, request: Request) -> Response {
     service.score(request).await.unwrap_or_else(IntoResponse::into_response)
 }

@@ -17,7 +17,7 @@ use super::Job;
 use super::media::Media;
 use super::outgoing::{Outgoing, Outlet};
 use super::tail::Tail;
-use super::upload::{Upload, blocking};
+use super::upload::{TableBody, blocking};
 use crate::engine::Engine;
 use crate::sink::Sink;
 use crate::sink::parquet::Splice;
@@ -45,7 +45,7 @@ const IN_ENGINE: usize = 8 << 20;
 ///
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
-pub async fn score_file(job: Job, upload: Upload) -> Result<Response> {
+pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
     let Job { engine, columns, options, place } = job;
     let body = upload.spooled(&options.spool).await?;
     let memory = options.memory.try_reserve(MEMORY)?;

@@ -10,7 +10,7 @@ use crate::Error;
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum Rejection {
     /// The body is of a type that is not taken, or packed in a way that is not.
     UnsupportedType(String),
     /// The client takes no type that can be given.
@@ -19,13 +19,13 @@ pub enum Refusal {
     Failed(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
@@ -72,7 +72,7 @@ mod tests {
             (Error::Stalled(String::new()), 408),
             (Error::Failed(String::new()), 500),
         ] {
-            let response = Refusal::from(error).into_response();
+            let response = Rejection::from(error).into_response();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
         }

@@ -21,7 +21,7 @@ const DISCARDING: Duration = Duration::from_mins(10);
 /// A request's body. What nobody read of it when this is dropped is read to its end: a client that is still sending hears the
 /// answer only then.
 #[derive(Debug)]
-pub struct Upload {
+pub struct TableBody {
     body: Option<Body>,
     received: u64,
     limit: u64,
@@ -30,7 +30,7 @@ pub struct Upload {
     awaits_leave: bool,
 }
 
-impl Upload {
+impl TableBody {
     /// The body of a request with these headers, of at most `limit` bytes.
     pub fn new(body: Body, headers: &HeaderMap, limit: u64, stall_timeout: Duration) -> Self {
         Self { body: Some(body), received: 0, limit, stall_timeout, awaits_leave: headers.contains_key(header::EXPECT) }
@@ -74,7 +74,7 @@ impl Upload {
     /// The whole body, in a file of the spool.
     ///
     /// # Errors
-    /// As [`Upload::next`] and [`SpoolFile::append`].
+    /// As [`TableBody::next`] and [`SpoolFile::append`].
     pub async fn spooled(mut self, spool: &Spool) -> Result<SpoolFile> {
         let spool = spool.clone();
         let mut file = blocking(move || spool.create()).await?;
@@ -108,7 +108,7 @@ impl Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for TableBody {
     fn drop(&mut self) {
         let body = self.body.take().filter(|body| !self.awaits_leave && !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
@@ -140,10 +140,10 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 mod tests {
     use super::*;
 
-    fn upload(parts: &[&'static [u8]], limit: u64) -> Upload {
+    fn upload(parts: &[&'static [u8]], limit: u64) -> TableBody {
         let parts: Vec<_> = parts.iter().map(|part| Ok::<_, std::io::Error>(Bytes::from_static(part))).collect();
         let body = Body::from_stream(futures::stream::iter(parts));
-        Upload::new(body, &HeaderMap::new(), limit, Duration::from_mins(1))
+        TableBody::new(body, &HeaderMap::new(), limit, Duration::from_mins(1))
     }
 
     #[tokio::test]
@@ -162,14 +162,14 @@ mod tests {
         assert_eq!(body.next().await.unwrap().unwrap(), "012");
         let error = body.next().await.unwrap_err();
         assert!(matches!(&error, Error::TooLarge(text) if text.contains("5 bytes")), "{error}");
-        let whole = Upload::new(Body::from("012345"), &HeaderMap::new(), 5, Duration::from_mins(1));
+        let whole = TableBody::new(Body::from("012345"), &HeaderMap::new(), 5, Duration::from_mins(1));
         assert!(matches!(whole.check_length(), Err(Error::TooLarge(_))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stands_still_is_given_up() {
         let body = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        let mut upload = Upload::new(body, &HeaderMap::new(), 5, Duration::from_mins(1));
+        let mut upload = TableBody::new(body, &HeaderMap::new(), 5, Duration::from_mins(1));
         assert!(matches!(upload.next().await, Err(Error::Stalled(text)) if text.contains("60 s")));
     }
 
@@ -177,7 +177,7 @@ mod tests {
     async fn a_body_that_breaks_off_is_no_end() {
         let parts = [Ok(Bytes::from_static(b"01")), Err(std::io::Error::other("reset"))];
         let body = Body::from_stream(futures::stream::iter(parts));
-        let mut upload = Upload::new(body, &HeaderMap::new(), 5, Duration::from_mins(1));
+        let mut upload = TableBody::new(body, &HeaderMap::new(), 5, Duration::from_mins(1));
         assert!(upload.next().await.unwrap().is_some());
         assert!(matches!(upload.next().await, Err(Error::Invalid(text)) if text.contains("broke off")));
     }

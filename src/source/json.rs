@@ -36,12 +36,12 @@ pub struct JsonDecoder {
 
 /// What is looked for in records.
 struct Wanted {
-    texts: Vec<Texts>,
+    texts: Vec<ColumnTexts>,
     new_names: Vec<String>,
 }
 
 /// The texts under a key.
-struct Texts {
+struct ColumnTexts {
     column: usize,
     key: String,
     values: StringViewBuilder,
@@ -123,7 +123,7 @@ impl LineDecoder for JsonDecoder {
         let missing = self.wanted.iter().flat_map(|wanted| &wanted.texts).find(|texts| !texts.is_there);
         match missing {
             // It may be a slip of the pen, and the answer would be nulls throughout.
-            Some(Texts { key, .. }) if self.has_record => {
+            Some(ColumnTexts { key, .. }) if self.has_record => {
                 let columns = self.schema.iter().flat_map(|schema| schema.fields().iter());
                 let keys: Vec<_> = columns.map(|field| field.name().as_str()).filter(|name| name != key).collect();
                 let keys = keys.join(", ");
@@ -141,7 +141,7 @@ impl LineDecoder for JsonDecoder {
         if let Some(schema) = &self.schema {
             let texts = texts.iter().map(|&column| {
                 let key = schema.field(column).name().clone();
-                Texts { column, key, values: StringViewBuilder::new(), is_there: false }
+                ColumnTexts { column, key, values: StringViewBuilder::new(), is_there: false }
             });
             self.wanted = Some(Wanted { texts: texts.collect(), new_names: new_names.to_vec() });
         }

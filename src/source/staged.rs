@@ -22,7 +22,7 @@ use arrow::ipc::{MetadataVersion, root_as_message};
 use futures::stream::BoxStream;
 
 use self::log::Log;
-use self::reader::{Reader, unread};
+use self::reader::{StagedReader, unread};
 use super::ahead::decoded_ahead;
 use super::{Fingerprint, Part, Source};
 use crate::spool::Spool;
@@ -46,7 +46,7 @@ pub struct StagedLimits {
 }
 
 /// A table that is coming in.
-pub struct Staging {
+pub struct StagedWriter {
     schema: SchemaRef,
     /// The same with the numbers of its dictionaries, as a reader of its messages needs it.
     numbered: SchemaRef,
@@ -83,7 +83,7 @@ struct Writer {
     context: IpcWriteContext,
 }
 
-impl Staging {
+impl StagedWriter {
     /// A table of this schema and no rows.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl StagedTable {
     }
 
     /// A reader of these parts, from the dictionaries on that hold where they begin.
-    fn reader(&self, parts: Range<usize>, columns: &[usize]) -> Reader {
+    fn reader(&self, parts: Range<usize>, columns: &[usize]) -> StagedReader {
         let last = self.parts.len();
         let start = self.starts.get(parts.start.min(last)).copied().unwrap_or(0);
         let end = self.starts.get(parts.end.min(last)).copied().unwrap_or(0);
@@ -251,7 +251,7 @@ impl StagedTable {
         let mut messages: Vec<usize> = held.into_values().collect();
         messages.sort_unstable();
         messages.extend(start..end.max(start));
-        Reader {
+        StagedReader {
             decoder: FileDecoder::new(Arc::clone(&self.numbered), MetadataVersion::V5)
                 .with_projection(columns.to_vec()),
             schema: self.schema.project(columns).map(Arc::new).map_err(|cause| unread(&cause)),

@@ -11,9 +11,9 @@ use crate::Error;
 use crate::engine::testing::Fake;
 use crate::table::ScoreOptions;
 
-fn texts(number: usize, rows: usize, bytes: usize) -> Incoming<Vec<Texts>, usize> {
+fn texts(number: usize, rows: usize, bytes: usize) -> Incoming<Vec<ColumnTexts>, usize> {
     let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(vec!["x".repeat(number + 1); rows]));
-    Incoming { rows: vec![Texts::read(&column, &[]).unwrap()], bytes, rest: number }
+    Incoming { rows: vec![ColumnTexts::read(&column, &[]).unwrap()], bytes, rest: number }
 }
 
 /// How many of ten arrays are taken in while the model gives nothing back; then all come out in order.

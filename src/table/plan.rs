@@ -8,8 +8,8 @@ use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 
 use super::columns::ScoreColumns;
 use super::options::{Columns, OnError, ScoreOptions};
-use super::target::{Target, list, twice};
-use super::texts::Texts;
+use super::target::{ScoreTarget, list, twice};
+use super::texts::ColumnTexts;
 use super::weight::{Weight, column_weight, weights};
 use crate::classifier::Scores;
 use crate::{Error, Result};
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// What is to be done with the batches of one schema.
 #[derive(Debug, Clone)]
 pub struct ScorePlan {
-    targets: Vec<Target>,
+    targets: Vec<ScoreTarget>,
     made: ScoreColumns,
     on_error: OnError,
     /// The columns that come back, before the new ones.
@@ -33,7 +33,7 @@ impl ScorePlan {
     /// # Errors
     /// [`Error::Invalid`] when there is no such column, more than one that could be meant, or a name is taken.
     pub fn new(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
-        let targets = Target::find(schema, options.text.as_ref())?;
+        let targets = ScoreTarget::find(schema, options.text.as_ref())?;
         let kept = kept(schema, &options.columns)?;
         let made = ScoreColumns::new(options, classes);
         let new_fields: Vec<_> =
@@ -119,9 +119,9 @@ impl ScorePlan {
     /// # Errors
     /// [`Error::Invalid`] when a column cannot be read as text, [`Error::NotText`] that names the first row that is none,
     /// unless such rows get nulls.
-    pub fn texts(&self, batch: &RecordBatch) -> Result<Vec<Texts>> {
-        let read = |target: &Target| {
-            Texts::read(batch.column(target.column), &target.path)
+    pub fn texts(&self, batch: &RecordBatch) -> Result<Vec<ColumnTexts>> {
+        let read = |target: &ScoreTarget| {
+            ColumnTexts::read(batch.column(target.column), &target.path)
                 .map_err(|cause| Error::Invalid(format!("column {:?}: {cause}", target.name)))
         };
         let texts: Vec<_> = self.targets.iter().map(read).collect::<Result<_>>()?;
@@ -136,7 +136,7 @@ impl ScorePlan {
     /// # Errors
     /// [`Error::Unscorable`] that names the first row that has no score, unless such rows get nulls, and [`Error::Failed`]
     /// when the scores are of another model.
-    pub fn columns(&self, texts: &[Texts], scores: &[Scores], rows: usize) -> Result<Vec<ArrayRef>> {
+    pub fn columns(&self, texts: &[ColumnTexts], scores: &[Scores], rows: usize) -> Result<Vec<ArrayRef>> {
         if let Some((row, _, cause)) = self.first(texts, |_, number| scores[number].missed()) {
             return Err(Error::Unscorable { row, cause: cause.clone() });
         }
@@ -160,8 +160,8 @@ impl ScorePlan {
     /// The first row at which the request fails: in which column, and why.
     fn first<'a>(
         &'a self,
-        texts: &'a [Texts],
-        causes: impl Fn(&'a Texts, usize) -> &'a BTreeMap<usize, String>,
+        texts: &'a [ColumnTexts],
+        causes: impl Fn(&'a ColumnTexts, usize) -> &'a BTreeMap<usize, String>,
     ) -> Option<(usize, &'a str, &'a String)> {
         if self.on_error == OnError::Null {
             return None;

@@ -12,7 +12,7 @@ const LISTED: usize = 32;
 
 /// What is scored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ScoreTarget {
     /// As errors call it.
     pub name: String,
     /// What the names of its new columns begin with.
@@ -25,7 +25,7 @@ pub struct Target {
     pub deep: usize,
 }
 
-impl Target {
+impl ScoreTarget {
     /// Those that `wanted` names, or the only string column.
     ///
     /// # Errors
@@ -67,10 +67,10 @@ impl Target {
     }
 }
 
-fn only(schema: &Schema) -> Result<Target> {
+fn only(schema: &Schema) -> Result<ScoreTarget> {
     let mut found = schema.fields().iter().enumerate().filter(|(_, field)| is_string(field.data_type()));
     match (found.next(), found.next()) {
-        (Some((column, field)), None) => Target::new(schema, field.name(), column, Vec::new()),
+        (Some((column, field)), None) => ScoreTarget::new(schema, field.name(), column, Vec::new()),
         (None, _) => Err(Error::Invalid(format!("no string column; columns: {}{}", list(schema), hint(schema)))),
         _ => Err(Error::Invalid(format!(
             "more than one string column: {}; name one with \"text\" (--text on the command line)",
@@ -79,23 +79,23 @@ fn only(schema: &Schema) -> Result<Target> {
     }
 }
 
-fn named(schema: &Schema, name: &str) -> Result<Target> {
+fn named(schema: &Schema, name: &str) -> Result<ScoreTarget> {
     let mut places = places(schema.fields(), name);
     match (places.pop(), places.is_empty()) {
-        (Some(place), true) => Target::new(schema, name, place[0], place[1..].to_vec()),
+        (Some(place), true) => ScoreTarget::new(schema, name, place[0], place[1..].to_vec()),
         (Some(_), false) => Err(Error::Invalid(format!("more than one column is called {name:?}"))),
         (None, _) => Err(Error::Invalid(format!("column {name:?} not found; string columns: {}", strings(schema)))),
     }
 }
 
-fn several(schema: &Schema, names: &[String]) -> Result<Vec<Target>> {
+fn several(schema: &Schema, names: &[String]) -> Result<Vec<ScoreTarget>> {
     if names.is_empty() {
         return Err(Error::Invalid(format!("\"text\" names no column; string columns: {}", strings(schema))));
     }
     if let Some(twice) = twice(names) {
         return Err(Error::Invalid(format!("\"text\" names {twice:?} twice")));
     }
-    let target = |name: &String| Ok(Target { prefix: format!("{name}_"), ..named(schema, name)? });
+    let target = |name: &String| Ok(ScoreTarget { prefix: format!("{name}_"), ..named(schema, name)? });
     names.iter().map(target).collect()
 }
 

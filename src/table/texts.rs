@@ -18,7 +18,7 @@ use super::layout::Layout;
 
 /// The texts of a column, and where they stand in it. A text that a dictionary or a run has once is there once.
 #[derive(Debug, Clone)]
-pub struct Texts {
+pub struct ColumnTexts {
     /// What is to be scored.
     pub values: StringViewArray,
     /// Which row has which.
@@ -27,7 +27,7 @@ pub struct Texts {
     pub unreadable: BTreeMap<usize, String>,
 }
 
-impl Texts {
+impl ColumnTexts {
     /// Those of a column, or of a field in it: `path` has the numbers of the fields that lead there.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 
 use super::kind::items;
-use super::target::Target;
+use super::target::ScoreTarget;
 
 /// Each element of one of a batch's arrays takes so many bytes beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn bytes(is_plain: bool, keeps_causes: bool, classes: &[String]) -> usize {
 }
 
 /// The weights of the arrays that `target` goes through.
-pub fn weights(schema: &Schema, target: &Target, keeps_causes: bool, classes: &[String]) -> Vec<Weight> {
+pub fn weights(schema: &Schema, target: &ScoreTarget, keeps_causes: bool, classes: &[String]) -> Vec<Weight> {
     let mut node: usize = schema.fields().iter().take(target.column).map(|field| nodes(field.data_type())).sum();
     let mut data_type = schema.field(target.column).data_type();
     let (mut path, mut lists) = (target.path.iter(), Vec::new());

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::flight::uploads::Uploads;
+use crate::flight::uploads::StagedUploads;
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -27,8 +27,8 @@ struct Named {
 /// Makes a staged upload a data set.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a body that asks for nothing, and those of [`Uploads::commit`].
-pub fn commit(uploads: &Uploads, body: &[u8]) -> Result<Vec<Bytes>> {
+/// [`Error::Invalid`] for a body that asks for nothing, and those of [`StagedUploads::commit`].
+pub fn commit(uploads: &StagedUploads, body: &[u8]) -> Result<Vec<Bytes>> {
     let Commit { name, rows, replace } = asked(body, r#"{"name": NAME, "rows": N}, and "replace": true to replace"#)?;
     let table = uploads.commit(&name, rows, replace)?;
     let done = json!({ "name": name, "rows": table.rows(), "bytes": table.bytes() });
@@ -38,8 +38,8 @@ pub fn commit(uploads: &Uploads, body: &[u8]) -> Result<Vec<Bytes>> {
 /// Drops what was uploaded.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a body that asks for nothing, and those of [`Uploads::drop_named`].
-pub fn drop_upload(uploads: &Uploads, body: &[u8]) -> Result<Vec<Bytes>> {
+/// [`Error::Invalid`] for a body that asks for nothing, and those of [`StagedUploads::drop_named`].
+pub fn drop_upload(uploads: &StagedUploads, body: &[u8]) -> Result<Vec<Bytes>> {
     let Named { name } = asked(body, r#"{"name": NAME}"#)?;
     uploads.drop_named(&name)?;
     Ok(Vec::new())

@@ -9,12 +9,12 @@ use crate::source::{Fingerprint, Source};
 
 /// A file of a data set, by its path there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListedFile {
     /// Below the folder, with `/` between; empty where the data set is one table.
     pub path: String,
 }
 
-impl Entry {
+impl ListedFile {
     /// The one of a data set that is one table.
     pub const fn only() -> Self {
         Self { path: String::new() }

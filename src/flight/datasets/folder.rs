@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tracing::warn;
 
-use super::entry::Entry;
+use super::entry::ListedFile;
 use crate::paths::{resolve_below, unreadable};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
 ///
 /// # Errors
 /// Those of [`resolve_below`], and [`Error::NotFound`] where there is no file.
-pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<Entry>> {
+pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<ListedFile>> {
     let mut walk = Walk { root, files: Vec::new() };
     match below {
         None => walk.folder(root, "", 0)?,
@@ -35,7 +35,7 @@ pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<Entry>> {
         return Err(Error::NotFound(format!("there is no Parquet file{place} (yet): files end in .parquet")));
     }
     files.sort();
-    Ok(files.into_iter().map(|path| Entry { path }).collect())
+    Ok(files.into_iter().map(|path| ListedFile { path }).collect())
 }
 
 struct Walk<'a> {

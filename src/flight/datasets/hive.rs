@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
+use super::entry::ListedFile;
 use crate::{Error, Result};
 
 /// The value of a null.
@@ -17,12 +17,12 @@ const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HiveColumn {
     name: String,
-    kind: Kind,
+    kind: HiveType,
 }
 
 /// What its values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum HiveType {
     /// All of them whole numbers: int64.
     Number,
     /// utf8.
@@ -34,10 +34,10 @@ impl HiveColumn {
     ///
     /// # Errors
     /// [`Error::Invalid`] when two files do not have the same ones.
-    pub fn of(entries: &[Entry]) -> Result<Vec<Self>> {
+    pub fn of(entries: &[ListedFile]) -> Result<Vec<Self>> {
         let Some(first) = entries.first() else { return Ok(Vec::new()) };
         let mut columns: Vec<Self> =
-            pairs(&first.path).into_iter().map(|(name, _)| Self { name, kind: Kind::Number }).collect();
+            pairs(&first.path).into_iter().map(|(name, _)| Self { name, kind: HiveType::Number }).collect();
         let mut seen = vec![false; columns.len()];
         for entry in entries {
             let values = values(&columns, entry).ok_or_else(|| {
@@ -48,13 +48,13 @@ impl HiveColumn {
                 let Some(value) = value else { continue };
                 *seen = true;
                 if value.parse::<i64>().is_err() {
-                    column.kind = Kind::Text;
+                    column.kind = HiveType::Text;
                 }
             }
         }
         for (column, seen) in columns.iter_mut().zip(seen) {
             if !seen {
-                column.kind = Kind::Text;
+                column.kind = HiveType::Text;
             }
         }
         Ok(columns)
@@ -68,8 +68,8 @@ impl HiveColumn {
     /// Its field.
     pub fn field(&self) -> Field {
         let data_type = match self.kind {
-            Kind::Number => DataType::Int64,
-            Kind::Text => DataType::Utf8,
+            HiveType::Number => DataType::Int64,
+            HiveType::Text => DataType::Utf8,
         };
         Field::new(&self.name, data_type, true)
     }
@@ -84,17 +84,17 @@ impl HiveColumn {
         let found = pairs(path).into_iter().find(|(name, _)| *name == self.name);
         let value = found.and_then(|(_, value)| value);
         match self.kind {
-            Kind::Number => {
+            HiveType::Number => {
                 let number = value.and_then(|value| value.parse().ok());
                 Arc::new(std::iter::repeat_n(number, rows).collect::<Int64Array>())
             }
-            Kind::Text => Arc::new(std::iter::repeat_n(value.as_deref(), rows).collect::<StringArray>()),
+            HiveType::Text => Arc::new(std::iter::repeat_n(value.as_deref(), rows).collect::<StringArray>()),
         }
     }
 }
 
 /// The values of these columns, if the file has these and no others.
-fn values(columns: &[HiveColumn], entry: &Entry) -> Option<Vec<Option<String>>> {
+fn values(columns: &[HiveColumn], entry: &ListedFile) -> Option<Vec<Option<String>>> {
     let pairs = pairs(&entry.path);
     let same =
         pairs.len() == columns.len() && pairs.iter().zip(columns).all(|((name, _), column)| *name == column.name);
@@ -119,8 +119,8 @@ mod tests {
 
     use super::*;
 
-    fn columns(paths: &[&str]) -> Result<Vec<(String, Kind)>> {
-        let entries: Vec<Entry> = paths.iter().map(|path| Entry { path: (*path).to_owned() }).collect();
+    fn columns(paths: &[&str]) -> Result<Vec<(String, HiveType)>> {
+        let entries: Vec<ListedFile> = paths.iter().map(|path| ListedFile { path: (*path).to_owned() }).collect();
         Ok(HiveColumn::of(&entries)?.into_iter().map(|column| (column.name, column.kind)).collect())
     }
 
@@ -130,10 +130,10 @@ mod tests {
             "year=2026/month=01/at=x/a.parquet",
             "year=2025/month=__HIVE_DEFAULT_PARTITION__/at=1/b.parquet",
         ]);
-        let expected = [("year", Kind::Number), ("month", Kind::Number), ("at", Kind::Text)];
+        let expected = [("year", HiveType::Number), ("month", HiveType::Number), ("at", HiveType::Text)];
         assert_eq!(found.unwrap(), expected.map(|(name, kind)| (name.to_owned(), kind)));
         let nulls = columns(&["x=__HIVE_DEFAULT_PARTITION__/a.parquet"]).unwrap();
-        assert_eq!(nulls, [("x".to_owned(), Kind::Text)]);
+        assert_eq!(nulls, [("x".to_owned(), HiveType::Text)]);
         assert_eq!(columns(&["plain/a.parquet", "b=1.parquet"]).unwrap(), []);
     }
 
@@ -153,11 +153,11 @@ mod tests {
     fn values_are_what_the_folders_say() {
         let column = |kind| HiveColumn { name: "a b".to_owned(), kind };
         let path = "x=1/a%20b=007/f.parquet";
-        assert_eq!(column(Kind::Number).array(path, 2).as_primitive::<Int64Type>().values(), &[7, 7]);
-        assert_eq!(column(Kind::Text).array(path, 1).as_string::<i32>().value(0), "007");
-        let decoded = column(Kind::Text).array("a%20b=%2E%2E%2Fx/f.parquet", 1);
+        assert_eq!(column(HiveType::Number).array(path, 2).as_primitive::<Int64Type>().values(), &[7, 7]);
+        assert_eq!(column(HiveType::Text).array(path, 1).as_string::<i32>().value(0), "007");
+        let decoded = column(HiveType::Text).array("a%20b=%2E%2E%2Fx/f.parquet", 1);
         assert_eq!(decoded.as_string::<i32>().value(0), "../x");
-        let null = column(Kind::Text).array("a%20b=__HIVE_DEFAULT_PARTITION__/f.parquet", 1);
+        let null = column(HiveType::Text).array("a%20b=__HIVE_DEFAULT_PARTITION__/f.parquet", 1);
         assert_eq!(null.null_count(), 1);
     }
 }

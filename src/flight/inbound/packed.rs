@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// What a client may compress its messages with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub enum MessageEncoding {
     Gzip,
     Zstd,
 }
@@ -33,7 +33,7 @@ pub struct Measured {
     pub beginning: Vec<u8>,
 }
 
-impl Encoding {
+impl MessageEncoding {
     /// What the headers of a call say, if anything.
     ///
     /// # Errors
@@ -107,20 +107,20 @@ mod tests {
 
     use super::*;
 
-    fn packed(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+    fn packed(encoding: MessageEncoding, bytes: &[u8]) -> Vec<u8> {
         match encoding {
-            Encoding::Gzip => {
+            MessageEncoding::Gzip => {
                 let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 writer.write_all(bytes).unwrap();
                 writer.finish().unwrap()
             }
-            Encoding::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+            MessageEncoding::Zstd => zstd::encode_all(bytes, 1).unwrap(),
         }
     }
 
     #[test]
     fn what_was_packed_comes_back() {
-        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        for encoding in [MessageEncoding::Gzip, MessageEncoding::Zstd] {
             for length in [0, 1, STEP, 100_000] {
                 let bytes: Vec<u8> = (0..length).map(|i| (i * i % 251) as u8).collect();
                 let packed = packed(encoding, &bytes);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_bomb_is_unpacked_no_further_than_its_limit() {
-        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        for encoding in [MessageEncoding::Gzip, MessageEncoding::Zstd] {
             let bomb = packed(encoding, &vec![0; 8 << 20]);
             assert!(bomb.len() < 100_000);
             let measured = encoding.measure(&bomb, 10, 1 << 20).unwrap();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_says_so() {
-        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        for encoding in [MessageEncoding::Gzip, MessageEncoding::Zstd] {
             let good = packed(encoding, b"a message, a message, a message");
             for bad in [&b"garbage"[..], &good[..good.len() - 5], b""] {
                 let measured = encoding.measure(bad, 10, 100).map(|measured| measured.length);
@@ -162,19 +162,19 @@ mod tests {
             writer.write_all(&[0; 1000]).unwrap();
             writer.finish().unwrap()
         };
-        assert!(Encoding::Zstd.measure(&wide, 10, 2000).is_err());
+        assert!(MessageEncoding::Zstd.measure(&wide, 10, 2000).is_err());
     }
 
     #[test]
     fn what_is_taken_is_named() {
         let of = |name: &'static str| {
-            Encoding::of(&HeaderMap::from_iter([(
+            MessageEncoding::of(&HeaderMap::from_iter([(
                 http::HeaderName::from_static("grpc-encoding"),
                 name.parse().unwrap(),
             )]))
         };
-        assert_eq!(of("gzip").unwrap(), Some(Encoding::Gzip));
-        assert_eq!(of("zstd").unwrap(), Some(Encoding::Zstd));
+        assert_eq!(of("gzip").unwrap(), Some(MessageEncoding::Gzip));
+        assert_eq!(of("zstd").unwrap(), Some(MessageEncoding::Zstd));
         assert_eq!(of("identity").unwrap(), None);
         let status = of("snappy").unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unimplemented);

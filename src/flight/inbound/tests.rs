@@ -34,7 +34,7 @@ fn inbound(memory: &Memory, pieces: impl IntoIterator<Item = Bytes>) -> Inbound 
 /// A call whose body comes as this stream does.
 fn open(memory: &Memory, pieces: BoxStream<'static, Bytes>) -> Inbound {
     let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
-    Inbound::new(Body::new(StreamBody::new(frames)), Some(Encoding::Zstd), limits(memory), quiet())
+    Inbound::new(Body::new(StreamBody::new(frames)), Some(MessageEncoding::Zstd), limits(memory), quiet())
 }
 
 fn wire(data: &FlightData) -> Bytes {

@@ -3,18 +3,18 @@
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 
 use super::*;
-use crate::source::staged::Staging;
+use crate::source::staged::StagedWriter;
 
-fn uploads(uploads: usize, expiry: Duration) -> (Uploads, Datasets) {
+fn uploads(uploads: usize, expiry: Duration) -> (StagedUploads, Datasets) {
     let datasets = Datasets::default();
     let limits = UploadLimits { uploads, expiry, ..UploadLimits::default() };
-    (Uploads::new(limits, Spool::default(), datasets.clone()), datasets)
+    (StagedUploads::new(limits, Spool::default(), datasets.clone()), datasets)
 }
 
 fn table(rows: i32) -> StagedTable {
     let column: ArrayRef = Arc::new(Int32Array::from_iter_values(0..rows));
     let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
-    let mut staging = Staging::new(batch.schema(), UploadLimits::default().table, Spool::default()).unwrap();
+    let mut staging = StagedWriter::new(batch.schema(), UploadLimits::default().table, Spool::default()).unwrap();
     staging.append(&batch).unwrap();
     staging.finish("it")
 }

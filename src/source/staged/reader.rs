@@ -15,7 +15,7 @@ use crate::source::ahead::Give;
 use crate::{Error, Result};
 
 /// Reads messages back.
-pub struct Reader {
+pub struct StagedReader {
     pub decoder: FileDecoder,
     pub schema: Result<SchemaRef>,
     pub log: Arc<Log>,
@@ -26,7 +26,7 @@ pub struct Reader {
     pub messages: Vec<usize>,
 }
 
-impl Reader {
+impl StagedReader {
     /// Gives the batches, of at most so many rows.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ const LIMITS: StagedLimits = StagedLimits { rows: 1_000_000, bytes: 1 << 30, mem
 
 fn staged(batches: &[RecordBatch], limits: StagedLimits) -> Result<(StagedTable, Spool)> {
     let spool = Spool::default();
-    let mut staging = Staging::new(batches[0].schema(), limits, spool.clone())?;
+    let mut staging = StagedWriter::new(batches[0].schema(), limits, spool.clone())?;
     for batch in batches {
         staging.append(batch)?;
     }
@@ -139,7 +139,7 @@ fn limits_are_named() {
     }
     check(StagedLimits { rows: 199, ..LIMITS }, "199 rows: send several, or raise --upload-rows");
     check(StagedLimits { bytes: 1000, ..LIMITS }, "1000 bytes: send several, or raise --upload-limit");
-    let mut staging = Staging::new(numbers(0, 0).schema(), LIMITS, Spool::default()).unwrap();
+    let mut staging = StagedWriter::new(numbers(0, 0).schema(), LIMITS, Spool::default()).unwrap();
     let mut some = (0..).map(|_| staging.append(&numbers(0, 0)));
     let error = some.find_map(Result::err).unwrap();
     assert!(matches!(&error, Error::TooLarge(text) if text.contains("131072 batches")), "{error}");

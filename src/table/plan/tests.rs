@@ -18,7 +18,7 @@ fn batch() -> RecordBatch {
 }
 
 /// Each text of class 1, but for those that have no score.
-fn scores(texts: &Texts, missed: &[usize]) -> Scores {
+fn scores(texts: &ColumnTexts, missed: &[usize]) -> Scores {
     let mut scores = Scores::nulls(texts.values.len(), 2);
     for text in (0..texts.values.len()).filter(|text| texts.values.is_valid(*text)) {
         if missed.contains(&text) {

@@ -14,13 +14,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// The text of each row.
-fn rows(texts: &Texts) -> Vec<Option<String>> {
+fn rows(texts: &ColumnTexts) -> Vec<Option<String>> {
     let text = |text: usize| texts.values.is_valid(text).then(|| texts.values.value(text).to_owned());
     texts.layout.walk(texts.values.len()).map(|(_, number)| number.and_then(text)).collect()
 }
 
-fn read(column: ArrayRef) -> Texts {
-    Texts::read(&column, &[]).unwrap()
+fn read(column: ArrayRef) -> ColumnTexts {
+    ColumnTexts::read(&column, &[]).unwrap()
 }
 
 fn dictionary(values: &[Option<&[u8]>]) -> ArrayRef {
@@ -164,7 +164,7 @@ proptest! {
             let numbers: ArrayRef = Arc::new(NullArray::new(rows_of.len()));
             let fields = vec![field("n", &numbers), field("t", &column)];
             let column = StructArray::try_new(fields.into(), vec![numbers, column], Some(nulls.clone())).unwrap();
-            prop_assert_eq!(rows(&Texts::read(&(Arc::new(column) as ArrayRef), &[1]).unwrap()), expected.clone());
+            prop_assert_eq!(rows(&ColumnTexts::read(&(Arc::new(column) as ArrayRef), &[1]).unwrap()), expected.clone());
         }
     }
 

@@ -17,7 +17,7 @@ use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
 use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
-use textflight::flight::{FlightLimits, Uploads, routes};
+use textflight::flight::{FlightLimits, StagedUploads, routes};
 use textflight::memory::Memory;
 use textflight::stream::InFlight;
 use tonic::service::Routes;
@@ -50,7 +50,7 @@ pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
 /// A catalog of nothing.
 pub fn catalog() -> Catalog {
     Catalog {
-        uploads: Uploads::default(),
+        uploads: StagedUploads::default(),
         datasets: Datasets::default(),
         key: TicketKey::random().unwrap(),
         lifetime: Duration::from_mins(1),

@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use textflight::memory::Memory;
-use textflight::rest::{Options, Service};
+use textflight::rest::{TableLimits, Tables};
 use textflight::spool::Spool;
 use textflight::stream::InFlight;
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ impl Score {
         let runtime = Runtime::new().unwrap();
         let _inside = runtime.enter();
         let (memory, spool) = (Memory::new(MEMORY), Spool::new(std::env::temp_dir(), 64 << 20));
-        let options = Options {
+        let options = TableLimits {
             body_bytes: 1 << 20,
             requests: 1,
             stall_timeout: Duration::from_secs(10),
@@ -67,7 +67,7 @@ impl Score {
             memory: memory.clone(),
             spool: spool.clone(),
         };
-        let routes = Service::new(options, serving(Fake::engine(10_000))).routes();
+        let routes = Tables::new(options, serving(Fake::engine(10_000))).routes();
         Self { routes, memory, spool, runtime }
     }
 

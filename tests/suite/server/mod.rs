@@ -46,7 +46,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         flight_limits: LIMITS,
         catalog: catalog(),
         cog: textflight::cog::http::Options::default(),
-        rest: textflight::rest::Options::default(),
+        rest: textflight::rest::TableLimits::default(),
         authenticator: Authenticator::anonymous(),
         tls: None,
         connections,
