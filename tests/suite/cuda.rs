@@ -240,7 +240,7 @@ fn a_lost_device_ends_the_server() {
             "127.0.0.1:0",
         ])
         .stdout(Stdio::piped())
-        .stderr(std::fs::File::create(&log).unwrap())
+        .stderr(File::create(&log).unwrap())
         .spawn()
         .unwrap();
     let mut ready = String::new();
