@@ -2,7 +2,6 @@
 
 mod activity;
 mod connection;
-mod counted;
 mod descriptors;
 mod frames;
 mod listener;
@@ -26,7 +25,7 @@ use tracing::{info, warn};
 pub use self::router::router;
 pub use self::tls::{Tls, TlsFiles};
 
-use self::listener::{Patience, Protocol};
+use self::listener::Protocol;
 use self::observed::{observe_calls, observe_requests};
 use crate::auth::Authenticator;
 use crate::cog;

@@ -6,7 +6,7 @@ use futures::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::Patience;
+use super::listener::Patience;
 
 /// How long what was sent may be on its way before a connection that is to end is cut.
 const LINGERING: std::time::Duration = std::time::Duration::from_secs(2);

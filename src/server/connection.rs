@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::HttpBody;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
@@ -14,10 +16,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use super::Patience;
 use super::activity::{Activity, Trial};
+use super::listener::Patience;
 use super::tls::{self, PortTls};
-use super::watched::{WatchedBody, WatchedIo};
+use super::watched::{hold, watch};
 
 /// How clients are answered.
 pub struct Manner {
@@ -62,7 +64,7 @@ async fn converse(
     stop: impl Future<Output = ()>,
 ) {
     let Manner { protocol, router, patience, .. } = manner;
-    let io = TokioIo::new(WatchedIo::new(io, activity.clone()));
+    let io = TokioIo::new(watch(io, &activity));
     let mut connection = pin!(protocol.serve_connection(io, answer(router, activity.clone(), peer)));
     let has_greeted = tokio::select! {
         biased;
@@ -90,7 +92,7 @@ fn answer(
     router: Router,
     activity: Activity,
     peer: Option<Arc<str>>,
-) -> impl Service<Request<Incoming>, Response = Response<WatchedBody>, Error = Infallible, Future: Send + 'static> {
+) -> impl Service<Request<Incoming>, Response = Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Error = Infallible, Future: Send + 'static> {
     let router = TowerToHyperService::new(router);
     service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = &peer {
@@ -98,7 +100,7 @@ fn answer(
         }
         let in_progress = activity.begin();
         let response = router.call(request);
-        async move { Ok(response.await?.map(|body| WatchedBody::new(body, in_progress))) }
+        async move { Ok(response.await?.map(|body| hold(body, in_progress))) }
     })
 }
 

@@ -8,15 +8,16 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::io::{InspectReader, InspectWriter};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::ConnectionLimits;
 use super::connection::{self, Manner};
-use super::counted::CountedIo;
 use super::tls::PortTls;
 use crate::metrics::PortMetrics;
 
@@ -146,7 +147,7 @@ impl Port {
             connections.spawn(async move {
                 let _room = room;
                 let _open = metrics.connect();
-                connection::serve(CountedIo::new(stream, metrics), manner, stop).await;
+                connection::serve(count(stream, metrics), manner, stop).await;
             });
         }
     }
@@ -200,6 +201,13 @@ impl Port {
             warn!(port = self.metrics.name(), connections = self.limits.connections, "{trouble}");
         }
     }
+}
+
+/// The bytes of a connection, counted as they come and go: below TLS.
+fn count(stream: TcpStream, metrics: PortMetrics) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    let (receiving, sending) = (metrics.clone(), metrics);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| receiving.receive(bytes.len()));
+    InspectWriter::new(stream, move |bytes: &[u8]| sending.send(bytes.len()))
 }
 
 /// A small answer must not wait for the next one, and a client that is gone without a word must be found.
