@@ -92,7 +92,12 @@ fn answer(
     router: Router,
     activity: Activity,
     peer: Option<Arc<str>>,
-) -> impl Service<Request<Incoming>, Response = Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Error = Infallible, Future: Send + 'static> {
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<impl HttpBody<Data = Bytes, Error = axum::Error>>,
+    Error = Infallible,
+    Future: Send + 'static,
+> {
     let router = TowerToHyperService::new(router);
     service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = &peer {
