@@ -12,7 +12,10 @@ use std::sync::Once;
 use std::task::Poll;
 
 use futures::Stream;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::debug;
+
+use crate::Error;
 
 thread_local! {
     /// Whether this thread is within [`caught`].
@@ -69,6 +72,22 @@ pub async fn caught_future<F: Future>(future: F) -> Result<F::Output, Panicked> 
         Err(panicked) => Poll::Ready(Err(panicked)),
     })
     .await
+}
+
+/// Runs what waits for files or takes a while where that holds nobody up.
+///
+/// # Errors
+/// Those of `work`, and [`Error::Failed`] if it panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> crate::Result<T> + Send + 'static) -> crate::Result<T> {
+    joined(spawn_blocking(work)).await
+}
+
+/// What a thread of [`spawn_blocking`] ended with.
+///
+/// # Errors
+/// As [`blocking`].
+pub async fn joined<T>(thread: JoinHandle<crate::Result<T>>) -> crate::Result<T> {
+    thread.await.unwrap_or_else(|died| Err(Error::Failed(format!("met a bug of textflight: {died}"))))
 }
 
 /// Keeps what is caught and not ours from being printed. Whatever printed panics before goes on to print the others.

@@ -16,13 +16,14 @@ use std::time::Instant;
 use arrow::array::ArrayRef;
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::progress::Progress;
 use super::summary::{Summary, Tally};
 use super::texts::{Truths, batches, within};
 use super::truth::Truth;
 use crate::engine::Engine;
+use crate::panics::{blocking, joined};
 use crate::sink::parquet::Splice;
 use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
@@ -90,7 +91,8 @@ struct Opened {
 impl Opened {
     async fn open(job: &FileJob, classes: &[String]) -> Result<Self> {
         let (job, classes) = (job.clone(), classes.to_vec());
-        blocking(&job.input.clone(), move || {
+        let path = job.input.clone();
+        let opened = blocking(move || {
             check_pair(&job.input, &job.output)?;
             let source = ParquetFile::open(&job.input)?;
             let schema = source.schema();
@@ -101,8 +103,8 @@ impl Opened {
                 return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
             }
             Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth })
-        })
-        .await
+        });
+        opened.await.map_err(|error| named(&path, error))
     }
 }
 
@@ -130,7 +132,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
         }
     }
     drop(columns);
-    joined(target.path(), writer).await?;
+    joined(writer).await.map_err(|error| named(target.path(), error))?;
     source.check_unchanged()?;
     target.commit()?;
     Ok(tally)
@@ -157,12 +159,12 @@ async fn begin(source: &Arc<ParquetFile>, plan: &Arc<ScorePlan>, target: &Target
     let (source, plan, stopped) = (Arc::clone(source), Arc::clone(plan), Arc::clone(&stop.0));
     let (path, file) = (target.path().to_owned(), target.file()?);
     let text = plan.text_columns().next().unwrap_or_default();
-    blocking(target.path(), move || {
+    let begun = blocking(move || {
         let stop = || stopped.load(Ordering::Relaxed);
         let splice = Splice::begin(source, plan.new_fields(), text, &path, file, stop)?;
         Ok(Box::new(splice) as Box<dyn Sink>)
-    })
-    .await
+    });
+    begun.await.map_err(|error| named(target.path(), error))
 }
 
 /// Writes what comes until no more does.
@@ -183,13 +185,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Runs what blocks. `path` is the file that it is about.
-async fn blocking<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    joined(path, spawn_blocking(work)).await
-}
-
-async fn joined<T>(path: &Path, thread: JoinHandle<Result<T>>) -> Result<T> {
-    thread.await.unwrap_or_else(|died| Err(Error::file(path, format!("met a bug of textflight: {died}"))))
+/// What is a fault of ours names the file that it came with, too.
+fn named(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Failed(cause) => Error::file(path, cause),
+        other => other,
+    }
 }
 
 #[cfg(test)]

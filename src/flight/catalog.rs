@@ -7,7 +7,6 @@ use std::time::Duration;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult};
-use tokio::task::spawn_blocking;
 
 use super::datasets::{DataSet, Datasets};
 use super::endpoints::share_out;
@@ -17,6 +16,7 @@ use super::selection::Selection;
 use super::survey::Survey;
 use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, expiry};
 use super::uploads::StagedUploads;
+use crate::panics::blocking;
 use crate::{Error, Result};
 
 /// The data sets, and how they are offered. Cheap to clone, and all clones are the same one.
@@ -178,13 +178,4 @@ fn with_schema(info: FlightInfo, schema: &Schema) -> Result<FlightInfo> {
 
 fn unwritable(cause: arrow::error::ArrowError) -> Error {
     Error::Failed(format!("a schema cannot be written: {cause}"))
-}
-
-/// Runs what waits for files.
-///
-/// # Errors
-/// Those of `work`, and [`Error::Failed`] if it broke off.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = spawn_blocking(work).await;
-    done.unwrap_or_else(|died| Err(Error::Failed(format!("the call failed: {died}"))))
 }

@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tracing::info;
 
-use super::catalog::{Catalog, blocking};
+use super::catalog::Catalog;
 use super::datasets::{DataFile, DataSet};
 use super::encode::Encoder;
 use super::reply::ReplySender;
@@ -19,6 +19,7 @@ use super::ticket::{Span, TicketClaim};
 use super::window::{Held, Window};
 use crate::engine::Engine;
 use crate::memory::Memory;
+use crate::panics::blocking;
 use crate::source::{Source, typed_bytes};
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::{Error, Result};

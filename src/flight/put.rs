@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::info;
 
@@ -19,6 +18,7 @@ use super::outbound::whole;
 use super::reply::ReplySender;
 use super::uploads::{StagedUpload, StagedUploads};
 use crate::memory::Reservation;
+use crate::panics::blocking;
 use crate::source::staged::StagedWriter;
 use crate::{Error, Result};
 
@@ -135,10 +135,4 @@ fn name(descriptor: Option<&FlightDescriptor>) -> Result<&str> {
 fn result(rows: u64) -> Bytes {
     let app_metadata = json!({ "rows": rows }).to_string().into();
     whole(&PutResult { app_metadata })
-}
-
-/// Runs what waits for a disk, or takes a while, where that holds nobody up.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = spawn_blocking(work).await;
-    done.unwrap_or_else(|died| Err(Error::Failed(format!("an upload broke off: {died}"))))
 }

@@ -17,8 +17,10 @@ use super::Job;
 use super::media::Media;
 use super::outgoing::{Outgoing, Outlet};
 use super::tail::Tail;
-use super::upload::{TableBody, blocking};
+use super::upload::TableBody;
+use crate::Result;
 use crate::engine::Engine;
+use crate::panics::{blocking, joined};
 use crate::sink::Sink;
 use crate::sink::parquet::Splice;
 use crate::source::Source;
@@ -26,7 +28,6 @@ use crate::source::parquet::ParquetFile;
 use crate::spool::SpoolFile;
 use crate::stream::{InFlight, Incoming, score_batches};
 use crate::table::ScorePlan;
-use crate::{Error, Result};
 
 /// What errors call the file.
 const NAME: &str = "the body";
@@ -82,7 +83,7 @@ impl Table {
         let (scored, incoming) = mpsc::channel(BATCHES_BEHIND);
         let writer = spawn_blocking(move || write(sink, incoming));
         self.scores(engine, in_flight, scored).await?;
-        writer.await.unwrap_or_else(|died| Err(Error::Failed(format!("the answer was not written: {died}"))))
+        joined(writer).await
     }
 
     /// Makes ready for the new columns.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::outgoing::Outlet;
-use super::upload::blocking;
+use crate::panics::blocking;
 use crate::spool::{Spool, SpoolFile};
 use crate::{Error, Result};
 

@@ -6,9 +6,9 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::panics::blocking;
 use crate::spool::{Spool, SpoolFile};
 use crate::{Error, Result};
 
@@ -126,14 +126,6 @@ async fn discard(mut body: Body, mut left: u64, stall_timeout: Duration) {
             return;
         }
     }
-}
-
-/// Runs what blocks.
-///
-/// # Errors
-/// Those of `work`, or that it panicked.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|died| Err(Error::Failed(format!("the request failed: {died}"))))
 }
 
 #[cfg(test)]

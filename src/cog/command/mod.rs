@@ -14,7 +14,8 @@ use std::path::PathBuf;
 pub use self::remote::{Remote, RemoteUrl};
 use super::predict::Predictor;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::panics::blocking;
 
 /// What to predict, and where the answer goes.
 #[derive(Debug, Clone, Default)]
@@ -42,9 +43,7 @@ impl Question {
     /// [`Error::File`] for a file that cannot be read.
     pub async fn read(request: PredictRequest) -> Result<Self> {
         // Off this thread: a terminal or a pipe may keep it waiting, and a signal must still be heard.
-        let read =
-            tokio::task::spawn_blocking(move || Ok(Self { texts: input::texts(&request)?, output: request.output }));
-        read.await.unwrap_or_else(|panic| Err(Error::Failed(format!("the inputs could not be read: {panic}"))))
+        blocking(move || Ok(Self { texts: input::texts(&request)?, output: request.output })).await
     }
 
     /// Has `engine` make the prediction and writes its output as indented JSON.

@@ -102,7 +102,8 @@ async fn any_damaged_byte_is_survived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_that_dies_is_an_error_that_names_the_file() {
-    let error = blocking::<()>(Path::new("in.parquet"), || panic!("as if a bug")).await.unwrap_err().to_string();
+    let error = blocking::<()>(|| panic!("as if a bug")).await.unwrap_err();
+    let error = named(Path::new("in.parquet"), error).to_string();
     assert!(error.starts_with("in.parquet: met a bug of textflight: "), "{error}");
     assert!(error.contains("as if a bug"), "{error}");
 }
