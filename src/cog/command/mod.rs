@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub use self::remote::{Remote, RemoteUrl};
 use super::predict::Predictor;
 use crate::engine::Engine;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::panics::blocking;
 
