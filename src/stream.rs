@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
-use futures::future::{OptionFuture, try_join_all};
-use futures::stream::{BoxStream, FuturesOrdered};
+use futures::future::{OptionFuture, ready, try_join_all};
+use futures::stream::{BoxStream, FuturesOrdered, try_unfold, unfold};
 use futures::{Stream, StreamExt};
 
-use crate::Result;
 use crate::classifier::Scores;
 use crate::engine::{Engine, Lane};
 use crate::table::{ColumnTexts, ScorePlan};
+use crate::{Error, Result};
 
 /// What one stream has in the engine at a time, as a count and as its bound. Rows alone would let large batches pile up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,20 +95,29 @@ pub fn score_batches<T: Send + 'static>(
         rows_before += rest.1.num_rows();
         Ok(Incoming { rows: texts, bytes, rest })
     });
-    score_texts(engine, bound, texts).map(move |scored| {
+    let scored = score_texts(engine, bound, texts).map(move |scored| {
         let (texts, scores, (rows_before, batch, rest)) = scored?;
         let columns = plan.columns(&texts, &scores, batch.num_rows()).map_err(|error| error.after_rows(rows_before))?;
         Ok(Scored { batch, texts, scores, columns, rest })
+    });
+    until_error(scored)
+}
+
+/// The same up to the first error, with which what is in flight is dropped.
+fn until_error<T>(stream: impl Stream<Item = Result<T>> + Send) -> impl Stream<Item = Result<T>> + Send {
+    try_unfold(Box::pin(stream), async |mut stream| {
+        let item = stream.next().await.transpose()?;
+        Ok(item.map(|item| (item, stream)))
     })
 }
 
 /// Scores the texts of `input` in order, those of each batch with whatever belongs to it (`T`), in the lane of tables.
 ///
 /// The next batch is taken in while less than `bound` is being scored, so that small ones of one client share a batch
-/// of the model, and at least one at a time. The stream ends with the first error.
+/// of the model, and at least one at a time.
 ///
 /// # Errors
-/// Those of `input`, and of [`Engine::score_rows`].
+/// Those of `input`, which ends with the first, and of [`Engine::score_rows`].
 fn score_texts<T: Send + 'static>(
     engine: Engine,
     bound: InFlight,
@@ -122,12 +131,9 @@ fn score_texts<T: Send + 'static>(
         sizes: VecDeque::new(),
         total: InFlight::default(),
     };
-    futures::stream::unfold(Some(pipeline), async |pipeline| {
-        let mut pipeline = pipeline?;
+    unfold(pipeline, async |mut pipeline| {
         let item = pipeline.next().await?;
-        // After an error there is nothing to go on with: dropping the pipeline cancels the rest.
-        let rest = item.is_ok().then_some(pipeline);
-        Some((item, rest))
+        Some((item, pipeline))
     })
 }
 
@@ -162,12 +168,19 @@ impl<T: Send + 'static> Pipeline<T> {
                 }
                 Some(item) = input => match item {
                     Some(Ok(texts)) => self.submit(texts),
-                    Some(Err(error)) => return Some(Err(error)),
+                    Some(Err(error)) => self.end_with(error),
                     None => self.input = None,
                 },
                 else => return None,
             }
         }
+    }
+
+    /// Behind what is in flight: what came before it is answered first, or fails first.
+    fn end_with(&mut self, error: Error) {
+        self.input = None;
+        self.sizes.push_back(InFlight::default());
+        self.in_flight.push_back(Box::pin(ready(Err(error))));
     }
 
     fn submit(&mut self, Incoming { rows: texts, bytes, rest }: Incoming<Vec<ColumnTexts>, T>) {

@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::StringArray;
+use arrow::array::{BinaryArray, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::poll;
 
 use super::*;
-use crate::Error;
 use crate::engine::testing::Fake;
 use crate::table::ScoreOptions;
 
@@ -54,7 +53,8 @@ async fn rows_and_bytes_are_bounded_and_one_array_always_fits() {
 #[tokio::test]
 async fn the_first_error_ends_the_stream() {
     let items = vec![Ok(texts(0, 1, 1)), Err(Error::Invalid("broken".to_owned())), Ok(texts(1, 1, 1))];
-    let bound = InFlight { rows: 1, bytes: 1 };
+    // There is room for all at once: the error is met while the first is in flight.
+    let bound = InFlight { rows: 100, bytes: 100 };
     let got: Vec<_> = score_texts(Fake::engine(10), bound, futures::stream::iter(items)).collect().await;
     assert_eq!(got.len(), 2);
     assert!(got[0].is_ok() && matches!(&got[1], Err(Error::Invalid(cause)) if cause == "broken"));
@@ -103,6 +103,22 @@ async fn a_row_is_counted_over_the_whole_table() {
     let got = scored(vec![good.clone(), table(&[]), good, bad]).await;
     assert_eq!(got.len(), 4);
     assert!(matches!(&got[3], Err(Error::Unscorable { row: 7, cause }) if cause.contains("NaN")), "{:?}", got[3]);
+}
+
+#[tokio::test]
+async fn of_two_rows_that_fail_the_first_is_named() {
+    let bytes = |values: &[&[u8]]| {
+        let column: ArrayRef = Arc::new(BinaryArray::from_iter_values(values));
+        RecordBatch::try_from_iter([("t", column)]).unwrap()
+    };
+    let batches = [bytes(&[b"a", b"unscorable"]), bytes(&[b"bb", b"\xff"])];
+    let schema = Schema::new(vec![Field::new("t", DataType::Binary, false)]);
+    let options = ScoreOptions::from_command(br#"{"text": "t"}"#).unwrap();
+    let plan = ScorePlan::new(&schema, &options, &["NEGATIVE", "POSITIVE"].map(str::to_owned)).unwrap();
+    let input = futures::stream::iter(batches.map(|rows| Ok(Incoming { rows, bytes: 1, rest: () })));
+    let bound = InFlight { rows: 100, bytes: 100 };
+    let got: Vec<_> = score_table(Fake::engine(100), Arc::new(plan), bound, input).collect().await;
+    assert!(matches!(&got[..], [Err(Error::Unscorable { row: 1, .. })]), "{got:?}");
 }
 
 #[tokio::test]
