@@ -213,15 +213,6 @@ impl Engine {
         &self.shared.info
     }
 
-    /// Rows of a lane that have no score yet: they wait, or are being scored.
-    pub fn waiting(&self, lane: Lane) -> usize {
-        let room = match lane {
-            Lane::Interactive => &self.shared.interactive,
-            Lane::Bulk => &self.shared.bulk,
-        };
-        (self.shared.queue_rows as usize).saturating_sub(room.available_permits())
-    }
-
     /// Whether jobs are taken.
     pub fn health(&self) -> Health {
         self.shared.health.borrow().clone()

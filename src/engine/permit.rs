@@ -10,7 +10,7 @@ use super::turns::Turn;
 use super::{Engine, Health, Lane};
 use crate::{Error, Result};
 
-/// Rows up to which a job goes before tables, whoever asks.
+/// Rows of a small job: a request's goes before tables, a stream's has a place of its own where the lane is full.
 pub(super) const LARGEST_INTERACTIVE: usize = 1024;
 
 /// Room for a job's rows in a lane, given back when it is dropped or its job is done.

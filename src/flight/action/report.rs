@@ -4,7 +4,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::engine::Lane;
 use crate::flight::service::Flight;
 use crate::readiness::{Phase, ServedModel};
 use crate::table::{ScoreOptions, ScorePlan};
@@ -55,15 +54,15 @@ fn columns(labels: &[String]) -> Result<Value> {
 /// [`crate::Error::Busy`] while the model is loaded.
 pub fn stats(flight: &Flight) -> Result<Value> {
     let ServedModel { engine, loaded_at, .. } = flight.model.served()?;
-    let uploads = flight.catalog.uploads.counts();
+    let (queue, uploads) = (engine.queue_depth(), flight.catalog.uploads.counts());
     Ok(json!({
         // A clock that was set back must not fail the call.
         "uptime_seconds": loaded_at.elapsed().unwrap_or_default().as_secs_f64(),
         "exchanges_open": flight.open_exchanges(),
         "exchanges_limit": flight.limits.exchanges,
-        "queued_rows": engine.waiting(Lane::Interactive) + engine.waiting(Lane::Bulk),
-        "queued_rows_interactive": engine.waiting(Lane::Interactive),
-        "queued_rows_bulk": engine.waiting(Lane::Bulk),
+        "queued_rows": queue.interactive.rows + queue.bulk.rows,
+        "queued_rows_interactive": queue.interactive.rows,
+        "queued_rows_bulk": queue.bulk.rows,
         "uploads_open": uploads.open,
         "uploads_staged": uploads.staged,
         "uploads_committed": uploads.committed,
