@@ -137,8 +137,9 @@ impl ScorePlan {
     /// [`Error::Unscorable`] that names the first row that has no score, unless such rows get nulls, and [`Error::Failed`]
     /// when the scores are of another model.
     pub fn columns(&self, texts: &[ColumnTexts], scores: &[Scores], rows: usize) -> Result<Vec<ArrayRef>> {
-        if let Some((row, _, cause)) = self.first(texts, |_, number| scores[number].missed()) {
-            return Err(Error::Unscorable { row, cause: cause.clone() });
+        if let Some((row, name, cause)) = self.first(texts, |_, number| scores[number].missed()) {
+            let of = if self.targets.len() > 1 { format!("column {name:?}: ") } else { String::new() };
+            return Err(Error::Unscorable { row, cause: of + cause });
         }
         let mut columns = Vec::with_capacity(self.new_fields.len());
         for (texts, scores) in texts.iter().zip(scores) {

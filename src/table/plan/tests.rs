@@ -116,6 +116,16 @@ fn a_row_without_a_score_fails_the_request_or_gets_nulls() {
 }
 
 #[test]
+fn of_several_columns_the_one_without_a_score_is_named() {
+    let text = |values: [&str; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("a", text(["x", "y"])), ("b", text(["z", "w"]))]).unwrap();
+    let plan = plan(&batch.schema(), r#"{"text": ["a", "b"]}"#).unwrap();
+    let texts = plan.texts(&batch).unwrap();
+    let error = plan.columns(&texts, &[scores(&texts[0], &[]), scores(&texts[1], &[1])], 2).unwrap_err();
+    assert!(matches!(&error, Error::Unscorable { row: 1, cause } if cause == "column \"b\": no score"), "{error}");
+}
+
+#[test]
 fn bytes_that_are_no_text_fail_the_request_or_get_nulls() {
     let column: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"a"), None, Some(b"\xff"), Some(b"b")]));
     let batch = RecordBatch::try_from_iter_with_nullable([("raw", column, true)]).unwrap();
