@@ -130,12 +130,14 @@ fn viewed<T: ByteArrayType>(array: &GenericByteArray<T>, elements: &[usize]) -> 
 
 /// Views of parts of `bytes`: where each begins, and its length.
 fn views(bytes: &Buffer, parts: impl Iterator<Item = (usize, usize)>) -> Result<BinaryViewArray, String> {
+    // Arrow panics at a block that is larger than views can point into.
+    if bytes.len() >= u32::MAX as usize {
+        return Err("it has texts beyond 4 GiB; send smaller batches".to_owned());
+    }
     let mut views = BinaryViewBuilder::new();
     let block = views.append_block(bytes.clone());
     for (start, length) in parts {
-        let part = u32::try_from(start).ok().zip(u32::try_from(length).ok());
-        let (start, length) = part.ok_or("it has texts beyond 4 GiB; send smaller batches")?;
-        views.try_append_view(block, start, length).map_err(said)?;
+        views.try_append_view(block, start as u32, length as u32).map_err(said)?;
     }
     Ok(views.finish())
 }

@@ -61,6 +61,14 @@ fn a_row_that_is_not_utf_8_is_named_and_the_others_are_texts() {
 }
 
 #[test]
+fn texts_beyond_4_gib_are_refused() {
+    // Zeros that nobody reads take no memory.
+    let bytes = |length: u32| views(&Buffer::from_vec(vec![0_u8; length as usize]), [(7, 2)].into_iter());
+    assert_eq!(bytes(u32::MAX).unwrap_err(), "it has texts beyond 4 GiB; send smaller batches");
+    assert_eq!(bytes(u32::MAX - 1).unwrap().value(0), b"\0\0");
+}
+
+#[test]
 fn what_stands_in_a_null_does_not_count() {
     let (offsets, values, _) = BinaryArray::from_iter_values([&b"a"[..], b"\xff\xfe"]).into_parts();
     let column = BinaryArray::new(offsets, values, Some(vec![true, false].into()));
