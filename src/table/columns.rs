@@ -7,7 +7,7 @@ use arrow::array::{
     ArrayBuilder, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, StringArray,
     StringBuilder,
 };
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 
 use super::layout::{Layout, listed};
 use super::options::{LabelKind, OnError, ScoreOptions};
@@ -104,19 +104,23 @@ impl ScoreColumns {
     }
 
     fn probabilities_type(&self) -> DataType {
-        let width = i32::try_from(self.classes.len()).unwrap_or(i32::MAX);
-        DataType::FixedSizeList(Arc::new(Field::new("item", DataType::Float32, false)), width)
+        DataType::FixedSizeList(probability(), self.width())
+    }
+
+    fn width(&self) -> i32 {
+        i32::try_from(self.classes.len()).unwrap_or(i32::MAX)
     }
 
     fn probabilities_array(&self, scores: &Scores) -> Result<ArrayRef> {
-        let DataType::FixedSizeList(item, width) = self.probabilities_type() else {
-            return Err(Error::Failed("probabilities are not a list".to_owned()));
-        };
         let values = Arc::new(Float32Array::from(scores.probabilities().to_vec()));
-        FixedSizeListArray::try_new(item, width, values, scores.nulls_buffer())
+        FixedSizeListArray::try_new(probability(), self.width(), values, scores.nulls_buffer())
             .map(|array| Arc::new(array) as ArrayRef)
             .map_err(|e| Error::Failed(format!("cannot build the probabilities: {e}")))
     }
+}
+
+fn probability() -> FieldRef {
+    Arc::new(Field::new("item", DataType::Float32, false))
 }
 
 fn confidence_array(scores: &Scores) -> ArrayRef {

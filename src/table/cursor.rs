@@ -51,7 +51,7 @@ impl Cursor {
     pub fn into_field(self, field: usize) -> Found<Self> {
         let parent = self.array.as_struct_opt().ok_or("it has no fields")?;
         let child = parent.columns().get(field).ok_or("a field is missing")?;
-        let at = Self { array: Arc::clone(child), rows: self.rows.clone() };
+        let at = Self { array: Arc::clone(child), rows: self.rows };
         Ok(match parent.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => at,
             Some(nulls) => at.mapped(parent.len(), |element| nulls.is_valid(element).then_some(element)),
@@ -61,7 +61,7 @@ impl Cursor {
     /// On to the values of a dictionary.
     pub fn into_dictionary(self) -> Found<Self> {
         let dictionary = self.array.as_any_dictionary_opt().ok_or("it is no dictionary")?;
-        let keys = cast(dictionary.keys(), &DataType::UInt64).map_err(|cause| cause.to_string())?;
+        let keys = cast(dictionary.keys(), &DataType::UInt64).map_err(said)?;
         let keys = keys.as_primitive::<UInt64Type>();
         let key = |row: usize| keys.is_valid(row).then(|| usize::try_from(keys.value(row)).unwrap_or(usize::MAX));
         let values = Arc::clone(dictionary.values());
@@ -81,7 +81,7 @@ impl Cursor {
         let runs = self.array.as_any().downcast_ref::<RunArray<R>>().ok_or("it has no runs")?;
         let values = Arc::clone(runs.values());
         let run = |row| Some(runs.get_physical_index(row));
-        Self { array: values, rows: self.rows.clone() }.mapped(runs.len(), run).checked()
+        Self { array: values, rows: self.rows }.mapped(runs.len(), run).checked()
     }
 
     /// On to the items of lists.
