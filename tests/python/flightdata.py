@@ -1,4 +1,4 @@
-"""Flight messages byte by byte, for what no Arrow client would send.
+"""Flight messages byte by byte, and frames of HTTP/2, for what no Arrow client would send.
 
 A FlightData message is protobuf: the descriptor is field 1, the header (an Arrow IPC message in flatbuffers) field 2, the
 application's metadata field 3, and the body (the buffers) field 1000.
@@ -20,7 +20,7 @@ def varint(number):
 
 
 def field(number, value):
-    """A length-delimited field."""
+    """A length-delimited field of a protobuf message."""
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
@@ -52,6 +52,15 @@ def stream(batch, options=None):
 def messages(parts, json=b"{}"):
     """An exchange of these (header, body) parts, the command in its first message."""
     return [message(header, body, command(json) if i == 0 else None) for i, (header, body) in enumerate(parts)]
+
+
+def frame(kind, flags, stream, payload=b""):
+    """A frame of HTTP/2."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+# What a connection begins with: the preface, and settings that leave all as it is.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,18 @@ class Server:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
+    @contextlib.contextmanager
+    def growing_by_less_than(self, most):
+        """What is done inside has the process's peak rise by less than so many bytes above what is resident now.
+
+        The kernel is told to forget the peak first (5, see proc_pid_clear_refs(5)): growth below an earlier one would not show.
+        """
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        before = self.peak_memory()
+        yield
+        grown = self.peak_memory() - before
+        assert grown < most, f"the server grew by {grown / 2**20:.1f} MiB, from {before / 2**20:.1f} MiB"
+
     def terminate(self):
         """Asks the server to stop, once: a second signal would end it without waiting, with exit code 1."""
         if not self.terminated:

@@ -31,13 +31,6 @@ def warm(serve, connect_to):
     return running, client
 
 
-def growth(running, work):
-    """By how many bytes the server's peak rises while the work is done."""
-    before = running.peak_memory()
-    work()
-    return running.peak_memory() - before
-
-
 def short_texts(rows):
     return pa.table({"text": pa.array([f"film {i % 500}" for i in range(rows)], pa.string()), "n": pa.array(range(rows), pa.int32())})
 
@@ -48,13 +41,11 @@ def test_a_hundred_thousand_rows_in_one_write(warm):
     running, client = warm
     table = short_texts(100_000)
 
-    def work():
+    with running.growing_by_less_than(64 * MIB):
         scored = score(client, table, max_chunksize=None, call=LONG)
         assert scored["label"].num_chunks == 1  # one batch in, one out
         assert_kept(scored, table)
         assert scored["label"].null_count == 0
-
-    assert growth(running, work) < 64 * MIB
 
 
 def test_ten_thousand_batches_of_one_row(warm):
@@ -64,12 +55,10 @@ def test_ten_thousand_batches_of_one_row(warm):
     running, client = warm
     table = short_texts(10_000)
 
-    def work():
+    with running.growing_by_less_than(64 * MIB):
         scored = score(client, table, max_chunksize=1, call=LONG)
         assert scored["label"].num_chunks == 10_000
         assert_kept(scored, table)
-
-    assert growth(running, work) < 64 * MIB
 
 
 def test_far_more_bytes_than_may_be_in_flight(warm):
@@ -79,7 +68,8 @@ def test_far_more_bytes_than_may_be_in_flight(warm):
     """
     running, client = warm
     table = pa.table({"text": ["word " * 500] * 512, "payload": pa.repeat(pa.scalar(bytes(MIB), pa.binary()), 512)})
-    assert growth(running, lambda: assert_kept(score(client, table, max_chunksize=1, call=LONG), table)) < 160 * MIB
+    with running.growing_by_less_than(160 * MIB):
+        assert_kept(score(client, table, max_chunksize=1, call=LONG), table)
 
 
 def test_many_clients_at_once(server, connect_to):
