@@ -114,6 +114,14 @@ def finish(writer, reader):
     writer.close()
 
 
+def wait_until(holds, seconds=30):
+    """Waits for what comes to be in its own time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"it does not come to be in {seconds} s"
+        time.sleep(0.02)
+
+
 def wait_until_served(client):
     """Waits for a place, then scores a text."""
     finish(*take_place(client, texts("fine")))

@@ -10,6 +10,7 @@ import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
 
+import flightdata as raw
 from client import CALL, descriptor, score
 from server import MODEL, run, serving
 
@@ -178,16 +179,6 @@ def test_a_ticket_with_any_byte_changed_is_refused(data):
     assert data.do_get(fl.Ticket(ticket), CALL).read_all().num_rows == 120
 
 
-def field(number, message):
-    """A message inside another, as protobuf has it."""
-    length, size = b"", len(message)
-    while True:
-        length += bytes([size & 0x7F | (0x80 if size > 0x7F else 0)])
-        size >>= 7
-        if not size:
-            return bytes([number << 3 | 2]) + length + message
-
-
 def test_a_flight_is_polled_renewed_and_cancelled_by_actions(data):
     def act(name, body):
         return [result.body.to_pybytes() for result in data.do_action(fl.Action(name, body), CALL)]
@@ -198,11 +189,11 @@ def test_a_flight_is_polled_renewed_and_cancelled_by_actions(data):
         asked = following[0] if following else None
     found = fl.FlightInfo.deserialize(found)
     assert (found.total_records, len(found.endpoints)) == (120, 3)
-    [renewed] = act("RenewFlightEndpoint", field(1, found.endpoints[0].serialize()))
+    [renewed] = act("RenewFlightEndpoint", raw.field(1, found.endpoints[0].serialize()))
     renewed = fl.FlightEndpoint.deserialize(renewed)
     assert renewed.expiration_time.value >= found.endpoints[0].expiration_time.value
     assert data.do_get(renewed.ticket, CALL).read_all().num_rows == 40
-    assert act("CancelFlightInfo", field(1, found.serialize())) == [b"\x08\x01"]
+    assert act("CancelFlightInfo", raw.field(1, found.serialize())) == [b"\x08\x01"]
     with pytest.raises(fl.FlightCancelledError):
         data.do_get(renewed.ticket, CALL).read_all()
 

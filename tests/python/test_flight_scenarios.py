@@ -1,7 +1,7 @@
 """Arrow's cross-language scenarios of Flight, from pyarrow against this server, with its data sets and columns in place of theirs.
 
-Those that are not here: `session_options` (nothing of a call outlives it here, see the last test), and Flight SQL's, which is another
-protocol on top of this one.
+Those that are not here: `auth:basic_proto`, which is in test_security.py, `session_options` (nothing of a call outlives it here, see
+the last test), and Flight SQL's, which is another protocol on top of this one.
 """
 import datetime
 
@@ -37,62 +37,8 @@ def scenario(scored, connect_to):
     return connect_to(scored)
 
 
-@pytest.fixture
-def actions(scenario):
-    return {action.type for action in scenario.list_actions(CALL)}
-
-
 def expected(client):
     return score_in_turn(client, TABLE)
-
-
-# auth:basic_proto
-
-
-@pytest.fixture
-def guarded(tmp_path, serve):
-    tokens = tmp_path / "tokens"
-    tokens.write_text("alice open-sesame\n")
-    tokens.chmod(0o600)
-    return serve("--token-file", tokens)
-
-
-class BasicAuth(fl.ClientAuthHandler):
-    """Name and token in the handshake's payload; what comes back goes along with each call."""
-
-    def __init__(self, name, token):
-        super().__init__()
-        self.login, self.token = fl.BasicAuth(name, token), None
-
-    def authenticate(self, outgoing, incoming):
-        outgoing.write(self.login.serialize())
-        self.token = incoming.read()
-
-    def get_token(self):
-        return self.token
-
-
-def test_auth_basic_proto(guarded, connect_to):
-    client = connect_to(guarded)
-    with pytest.raises(fl.FlightUnauthenticatedError):
-        score_in_turn(client, TABLE.slice(0, 4))
-    client.authenticate(BasicAuth("alice", "open-sesame"), CALL)
-    assert score_in_turn(client, TABLE.slice(0, 4)).num_rows == 4
-
-
-@pytest.mark.parametrize("name, token", [("alice", "wrong"), ("bob", "open-sesame"), ("", "")])
-def test_auth_basic_proto_of_nobody(guarded, connect_to, name, token):
-    with pytest.raises(fl.FlightUnauthenticatedError):
-        connect_to(guarded).authenticate(BasicAuth(name, token), CALL)
-
-
-def test_auth_by_a_basic_header(guarded, connect_to):
-    client = connect_to(guarded)
-    header = client.authenticate_basic_token("alice", "open-sesame")
-    assert header[0] == b"authorization" and header[1].startswith(b"Bearer ")
-    assert {action.type for action in client.list_actions(fl.FlightCallOptions(headers=[header], timeout=60))} >= {"health"}
-    with pytest.raises(fl.FlightUnauthenticatedError):
-        client.authenticate_basic_token("alice", "wrong")
 
 
 # middleware
@@ -155,11 +101,6 @@ def test_ordered_for_those_who_do_not_look(scenario):
 # expiration_time
 
 
-def needs(actions, name):
-    if name not in actions:
-        pytest.skip(f"this server does not offer {name}")
-
-
 def test_expiration_time_do_get(scenario):
     """A ticket may be used again until it expires. Arrow's expires within seconds; of ours the fuzz targets say what comes after."""
     info = scenario.get_flight_info(COMMAND, CALL)
@@ -170,20 +111,17 @@ def test_expiration_time_do_get(scenario):
     assert first[0].equals(first[1]) and first[1].equals(first[2])
 
 
-def test_expiration_time_list_actions(actions):
-    needs(actions, "CancelFlightInfo")
-    assert {"CancelFlightInfo", "RenewFlightEndpoint"} <= actions
+def test_expiration_time_list_actions(scenario):
+    assert {"CancelFlightInfo", "RenewFlightEndpoint"} <= {action.type for action in scenario.list_actions(CALL)}
 
 
-def test_expiration_time_cancel_flight_info(scenario, actions):
-    needs(actions, "CancelFlightInfo")
+def test_expiration_time_cancel_flight_info(scenario):
     info = scenario.get_flight_info(COMMAND, CALL)
     [result] = scenario.do_action(fl.Action("CancelFlightInfo", raw.field(1, info.serialize())), CALL)
     assert result.body.to_pybytes() in (b"\x08\x01", b"\x08\x02", b"\x08\x03"), "cancelled, cancelling, or not to be cancelled"
 
 
-def test_expiration_time_renew_flight_endpoint(scenario, actions):
-    needs(actions, "RenewFlightEndpoint")
+def test_expiration_time_renew_flight_endpoint(scenario):
     before = scenario.get_flight_info(COMMAND, CALL).endpoints[0]
     [result] = scenario.do_action(fl.Action("RenewFlightEndpoint", raw.field(1, before.serialize())), CALL)
     renewed = fl.FlightEndpoint.deserialize(result.body.to_pybytes())
@@ -254,12 +192,7 @@ def test_poll_flight_info(scored, scenario):
         call = channel.unary_unary(SERVICE + "PollFlightInfo", request_serializer=None, response_deserializer=None)
         descriptor = raw.command(COMMAND.command)
         for _ in range(100):
-            try:
-                poll = fields(call(descriptor, timeout=60))
-            except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-                    pytest.skip("this server does not offer PollFlightInfo")
-                raise
+            poll = fields(call(descriptor, timeout=60))
             descriptor = poll.get(2)
             if descriptor is None:
                 break

@@ -7,7 +7,6 @@ import os
 import socket
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
@@ -20,7 +19,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 import server as servers
-from client import CALL, score, texts
+from client import CALL, score, texts, wait_until
 
 REFUSED = fl.FlightUnauthenticatedError
 LOCAL = [("grpc.use_local_subchannel_pool", 1)]
@@ -79,13 +78,6 @@ def fetch(running, path="/openapi.json", context=None, **headers):
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def wait_until(holds, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come to be"
-        time.sleep(0.1)
 
 
 def bearer(token):
@@ -303,7 +295,7 @@ def test_authenticate_basic_token(guarded, connect_to):
 
 
 class Handler(fl.ClientAuthHandler):
-    """As pyarrow's own tests write it."""
+    """As pyarrow's own tests write it: name and token in the handshake's payload, and what comes back goes along with each call."""
 
     def __init__(self, name, token):
         super().__init__()
@@ -319,6 +311,8 @@ class Handler(fl.ClientAuthHandler):
 
 def test_authenticate_with_a_handler(guarded, connect_to):
     client = connect_to(guarded)
+    with pytest.raises(REFUSED):
+        score(client, texts("fine"))
     client.authenticate(Handler("bob", "hush-b"), CALL)
     assert list(client.list_actions(CALL))
     assert score(client, texts("fine")).num_rows == 1

@@ -1,22 +1,14 @@
 """DoPut, commit, and what becomes of an upload otherwise."""
 import datetime
 import decimal
-import time
 
 import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
 import client as clients
-from client import CALL, assert_serving, texts
+from client import CALL, assert_serving, texts, wait_until
 from uploads import act, commit, drop, get, names, put, stats
-
-
-def wait_until(what, holds, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def of_many_kinds(rows=200):
@@ -64,7 +56,7 @@ def test_an_upload_goes_to_the_spool_and_leaves_nothing_there(serve, connect_to,
     got = get(client, "mine")
     assert got.drop_columns(["label", "confidence"]).equals(table)
     drop(client, "mine")
-    wait_until("the spool is empty", lambda: stats(client)["spool_bytes"] == 0)
+    wait_until(lambda: stats(client)["spool_bytes"] == 0)
     with pytest.raises(KeyError, match="not found"):
         get(client, "mine")
 
@@ -192,11 +184,11 @@ def test_limits(serve, connect_to):
 
 
 def test_what_nobody_uses_expires(serve, connect_to):
-    client = connect_to(serve("--upload-expiry", "0.5"))
+    client = connect_to(serve("--upload-expiry", "3"))
     put(client, "staged", texts("a"))
     put(client, "committed", texts("b"))
     commit(client, "committed", 1)
-    wait_until("both are gone", lambda: stats(client)["uploads_staged"] + stats(client)["uploads_committed"] == 0)
+    wait_until(lambda: stats(client)["uploads_staged"] + stats(client)["uploads_committed"] == 0)
     assert names(client) == []
     with pytest.raises(KeyError):
         commit(client, "staged", 1)

@@ -10,8 +10,7 @@ import pyarrow.flight as fl
 import pytest
 
 import flightdata as raw
-from client import CALL, assert_serving, texts
-from test_uploads import wait_until
+from client import CALL, assert_serving, texts, wait_until
 from uploads import commit, drop, get, names, put, stats
 
 METHOD = "/arrow.flight.protocol.FlightService/DoPut"
@@ -161,7 +160,7 @@ def test_a_call_that_is_cancelled_leaves_nothing(server, client):
                 next(answers)
             answers.cancel()
             ends.set()
-            wait_until("it is gone", lambda: stats(client)["uploads_open"] == before["uploads_open"])
+            wait_until(lambda: stats(client)["uploads_open"] == before["uploads_open"])
             nothing_is_kept(client)
     assert stats(client)["spool_bytes"] == before["spool_bytes"]
 
@@ -202,11 +201,10 @@ def test_a_client_that_is_killed_leaves_nothing_half_visible(serve, connect_to, 
     killed.wait()
     killed.stdin.close()
     killed.stdout.close()
-    wait_until("its upload has ended", lambda: stats(client)["uploads_open"] == 0)
+    wait_until(lambda: stats(client)["uploads_open"] == 0)
     assert names(client) == []
-    wait_until("nothing is staged", lambda: stats(client)["uploads_staged"] == 0)
-    wait_until("the spool and the memory are given back",
-               lambda: (stats(client)["spool_bytes"], stats(client)["exchanges_open"]) == (0, 0))
+    wait_until(lambda: stats(client)["uploads_staged"] == 0)
+    wait_until(lambda: (stats(client)["spool_bytes"], stats(client)["exchanges_open"]) == (0, 0))
     put(client, "killed", texts("a"))
     commit(client, "killed", 1)
 
