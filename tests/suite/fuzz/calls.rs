@@ -34,8 +34,17 @@ const COMMANDS: [&str; 7] = [
 
 const PATHS: [&[&str]; 5] = [&["reviews"], &["folder", "below/b.parquet"], &["folder", "..", "a.parquet"], &[""], &[]];
 
-const ACTIONS: [&str; 7] =
-    ["model_info", "stats", "health", "commit", "CancelFlightInfo", "RenewFlightEndpoint", "CreateSession"];
+const ACTIONS: [&str; 9] = [
+    "model_info",
+    "stats",
+    "health",
+    "commit",
+    "drop",
+    "CancelFlightInfo",
+    "RenewFlightEndpoint",
+    "PollFlightInfo",
+    "CreateSession",
+];
 
 const BODIES: [&str; 4] = ["", "{}", r#"{"name": "uploaded", "rows": 3}"#, r#"{"name": "../x", "rows": -1}"#];
 
@@ -70,6 +79,14 @@ fn sent(message: &impl Message, damages: &[Damage]) -> Vec<Bytes> {
     vec![framed(&damaged(&message.encode_to_vec(), damages))]
 }
 
+/// Damages what a descriptor carries.
+pub fn damage_descriptor(descriptor: &mut FlightDescriptor, damages: &[Damage]) {
+    descriptor.cmd = damaged(&descriptor.cmd, damages).into();
+    if let Some(part) = descriptor.path.last_mut() {
+        *part = String::from_utf8_lossy(&damaged(part.as_bytes(), damages)).into_owned();
+    }
+}
+
 /// The tickets of a flight.
 fn tickets(wire: &Wire, descriptor: &FlightDescriptor) -> Vec<Bytes> {
     let Outcome { status, answer } = wire.call("GetFlightInfo", sent(descriptor, &[])).unwrap();
@@ -85,10 +102,7 @@ fn descriptors() {
     let methods = select(&["GetFlightInfo", "GetSchema", "PollFlightInfo"][..]);
     let inputs = (methods, select(descriptors), vec(damage(), 0..3), vec(damage(), 0..2));
     fuzz(400, inputs, |(method, mut descriptor, inner, outer)| {
-        descriptor.cmd = damaged(&descriptor.cmd, &inner).into();
-        if let Some(part) = descriptor.path.last_mut() {
-            *part = String::from_utf8_lossy(&damaged(part.as_bytes(), &inner)).into_owned();
-        }
+        damage_descriptor(&mut descriptor, &inner);
         wire.check(method, sent(&descriptor, &outer), &FAIR).map(drop)
     });
 }

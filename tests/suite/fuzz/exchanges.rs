@@ -16,17 +16,18 @@ use proptest::sample::{Index, select};
 use prost::Message;
 use tonic::Code;
 
+use super::calls::damage_descriptor;
 use super::damage::{Damage, damage, damaged};
 use super::fuzz;
 use super::wire::{Outcome, Wire, framed};
-use crate::flight::client::LIMITS;
+use crate::flight::client::{LIMITS, catalog};
 
 /// What is done to a sequence of messages.
 #[derive(Debug, Clone)]
 enum Step {
     Header(Index, Damage),
     Body(Index, Damage),
-    Command(Damage),
+    Descriptor(Damage),
     Metadata(Index, Vec<u8>),
     /// The message as it goes over the wire.
     Message(Index, Damage),
@@ -53,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (at(), damage()).prop_map(|(at, damage)| Step::Header(at, damage)),
         4 => (at(), damage()).prop_map(|(at, damage)| Step::Body(at, damage)),
-        1 => damage().prop_map(Step::Command),
+        1 => damage().prop_map(Step::Descriptor),
         1 => (at(), vec(any::<u8>(), 0..64)).prop_map(|(at, bytes)| Step::Metadata(at, bytes)),
         2 => (at(), damage()).prop_map(|(at, damage)| Step::Message(at, damage)),
         1 => (at(), at()).prop_map(|(one, other)| Step::Swap(one, other)),
@@ -72,10 +73,18 @@ const COMMANDS: [&str; 4] = [
     "",
 ];
 
+fn command(json: &str) -> FlightDescriptor {
+    FlightDescriptor::new_cmd(json.to_owned())
+}
+
+fn upload() -> FlightDescriptor {
+    FlightDescriptor::new_path(vec!["mine".to_owned()])
+}
+
 /// The bodies of a call, message by message.
-fn pieces(seed: &[FlightData], command: &str, steps: &[Step]) -> Vec<Bytes> {
+fn pieces(seed: &[FlightData], descriptor: FlightDescriptor, steps: &[Step]) -> Vec<Bytes> {
     let (mut messages, mut encoded) = (seed.to_vec(), Vec::new());
-    messages[0].flight_descriptor = Some(FlightDescriptor::new_cmd(command.to_owned()));
+    messages[0].flight_descriptor = Some(descriptor);
     for step in steps {
         apply(step, &mut messages, &mut encoded);
     }
@@ -105,9 +114,9 @@ fn apply(step: &Step, messages: &mut Vec<FlightData>, encoded: &mut Vec<(Index, 
             let at = place(at);
             messages[at].data_body = change(&messages[at].data_body, damage);
         }
-        Step::Command(damage) => {
+        Step::Descriptor(damage) => {
             if let Some(descriptor) = &mut messages[0].flight_descriptor {
-                descriptor.cmd = change(&descriptor.cmd, damage);
+                damage_descriptor(descriptor, std::slice::from_ref(damage));
             }
         }
         Step::Metadata(at, bytes) => {
@@ -261,10 +270,10 @@ fn unions() -> ArrayRef {
 fn the_sequences_themselves_pass() {
     let wire = Wire::new();
     for (number, seed) in SEEDS.iter().enumerate() {
-        for command in COMMANDS {
-            let Outcome { status, answer } = wire.call("DoExchange", pieces(seed, command, &[])).unwrap();
-            let is_one_of_many = command.is_empty() && status.message().contains("string column");
-            assert!(status.code() == Code::Ok || is_one_of_many, "sequence {number}, {command:?}: {status:?}");
+        for json in COMMANDS {
+            let Outcome { status, answer } = wire.call("DoExchange", pieces(seed, command(json), &[])).unwrap();
+            let is_one_of_many = json.is_empty() && status.message().contains("string column");
+            assert!(status.code() == Code::Ok || is_one_of_many, "sequence {number}, {json:?}: {status:?}");
             assert_eq!(status.code() == Code::Ok, !answer.is_empty());
         }
     }
@@ -274,11 +283,28 @@ fn the_sequences_themselves_pass() {
 fn exchanges() {
     let wire = Wire::new();
     let inputs = (any::<Index>(), select(&COMMANDS[..]), vec(step(), 1..6));
-    fuzz(1500, inputs, |(seed, command, steps)| {
+    fuzz(1500, inputs, |(seed, json, steps)| {
         let seed = &SEEDS[seed.index(SEEDS.len())];
-        wire.check("DoExchange", pieces(seed, command, &steps), &[Code::InvalidArgument])?;
-        let good = wire.check("DoExchange", pieces(&SEEDS[0], COMMANDS[0], &[]), &[])?;
+        wire.check("DoExchange", pieces(seed, command(json), &steps), &[Code::InvalidArgument])?;
+        let good = wire.check("DoExchange", pieces(&SEEDS[0], command(COMMANDS[0]), &[]), &[])?;
         prop_assert!(!good.answer.is_empty(), "the next client is not served");
+        Ok(())
+    });
+}
+
+/// What is refused leaves nothing behind, and what is taken in one upload.
+#[test]
+fn uploads() {
+    fuzz(600, (any::<Index>(), vec(step(), 0..6)), |(seed, steps)| {
+        let catalog = catalog();
+        let uploads = catalog.uploads.clone();
+        let wire = Wire::of(catalog);
+        let pieces = pieces(&SEEDS[seed.index(SEEDS.len())], upload(), &steps);
+        let outcome = wire.check("DoPut", pieces, &[Code::InvalidArgument])?;
+        let counts = uploads.counts();
+        let staged = usize::from(outcome.status.code() == Code::Ok);
+        prop_assert_eq!((counts.open, counts.staged), (0, staged), "{:?}", outcome.status);
+        prop_assert!(staged == 1 || !steps.is_empty(), "a good one is refused: {:?}", outcome.status);
         Ok(())
     });
 }
@@ -289,8 +315,8 @@ fn names_without_end() {
     let wire = Wire::new();
     for name in ["a", "\u{1f389}", "%"] {
         let name = name.repeat(LIMITS.message_bytes / 2 / name.len());
-        let command = format!(r#"{{"text": "{name}"}}"#);
-        let outcome = wire.check("DoExchange", pieces(&SEEDS[0], &command, &[]), &[Code::InvalidArgument]).unwrap();
+        let pieces = pieces(&SEEDS[0], command(&format!(r#"{{"text": "{name}"}}"#)), &[]);
+        let outcome = wire.check("DoExchange", pieces, &[Code::InvalidArgument]).unwrap();
         assert!(outcome.status.message().ends_with("not found; string columns: text"), "{:?}", outcome.status);
     }
 }

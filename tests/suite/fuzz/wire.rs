@@ -1,15 +1,18 @@
 //! Calls of the Flight service as bytes, without a connection: what no client would send comes to it as it is.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::LazyLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream};
 use http::{HeaderMap, Request};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::BodyExt;
 use proptest::prelude::*;
+use textflight::flight::FlightLimits;
 use textflight::flight::catalog::Catalog;
 use textflight::memory::Memory;
 use tokio::runtime::Runtime;
@@ -23,6 +26,9 @@ use crate::flight::client::{LIMITS, catalog, service};
 
 /// Long enough for a busy machine.
 const HANGS: Duration = Duration::from_secs(30);
+
+/// Those of the tests, without a time that a busy machine could overstep before it counts as hanging.
+const PATIENT: FlightLimits = FlightLimits { stall_timeout: Duration::from_mins(1), ..LIMITS };
 
 /// What the server may hold, and what of it tables may.
 const MEMORY: usize = 64 << 20;
@@ -56,7 +62,7 @@ impl Wire {
     pub fn of(catalog: Catalog) -> Self {
         let _inside = RUNTIME.enter();
         let memory = Memory::new(MEMORY);
-        Self { routes: service(Fake::engine(10_000), LIMITS, memory.clone(), catalog), memory }
+        Self { routes: service(Fake::engine(10_000), PATIENT, memory.clone(), catalog), memory }
     }
 
     /// Sends `pieces` as the body of a call to `method`, whole.
@@ -66,11 +72,10 @@ impl Wire {
     }
 
     async fn answer(&self, method: &str, pieces: Vec<Bytes>) -> Outcome {
-        let frames = stream::iter(pieces).map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
         let request = Request::post(format!("http://server/arrow.flight.protocol.FlightService/{method}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .body(Body::new(StreamBody::new(frames)))
+            .body(Body::new(Pieces(pieces.into())))
             .unwrap();
         let response = self.routes.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -109,6 +114,22 @@ impl Wire {
         };
         let soon = RUNTIME.block_on(async { tokio::time::timeout(HANGS, returned).await });
         soon.map_err(|_| TestCaseError::fail("memory is held for a call that is over"))
+    }
+}
+
+/// A body that says when it has ended, as those of HTTP/2 do: without that it counts as broken off.
+struct Pieces(VecDeque<Bytes>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
