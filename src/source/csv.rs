@@ -7,11 +7,8 @@ use arrow::array::{ArrayRef, BinaryViewBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
-use super::lines::{Block, LineDecoder, Lines, Pending, too_long};
+use super::lines::{Block, LineDecoder, Lines, MARK, MOST_COLUMNS, Pending, too_long};
 use crate::{Error, Result};
-
-/// What some writers put before the first line.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How much of a cell is decoded at once, in bytes.
 const CELL_BYTES: usize = 4096;
@@ -147,6 +144,9 @@ impl CsvDecoder {
     fn end_name(&mut self) -> Result<()> {
         let name = str::from_utf8(&self.cell);
         let name = name.map_err(|cause| Error::Invalid(format!("the line of names is not UTF-8: {cause}")))?;
+        if self.fields.len() == MOST_COLUMNS {
+            return Err(Error::Invalid(format!("the line of names has more than {MOST_COLUMNS} columns")));
+        }
         self.fields.push(Field::new(name, DataType::Utf8, true));
         Ok(())
     }

@@ -13,11 +13,11 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use self::keys::Keys;
-use super::lines::{Block, LineDecoder, Lines, Pending, too_long};
+use super::lines::{Block, LONGEST_RECORD, LineDecoder, Lines, MARK, Pending, too_long};
 use crate::{Error, Result};
 
-/// What some writers put before the first line.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+/// Keys that an error lists, at most.
+const LISTED: usize = 32;
 
 /// Reads JSON lines.
 pub struct JsonDecoder {
@@ -76,6 +76,9 @@ impl JsonDecoder {
             self.line += 1;
         }
         self.pending.at = self.pending.bytes.len();
+        if self.wanted.is_none() && self.waiting() > LONGEST_RECORD {
+            return Err(Error::TooLarge(format!("no record in the first {LONGEST_RECORD} bytes")));
+        }
         if self.pending.is_too_long() {
             return Err(too_long(self.line, ": JSON lines have an object a line"));
         }
@@ -125,9 +128,10 @@ impl LineDecoder for JsonDecoder {
             // It may be a slip of the pen, and the answer would be nulls throughout.
             Some(ColumnTexts { key, .. }) if self.has_record => {
                 let columns = self.schema.iter().flat_map(|schema| schema.fields().iter());
-                let keys: Vec<_> = columns.map(|field| field.name().as_str()).filter(|name| name != key).collect();
-                let keys = keys.join(", ");
-                Err(Error::Invalid(format!("no line has a key {key:?}; keys of the first: {keys}")))
+                let mut keys = columns.map(|field| field.name().as_str()).filter(|name| name != key);
+                let listed = keys.by_ref().take(LISTED).collect::<Vec<_>>().join(", ");
+                let more = if keys.next().is_some() { ", …" } else { "" };
+                Err(Error::Invalid(format!("no line has a key {key:?}; keys of the first: {listed}{more}")))
             }
             _ => Ok(()),
         }
@@ -164,7 +168,8 @@ impl LineDecoder for JsonDecoder {
     }
 
     fn waiting(&self) -> usize {
-        self.pending.waiting()
+        // Blank lines are whole, but nobody takes them before a record has come.
+        if self.wanted.is_none() { self.pending.bytes.len() } else { self.pending.waiting() }
     }
 }
 

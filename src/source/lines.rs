@@ -10,6 +10,12 @@ use crate::{Error, Result};
 /// The longest record of such a table, in bytes.
 pub const LONGEST_RECORD: usize = 16 << 20;
 
+/// Columns that such a table has, at most: each takes some hundred bytes, and a comma makes one.
+pub(super) const MOST_COLUMNS: usize = 16_384;
+
+/// What some writers put before the first line.
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Records as they came, with all that stands between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
@@ -77,7 +83,8 @@ pub trait LineDecoder: Send {
     /// [`Error::Failed`] where they cannot be brought together.
     fn take(&mut self) -> Result<Option<Block>>;
 
-    /// How long the record is that has not come whole, in bytes.
+    /// How much has come that cannot be taken yet, in bytes: the record that has not come whole, and before [`LineDecoder::begin`]
+    /// whatever there is.
     fn waiting(&self) -> usize;
 }
 

@@ -98,3 +98,23 @@ fn a_record_is_no_longer_than_there_is_room_for() {
         matches!(&error, Error::TooLarge(text) if text.starts_with("line 3 is longer than 16777216 bytes; a quote"))
     );
 }
+
+#[test]
+fn blank_lines_before_the_names_come_to_an_end() {
+    let mut decoder = CsvDecoder::new(b',');
+    decoder.push(&vec![b'\n'; 1 << 20]).unwrap();
+    assert_eq!(decoder.waiting(), 1 << 20);
+    let error = (0..20).find_map(|_| decoder.push(&vec![b'\n'; 1 << 20]).err()).unwrap();
+    assert!(matches!(&error, Error::TooLarge(_)), "{error}");
+}
+
+#[test]
+fn columns_are_no_more_than_there_is_room_for() {
+    let names = |columns: usize| [&b",".repeat(columns - 1)[..], b"\n"].concat();
+    assert_eq!(read(&[&names(16_384)], 0).unwrap().0.len(), 16_384);
+    let error = read(&[&names(16_385)], 0).unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid(text) if text == "the line of names has more than 16384 columns"),
+        "{error}"
+    );
+}

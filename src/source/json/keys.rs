@@ -1,35 +1,45 @@
 //! The keys of a record, from which the columns of all are known.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::Result;
+use crate::source::lines::MOST_COLUMNS;
 
 /// The keys of a record, each with the type of its value.
-pub struct Keys(Vec<(String, DataType)>);
+#[derive(Default)]
+pub struct Keys {
+    fields: Vec<(String, DataType)>,
+    /// Where each of them stands there.
+    places: HashMap<String, usize>,
+}
 
 impl Keys {
+    /// The last of a key counts, as most readers have it.
+    fn put(&mut self, key: String, data_type: DataType) {
+        match self.places.get(&key) {
+            Some(place) => self.fields[*place].1 = data_type,
+            None => {
+                self.places.insert(key.clone(), self.fields.len());
+                self.fields.push((key, data_type));
+            }
+        }
+    }
+
     /// Columns of these, and of those that are `named`.
-    pub fn schema(self, named: &[String]) -> SchemaRef {
-        let mut keys: Vec<(String, DataType)> = Vec::new();
-        for (key, data_type) in self.0 {
-            // The last of a key counts, as most readers have it.
-            match keys.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = data_type,
-                None => keys.push((key, data_type)),
-            }
-        }
+    pub fn schema(mut self, named: &[String]) -> SchemaRef {
         for named in named {
-            if keys.iter().all(|(key, _)| key != named) {
-                keys.push((named.clone(), DataType::Utf8));
+            if !self.places.contains_key(named) {
+                self.put(named.clone(), DataType::Utf8);
             }
         }
-        let fields = keys.into_iter().map(|(key, data_type)| Field::new(key, data_type, true));
+        let fields = self.fields.into_iter().map(|(key, data_type)| Field::new(key, data_type, true));
         Arc::new(Schema::new(fields.collect::<Fields>()))
     }
 }
@@ -50,11 +60,14 @@ impl<'de> Visitor<'de> for KeysVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-        let mut keys = Vec::new();
+        let mut keys = Keys::default();
         while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-            keys.push((key, data_type(value)));
+            keys.put(key, data_type(value));
+            if keys.fields.len() > MOST_COLUMNS {
+                return Err(A::Error::custom(format!("the first record has more than {MOST_COLUMNS} keys")));
+            }
         }
-        Ok(Keys(keys))
+        Ok(keys)
     }
 }
 

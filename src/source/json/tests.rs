@@ -128,3 +128,27 @@ fn depth_is_no_danger() {
     let deep = format!("{{\"d\":{}{},\"t\":\"a\"}}\n", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(read(&[deep.as_bytes()], None, 1).unwrap().1, [Some("a".to_owned())]);
 }
+
+/// Nothing takes them as long as nobody knows the columns.
+#[test]
+fn blank_lines_before_a_record_are_counted_and_come_to_an_end() {
+    let mut decoder = JsonDecoder::new(vec![]);
+    decoder.push(&vec![b'\n'; 1 << 20]).unwrap();
+    assert_eq!(decoder.waiting(), 1 << 20);
+    let error = (0..20).find_map(|_| decoder.push(&vec![b'\n'; 1 << 20]).err()).unwrap();
+    assert!(matches!(&error, Error::TooLarge(text) if text == "no record in the first 16777216 bytes"), "{error}");
+}
+
+#[test]
+fn keys_are_no_more_than_there_is_room_for() {
+    let record = |keys: usize| {
+        let keys: Vec<_> = (0..keys).map(|key| format!("\"{key}\":\"a\"")).collect();
+        format!("{{{}}}\n", keys.join(",")).into_bytes()
+    };
+    assert_eq!(read(&[&record(16_384)], None, 0).unwrap().0.len(), 16_384);
+    let error = read(&[&record(16_385)], None, 0).unwrap_err().to_string();
+    assert!(error.starts_with("line 1: the first record has more than 16384 keys"), "{error}");
+    // Nor does an error list them all.
+    let error = read(&[&record(16_384)], Some("t"), 16_384).unwrap_err().to_string();
+    assert!(error.ends_with("30, 31, …"), "{error}");
+}
