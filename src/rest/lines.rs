@@ -3,26 +3,27 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures::{Stream, TryStreamExt};
+use futures::{FutureExt, Stream, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::Job;
 use super::media::Media;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, left};
 use super::relay::Relay;
 use super::upload::TableBody;
+use crate::Result;
+use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
 use crate::source::csv::CsvDecoder;
 use crate::source::json::JsonDecoder;
 use crate::source::lines::{Block, LineDecoder, Lines};
 use crate::stream::{InFlight, Incoming, Scored, score_batches};
-use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
-use crate::{Error, Result};
+use crate::table::{ScoreOptions, ScorePlan, TextColumns};
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
 const MEMORY: usize = 10 << 20;
@@ -52,33 +53,25 @@ struct Table {
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
     let Job { engine, columns, options, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
-    let decoder = decoder(media, &columns);
-    let mut table = Table { upload, decoder, memory, is_ended: false };
-    let Some(schema) = table.schema().await? else {
-        return Ok(([(header::CONTENT_TYPE, media.name())], table.rest()?).into_response());
-    };
-    let plan = plan(&schema, &columns, &engine.model().labels)?;
-    let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
-    let encoder = encoder(media, &names);
-    let head = encoder.names(table.decoder.begin(&plan.inputs(), &names)?);
-    let plan = Arc::new(plan.of_inputs());
-    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    let held = (place, memory.clone());
+    let mut table = Table { upload, decoder: decoder(media, &columns), memory, is_ended: false };
     let (made, pieces) = mpsc::channel(PIECES);
-    let making = async move {
-        let gone = |_| Error::Cancelled("the client is gone".to_owned());
-        // With the first records, so that what is wrong with those is said before anything.
-        let mut piece = head;
-        let mut batches = Box::pin(score_batches(engine, plan, in_flight, table.blocks()));
-        while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {
-            piece.extend(encoder.encode(lines, &columns)?);
-            made.send(Bytes::from(std::mem::take(&mut piece))).await.map_err(gone)?;
+    let making = match table.schema().await? {
+        None => {
+            let rest = table.rest()?;
+            async move { pass_on(&made, rest).await }.boxed()
         }
-        made.send(Bytes::from(piece)).await.map_err(gone)
+        Some(schema) => {
+            let plan = ScorePlan::beside(&schema, &columns, &engine.model().labels)?;
+            let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+            table.scored(engine, &plan, media, in_flight, made)?.boxed()
+        }
     };
     let relay = Relay::new(options.spool.clone(), is_whole);
     let patience = options.stall_timeout;
     let mut outgoing = Outgoing::spawn(patience, async move |outlet| {
-        let _held = place;
+        // What was read is copied on its way out: as much is held as it was at most.
+        let _held = held;
         tokio::try_join!(making, relay.run(pieces, outlet, patience)).map(drop)
     });
     let length = outgoing.begin().await?;
@@ -87,6 +80,11 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
     Ok(response)
+}
+
+/// Passes on a piece of the answer.
+async fn pass_on(made: &mpsc::Sender<Bytes>, piece: Vec<u8>) -> Result<()> {
+    made.send(Bytes::from(piece)).await.map_err(|_| left())
 }
 
 fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
@@ -99,14 +97,6 @@ fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
         Some(delimiter) => Box::new(CsvDecoder::new(delimiter)),
         None => Box::new(JsonDecoder::new(named())),
     }
-}
-
-/// The plan of the new columns alone: all others stay in their lines.
-fn plan(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<ScorePlan> {
-    if options.columns != Columns::All {
-        return Err(Error::Invalid("lines keep all that they have: \"columns\" is for record batches".to_owned()));
-    }
-    ScorePlan::beside(schema, options, classes)
 }
 
 fn encoder(media: Media, names: &[String]) -> Box<dyn LineEncoder> {
@@ -135,11 +125,31 @@ impl Table {
             }
         }
         let unusual = self.decoder.waiting().saturating_sub(USUAL_RECORD);
-        self.memory.extend_to(MEMORY + COPIES * unusual)?;
-        if unusual == 0 {
-            self.memory.shrink_to(MEMORY);
-        }
-        Ok(())
+        self.memory.extend_to(MEMORY + COPIES * unusual)
+    }
+
+    /// Scores the records, and passes them on with their new columns.
+    fn scored(
+        mut self,
+        engine: Engine,
+        plan: &ScorePlan,
+        media: Media,
+        in_flight: InFlight,
+        made: mpsc::Sender<Bytes>,
+    ) -> Result<impl Future<Output = Result<()>> + Send + 'static> {
+        let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
+        let encoder = encoder(media, &names);
+        // Goes with the first records, so that what is wrong with those is said before anything.
+        let mut piece = encoder.names(self.decoder.begin(&plan.inputs(), &names)?);
+        let plan = Arc::new(plan.clone().of_inputs());
+        Ok(async move {
+            let mut batches = Box::pin(score_batches(engine, plan, in_flight, self.blocks()));
+            while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {
+                piece.extend(encoder.encode(lines, &columns)?);
+                pass_on(&made, std::mem::take(&mut piece)).await?;
+            }
+            pass_on(&made, piece).await
+        })
     }
 
     /// The records with their texts.

@@ -163,7 +163,8 @@ impl Room<'_> {
     }
 }
 
-fn left() -> Error {
+/// What has become of a client that nobody can answer any more.
+pub fn left() -> Error {
     Error::Cancelled("the client is gone".to_owned())
 }
 

@@ -10,7 +10,7 @@ use axum::extract::Query;
 use crate::table::ScoreOptions;
 use crate::{Error, Result};
 
-/// Reads them. A parameter that is given several times is a list; one without a value is true.
+/// Reads them. A parameter that is given several times is a list; a switch without a value is on.
 ///
 /// # Errors
 /// [`Error::Invalid`] that names the parameter.

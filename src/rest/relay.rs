@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::outgoing::Outlet;
+use crate::Result;
 use crate::panics::blocking;
 use crate::spool::{Spool, SpoolFile};
-use crate::{Error, Result};
 
 /// How much of it is read back at once, in bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -26,8 +26,8 @@ pub struct Relay {
     file: Option<SpoolFile>,
     /// How much of that was sent, in bytes.
     sent: u64,
-    /// What the spool has no room for, and what it said.
-    refused: Option<(Bytes, Error)>,
+    /// What the spool has no room for.
+    refused: Option<Bytes>,
     length: u64,
 }
 
@@ -94,8 +94,8 @@ impl Relay {
         self.file = file;
         match written {
             Err(error) if self.is_whole => Err(error),
-            Err(error) => {
-                self.refused = Some((piece, error));
+            Err(_) => {
+                self.refused = Some(piece);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -108,7 +108,7 @@ impl Relay {
             return Ok(first);
         }
         let Some(mut file) = self.file.take().filter(|file| !file.is_empty()) else {
-            return Ok(self.refused.take().map(|(piece, _)| piece).unwrap_or_default());
+            return Ok(self.refused.take().unwrap_or_default());
         };
         let sent = self.sent;
         let (file, bytes) = blocking(move || {

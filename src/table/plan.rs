@@ -55,7 +55,8 @@ impl ScorePlan {
     pub fn beside(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
         if options.columns != Columns::All {
             return Err(Error::Invalid(
-                "a Parquet file keeps all of its columns: \"columns\" is for record batches".to_owned(),
+                "a file keeps all of its columns, and lines all that they have: \"columns\" is for record batches"
+                    .to_owned(),
             ));
         }
         // None of its names may be taken, though none of its columns but the texts is read.
