@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `options` | what a client may ask for |
 //! | `plan` | what that comes to for the batches of one schema |
-//! | `target`, `kind`, `type_name` | text columns: how they are found, and what types they may have |
+//! | `target`, `names`, `kind`, `type_name` | text columns: how they are found, and what types they may have |
 //! | `texts`, `cursor` | the texts of a column, each once, out of whatever encoding and nesting |
 //! | `layout` | where their scores go |
 //! | `columns` | scores as columns |
@@ -14,6 +14,7 @@ mod columns;
 mod cursor;
 mod kind;
 mod layout;
+mod names;
 mod options;
 mod plan;
 mod target;
@@ -21,7 +22,7 @@ mod texts;
 mod type_name;
 mod weight;
 
-pub use kind::{is_bytes, is_string};
+pub use kind::is_string;
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
 pub use texts::ColumnTexts;

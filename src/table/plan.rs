@@ -1,14 +1,15 @@
 //! What is to be done with the batches of one schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 
 use super::columns::ScoreColumns;
+use super::names::{Names, twice};
 use super::options::{Columns, OnError, ScoreOptions};
-use super::target::{ScoreTarget, list, twice};
+use super::target::{ScoreTarget, list};
 use super::texts::ColumnTexts;
 use super::weight::{Weight, column_weight, weights};
 use crate::classifier::Scores;
@@ -42,8 +43,7 @@ impl ScorePlan {
         check_names(&kept_fields, &new_fields, targets.len())?;
         let fields: Vec<FieldRef> = kept_fields.into_iter().chain(new_fields.iter().cloned()).collect();
         let on_error = options.on_error;
-        let weights = targets.iter().flat_map(|target| weights(schema, target, on_error == OnError::Null, classes));
-        let weights = weights.collect();
+        let weights = weights(schema, &targets, on_error == OnError::Null, classes);
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         Ok(Self { targets, made, on_error, kept, new_fields: new_fields.into(), schema, weights })
     }
@@ -186,18 +186,19 @@ fn kept(schema: &Schema, columns: &Columns) -> Result<Vec<usize>> {
     if let Some(twice) = twice(names) {
         return Err(Error::Invalid(format!("\"columns\" names {twice:?} twice; columns: {}", list(schema))));
     }
-    names.iter().map(|name| column(schema, name)).collect()
+    let mut by_name = Names::default();
+    names.iter().map(|name| column(schema, name, by_name.called(schema.fields(), name))).collect()
 }
 
-fn column(schema: &Schema, name: &str) -> Result<usize> {
-    let mut found = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
-    match (found.next(), found.next()) {
-        (Some((column, _)), None) => Ok(column),
-        (Some(_), Some(_)) => Err(Error::Invalid(format!(
+/// The column of this name among those that have it.
+fn column(schema: &Schema, name: &str, called: &[usize]) -> Result<usize> {
+    match called {
+        [column] => Ok(*column),
+        [_, ..] => Err(Error::Invalid(format!(
             "more than one column is called {name:?}, which \"columns\" names; columns: {}",
             list(schema)
         ))),
-        (None, _) => Err(Error::Invalid(format!(
+        [] => Err(Error::Invalid(format!(
             "column {name:?}, which \"columns\" names, not found; columns: {}",
             list(schema)
         ))),
@@ -207,9 +208,10 @@ fn column(schema: &Schema, name: &str) -> Result<usize> {
 /// `targets` is how many texts the new columns are of, as many for each.
 fn check_names(kept: &[FieldRef], new_fields: &[FieldRef], targets: usize) -> Result<()> {
     let each = new_fields.len() / targets.max(1);
+    let taken: HashSet<&String> = kept.iter().map(|field| field.name()).collect();
     for (i, field) in new_fields.iter().enumerate() {
         let name = field.name();
-        if kept.iter().any(|kept| kept.name() == name) {
+        if taken.contains(name) {
             return Err(Error::Invalid(format!(
                 "the input already has a column {name:?}; {}",
                 match i % each {
@@ -219,11 +221,11 @@ fn check_names(kept: &[FieldRef], new_fields: &[FieldRef], targets: usize) -> Re
                 }
             )));
         }
-        if new_fields.iter().skip(i + 1).any(|other| other.name() == name) {
-            return Err(Error::Invalid(format!("two new columns would be called {name:?}")));
-        }
     }
-    Ok(())
+    match twice(new_fields.iter().map(|field| field.name())) {
+        Some(name) => Err(Error::Invalid(format!("two new columns would be called {name:?}"))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! A text column of a schema, found by its name.
 
-use arrow::datatypes::{DataType, Fields, Schema};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 
 use super::kind::{fields, is_bytes, is_scorable, is_string, items};
+use super::names::{Names, twice};
 use super::options::TextColumns;
 use super::type_name::type_name;
 use crate::{Error, Result};
@@ -33,7 +34,7 @@ impl ScoreTarget {
     pub fn find(schema: &Schema, wanted: Option<&TextColumns>) -> Result<Vec<Self>> {
         match wanted {
             None => Ok(vec![only(schema)?]),
-            Some(TextColumns::One(name)) => Ok(vec![named(schema, name)?]),
+            Some(TextColumns::One(name)) => Ok(vec![named(schema, name, &mut Names::default())?]),
             Some(TextColumns::Several(names)) => several(schema, names),
         }
     }
@@ -79,8 +80,8 @@ fn only(schema: &Schema) -> Result<ScoreTarget> {
     }
 }
 
-fn named(schema: &Schema, name: &str) -> Result<ScoreTarget> {
-    let mut places = places(schema.fields(), name);
+fn named<'a>(schema: &'a Schema, name: &str, by_name: &mut Names<'a>) -> Result<ScoreTarget> {
+    let mut places = places(schema.fields(), name, by_name);
     match (places.pop(), places.is_empty()) {
         (Some(place), true) => ScoreTarget::new(schema, name, place[0], place[1..].to_vec()),
         (Some(_), false) => Err(Error::Invalid(format!("more than one column is called {name:?}"))),
@@ -95,33 +96,26 @@ fn several(schema: &Schema, names: &[String]) -> Result<Vec<ScoreTarget>> {
     if let Some(twice) = twice(names) {
         return Err(Error::Invalid(format!("\"text\" names {twice:?} twice")));
     }
-    let target = |name: &String| Ok(ScoreTarget { prefix: format!("{name}_"), ..named(schema, name)? });
+    let mut by_name = Names::default();
+    let target = |name: &String| Ok(ScoreTarget { prefix: format!("{name}_"), ..named(schema, name, &mut by_name)? });
     names.iter().map(target).collect()
 }
 
-/// A name that comes again.
-pub fn twice(names: &[String]) -> Option<&String> {
-    let mut seen = std::collections::HashSet::new();
-    names.iter().find(|name| !seen.insert(*name))
-}
-
 /// Where a name leads to: the numbers of a field and of fields in it. A field of the whole name goes before the path.
-fn places(among: &Fields, name: &str) -> Vec<Vec<usize>> {
-    let called = |name: &str| -> Vec<usize> {
-        among.iter().enumerate().filter(|(_, field)| field.name() == name).map(|(number, _)| number).collect()
-    };
-    let whole = called(name);
+fn places<'a>(among: &'a Fields, name: &str, by_name: &mut Names<'a>) -> Vec<Vec<usize>> {
+    let whole = by_name.called(among, name);
     if !whole.is_empty() {
-        return whole.into_iter().map(|number| vec![number]).collect();
+        return whole.iter().map(|number| vec![*number]).collect();
     }
-    let splits = name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
-    splits
-        .flat_map(|(parent, rest)| called(parent).into_iter().map(move |number| (number, rest)))
-        .flat_map(|(number, rest)| {
-            let inside = fields(among[number].data_type()).map(|inside| places(inside, rest)).unwrap_or_default();
-            inside.into_iter().map(move |place| [vec![number], place].concat())
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (dot, _) in name.match_indices('.') {
+        for number in by_name.called(among, &name[..dot]).to_vec() {
+            let Some(inside) = fields(among[number].data_type()) else { continue };
+            let inner = places(inside, &name[dot + 1..], by_name);
+            found.extend(inner.into_iter().map(|place| [vec![number], place].concat()));
+        }
+    }
+    found
 }
 
 /// The names of the string columns, and of strings in structs.
@@ -130,7 +124,8 @@ fn strings(schema: &Schema) -> String {
     for field in schema.fields() {
         collect(field.name(), field.data_type(), &mut names);
     }
-    if names.is_empty() { format!("there is none; columns: {}", list(schema)) } else { shortened(names) }
+    let all = names.len();
+    if all == 0 { format!("there is none; columns: {}", list(schema)) } else { shortened(names, all) }
 }
 
 fn collect(name: &str, data_type: &DataType, names: &mut Vec<String>) {
@@ -159,20 +154,13 @@ fn hint(schema: &Schema) -> &'static str {
 
 /// The columns with their types.
 pub fn list(schema: &Schema) -> String {
-    let column = |field: &std::sync::Arc<arrow::datatypes::Field>| {
-        format!("{} ({})", field.name(), type_name(field.data_type()))
-    };
-    let columns: Vec<_> = schema.fields().iter().take(LISTED + 1).map(column).collect();
-    if columns.is_empty() { "none".to_owned() } else { shortened_of(columns, schema.fields().len()) }
+    let column = |field: &FieldRef| format!("{} ({})", field.name(), type_name(field.data_type()));
+    let columns: Vec<_> = schema.fields().iter().take(LISTED).map(column).collect();
+    if columns.is_empty() { "none".to_owned() } else { shortened(columns, schema.fields().len()) }
 }
 
-/// The names, or the first of many.
-pub fn shortened(names: Vec<String>) -> String {
-    let all = names.len();
-    shortened_of(names, all)
-}
-
-fn shortened_of(mut names: Vec<String>, all: usize) -> String {
+/// The names, or the first of so many.
+fn shortened(mut names: Vec<String>, all: usize) -> String {
     names.truncate(LISTED);
     let more = if all > names.len() { format!(" and {} more", all - names.len()) } else { String::new() };
     names.join(", ") + &more

@@ -1,7 +1,9 @@
 //! What the scores of texts take, to be reserved before a batch is read.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 
 use super::kind::items;
 use super::target::ScoreTarget;
@@ -44,9 +46,21 @@ fn bytes(is_plain: bool, keeps_causes: bool, classes: &[String]) -> usize {
     text_bytes(classes) + arranged + causes
 }
 
-/// The weights of the arrays that `target` goes through.
-pub fn weights(schema: &Schema, target: &ScoreTarget, keeps_causes: bool, classes: &[String]) -> Vec<Weight> {
-    let mut node: usize = schema.fields().iter().take(target.column).map(|field| nodes(field.data_type())).sum();
+/// The weights of the arrays that `targets` go through.
+pub fn weights(schema: &Schema, targets: &[ScoreTarget], keeps_causes: bool, classes: &[String]) -> Vec<Weight> {
+    let mut nodes = NodesBefore::default();
+    let of = |target| of_target(schema, target, &mut nodes, |is_plain| bytes(is_plain, keeps_causes, classes));
+    targets.iter().flat_map(of).collect()
+}
+
+/// `bytes` is what a text takes, one that is plain or not.
+fn of_target(
+    schema: &Schema,
+    target: &ScoreTarget,
+    nodes: &mut NodesBefore,
+    bytes: impl Fn(bool) -> usize,
+) -> Vec<Weight> {
+    let mut node = nodes.before(schema.fields(), target.column);
     let mut data_type = schema.field(target.column).data_type();
     let (mut path, mut lists) = (target.path.iter(), Vec::new());
     loop {
@@ -55,7 +69,7 @@ pub fn weights(schema: &Schema, target: &ScoreTarget, keeps_causes: bool, classe
             node += 1;
             data_type = item.data_type();
         } else if let (DataType::Struct(fields), Some(field)) = (data_type, path.next()) {
-            node += 1 + fields.iter().take(*field).map(|field| nodes(field.data_type())).sum::<usize>();
+            node += 1 + nodes.before(fields, *field);
             data_type = fields[*field].data_type();
         } else {
             break;
@@ -64,7 +78,7 @@ pub fn weights(schema: &Schema, target: &ScoreTarget, keeps_causes: bool, classe
     let is_plain = !matches!(data_type, DataType::Dictionary(..) | DataType::RunEndEncoded(..))
         && target.path.is_empty()
         && lists.is_empty();
-    lists.push(Weight { node, bytes: bytes(is_plain, keeps_causes, classes) });
+    lists.push(Weight { node, bytes: bytes(is_plain) });
     lists
 }
 
@@ -81,6 +95,24 @@ pub fn column_weight(column: &ArrayRef, path: &[usize], keeps_causes: bool, clas
         array = inner;
     }
     sum.saturating_add(array.len().saturating_mul(bytes(false, keeps_causes, classes)))
+}
+
+/// How many arrays there are before those of each field, of a schema and of the structs in it, each counted once.
+#[derive(Default)]
+struct NodesBefore(HashMap<*const FieldRef, Vec<usize>>);
+
+impl NodesBefore {
+    fn before(&mut self, fields: &Fields, field: usize) -> usize {
+        let before = self.0.entry(fields.as_ptr()).or_insert_with(|| {
+            let sums = fields.iter().scan(0, |sum, field| {
+                let before = *sum;
+                *sum += nodes(field.data_type());
+                Some(before)
+            });
+            sums.collect()
+        });
+        before[field]
+    }
 }
 
 /// How many arrays a column is, those inside of it included.

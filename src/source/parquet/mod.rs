@@ -17,6 +17,7 @@ mod schema;
 pub(crate) mod testing;
 pub(crate) mod thrift;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::ops::Range;
@@ -139,6 +140,7 @@ impl ParquetFile {
         let schema = self.metadata.parquet_schema();
         let groups = self.parquet().row_groups().iter();
         let chunks = groups.flat_map(|group| group.columns().iter().enumerate());
+        let columns: HashSet<_> = columns.iter().copied().collect();
         let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));
         read.map(|(_, chunk)| decoded_bytes(chunk)).fold(0, u64::saturating_add) / self.rows().max(1)
     }
@@ -236,6 +238,7 @@ impl Source for ParquetFile {
 
     fn bytes(&self, part: usize, columns: &[usize]) -> Option<u64> {
         let schema = self.metadata.parquet_schema();
+        let columns: HashSet<_> = columns.iter().copied().collect();
         let chunks = self.parquet().row_groups().get(part)?.columns().iter().enumerate();
         let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));
         Some(read.map(|(_, chunk)| u64::try_from(chunk.compressed_size()).unwrap_or(0)).sum())

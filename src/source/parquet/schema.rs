@@ -1,5 +1,6 @@
 //! The Arrow types of a file's columns: as the writer noted them where that note fits the file, else as Parquet has them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema};
@@ -73,6 +74,7 @@ fn noted_in(file: &FileMetaData, note: &[u8]) -> Result<FileMetaData, String> {
 /// held once here too, and the keys of a dictionary type cannot run out.
 pub fn with_views(metadata: &ArrowReaderMetadata, columns: &[usize]) -> ArrowReaderMetadata {
     let schema = metadata.schema();
+    let columns: HashSet<_> = columns.iter().copied().collect();
     let view = |(index, field): (usize, &FieldRef)| match view_of(field.data_type()) {
         Some(view) if columns.contains(&index) => Arc::new(field.as_ref().clone().with_data_type(view)),
         _ => Arc::clone(field),

@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field};
 
 use super::*;
 use crate::classifier::Score;
+use crate::table::TextColumns;
 
 fn plan(schema: &Schema, options: &str) -> Result<ScorePlan> {
     ScorePlan::new(schema, &ScoreOptions::from_command(options.as_bytes())?, &["NO", "YES"].map(str::to_owned))
@@ -150,4 +151,24 @@ fn the_name_of_the_error_column_may_be_taken() {
     assert!(plan(&schema, r#"{"text": "t", "on_error": "null", "columns": ["t"]}"#).is_ok());
     let error = plan(&schema, r#"{"text": "t", "on_error": "null", "columns": "new", "label_column": "error"}"#);
     assert!(error.unwrap_err().to_string().contains("two new columns would be called \"error\""));
+}
+
+#[test]
+fn many_columns_are_planned_at_once() {
+    const COLUMNS: usize = 20_000;
+    let text = |name: String| Field::new(name, DataType::Utf8, true);
+    let inside = (0..COLUMNS).map(|i| text(format!("f{i}"))).collect::<Vec<_>>();
+    let mut fields: Vec<_> = (0..COLUMNS).map(|i| text(format!("c{i}"))).collect();
+    fields.push(Field::new("post", DataType::Struct(inside.into()), true));
+    let schema = Schema::new(fields);
+    let names = |prefix: &str| (0..COLUMNS).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let columns = Columns::Named(names("c"));
+    for text in [names("c"), names("post.f")] {
+        let options = ScoreOptions { text: Some(TextColumns::Several(text)), columns: columns.clone(), ..Default::default() };
+        let began = std::time::Instant::now();
+        let plan = ScorePlan::new(&schema, &options, &["NO", "YES"].map(str::to_owned)).unwrap();
+        // By comparing each with each it takes minutes, in a build like this one.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+        assert_eq!((plan.schema().fields().len(), plan.weights().len()), (3 * COLUMNS, COLUMNS));
+    }
 }
