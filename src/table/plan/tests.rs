@@ -164,7 +164,8 @@ fn many_columns_are_planned_at_once() {
     let names = |prefix: &str| (0..COLUMNS).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
     let columns = Columns::Named(names("c"));
     for text in [names("c"), names("post.f")] {
-        let options = ScoreOptions { text: Some(TextColumns::Several(text)), columns: columns.clone(), ..Default::default() };
+        let options =
+            ScoreOptions { text: Some(TextColumns::Several(text)), columns: columns.clone(), ..Default::default() };
         let began = std::time::Instant::now();
         let plan = ScorePlan::new(&schema, &options, &["NO", "YES"].map(str::to_owned)).unwrap();
         // By comparing each with each it takes minutes, in a build like this one.
