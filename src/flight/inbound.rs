@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
 use self::buffer::Buffer;
-use self::claim::{Claims, Look};
+use self::claim::{Claims, Look, may_begin_a_header};
 use self::packed::Measured;
 pub use self::packed::{ENCODINGS, MessageEncoding};
 pub use self::quiet::Quiet;
@@ -88,14 +88,15 @@ impl Inbound {
     pub async fn message(&mut self) -> Result<Option<FlightData>> {
         let quiet = self.quiet.clone();
         let Some(prefix) = quiet.wait(self.prefix()).await?? else { return Ok(None) };
-        let Whole { bytes, look, memory } =
+        let Whole { bytes, memory } =
             if prefix.is_packed { self.packed(prefix.length).await? } else { self.plain(prefix.length).await? };
         let length = bytes.len();
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
         ipc_strings::check(&data.data_header)?;
         let unpacked = self.unpacked(&data, length, &memory).await?;
-        if !look.is_whole && unpacked.is_none() {
+        if unpacked.is_none() {
+            // The header that counts need not be what the message began with.
             let bytes = self.claims.of(&data.data_header, length).bytes;
             self.grow(&memory, bytes).await?;
         }
@@ -106,10 +107,11 @@ impl Inbound {
 
     /// A message that comes as it is.
     async fn plain(&mut self, length: usize) -> Result<Whole> {
-        let look = self.look(length).await?;
+        let quiet = self.quiet.clone();
+        let look = quiet.wait(self.look(length)).await??;
         let memory = self.reserve(look.bytes).await?;
         let bytes = self.read(length, look.body, memory.clone()).await?;
-        Ok(Whole { bytes, look, memory })
+        Ok(Whole { bytes, memory })
     }
 
     /// A message that comes compressed in so many bytes. It is unpacked twice: how long it is, and what its header asks for,
@@ -123,13 +125,13 @@ impl Inbound {
         let packed = self.read(length, 0, memory.clone()).await?;
         let Measured { length: unpacked, beginning } = encoding.measure(&packed, GLANCE, self.limits.message_bytes)?;
         self.check(unpacked, "unpacked it has")?;
-        let look = self.claims.look(&beginning, unpacked, true).ok_or_else(cut_short)?;
+        let look = self.claims.look(&beginning, unpacked);
         self.grow(&memory, length.saturating_add(look.bytes)).await?;
         let mut message = Buffer::new(unpacked, look.body);
         encoding.unpack(&packed, unpacked, &mut message.bytes)?;
         drop(packed);
         memory.shrink_to(look.bytes);
-        Ok(Whole { bytes: message.freeze(memory.clone()), look, memory })
+        Ok(Whole { bytes: message.freeze(memory.clone()), memory })
     }
 
     /// Takes the memory for what a compressed message becomes, before it is unpacked.
@@ -201,9 +203,9 @@ impl Inbound {
     async fn look(&mut self, length: usize) -> Result<Look> {
         loop {
             let glance = length.min(GLANCE);
-            let seen = self.arrived.len().min(glance);
-            if let Some(look) = self.claims.look(&self.arrived[..seen], length, seen == glance) {
-                return Ok(look);
+            let seen = &self.arrived[..self.arrived.len().min(glance)];
+            if seen.len() == glance || !may_begin_a_header(seen) {
+                return Ok(self.claims.look(seen, length));
             }
             if !self.arrive().await? {
                 return Err(cut_short());
@@ -280,7 +282,6 @@ struct Prefix {
 /// A message that has arrived.
 struct Whole {
     bytes: Bytes,
-    look: Look,
     memory: Reservation,
 }
 

@@ -44,8 +44,6 @@ pub struct Look {
     pub bytes: usize,
     /// How many of its bytes are columns, which come last.
     pub body: usize,
-    /// Whether the header was there to be looked at.
-    pub is_whole: bool,
 }
 
 impl Claims {
@@ -60,15 +58,10 @@ impl Claims {
         self.weights = weights.to_vec();
     }
 
-    /// What a message of `length` bytes takes, of which `seen` is the beginning. `None` when more must be seen, and more can
-    /// be.
-    pub fn look(&self, seen: &[u8], length: usize, is_all: bool) -> Option<Look> {
-        match header(seen) {
-            Found::Header(header) => Some(self.of(header, length)),
-            Found::NoHeader => Some(self.of(&[], length)),
-            Found::NotYet if is_all => Some(Look { is_whole: false, ..self.of(&[], length) }),
-            Found::NotYet => None,
-        }
+    /// What a message of `length` bytes takes as far as its beginning tells: more, perhaps, once it is there.
+    pub fn look(&self, seen: &[u8], length: usize) -> Look {
+        let header = if let Found::Header(header) = header(seen) { header } else { &[] };
+        self.of(header, length)
     }
 
     /// What a message of `length` bytes with this header takes.
@@ -97,7 +90,7 @@ impl Claims {
         });
         // As it came, and once more as it goes out.
         let bytes = (BASE + 2 * length).saturating_add(made);
-        Look { bytes, body, is_whole: true }
+        Look { bytes, body }
     }
 
     /// What a compressed message of `length` bytes takes, of which `unpacked` bytes are made.
@@ -148,6 +141,11 @@ fn columns(batch: &RecordBatch) -> usize {
         BUFFER.saturating_add(if is_odd { usize::try_from(buffer.length()).unwrap_or(0) } else { 0 })
     });
     arrays.chain(buffers).fold(0, usize::saturating_add)
+}
+
+/// Whether a header may come with the next bytes of a message, of which these are the first.
+pub fn may_begin_a_header(seen: &[u8]) -> bool {
+    matches!(header(seen), Found::NotYet)
 }
 
 enum Found<'a> {

@@ -129,6 +129,23 @@ fn rows_without_bytes_count() {
 }
 
 #[test]
+fn rows_count_wherever_their_header_stands() {
+    let nulls = batch(vec![("text", Arc::new(NullArray::new(10_000_000)))]);
+    let column = FlightData { data_body: Bytes::from_static(&[0; 64]), ..FlightData::default() };
+    let metadata = FlightData { app_metadata: Bytes::from_static(b"first"), ..FlightData::default() };
+    let few = batch(vec![("text", Arc::new(NullArray::new(1)))]);
+    for before in [column, metadata, few] {
+        // Fields in any order, and the last of those that come twice: so protobuf has it.
+        let message = [before.encode_to_vec(), nulls.encode_to_vec()].concat();
+        let length = (message.len() as u32).to_be_bytes();
+        check_error(vec![[&[0], &length[..], &message].concat().into()], "--memory-limit");
+        let message = zstd::encode_all(&message[..], 1).unwrap();
+        let length = (message.len() as u32).to_be_bytes();
+        check_error(vec![[&[1], &length[..], &message].concat().into()], "--memory-limit");
+    }
+}
+
+#[test]
 fn columns_without_bytes_count() {
     let column: ArrayRef = Arc::new(NullArray::new(1));
     let names: Vec<String> = (0..400_000).map(|column| column.to_string()).collect();
@@ -175,6 +192,18 @@ async fn one_small_message_after_another_uses_the_reserve() {
     for _ in 0..100 {
         inbound.message().await.unwrap().unwrap();
         inbound.claimed();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_which_nothing_comes_but_its_length_is_silence() {
+    let message = wire(&texts(300_000));
+    for cut in [0, 1, PREFIX, PREFIX + 100] {
+        let pieces = stream::iter([message.slice(..cut)]).chain(stream::pending());
+        let began = Instant::now();
+        let error = open(&Memory::new(64 * MIB), pieces.boxed()).message().await.err().unwrap();
+        assert!(matches!(&error, Error::Stalled(text) if text.contains("--exchange-idle-timeout")), "{cut}: {error}");
+        assert_eq!(began.elapsed(), Duration::from_hours(1), "{cut}");
     }
 }
 
