@@ -24,7 +24,7 @@ pub struct UploadArgs {
     /// most; one with more lies in the folder of --spool-dir.
     #[arg(long, env = "TEXTFLIGHT_UPLOAD_MEMORY", value_name = "BYTES", default_value = UPLOAD_MEMORY, value_parser = bytes)]
     pub upload_memory: usize,
-    /// How long an upload may bring nothing, wait for its commit, or as a data set for a reader; then it is dropped.
+    /// How long an upload may wait for its commit, or as a data set for a reader; then it is dropped.
     #[arg(long, env = "TEXTFLIGHT_UPLOAD_EXPIRY", value_name = "SECONDS", default_value_t = UPLOAD_SECONDS, value_parser = seconds)]
     pub upload_expiry: f64,
 }

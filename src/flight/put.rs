@@ -83,13 +83,8 @@ impl Put {
         mut decoded: Decoded,
         inbound: &SharedInbound,
     ) -> Result<StagedWriter> {
-        let patience = self.uploads.limits().expiry;
         let mut told = None;
-        loop {
-            let message = timeout(patience, decoded.next()).await.map_err(|_| {
-                Error::Stalled(format!("nothing came of the upload for {} s: it is dropped", patience.as_secs_f32()))
-            })?;
-            let Some(message) = message else { break };
+        while let Some(message) = decoded.next().await {
             let batch = record_batch(message?.payload)?;
             let memory = inbound.lock().await.claimed();
             staging = blocking(move || {

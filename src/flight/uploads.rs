@@ -22,7 +22,7 @@ pub struct UploadLimits {
     pub uploads: usize,
     /// What one may be.
     pub table: StagedLimits,
-    /// How long one may wait for its commit, or for a reader, or bring nothing.
+    /// How long one may wait for its commit, or for a reader, once it is whole.
     pub expiry: Duration,
 }
 
@@ -145,7 +145,7 @@ impl StagedUploads {
         let Some(staged) = slot.staged.take() else { return Err(not_staged(name, Some(slot))) };
         let there = staged.table.rows();
         if there != rows {
-            self.shared.tidy(&mut names, name);
+            tidy(&mut names, name);
             return Err(Error::Invalid(format!(
                 "the upload {name:?} has {there} rows, and the commit says {rows}: it was dropped; send it again"
             )));
@@ -157,6 +157,7 @@ impl StagedUploads {
             slot.staged = Some(staged);
             return Err(error);
         }
+        table.touch();
         slot.committed = Some(staged);
         info!(name, rows, bytes = table.bytes(), "an upload is a data set");
         Ok(table)
@@ -174,7 +175,7 @@ impl StagedUploads {
         if slot.committed.take().is_some() {
             self.shared.datasets.remove(name);
         }
-        self.shared.tidy(&mut names, name);
+        tidy(&mut names, name);
         Ok(())
     }
 
@@ -211,18 +212,14 @@ impl Shared {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets a name that nothing has.
-    #[expect(clippy::unused_self, reason = "what it does to the names that a lock of this one holds")]
-    fn tidy(&self, names: &mut BTreeMap<String, Slot>, name: &str) {
-        if names.get(name).is_some_and(Slot::is_empty) {
-            names.remove(name);
-        }
-    }
-
-    /// Drops a table, if it is still there.
-    fn expire(&self, name: &str, table: &Arc<StagedTable>) {
+    /// Drops a table that nobody has used for long enough, if it is still there; otherwise, says how long it still has.
+    fn expire(&self, name: &str, table: &Arc<StagedTable>) -> Option<Duration> {
         let mut names = self.lock();
-        let Some(slot) = names.get_mut(name) else { return };
+        let left = self.limits.expiry.saturating_sub(table.unused_for());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        let slot = names.get_mut(name)?;
         let is_it = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(&kept.table, table));
         if is_it(&slot.staged) {
             slot.staged = None;
@@ -231,21 +228,23 @@ impl Shared {
             self.datasets.remove(name);
         }
         info!(name, "an upload was dropped: nobody committed or read it for a while");
-        self.tidy(&mut names, name);
+        tidy(&mut names, name);
+        None
     }
 }
 
-/// Waits until nobody has used a table for so long, and drops it.
-async fn expiry(shared: Weak<Shared>, name: String, table: Weak<StagedTable>, after: Duration) {
-    loop {
-        let Some(left) = table.upgrade().map(|table| after.saturating_sub(table.unread_for())) else { return };
-        if left.is_zero() {
-            break;
-        }
-        tokio::time::sleep(left).await;
+/// Forgets a name that nothing has.
+fn tidy(names: &mut BTreeMap<String, Slot>, name: &str) {
+    if names.get(name).is_some_and(Slot::is_empty) {
+        names.remove(name);
     }
-    if let (Some(shared), Some(table)) = (shared.upgrade(), table.upgrade()) {
-        shared.expire(&name, &table);
+}
+
+/// Waits until nobody has used a table for long enough, and drops it.
+async fn expiry(shared: Weak<Shared>, name: String, table: Weak<StagedTable>) {
+    let expire = || shared.upgrade()?.expire(&name, &table.upgrade()?);
+    while let Some(left) = expire() {
+        tokio::time::sleep(left).await;
     }
 }
 
@@ -267,8 +266,7 @@ impl StagedUpload {
     pub fn stage(mut self, table: StagedTable) {
         let Some(room) = self.room.take() else { return };
         let table = Arc::new(table);
-        let after = self.shared.limits.expiry;
-        let expiry = expiry(Arc::downgrade(&self.shared), self.name.clone(), Arc::downgrade(&table), after);
+        let expiry = expiry(Arc::downgrade(&self.shared), self.name.clone(), Arc::downgrade(&table));
         let kept = Kept { table, _room: room, _expiry: AbortOnDropHandle::new(tokio::spawn(expiry)) };
         self.shared.lock().entry(self.name.clone()).or_default().staged = Some(kept);
     }
@@ -280,7 +278,7 @@ impl Drop for StagedUpload {
         if let Some(slot) = names.get_mut(&self.name) {
             slot.is_open = false;
         }
-        self.shared.tidy(&mut names, &self.name);
+        tidy(&mut names, &self.name);
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
@@ -168,7 +168,7 @@ impl StagedWriter {
             parts,
             starts,
             finished: SystemTime::now(),
-            used: Arc::new(Mutex::new(Instant::now())),
+            used: Used::now(),
         }
     }
 }
@@ -206,6 +206,24 @@ fn parts(entries: &[Entry]) -> (Vec<Part>, Vec<usize>) {
     (parts, starts)
 }
 
+/// When a table was last used. Cheap to clone; all clones are of the same table.
+#[derive(Clone)]
+struct Used(Arc<Mutex<Instant>>);
+
+impl Used {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn touch(&self) {
+        *self.time() = Instant::now();
+    }
+
+    fn time(&self) -> MutexGuard<'_, Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A table that came in whole.
 pub struct StagedTable {
     path: PathBuf,
@@ -216,7 +234,7 @@ pub struct StagedTable {
     parts: Vec<Part>,
     starts: Vec<usize>,
     finished: SystemTime,
-    used: Arc<Mutex<Instant>>,
+    used: Used,
 }
 
 impl fmt::Debug for StagedTable {
@@ -231,9 +249,14 @@ impl StagedTable {
         self.log.len()
     }
 
-    /// For how long nobody has read it.
-    pub fn unread_for(&self) -> Duration {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    /// For how long nobody has used it.
+    pub fn unused_for(&self) -> Duration {
+        self.used.time().elapsed()
+    }
+
+    /// It is used now, as whoever reads it does.
+    pub fn touch(&self) {
+        self.used.touch();
     }
 
     /// A reader of these parts, from the dictionaries on that hold where they begin.
@@ -257,7 +280,7 @@ impl StagedTable {
             schema: self.schema.project(columns).map(Arc::new).map_err(|cause| unread(&cause)),
             log: Arc::clone(&self.log),
             entries: Arc::clone(&self.entries),
-            used: Arc::clone(&self.used),
+            used: self.used.clone(),
             messages,
         }
     }

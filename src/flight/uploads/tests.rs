@@ -96,6 +96,16 @@ async fn another_number_of_rows_drops_it() {
 }
 
 #[tokio::test]
+async fn a_commit_is_a_use() {
+    let (uploads, _) = uploads(1, LONG);
+    uploads.begin("a").unwrap().stage(table(3));
+    std::thread::sleep(Duration::from_millis(2));
+    let began = std::time::Instant::now();
+    let committed = uploads.commit("a", 3, false).unwrap();
+    assert!(committed.unused_for() <= began.elapsed());
+}
+
+#[tokio::test]
 async fn what_nobody_uses_expires() {
     let (uploads, datasets) = uploads(3, Duration::from_millis(20));
     for name in ["staged", "committed"] {

@@ -1,7 +1,6 @@
 //! What was staged, read back message by message.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
@@ -10,7 +9,7 @@ use arrow::ipc::Block;
 use arrow::ipc::reader::FileDecoder;
 
 use super::log::Log;
-use super::{Entry, What};
+use super::{Entry, Used, What};
 use crate::source::ahead::Give;
 use crate::{Error, Result};
 
@@ -20,8 +19,7 @@ pub struct StagedReader {
     pub schema: Result<SchemaRef>,
     pub log: Arc<Log>,
     pub entries: Arc<[Entry]>,
-    /// When the table was last read.
-    pub used: Arc<Mutex<Instant>>,
+    pub used: Used,
     /// Which entries, in their order.
     pub messages: Vec<usize>,
 }
@@ -35,12 +33,13 @@ impl StagedReader {
         let schema = self.schema.clone()?;
         for index in std::mem::take(&mut self.messages) {
             let Some(batch) = self.message(index)? else { continue };
-            *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             // The numbers of dictionaries are our own.
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
             let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
                 .map_err(|cause| unread(&cause))?;
             for from in (0..batch.num_rows()).step_by(batch_rows) {
+                // How fast it is read is up to the reader.
+                self.used.touch();
                 if !give(batch.slice(from, batch_rows.min(batch.num_rows() - from))) {
                     return Ok(());
                 }
