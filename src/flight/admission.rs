@@ -3,15 +3,13 @@
 use http::Response;
 use tonic::Status;
 
+use super::status::to_status;
+use crate::Error;
 use crate::auth::Denied;
 
 /// Probes carry no token, and whoever shakes hands is about to get one.
-const OPEN: [&str; 4] = [
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/List",
-    "/grpc.health.v1.Health/Watch",
-    "/arrow.flight.protocol.FlightService/Handshake",
-];
+const OPEN: [&str; 3] =
+    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/arrow.flight.protocol.FlightService/Handshake"];
 
 /// Whether everybody may make the call at this path.
 pub fn is_open(path: &str) -> bool {
@@ -23,8 +21,9 @@ pub fn refusal<B: Default>(denied: Denied) -> Response<B> {
     unauthenticated(denied).into_http()
 }
 
-pub(super) fn unauthenticated(denied: Denied) -> Status {
-    Status::unauthenticated(denied.to_string())
+/// The same where the call is answered.
+pub fn unauthenticated(denied: Denied) -> Status {
+    to_status(&Error::Unauthenticated(denied.to_string()))
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep, timeout};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::Service;
 
 use super::calls::trailers;
+use super::status::to_status;
+use crate::Error;
 
 /// A service whose calls end in time.
 #[derive(Clone)]
@@ -73,16 +75,16 @@ impl Bound {
         let Some(header) = headers.get("grpc-timeout") else { return Ok(Self { time: longest, says: server() }) };
         let text = String::from_utf8_lossy(header.as_bytes());
         let time = parse(&text).ok_or_else(|| {
-            Status::invalid_argument(format!(
+            to_status(&Error::Invalid(format!(
                 "the header grpc-timeout is {text:?}; it is at most 8 digits and a unit of H, M, S, m, u, n, like 30S"
-            ))
+            )))
         })?;
         let client = || format!("the time that the client gives the call has passed (grpc-timeout: {text})");
         Ok(if time <= longest { Self { time, says: client() } } else { Self { time: longest, says: server() } })
     }
 
     fn passed(&self) -> Status {
-        Status::new(Code::DeadlineExceeded, &self.says)
+        to_status(&Error::Stalled(self.says.clone()))
     }
 }
 
@@ -143,6 +145,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]

@@ -49,10 +49,10 @@ impl Health for Probes {
         if is_known(&service) {
             return Ok(Response::new(answer(&self.readiness.phase())));
         }
-        Err(Status::not_found(format!(
+        Err(to_status(&Error::NotFound(format!(
             "there is no service {:?}; ask for {FLIGHT:?}, or for \"\", the whole server",
             excerpt(&service)
-        )))
+        ))))
     }
 
     /// The status now and whenever it changes. The last one ends the stream, so that a server that drains need not wait for its

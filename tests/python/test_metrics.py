@@ -233,6 +233,19 @@ def test_a_refused_call_is_counted(serve, connect_to):
         connect_to(server).do_exchange(descriptor(), CALL)[1].read_all()
     _, text = page(server, token="sesame")
     assert 'textflight_requests_total{port="flight",route="DoExchange",code="UNAUTHENTICATED"} 1' in text
+    assert 'textflight_errors_total{port="flight",kind="unauthenticated"} 1' in text
+
+
+def test_a_call_whose_time_has_passed_is_counted(serve, connect_to):
+    server = serve("--stream-timeout", "0.2")
+    client = connect_to(server)
+    writer, reader = client.do_exchange(descriptor(), CALL)
+    with pytest.raises(fl.FlightTimedOutError):
+        reader.read_all()
+    with pytest.raises(pa.ArrowException):
+        writer.close()
+    _, text = page(server)
+    assert 'textflight_errors_total{port="flight",kind="stalled"} 1' in text
 
 
 def test_a_table_over_http_counts_as_one(alone, reviews):
