@@ -75,11 +75,11 @@ pub fn routes(
     let patience = limits.stall_timeout;
     let (reflection, old_reflection) = reflection::services();
     let longest = limits.stream_timeout;
-    let routes = Routes::new(Timed(InterceptedService::new(calls, admit)))
+    let routes = Routes::new(InterceptedService::new(calls, admit))
         .add_service(Prompt::new(health::service(model), patience))
         .add_service(Prompt::new(reflection, patience))
         .add_service(Prompt::new(old_reflection, patience));
-    routes.into_axum_router().layer(layer_fn(move |service| Deadline::new(service, longest))).into()
+    routes.into_axum_router().layer(layer_fn(move |service| Timed(Deadline::new(service, longest)))).into()
 }
 
 /// What answers calls.

@@ -1,18 +1,16 @@
 //! How long the rows of a call waited and were computed: in the trailers of the calls that score, however they end.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tower::Service;
 
 use crate::engine::Timings;
@@ -34,13 +32,9 @@ pub fn timings(extensions: &Extensions) -> Arc<Timings> {
     extensions.get::<Arc<Timings>>().cloned().unwrap_or_default()
 }
 
-impl<S: NamedService> NamedService for Timed<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S, B> Service<Request<Body>> for Timed<S>
+impl<S, R, B> Service<Request<R>> for Timed<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+    S: Service<Request<R>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
     B: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + Unpin + 'static,
 {
     type Response = Response<Body>;
@@ -51,7 +45,7 @@ where
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<R>) -> Self::Future {
         if !SCORING.contains(&request.uri().path()) {
             return self.0.call(request).map(|response| response.map(|response| response.map(Body::new))).boxed();
         }
@@ -69,41 +63,19 @@ where
     if response.headers().contains_key("grpc-status") {
         write(&timings, response.headers_mut());
     }
-    response.map(|body| Body::new(TimedBody { body, timings }))
+    response.map(|body| {
+        Body::new(body.map_frame(move |mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                write(&timings, trailers);
+            }
+            frame
+        }))
+    })
 }
 
 fn write(timings: &Timings, trailers: &mut HeaderMap) {
     let seconds = |time: Duration| HeaderValue::try_from(format!("{:.6}", time.as_secs_f64())).ok();
     for (name, time) in [(QUEUE, timings.queue()), (COMPUTE, timings.compute())] {
         trailers.extend(seconds(time).map(|seconds| (http::HeaderName::from_static(name), seconds)));
-    }
-}
-
-/// An answer, whose trailers are not made yet.
-struct TimedBody<B> {
-    body: B,
-    timings: Arc<Timings>,
-}
-
-impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for TimedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            write(&self.timings, trailers);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -36,6 +36,9 @@ async fn what_the_client_allows_ends_its_call_and_what_was_queued_for_it() {
     };
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(status.message().contains("grpc-timeout: 300m"), "{status:?}");
+    for trailer in ["x-textflight-queue-seconds", "x-textflight-compute-seconds"] {
+        assert!(status.metadata().contains_key(trailer), "{trailer}: {status:?}");
+    }
     assert!(began.elapsed() < Duration::from_secs(15));
     drop(open);
     let reply = exchange(&mut client, messages("", vec![batch(&[Some("another")])])).await.unwrap();
