@@ -38,10 +38,15 @@ pub async fn shake(
     let (shown, is_owed) = match Credentials::of(metadata.as_ref()) {
         Err(Denied::Missing) => {
             let shown = in_message(&mut requests).await?;
-            let is_owed = !shown.is_empty();
-            (shown, is_owed)
+            let is_owed = shown.is_some();
+            (shown.into_iter().collect(), is_owed)
         }
-        shown => (shown.map_err(unauthenticated)?, false),
+        shown => (shown, false),
+    };
+    let shown = match shown {
+        // Where nobody is asked, nothing is wrong.
+        Err(_) if !authenticator.asks() => Vec::new(),
+        shown => shown.map_err(unauthenticated)?,
     };
     authenticator.recognize(&shown).map_err(unauthenticated)?;
     let token = shown.into_iter().next().map(|credentials| credentials.token).unwrap_or_default();
@@ -53,11 +58,13 @@ pub async fn shake(
     Ok(response)
 }
 
-/// What a client's first message says of it.
-async fn in_message(requests: &mut Streaming<HandshakeRequest>) -> Result<Vec<Credentials>, Status> {
-    let Some(first) = requests.message().await? else { return Ok(Vec::new()) };
-    let shown = BasicAuth::decode(first.payload).map_err(|_| unauthenticated(Denied::Unreadable))?;
-    Ok(vec![Credentials::new(shown.username, shown.password)])
+/// What a client's first message says of it, if there is one.
+async fn in_message(requests: &mut Streaming<HandshakeRequest>) -> Result<Option<Result<Credentials, Denied>>, Status> {
+    let shown = requests.message().await?.map(|first| BasicAuth::decode(first.payload));
+    Ok(shown.map(|shown| match shown {
+        Ok(shown) => Ok(Credentials::new(shown.username, shown.password)),
+        Err(_) => Err(Denied::Unreadable),
+    }))
 }
 
 /// None for a token that no header takes, which is not one of ours.

@@ -253,5 +253,12 @@ async fn where_nobody_is_asked_handshakes_pass() {
     assert_eq!(header.as_deref(), Some("Bearer ever"));
     assert_eq!(shake(&mut client, &[], &[]).await.unwrap().1.len(), 0);
     assert_eq!(shake(&mut client, &[], &[message("who", "ever")]).await.unwrap().1.len(), 1);
+    // Nor does anybody ask for one that can be read.
+    for headers in [&[][..], &[("authorization", "Negotiate abc")]] {
+        for payload in [&b""[..], b"abc", &[0xff; 100]] {
+            assert_eq!(shake(&mut client, headers, &[payload.to_vec()]).await.unwrap().1.len(), 1, "{payload:?}");
+        }
+        assert_eq!(shake(&mut client, headers, &[]).await.unwrap().1.len(), 0);
+    }
     running.stop().await;
 }
