@@ -23,7 +23,6 @@ use self::claim::{Claims, Look, may_begin_a_header};
 use self::packed::Measured;
 pub use self::packed::{ENCODINGS, MessageEncoding};
 pub use self::quiet::Quiet;
-use super::status::from_inbound;
 use crate::ipc_compression::unpacked_bytes;
 use crate::ipc_strings;
 use crate::memory::{Memory, Pace, Reservation, SMALL, Watch};
@@ -88,7 +87,7 @@ impl Inbound {
     pub async fn message(&mut self) -> Result<Option<FlightData>> {
         let quiet = self.quiet.clone();
         let Some(prefix) = quiet.wait(self.prefix()).await?? else { return Ok(None) };
-        let Whole { bytes, memory } =
+        let (bytes, memory) =
             if prefix.is_packed { self.packed(prefix.length).await? } else { self.plain(prefix.length).await? };
         let length = bytes.len();
         let data =
@@ -105,18 +104,17 @@ impl Inbound {
         Ok(Some(data))
     }
 
-    /// A message that comes as it is.
-    async fn plain(&mut self, length: usize) -> Result<Whole> {
+    /// A message that comes as it is, and its memory.
+    async fn plain(&mut self, length: usize) -> Result<(Bytes, Reservation)> {
         let quiet = self.quiet.clone();
         let look = quiet.wait(self.look(length)).await??;
         let memory = self.reserve(look.bytes).await?;
-        let bytes = self.read(length, look.body, memory.clone()).await?;
-        Ok(Whole { bytes, memory })
+        Ok((self.read(length, look.body, memory.clone()).await?, memory))
     }
 
     /// A message that comes compressed in so many bytes. It is unpacked twice: how long it is, and what its header asks for,
     /// must be known before there is memory for it.
-    async fn packed(&mut self, length: usize) -> Result<Whole> {
+    async fn packed(&mut self, length: usize) -> Result<(Bytes, Reservation)> {
         let encoding = self.encoding.ok_or_else(|| {
             Error::Invalid("a message is compressed, and no header grpc-encoding says how".to_owned())
         })?;
@@ -131,7 +129,7 @@ impl Inbound {
         encoding.unpack(&packed, unpacked, &mut message.bytes)?;
         drop(packed);
         memory.shrink_to(look.bytes);
-        Ok(Whole { bytes: message.freeze(memory.clone()), memory })
+        Ok((message.freeze(memory.clone()), memory))
     }
 
     /// Takes the memory for what a compressed message becomes, before it is unpacked.
@@ -264,7 +262,7 @@ impl Inbound {
     /// Takes in what comes next; false at the end.
     async fn arrive(&mut self) -> Result<bool> {
         while let Some(frame) = self.body.frame().await {
-            if let Ok(data) = frame.map_err(|status| from_inbound(&status))?.into_data() {
+            if let Ok(data) = frame.map_err(|status| broke_off(status.message()))?.into_data() {
                 self.arrived.extend_from_slice(&data);
                 return Ok(true);
             }
@@ -279,14 +277,12 @@ struct Prefix {
     length: usize,
 }
 
-/// A message that has arrived.
-struct Whole {
-    bytes: Bytes,
-    memory: Reservation,
+fn cut_short() -> Error {
+    broke_off("it ended inside of a message")
 }
 
-fn cut_short() -> Error {
-    Error::Invalid("the client's stream broke off: it ended inside of a message".to_owned())
+fn broke_off(cause: &str) -> Error {
+    Error::Invalid(format!("the client's stream broke off: {cause}"))
 }
 
 fn too_slow(length: usize, missing: usize, began: Instant) -> Error {

@@ -101,7 +101,7 @@ impl<T> ReplySender<T> {
         match self.messages.send_timeout(message, patience).await {
             Ok(()) => Ok(true),
             Err(Timeout(_)) => Ok(false),
-            Err(Closed(_)) => Err(gone()),
+            Err(Closed(_)) => Err(Error::Cancelled("the client is gone".to_owned())),
         }
     }
 
@@ -110,20 +110,14 @@ impl<T> ReplySender<T> {
     /// # Errors
     /// [`Error::Stalled`] when the client does not read, [`Error::Cancelled`] when it is gone.
     pub async fn send(&self, message: T) -> Result<()> {
-        use mpsc::error::SendTimeoutError::{Closed, Timeout};
-        match self.messages.send_timeout(message, self.stall_timeout).await {
-            Ok(()) => Ok(()),
-            Err(Timeout(_)) => Err(Error::Stalled(format!(
-                "results were left unread for {} s (--stall-timeout); read while you write: write in one thread and read in another",
-                self.stall_timeout.as_secs_f32()
-            ))),
-            Err(Closed(_)) => Err(gone()),
+        if self.offer(message, self.stall_timeout).await? {
+            return Ok(());
         }
+        Err(Error::Stalled(format!(
+            "results were left unread for {} s (--stall-timeout); read while you write: write in one thread and read in another",
+            self.stall_timeout.as_secs_f32()
+        )))
     }
-}
-
-fn gone() -> Error {
-    Error::Cancelled("the client is gone".to_owned())
 }
 
 #[cfg(test)]

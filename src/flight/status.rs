@@ -75,7 +75,6 @@ fn brief(text: &str) -> Cow<'_, str> {
 /// What went wrong while a client's messages were read and decoded, as an error of ours.
 pub fn from_flight(error: FlightError) -> Error {
     match error {
-        FlightError::Tonic(status) => from_inbound(&status),
         FlightError::ExternalError(error) => match error.downcast::<Error>() {
             Ok(error) => *error,
             Err(error) => Error::Invalid(format!("the stream cannot be decoded: {error}")),
@@ -95,32 +94,11 @@ fn remedy(said: &str) -> &'static str {
     }
 }
 
-/// Why a client's messages ended, as an error of ours.
-pub fn from_inbound(status: &Status) -> Error {
-    match status.code() {
-        // tonic says so of a message above the limit, with both sizes in the text.
-        Code::OutOfRange | Code::ResourceExhausted => Error::TooLarge(format!(
-            "a record batch is larger than the server takes in one message ({}); send smaller ones, in Python with \
-             write_table(table, max_chunksize=8192), or raise --max-message-mib",
-            status.message()
-        )),
-        _ => Error::Invalid(format!("the client's stream broke off: {}", status.message())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use percent_encoding::NON_ALPHANUMERIC as ENCODED;
 
     use super::*;
-
-    #[test]
-    fn too_large_says_what_to_do() {
-        let inbound = FlightError::Tonic(Box::new(Status::out_of_range("found 9 bytes, the limit is: 4 bytes")));
-        let status = to_status(&from_flight(inbound));
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(status.message().contains("max_chunksize") && status.message().contains("the limit is: 4 bytes"));
-    }
 
     #[test]
     fn a_long_text_keeps_its_beginning_and_its_end() {
