@@ -19,6 +19,7 @@
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `ipc_strings` | what is not UTF-8 in the schema of a message of Arrow IPC |
 //! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
+//! | `ipc_writer` | record batches as messages of Arrow IPC |
 //! | [`metrics`] | what is counted, and the page that shows it |
 //! | [`paths`] | paths that clients name, which never leave their root |
 //! | `panics` | panics of dependencies, caught and made errors |
@@ -53,6 +54,7 @@ pub mod flight;
 mod http_client;
 mod ipc_compression;
 mod ipc_strings;
+mod ipc_writer;
 pub mod memory;
 pub mod metrics;
 mod panics;

@@ -5,35 +5,20 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::FlightData;
 use bytes::Bytes;
 
+use crate::ipc_writer::IpcWriter;
 use crate::{Error, Result};
 
 /// Encodes the batches of one stream. A dictionary is sent when it is new or has changed.
-pub struct Encoder {
-    generator: IpcDataGenerator,
-    dictionaries: DictionaryTracker,
-    options: IpcWriteOptions,
-    context: IpcWriteContext,
-}
+pub struct Encoder(IpcWriter);
 
 impl Encoder {
     /// An encoder, and the schema's message.
     pub fn new(schema: &Schema) -> (Self, FlightData) {
-        let mut encoder = Self {
-            generator: IpcDataGenerator::default(),
-            dictionaries: DictionaryTracker::new(false),
-            options: IpcWriteOptions::default(),
-            context: IpcWriteContext::default(),
-        };
-        let message = encoder.generator.schema_to_bytes_with_dictionary_tracker(
-            schema,
-            &mut encoder.dictionaries,
-            &encoder.options,
-        );
-        (encoder, message.into())
+        let (writer, message) = IpcWriter::new(schema);
+        (Self(writer), message.into())
     }
 
     /// The dictionaries that the batch needs, and the batch itself, which carries `app_metadata`.
@@ -41,10 +26,8 @@ impl Encoder {
     /// # Errors
     /// [`Error::Failed`] when the batch cannot be written as Arrow IPC.
     pub fn encode(&mut self, batch: &RecordBatch, app_metadata: Bytes) -> Result<Vec<FlightData>> {
-        let (dictionaries, batch) = self
-            .generator
-            .encode(batch, &mut self.dictionaries, &self.options, &mut self.context)
-            .map_err(|e| Error::Failed(format!("cannot encode a record batch: {e}")))?;
+        let written = self.0.write(batch);
+        let (dictionaries, batch) = written.map_err(|e| Error::Failed(format!("cannot encode a record batch: {e}")))?;
         let batch = FlightData::from(batch).with_app_metadata(app_metadata);
         Ok(dictionaries.into_iter().map(FlightData::from).chain([batch]).collect())
     }

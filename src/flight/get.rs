@@ -16,11 +16,11 @@ use super::encode::Encoder;
 use super::reply::ReplySender;
 use super::survey::StreamShape;
 use super::ticket::{Span, TicketClaim};
-use super::window::{Held, Window};
+use super::window::{Held, Window, reserve};
 use crate::engine::Engine;
 use crate::memory::Memory;
 use crate::panics::blocking;
-use crate::source::{Source, typed_bytes};
+use crate::source::{Source, slices, typed_bytes};
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::{Error, Result};
 
@@ -95,7 +95,7 @@ impl Get {
         // Dropped behind all that is made here.
         let _closing = window.closing();
         let shape = Arc::new(self.shape.clone());
-        let input = self.batches().and_then(move |(batch, path)| {
+        let input = self.batches(limits.memory, limits.patience).and_then(move |(batch, path)| {
             let (window, shape) = (window.clone(), Arc::clone(&shape));
             async move {
                 let bytes = COPIES * typed_bytes(&batch) + shape.plan.weight(&batch);
@@ -120,10 +120,10 @@ impl Get {
     }
 
     /// The rows as they are read, and the file that they are from.
-    fn batches(self) -> impl Stream<Item = Result<Batch>> + Send + 'static {
+    fn batches(self, memory: Memory, patience: Duration) -> impl Stream<Item = Result<Batch>> + Send + 'static {
         let Self { set, spans, shape, .. } = self;
         let columns: Arc<[usize]> = shape.columns().into();
-        let read = move |span| span_batches(Arc::clone(&set), span, Arc::clone(&columns));
+        let read = move |span| span_batches(Arc::clone(&set), span, Arc::clone(&columns), memory.clone(), patience);
         stream::iter(spans).map(Ok).and_then(read).try_flatten()
     }
 }
@@ -131,19 +131,30 @@ impl Get {
 /// A batch, and the path of the file that it is from.
 type Batch = (RecordBatch, Arc<str>);
 
-/// The rows of one span.
+/// The rows of one span. What their reader keeps has its memory first.
 async fn span_batches(
     set: Arc<DataSet>,
     span: Span,
     columns: Arc<[usize]>,
+    memory: Memory,
+    patience: Duration,
 ) -> Result<impl Stream<Item = Result<Batch>> + Send + 'static> {
     let (named, file) = (Arc::clone(&set), span.file.clone());
     let DataFile { version, table } = blocking(move || named.unchanged(&file)).await?;
+    let kept = match table.kept_bytes() {
+        0 => None,
+        bytes => Some(reserve(&memory, bytes, patience).await?),
+    };
     let path: Arc<str> = span.file.path.into();
     let rows = batch_rows(table.as_ref(), &columns);
     let batches = Arc::clone(&table).read(span.parts.0..span.parts.1, &columns, rows);
-    let batches = first_rows(batches, span.rows).map_ok(|batch| stream::iter(small(batch)).map(Ok)).try_flatten();
-    let batches = batches.map_ok(move |batch| (batch, Arc::clone(&path)));
+    let batches = first_rows(batches, span.rows)
+        .map_ok(|batch| stream::iter(slices(&batch, LARGEST_BATCH)).map(Ok))
+        .try_flatten();
+    let batches = batches.map_ok(move |batch| {
+        let _held = &kept;
+        (batch, Arc::clone(&path))
+    });
     let end = stream::once(async move { table.check_unchanged() });
     let end = end.filter_map(|end| std::future::ready(end.err().map(Err)));
     Ok(batches.chain(end).map_err(move |error| set.unreadable(&version, error)))
@@ -153,18 +164,6 @@ async fn span_batches(
 fn batch_rows(table: &dyn Source, columns: &[usize]) -> usize {
     let a_row = usize::try_from(table.row_bytes(columns).unwrap_or(1)).unwrap_or(usize::MAX);
     (BATCH_BYTES / a_row.max(1)).clamp(1, BATCH_ROWS)
-}
-
-/// The batch in parts that are no larger than they should be, or have one row.
-fn small(batch: RecordBatch) -> Vec<RecordBatch> {
-    let rows = batch.num_rows();
-    if rows < 2 || typed_bytes(&batch) <= LARGEST_BATCH {
-        return vec![batch];
-    }
-    let (head, tail) = (batch.slice(0, rows / 2), batch.slice(rows / 2, rows - rows / 2));
-    let mut parts = small(head);
-    parts.extend(small(tail));
-    parts
 }
 
 /// The batches as far as so many rows go.

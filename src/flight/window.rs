@@ -18,6 +18,20 @@ const AHEAD: usize = 4;
 /// Bytes of one permit.
 const UNIT: usize = 1024;
 
+/// Bytes of the budget when it is this stream's turn.
+///
+/// # Errors
+/// [`Error::Busy`] when there are none in time, [`Error::TooLarge`] when it has not as many.
+pub async fn reserve(memory: &Memory, bytes: usize, patience: Duration) -> Result<Reservation> {
+    let none = || {
+        Error::Busy(format!(
+            "at capacity: no memory for {} s (--memory-limit); try again later",
+            patience.as_secs_f32()
+        ))
+    };
+    timeout(patience, memory.reserve(bytes)).await.unwrap_or_else(|_| Err(none()))
+}
+
 /// Bytes that a stream may hold. They are taken once, so that no stream that holds some waits for others.
 #[derive(Debug, Clone)]
 pub struct Window {
@@ -57,13 +71,9 @@ impl Window {
     pub async fn open(memory: &Memory, patience: Duration) -> Result<Self> {
         let mut bytes = WINDOW;
         let reservation = loop {
-            match timeout(patience, memory.reserve(bytes)).await {
-                Ok(Err(Error::TooLarge(_))) if bytes > AHEAD * UNIT => bytes /= 2,
-                Ok(reserved) => break reserved?,
-                Err(_) => {
-                    let seconds = patience.as_secs_f32();
-                    return Err(Error::Busy(format!("at capacity: no memory for {seconds} s; try again later")));
-                }
+            match reserve(memory, bytes, patience).await {
+                Err(Error::TooLarge(_)) if bytes > AHEAD * UNIT => bytes /= 2,
+                reserved => break reserved?,
             }
         };
         let units = u32::try_from((bytes - bytes / AHEAD) / UNIT).unwrap_or(u32::MAX);

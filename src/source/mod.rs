@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ranged` | a local file, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
+//! | `slices` | batches in slices of some bytes |
 //! | `typed` | views, as the types that their table has |
 //! | [`lines`] | tables that are lines of text, kept as they came |
 //! | [`csv`], [`json`] | CSV, and JSON lines |
@@ -16,6 +17,7 @@ pub mod json;
 pub mod lines;
 pub mod parquet;
 mod ranged;
+mod slices;
 pub mod staged;
 mod typed;
 
@@ -29,7 +31,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
-pub use self::typed::{typed, typed_bytes};
+pub use self::slices::{slices, typed_bytes};
+pub use self::typed::typed;
 use crate::Result;
 
 /// A table that can be read in parts, by several readers at once.
@@ -72,6 +75,11 @@ pub trait Source: Debug + Send + Sync {
     /// About how many bytes a row of these columns takes once it is decoded, by the average; none where nobody knows.
     fn row_bytes(&self, _columns: &[usize]) -> Option<u64> {
         None
+    }
+
+    /// Bytes that a reader has from its first batch to its last: dictionaries that were kept as they are.
+    fn kept_bytes(&self) -> usize {
+        0
     }
 
     /// How many rows it has.

@@ -34,13 +34,3 @@ fn of_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, arrow::erro
         _ => cast(column, wanted),
     }
 }
-
-/// Bytes that the batch will take once it is [`typed`]: a view that is there a thousand times is then held as often.
-pub fn typed_bytes(batch: &RecordBatch) -> usize {
-    let bytes = |column: &ArrayRef| match column.data_type() {
-        DataType::Utf8View => column.as_string_view().lengths().map(|length| length as usize + 16).sum(),
-        DataType::BinaryView => column.as_binary_view().lengths().map(|length| length as usize + 16).sum(),
-        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
-    };
-    batch.columns().iter().map(bytes).sum()
-}

@@ -41,7 +41,18 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The library's modules, from the ground up: each may know those of the layers below it alone.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["ipc_compression", "ipc_strings", "memory", "metrics", "panics", "paths", "reload", "spool", "trust"],
+    &[
+        "ipc_compression",
+        "ipc_strings",
+        "ipc_writer",
+        "memory",
+        "metrics",
+        "panics",
+        "paths",
+        "reload",
+        "spool",
+        "trust",
+    ],
     &["auth", "http_client", "source"],
     &["classifier", "sink"],
     &["engine", "table"],

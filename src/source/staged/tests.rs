@@ -9,7 +9,10 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema, UInt32Type};
 use futures::{StreamExt, TryStreamExt};
 
+use super::writer::MESSAGE_BYTES;
 use super::*;
+use crate::Error;
+use crate::spool::Spool;
 
 const LIMITS: StagedLimits = StagedLimits { rows: 1_000_000, bytes: 1 << 30, memory_bytes: 1 << 20 };
 
@@ -163,4 +166,22 @@ async fn a_reader_is_a_use_and_a_dropped_one_ends() {
     while Arc::strong_count(&table.log) > 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test]
+async fn a_large_batch_is_kept_in_messages_that_a_reader_has_memory_for() {
+    let text = |row: usize| format!("{row:01000}");
+    let views: ArrayRef = Arc::new((0..20_000).map(|row| Some(text(row))).collect::<StringViewArray>());
+    let words: DictionaryArray<UInt32Type> = (0..20_000).map(|row| Some(["good", "bad"][row % 2])).collect();
+    let batch = RecordBatch::try_from_iter([("view", views), ("word", Arc::new(words))]).unwrap();
+    let (table, spool) = staged(std::slice::from_ref(&batch), LIMITS).unwrap();
+    assert!(table.bytes() < 21 << 20, "{}", table.bytes());
+    assert_eq!(spool.used(), table.bytes());
+    let bodies: Vec<u64> = table.entries.iter().map(|entry| entry.body).collect();
+    assert!(bodies.iter().all(|body| *body <= MESSAGE_BYTES as u64), "{bodies:?}");
+    let dictionaries = table.entries.iter().filter(|entry| matches!(entry.what, What::Dictionary(_))).count();
+    assert_eq!((dictionaries, table.kept_bytes()), (1, bodies[0] as usize));
+    let got = read(table, 0..1, &[0, 1], 20_000).await;
+    assert!(got.len() > 10);
+    assert_eq!(arrow::compute::concat_batches(&batch.schema(), &got).unwrap(), batch);
 }
