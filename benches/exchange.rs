@@ -20,10 +20,8 @@ use textflight::auth::Authenticator;
 use textflight::classifier::plan::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
 use textflight::flight::catalog::Catalog;
-use textflight::flight::datasets::Datasets;
-use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
-use textflight::flight::{FlightLimits, StagedUploads, routes};
+use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
 use textflight::readiness::{Readiness, ServedModel};
 use textflight::stream::InFlight;
@@ -58,9 +56,10 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     model.serve(ServedModel::new(engine, String::new()));
     let (ours, theirs) = tokio::io::duplex(1024 * 1024);
     let served = futures::stream::iter([Ok::<_, std::io::Error>(theirs)]).chain(futures::stream::pending());
+    let catalog = Catalog::empty(TicketKey::random().expect("random bytes"));
     tokio::spawn(
         Server::builder()
-            .add_routes(routes(model, limits, Memory::default(), Authenticator::anonymous(), catalog()))
+            .add_routes(routes(model, limits, Memory::default(), Authenticator::anonymous(), catalog))
             .serve_with_incoming(served),
     );
     let mut ours = Some(ours);
@@ -70,19 +69,6 @@ async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     });
     let channel = Endpoint::from_static("http://duplex").connect_with_connector(connector).await;
     FlightServiceClient::new(channel.expect("a connection")).max_decoding_message_size(usize::MAX)
-}
-
-/// A catalog of nothing.
-fn catalog() -> Catalog {
-    Catalog {
-        uploads: StagedUploads::default(),
-        datasets: Datasets::default(),
-        key: TicketKey::random().expect("random bytes"),
-        lifetime: Duration::from_mins(1),
-        partitions: NonZeroUsize::MIN,
-        locations: [].into(),
-        flights: Flights::default(),
-    }
 }
 
 /// Texts of 4 to 40 words, all different.

@@ -61,6 +61,14 @@ impl Memory {
         self.small.held() + self.large.held()
     }
 
+    /// Refuses what would not fit if nobody held anything.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]
+    pub fn check(&self, bytes: usize) -> Result<()> {
+        self.large.check(bytes)
+    }
+
     /// Takes so many bytes now; small requests from their reserve, as long as it lasts.
     ///
     /// # Errors

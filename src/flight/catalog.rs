@@ -14,9 +14,10 @@ use super::location::{Location, SAME_CONNECTION};
 use super::long::Flights;
 use super::selection::Selection;
 use super::survey::Survey;
-use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, expiry};
-use super::uploads::StagedUploads;
+use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, as_time, expiry};
+use super::uploads::{StagedUploads, UploadLimits};
 use crate::panics::blocking;
+use crate::spool::Spool;
 use crate::{Error, Result};
 
 /// The data sets, and how they are offered. Cheap to clone, and all clones are the same one.
@@ -38,7 +39,24 @@ pub struct Catalog {
     pub flights: Flights,
 }
 
+/// How long tickets of [`Catalog::empty`] are good.
+const LIFETIME: Duration = Duration::from_mins(1);
+
 impl Catalog {
+    /// Of nothing yet, with one endpoint a flight.
+    pub fn empty(key: TicketKey) -> Self {
+        let datasets = Datasets::default();
+        Self {
+            uploads: StagedUploads::new(UploadLimits::default(), Spool::default(), datasets.clone()),
+            datasets,
+            key,
+            lifetime: LIFETIME,
+            partitions: NonZeroUsize::MIN,
+            locations: [].into(),
+            flights: Flights::default(),
+        }
+    }
+
     /// GetFlightInfo: all about a selection, for a model with these class names.
     ///
     /// # Errors
@@ -50,7 +68,7 @@ impl Catalog {
             let set = catalog.datasets.get(&selection.data)?;
             let mut survey = Survey::begin(set, selection, &classes)?;
             survey.finish()?;
-            let flight = catalog.flight_number()?;
+            let FlightNumber { flight } = FlightNumber::random()?;
             let info = catalog.flight(&survey, flight)?.with_descriptor(descriptor);
             Ok(info.with_endpoints(catalog.endpoints(&mut survey, flight)?))
         })
@@ -143,31 +161,20 @@ impl Catalog {
         expiry(self.lifetime)
     }
 
-    /// A number for a flight.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] when the system has no random bytes.
-    #[expect(clippy::unused_self, reason = "the catalog numbers its flights")]
-    pub fn flight_number(&self) -> Result<u64> {
-        getrandom::u64().map_err(|cause| Error::Failed(format!("no random number for a flight: {cause}")))
-    }
-
     /// An endpoint with a ticket.
     ///
     /// # Errors
     /// [`Error::Failed`] for a bug of ours.
     pub fn signed(&self, claim: &TicketClaim) -> Result<FlightEndpoint> {
         let ticket = arrow_flight::Ticket::new(self.key.sign(claim)?);
-        let mut endpoint = FlightEndpoint::new().with_ticket(ticket);
+        let mut endpoint =
+            FlightEndpoint::new().with_ticket(ticket).with_expiration_time(as_time(claim.expires).into());
         if self.locations.is_empty() {
             endpoint = endpoint.with_location(SAME_CONNECTION);
         }
         for location in self.locations.iter() {
             endpoint = endpoint.with_location(location.to_string());
         }
-        let time = endpoint.expiration_time.get_or_insert_default();
-        time.seconds = i64::try_from(claim.expires / 1000).unwrap_or(i64::MAX);
-        time.nanos = (claim.expires % 1000) as i32 * 1_000_000;
         Ok(endpoint)
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
 
-pub use self::entry::{DataFile, ListedFile, Version};
+pub use self::entry::{DataFile, Version};
 use self::folder::entries;
 pub use self::hive::{HiveColumn, HiveType};
 use crate::paths::{resolve_below, unreadable};
@@ -77,16 +77,8 @@ impl Datasets {
         self.insert(name, place)
     }
 
-    /// Makes a table a data set, whole or not at all: who looks sees it with all its rows, or not yet.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a name that cannot be, or is taken.
-    pub fn add(&self, name: &str, table: Arc<dyn Source>) -> Result<()> {
-        let number = self.handed.fetch_add(1, Ordering::Relaxed) + 1;
-        self.insert(name, Place::Table { table, number })
-    }
-
-    /// The same in place of a table of this name, if there is one.
+    /// Makes a table a data set, whole or not at all: who looks sees it with all its rows, or not yet. It takes the place of a
+    /// table of this name, if there is one.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name that cannot be, or is that of a file or a folder.
@@ -172,14 +164,14 @@ impl DataSet {
         &self.name
     }
 
-    /// Its files in their order, or those at `below`: a file's path, or a folder's. Blocks.
+    /// The paths of its files in their order, or of those at `below`: a file's path, or a folder's. Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no file, [`Error::Denied`] for a path that leaves the folder.
-    pub fn entries(&self, below: Option<&str>) -> Result<Vec<ListedFile>> {
+    pub fn entries(&self, below: Option<&str>) -> Result<Vec<String>> {
         match (&self.place, below) {
             (Place::Folder(root), _) => entries(root, below).map_err(|error| self.about(error)),
-            (Place::File(_) | Place::Table { .. }, None) => Ok(vec![ListedFile::only()]),
+            (Place::File(_) | Place::Table { .. }, None) => Ok(vec![String::new()]),
             (Place::File(_) | Place::Table { .. }, Some(path)) => {
                 let cause = format!("there is no {path:?}: it is one table, and is asked for by its name alone");
                 Err(self.about(Error::NotFound(cause)))
@@ -230,7 +222,7 @@ impl DataSet {
     /// As [`DataSet::entries`] and [`DataSet::open`].
     pub fn schema(&self) -> Result<SchemaRef> {
         let entries = self.entries(None)?;
-        let first = entries.first().map_or("", |entry| entry.path.as_str());
+        let first = entries.first().map_or("", String::as_str);
         Ok(Arc::clone(self.open(first)?.table.schema()))
     }
 

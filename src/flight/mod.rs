@@ -1,4 +1,5 @@
-//! The Flight service: record batches in over DoExchange, the same rows with their scores out.
+//! The Flight service: rows in over DoExchange, DoPut or out of data sets, the same rows with their scores out, and what clients
+//! ask about these.
 
 mod action;
 mod admission;

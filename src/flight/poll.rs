@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::catalog::Catalog;
 use super::selection::Selection;
 use super::survey::Survey;
-use super::ticket::{is_signed, now};
+use super::ticket::{FlightNumber, as_time, is_signed, now};
 use crate::{Error, Result};
 
 /// Queries that are looked at, or were and can be asked for, at a time.
@@ -69,7 +69,7 @@ impl Catalog {
     fn begin(&self, descriptor: FlightDescriptor, classes: Vec<String>) -> Result<Handle> {
         let selection = Selection::read(&descriptor)?;
         let set = self.datasets.get(&selection.data)?;
-        let flight = self.flight_number()?;
+        let FlightNumber { flight } = FlightNumber::random()?;
         let expires = self.expiry();
         let (sender, state) = watch::channel(State::default());
         self.flights.queries.insert(flight, Query { state, expires })?;
@@ -128,9 +128,7 @@ impl Catalog {
             Some(Ok(())) => poll.progress = Some(1.0),
             None => poll.flight_descriptor = Some(FlightDescriptor::new_cmd(self.key.sign(&handle)?)),
         }
-        let time = poll.expiration_time.get_or_insert_default();
-        time.seconds = i64::try_from(handle.expires / 1000).unwrap_or(i64::MAX);
-        Ok(poll)
+        Ok(poll.with_expiration_time(as_time(handle.expires).into()))
     }
 }
 

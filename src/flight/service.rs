@@ -1,4 +1,4 @@
-//! The calls of the Flight protocol. DoExchange is the one that this server answers.
+//! The calls of the Flight protocol, each handed to the file that answers it.
 
 use std::sync::Arc;
 use std::time::Duration;

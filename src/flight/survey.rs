@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::datasets::{DataSet, HiveColumn, ListedFile, Version};
+use super::datasets::{DataFile, DataSet, HiveColumn, Version};
 use super::selection::Selection;
 use crate::source::{Source, typed};
 use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
@@ -68,7 +68,7 @@ impl StreamShape {
             return Ok(batch);
         }
         let values = self.hive.iter().map(|column| column.array(path, batch.num_rows()));
-        let columns = batch.columns().iter().cloned().chain(values).collect();
+        let columns = batch.columns().iter().cloned().map(Ok).chain(values).collect::<Result<_>>()?;
         RecordBatch::try_new(Arc::new(with_hive(&self.read, &self.hive)), columns)
             .map_err(|e| Error::Failed(format!("cannot append the folders' columns: {e}")))
     }
@@ -119,7 +119,7 @@ fn difference(ours: &Field, theirs: &Field) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     /// The file.
-    pub file: Version,
+    pub file: Arc<Version>,
     /// Which part of it.
     pub part: usize,
     /// Rows from its first on.
@@ -131,13 +131,15 @@ pub struct Piece {
 pub struct Survey {
     set: Arc<DataSet>,
     selection: Selection,
-    entries: Vec<ListedFile>,
+    entries: Vec<String>,
     /// The file that all are compared with.
     pub model: Version,
     /// What the names of folders add.
     pub hive: Vec<HiveColumn>,
     /// What they have in common.
     pub shape: StreamShape,
+    /// That file, until it is looked at.
+    first: Option<DataFile>,
     seen: usize,
     found: Found,
 }
@@ -161,12 +163,12 @@ impl Survey {
     pub fn begin(set: Arc<DataSet>, selection: Selection, classes: &[String]) -> Result<Self> {
         let entries = set.entries(selection.path.as_deref())?;
         let hive = HiveColumn::of(&entries).map_err(|error| set.about(error))?;
-        let first = entries.first().ok_or_else(|| Error::NotFound("there is no file".to_owned()))?;
-        let first = set.open(&first.path)?;
+        let first = set.open(entries.first().map_or("", String::as_str))?;
         let shape = StreamShape::new(first.table.schema(), &hive, &selection.options, classes);
         let shape = shape.map_err(|error| set.about(error))?;
         let found = Found { bytes: Some(0), ..Found::default() };
-        Ok(Self { set, selection, entries, model: first.version, hive, shape, seen: 0, found })
+        let model = first.version.clone();
+        Ok(Self { set, selection, entries, model, hive, shape, first: Some(first), seen: 0, found })
     }
 
     /// Looks at the next file; false when there is none, or none is needed any more.
@@ -178,10 +180,10 @@ impl Survey {
             return Ok(false);
         }
         let Some(entry) = self.entries.get(self.seen) else { return Ok(false) };
-        let file = self.set.open(&entry.path)?;
-        let same = self.shape.check(file.table.schema(), &entry.path, &self.model.path);
+        let DataFile { version, table } = self.first.take().map_or_else(|| self.set.open(entry), Ok)?;
+        let same = self.shape.check(table.schema(), entry, &self.model.path);
         same.map_err(|error| self.set.about(error))?;
-        self.take(file.table.as_ref(), &file.version);
+        self.take(table.as_ref(), &Arc::new(version));
         self.seen += 1;
         Ok(true)
     }
@@ -225,19 +227,21 @@ impl Survey {
         self.seen > 0 && self.selection.limit.is_some_and(|limit| self.found.rows >= limit)
     }
 
-    fn take(&mut self, table: &dyn Source, file: &Version) {
-        let mut read = Some(0);
+    fn take(&mut self, table: &dyn Source, file: &Arc<Version>) {
+        let mut read = Some(0_u64);
         for (part, size) in table.parts().iter().enumerate() {
-            let left = self.selection.limit.map_or(u64::MAX, |limit| limit - self.found.rows);
+            let left = self.selection.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.found.rows));
             let rows = size.rows.min(left);
             if rows > 0 {
-                self.found.rows += rows;
-                self.found.pieces.push(Piece { file: file.clone(), part, rows });
-                read = read.zip(table.bytes(part, self.shape.columns())).map(|(before, bytes)| before + bytes);
+                self.found.rows = self.found.rows.saturating_add(rows);
+                self.found.pieces.push(Piece { file: Arc::clone(file), part, rows });
+                read = read
+                    .zip(table.bytes(part, self.shape.columns()))
+                    .map(|(before, bytes)| before.saturating_add(bytes));
             }
         }
         let whole = self.selection.limit.is_none() && self.shape.reads_all();
         let bytes = if whole { Some(table.fingerprint().len) } else { read };
-        self.found.bytes = self.found.bytes.zip(bytes).map(|(before, bytes)| before + bytes);
+        self.found.bytes = self.found.bytes.zip(bytes).map(|(before, bytes)| before.saturating_add(bytes));
     }
 }

@@ -119,6 +119,18 @@ pub struct FlightNumber {
     pub flight: u64,
 }
 
+impl FlightNumber {
+    /// That of a new flight.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the system has no random bytes.
+    pub fn random() -> Result<Self> {
+        let flight = getrandom::u64();
+        let failed = |cause| Error::Failed(format!("no random number for a flight: {cause}"));
+        flight.map(|flight| Self { flight }).map_err(failed)
+    }
+}
+
 /// Rows of one file that follow one another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
@@ -151,6 +163,11 @@ impl TicketClaim {
 /// When what is made now will expire, in milliseconds since 1970.
 pub fn expiry(lifetime: Duration) -> u64 {
     now().saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The same time as messages have it.
+pub fn as_time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(UNIX_EPOCH)
 }
 
 /// Milliseconds since 1970.

@@ -82,13 +82,6 @@ pub struct UploadCounts {
     pub committed: usize,
 }
 
-/// For those who serve without a configuration.
-impl Default for StagedUploads {
-    fn default() -> Self {
-        Self::new(UploadLimits::default(), Spool::default(), Datasets::default())
-    }
-}
-
 impl StagedUploads {
     /// None yet. What is too much for memory goes to `spool`, what is committed to `datasets`.
     pub fn new(limits: UploadLimits, spool: Spool, datasets: Datasets) -> Self {

@@ -84,7 +84,7 @@ pub trait Source: Debug + Send + Sync {
 
     /// How many rows it has.
     fn rows(&self) -> u64 {
-        self.parts().iter().map(|part| part.rows).sum()
+        self.parts().iter().map(|part| part.rows).fold(0, u64::saturating_add)
     }
 }
 

@@ -7,24 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{Fingerprint, Source};
 
-/// A file of a data set, by its path there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedFile {
-    /// Below the folder, with `/` between; empty where the data set is one table.
-    pub path: String,
-}
-
-impl ListedFile {
-    /// The one of a data set that is one table.
-    pub const fn only() -> Self {
-        Self { path: String::new() }
-    }
-}
-
 /// What tells one state of a file from the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// Its path in the data set.
+    /// Its path below the folder; empty where the data set is one table.
     pub path: String,
     /// In bytes.
     len: u64,

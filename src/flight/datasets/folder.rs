@@ -5,7 +5,6 @@ use std::path::Path;
 
 use tracing::warn;
 
-use super::entry::ListedFile;
 use crate::paths::{resolve_below, unreadable};
 use crate::{Error, Result};
 
@@ -18,12 +17,12 @@ const DEPTH: usize = 32;
 /// The endings of Parquet files, in small letters.
 const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
 
-/// The files below `root`, or those at `below`, by path. What begins with `.` or `_` is left out: so do those write who have not
+/// The paths of the files below `root`, or of those at `below`, with `/` between, in their order. What begins with `.` or `_` is left out: so do those write who have not
 /// finished. Links to folders are not followed, nor are links that lead out of the root.
 ///
 /// # Errors
 /// Those of [`resolve_below`], and [`Error::NotFound`] where there is no file.
-pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<ListedFile>> {
+pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<String>> {
     let mut walk = Walk { root, files: Vec::new() };
     match below {
         None => walk.folder(root, "", 0)?,
@@ -35,7 +34,7 @@ pub fn entries(root: &Path, below: Option<&str>) -> Result<Vec<ListedFile>> {
         return Err(Error::NotFound(format!("there is no Parquet file{place} (yet): files end in .parquet")));
     }
     files.sort();
-    Ok(files.into_iter().map(|path| ListedFile { path }).collect())
+    Ok(files)
 }
 
 struct Walk<'a> {

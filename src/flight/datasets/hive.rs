@@ -1,5 +1,6 @@
 //! Columns out of the names of folders, as Hive, Spark and pyarrow write them: `year=2026/country=at/part-0.parquet`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -7,7 +8,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::entry::ListedFile;
 use crate::{Error, Result};
 
 /// The value of a null.
@@ -30,19 +30,23 @@ pub enum HiveType {
 }
 
 impl HiveColumn {
-    /// The columns that all of these files have, in the order of their folders.
+    /// The columns that the files at these paths have, in the order of their folders.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when two files do not have the same ones.
-    pub fn of(entries: &[ListedFile]) -> Result<Vec<Self>> {
-        let Some(first) = entries.first() else { return Ok(Vec::new()) };
-        let mut columns: Vec<Self> =
-            pairs(&first.path).into_iter().map(|(name, _)| Self { name, kind: HiveType::Number }).collect();
+    /// [`Error::Invalid`] when two files do not have the same ones, or one of them has a column twice.
+    pub fn of(paths: &[String]) -> Result<Vec<Self>> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        let mut columns: Vec<Self> = Vec::new();
+        for (name, _) in pairs(first)? {
+            if columns.iter().any(|column| column.name == name) {
+                return Err(Error::Invalid(format!("{first:?} lies in two folders that say what {name:?} is")));
+            }
+            columns.push(Self { name, kind: HiveType::Number });
+        }
         let mut seen = vec![false; columns.len()];
-        for entry in entries {
-            let values = values(&columns, entry).ok_or_else(|| {
-                let (one, other) = (&first.path, &entry.path);
-                Error::Invalid(format!("{one:?} and {other:?} lie in folders of different columns (NAME=VALUE)"))
+        for path in paths {
+            let values = values(&columns, path)?.ok_or_else(|| {
+                Error::Invalid(format!("{first:?} and {path:?} lie in folders of different columns (NAME=VALUE)"))
             })?;
             for ((column, seen), value) in columns.iter_mut().zip(&mut seen).zip(values) {
                 let Some(value) = value else { continue };
@@ -80,36 +84,43 @@ impl HiveColumn {
     }
 
     /// So many rows of its value in the file at `path`.
-    pub fn array(&self, path: &str, rows: usize) -> ArrayRef {
-        let found = pairs(path).into_iter().find(|(name, _)| *name == self.name);
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for names of folders that are no text.
+    pub fn array(&self, path: &str, rows: usize) -> Result<ArrayRef> {
+        let found = pairs(path)?.into_iter().find(|(name, _)| *name == self.name);
         let value = found.and_then(|(_, value)| value);
-        match self.kind {
+        Ok(match self.kind {
             HiveType::Number => {
                 let number = value.and_then(|value| value.parse().ok());
                 Arc::new(std::iter::repeat_n(number, rows).collect::<Int64Array>())
             }
             HiveType::Text => Arc::new(std::iter::repeat_n(value.as_deref(), rows).collect::<StringArray>()),
-        }
+        })
     }
 }
 
 /// The values of these columns, if the file has these and no others.
-fn values(columns: &[HiveColumn], entry: &ListedFile) -> Option<Vec<Option<String>>> {
-    let pairs = pairs(&entry.path);
+fn values(columns: &[HiveColumn], path: &str) -> Result<Option<Vec<Option<String>>>> {
+    let pairs = pairs(path)?;
     let same =
         pairs.len() == columns.len() && pairs.iter().zip(columns).all(|((name, _), column)| *name == column.name);
-    same.then(|| pairs.into_iter().map(|(_, value)| value).collect())
+    Ok(same.then(|| pairs.into_iter().map(|(_, value)| value).collect()))
 }
 
 /// Names and values in the folders of a path.
-fn pairs(path: &str) -> Vec<(String, Option<String>)> {
+fn pairs(path: &str) -> Result<Vec<(String, Option<String>)>> {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let pairs = folders.split('/').filter_map(|folder| folder.split_once('='));
     pairs
         .filter(|(name, _)| !name.is_empty())
-        .map(|(name, value)| (decoded(name), (value != NULL).then(|| decoded(value))))
+        .map(|(name, value)| Ok((decoded(name)?, (value != NULL).then(|| decoded(value)).transpose()?)))
         .collect()
+}
+
+fn decoded(text: &str) -> Result<String> {
+    let wrong = |_| Error::Invalid(format!("the name of a folder has {text:?}, which is not UTF-8 once it is decoded"));
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -120,8 +131,8 @@ mod tests {
     use super::*;
 
     fn columns(paths: &[&str]) -> Result<Vec<(String, HiveType)>> {
-        let entries: Vec<ListedFile> = paths.iter().map(|path| ListedFile { path: (*path).to_owned() }).collect();
-        Ok(HiveColumn::of(&entries)?.into_iter().map(|column| (column.name, column.kind)).collect())
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        Ok(HiveColumn::of(&paths)?.into_iter().map(|column| (column.name, column.kind)).collect())
     }
 
     #[test]
@@ -150,14 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn a_value_stands_once_and_is_text() {
+        for (path, expected) in [
+            ("x=1/x=2/a.parquet", "two folders that say what \"x\" is"),
+            ("x=1/y/%78=1/a.parquet", "two folders that say what \"x\" is"),
+            ("x=%FF/a.parquet", "\"%FF\", which is not UTF-8"),
+            ("%FF=1/a.parquet", "\"%FF\", which is not UTF-8"),
+        ] {
+            let error = columns(&[path]).unwrap_err();
+            assert!(matches!(&error, Error::Invalid(text) if text.contains(expected)), "{error}");
+        }
+    }
+
+    #[test]
     fn values_are_what_the_folders_say() {
         let column = |kind| HiveColumn { name: "a b".to_owned(), kind };
         let path = "x=1/a%20b=007/f.parquet";
-        assert_eq!(column(HiveType::Number).array(path, 2).as_primitive::<Int64Type>().values(), &[7, 7]);
-        assert_eq!(column(HiveType::Text).array(path, 1).as_string::<i32>().value(0), "007");
-        let decoded = column(HiveType::Text).array("a%20b=%2E%2E%2Fx/f.parquet", 1);
+        assert_eq!(column(HiveType::Number).array(path, 2).unwrap().as_primitive::<Int64Type>().values(), &[7, 7]);
+        assert_eq!(column(HiveType::Text).array(path, 1).unwrap().as_string::<i32>().value(0), "007");
+        let decoded = column(HiveType::Text).array("a%20b=%2E%2E%2Fx/f.parquet", 1).unwrap();
         assert_eq!(decoded.as_string::<i32>().value(0), "../x");
-        let null = column(HiveType::Text).array("a%20b=__HIVE_DEFAULT_PARTITION__/f.parquet", 1);
+        let null = column(HiveType::Text).array("a%20b=__HIVE_DEFAULT_PARTITION__/f.parquet", 1).unwrap();
         assert_eq!(null.null_count(), 1);
     }
 }

@@ -14,10 +14,8 @@ use hyper_util::rt::TokioIo;
 use textflight::auth::Authenticator;
 use textflight::engine::Engine;
 use textflight::flight::catalog::Catalog;
-use textflight::flight::datasets::Datasets;
-use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
-use textflight::flight::{FlightLimits, StagedUploads, routes};
+use textflight::flight::{FlightLimits, routes};
 use textflight::memory::Memory;
 use textflight::stream::InFlight;
 use tonic::service::Routes;
@@ -49,15 +47,7 @@ pub async fn connect(engine: Engine, limits: FlightLimits) -> Client {
 
 /// A catalog of nothing.
 pub fn catalog() -> Catalog {
-    Catalog {
-        uploads: StagedUploads::default(),
-        datasets: Datasets::default(),
-        key: TicketKey::random().unwrap(),
-        lifetime: Duration::from_mins(1),
-        partitions: NonZeroUsize::new(8).unwrap(),
-        locations: [].into(),
-        flights: Flights::default(),
-    }
+    Catalog { partitions: NonZeroUsize::new(8).unwrap(), ..Catalog::empty(TicketKey::random().unwrap()) }
 }
 
 /// A client of a server of these data sets, which ends with it.

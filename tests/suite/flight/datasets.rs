@@ -178,7 +178,7 @@ async fn a_table_that_was_handed_over_is_a_data_set() {
     let path = folder.path().join("a.parquet");
     write(&path, &rows(0, 10), 3);
     let catalog = catalog();
-    catalog.datasets.add("staged", Arc::new(ParquetFile::open(&path).unwrap())).unwrap();
+    catalog.datasets.replace("staged", Arc::new(ParquetFile::open(&path).unwrap())).unwrap();
     let mut client = connect_to(Fake::engine(1000), LIMITS, Memory::default(), catalog.clone()).await;
     let found = info(&mut client, r#"{"data": "staged", "partitions": 2}"#).await.unwrap();
     assert_eq!(ids(&mut client, &found).await.concat(), (0..10).collect::<Vec<_>>());
