@@ -8,6 +8,7 @@ mod predict;
 mod score;
 mod serve;
 mod uploads;
+mod values;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -84,42 +85,6 @@ pub enum LogFormat {
     Json,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
-    if seconds > 0.0 && seconds <= 86_400.0 {
-        Ok(seconds)
-    } else {
-        Err("expected more than 0 and at most 86400 seconds".to_owned())
-    }
-}
-
-/// A number of bytes with a unit. As everywhere in this field, K, M and G are powers of 1024.
-fn bytes(text: &str) -> Result<usize, String> {
-    let wrong = || "expected a number of bytes with its unit, such as 512MiB or 2GiB".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return Err(wrong()),
-    };
-    let bytes = number.parse::<f64>().map_err(|_| wrong())? * (1_u64 << shift) as f64;
-    // As far as the number of its permits goes.
-    if bytes < (1_u64 << 42) as f64 { Ok(bytes as usize) } else { Err("that is more than 4 TiB".to_owned()) }
-}
-
-/// What requests may hold together: enough for the least of them.
-fn memory(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 16 * 1024 * 1024;
-    match bytes(text)? {
-        bytes if bytes < LEAST => Err(format!("{bytes} bytes is less than 16MiB; the unit may be missing")),
-        bytes => Ok(bytes),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -139,27 +104,6 @@ mod tests {
                 let name = option.get_long().unwrap().to_uppercase().replace('-', "_");
                 assert_eq!(option.get_env().unwrap(), format!("TEXTFLIGHT_{name}").as_str());
             }
-        }
-    }
-
-    #[test]
-    fn memory_has_a_unit() {
-        for (text, mebibytes) in
-            [("16MiB", 16), ("512m", 512), ("1.5 GiB", 1536), ("2G", 2048), ("67108864", 64), ("20480KB", 20)]
-        {
-            assert_eq!(memory(text), Ok(mebibytes << 20), "{text}");
-        }
-        for wrong in ["", "GiB", "-1GiB", "1.2.3GiB", "1 GiB each", "5TiB", "inf", "1e3MiB"] {
-            assert!(memory(wrong).is_err(), "{wrong}");
-        }
-        assert!(memory("512").unwrap_err().contains("unit"));
-    }
-
-    #[test]
-    fn seconds_are_bounded() {
-        assert_eq!(seconds("0.5"), Ok(0.5));
-        for wrong in ["0", "-1", "nan", "inf", "soon", "1e9"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 }

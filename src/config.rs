@@ -1,5 +1,7 @@
 //! What the arguments mean: every limit with its name, unit and default.
 
+mod access;
+mod bounds;
 mod catalog;
 mod defaults;
 
@@ -19,6 +21,7 @@ use textflight::spool::Spool;
 use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
+pub use self::bounds::*;
 pub use self::defaults::*;
 use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs, UploadArgs};
 
@@ -48,9 +51,6 @@ impl ModelArgs {
         }
     }
 }
-
-/// What requests may hold, unless a quarter of the memory that there is is less.
-const MEMORY: usize = 1024 * 1024 * 1024;
 
 /// Of that, what finished predictions may take that can still be read: a sixteenth, and never more than this.
 const LARGEST_KEPT: usize = 64 * 1024 * 1024;
@@ -117,7 +117,7 @@ impl ServeArgs {
             flight: self.flight,
             http: self.http_address(),
             flight_limits: FlightLimits {
-                message_bytes: self.max_message_mib as usize * 1024 * 1024,
+                message_bytes: self.max_message_mib * 1024 * 1024,
                 exchanges: self.max_exchanges.get(),
                 in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
@@ -215,6 +215,5 @@ impl CheckArgs {
     }
 }
 
-mod access;
 #[cfg(test)]
 mod tests;

@@ -16,17 +16,6 @@ pub enum TokenBudget {
     AtMost(std::num::NonZeroUsize),
 }
 
-impl std::str::FromStr for TokenBudget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            _ => text.parse().map(Self::AtMost).map_err(|_| "expected auto, or a number of tokens above 0".to_owned()),
-        }
-    }
-}
-
 impl std::fmt::Display for TokenBudget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -123,15 +112,5 @@ mod tests {
         assert_eq!(smallest_busy(|_| Ok(None)).unwrap(), SMALLEST);
         assert_eq!(smallest_busy(device(600.0, 1e9)).unwrap(), SMALLEST);
         assert!(smallest_busy(|_| Err(Error::Failed("broken".to_owned()))).is_err());
-    }
-
-    #[test]
-    fn reads_budgets() {
-        assert_eq!("auto".parse(), Ok(TokenBudget::Auto));
-        assert_eq!("4096".parse::<TokenBudget>().unwrap(), TokenBudget::AtMost(4096.try_into().unwrap()));
-        assert_eq!(["auto", "4096"].map(|text| text.parse::<TokenBudget>().unwrap().to_string()), ["auto", "4096"]);
-        for wrong in ["0", "-1", "many", ""] {
-            assert!(wrong.parse::<TokenBudget>().is_err(), "{wrong}");
-        }
     }
 }

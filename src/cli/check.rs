@@ -7,8 +7,8 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use textflight::classifier::DeviceChoice;
 
-use super::seconds;
-use crate::config::{AGREEMENT_TEXTS, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
+use super::values::{seconds, whole};
+use crate::config::{AGREEMENT_TEXTS, IN_A_CHECK, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
 
 /// `textflight check`
 #[derive(Debug, Args)]
@@ -28,10 +28,10 @@ pub struct CheckArgs {
     /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]
     #[arg(long, env = "TEXTFLIGHT_WORK", value_name = "FOLDER")]
     pub work: Option<PathBuf>,
-    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N", help = format!(
+    #[arg(long, env = "TEXTFLIGHT_AGREEMENT_TEXTS", value_name = "N", value_parser = whole::<NonZeroUsize>(IN_A_CHECK), help = format!(
         "Texts whose scores are compared. [default: {AGREEMENT_TEXTS}, with --tiny {TINY_TEXTS}]"))]
     pub agreement_texts: Option<NonZeroUsize>,
-    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N", help = format!(
+    #[arg(long, env = "TEXTFLIGHT_ROWS", value_name = "N", value_parser = whole::<NonZeroUsize>(IN_A_CHECK), help = format!(
         "Texts that speed is measured with. [default: {MEASURED_TEXTS}, with --tiny {TINY_TEXTS}]"))]
     pub rows: Option<NonZeroUsize>,
     #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds, help = format!(

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
 
-use crate::config::{BATCH_ROWS, BATCH_TOKENS, MAX_LENGTH};
+use super::values::whole;
+use crate::config::{AT_WORK, BATCH_ROWS, BATCH_TOKENS, IN_A_BATCH, IN_A_TEXT, MAX_LENGTH, TOKENS_OF_A_BATCH};
 
 /// Which checkpoint, and how it runs.
 #[derive(Debug, Args)]
@@ -28,15 +29,39 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
-    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = MAX_LENGTH)]
+    #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = MAX_LENGTH, value_parser = whole::<usize>(IN_A_TEXT))]
     pub max_length: usize,
-    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", help = format!(
+    #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", value_parser = whole::<NonZeroUsize>(IN_A_BATCH), help = format!(
         "Texts in one batch of the model. [default: {BATCH_ROWS}, or with --batch-tokens auto as many as its tokens allow]"))]
     pub batch_rows: Option<NonZeroUsize>,
     /// Tokens in one batch of the model; a longer text runs alone. auto measures at start how many keep the device busy.
-    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value_t = BATCH_TOKENS)]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value_t = BATCH_TOKENS, value_parser = tokens)]
     pub batch_tokens: TokenBudget,
-    /// Threads that tokenize, and on the CPU run one batch each; by default one a core.
-    #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N")]
+    /// Threads that tokenize, and on the CPU run one batch each. [default: one a core]
+    #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N", value_parser = whole::<NonZeroUsize>(AT_WORK))]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// What one batch may have, or that it is measured.
+fn tokens(text: &str) -> Result<TokenBudget, String> {
+    if text == "auto" {
+        return Ok(TokenBudget::Auto);
+    }
+    let tokens = whole(TOKENS_OF_A_BATCH)(text).map(TokenBudget::AtMost);
+    tokens.map_err(|wrong| format!("{wrong}, or auto"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_a_number_or_measured() {
+        let budgets = ["auto", "4096"].map(|text| tokens(text).unwrap());
+        assert_eq!(budgets, [TokenBudget::Auto, TokenBudget::AtMost(NonZeroUsize::new(4096).unwrap())]);
+        assert_eq!(budgets.map(|budget| budget.to_string()), ["auto", "4096"]);
+        for wrong in ["0", "-1", "many", "", "16777217"] {
+            assert_eq!(tokens(wrong).unwrap_err(), "expected a whole number from 1 to 16777216, or auto", "{wrong}");
+        }
+    }
 }

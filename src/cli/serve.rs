@@ -8,11 +8,13 @@ use clap::Args;
 use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
-use super::{AccessArgs, ModelArgs, UploadArgs, bytes, memory, seconds};
+use super::values::{address, bytes, memory, seconds, whole};
+use super::{AccessArgs, ModelArgs, UploadArgs};
 use crate::config::{
-    CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT, HANDSHAKE_SECONDS, HEADER_BYTES, HTTP,
-    IDLE_SECONDS, MESSAGE_MIB, PARTITIONS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
-    STREAM_SECONDS, TICKET_SECONDS,
+    AT_A_TIME, BYTES_OF_HEADERS, CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT,
+    HANDSHAKE_SECONDS, HEADER_BYTES, HTTP, IDLE_SECONDS, IN_THE_QUEUE, MEMORY, MESSAGE_MIB, MIB_A_MESSAGE, ON_A_PORT,
+    PARTITIONS, PORTS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS, STREAM_SECONDS,
+    TICKET_SECONDS,
 };
 
 /// `textflight serve`
@@ -23,13 +25,13 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The address of Arrow Flight; port 0 takes a free one.
-    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value_t = FLIGHT)]
+    #[arg(long, env = "TEXTFLIGHT_FLIGHT", value_name = "HOST:PORT", default_value_t = FLIGHT, value_parser = address)]
     pub flight: SocketAddr,
-    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT", help = format!(
+    #[arg(long, env = "TEXTFLIGHT_HTTP", value_name = "HOST:PORT", value_parser = address, help = format!(
         "The address of the JSON entrypoint; port 0 takes a free one. [default: {HTTP}, or port $PORT]"))]
     pub http: Option<SocketAddr>,
     /// Cog's variable for the port of the JSON entrypoint.
-    #[arg(long, env = "PORT", hide = true)]
+    #[arg(long, env = "PORT", hide = true, value_parser = whole::<u16>(PORTS))]
     pub port: Option<u16>,
     /// A Parquet file, or a folder of them, that Flight clients may read with scores by this name (GetFlightInfo, DoGet); to be
     /// given several times, or with commas between. Folders below are searched, NAME=VALUE folders become columns, and what
@@ -53,18 +55,24 @@ pub struct ServeArgs {
     )]
     pub advertise: Vec<String>,
     /// The largest record batch that one Flight message may bring.
-    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = MESSAGE_MIB, value_parser = clap::value_parser!(u32).range(1..=2048))]
-    pub max_message_mib: u32,
-    /// What all requests together may hold in memory, with their results; beside it stand the model and its own work. Flight
-    /// clients wait for room, HTTP clients get 503 (Cog's routes: 409) with Retry-After. [default: 1GiB, or a quarter of the
-    /// machine's or control group's memory where that is less]
-    #[arg(long, env = "TEXTFLIGHT_MEMORY_LIMIT", value_name = "BYTES", value_parser = memory)]
+    #[arg(long, env = "TEXTFLIGHT_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = MESSAGE_MIB, value_parser = whole::<usize>(MIB_A_MESSAGE))]
+    pub max_message_mib: usize,
+    #[arg(
+        long,
+        env = "TEXTFLIGHT_MEMORY_LIMIT",
+        value_name = "BYTES",
+        value_parser = memory,
+        help = format!(
+            "What all requests together may hold in memory, with their results; beside it stand the model and its own work. \
+             Flight clients wait for room, HTTP clients get 503 (Cog's routes: 409) with Retry-After. [default: {}GiB, or a \
+             quarter of the machine's or control group's memory where that is less]", MEMORY >> 30)
+    )]
     pub memory_limit: Option<usize>,
-    /// Flight exchanges and streams of data sets at a time; one more is told to try again.
-    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES)]
+    /// Flight exchanges, uploads on their way and streams of data sets at a time; one more is told to try again.
+    #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES, value_parser = whole::<NonZeroUsize>(AT_A_TIME))]
     pub max_exchanges: NonZeroUsize,
     /// Requests to POST /score at a time; one more gets 503 with Retry-After.
-    #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_REQUESTS", value_name = "N", default_value_t = SCORE_REQUESTS)]
+    #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_REQUESTS", value_name = "N", default_value_t = SCORE_REQUESTS, value_parser = whole::<NonZeroUsize>(AT_A_TIME))]
     pub max_score_requests: NonZeroUsize,
     /// The longest body of POST /score; a longer one gets 413.
     #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_BODY", value_name = "BYTES", default_value = SCORE_BODY, value_parser = bytes)]
@@ -80,15 +88,15 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub uploads: UploadArgs,
     /// Rows that may wait for the model: the tables' readers then slow down, JSON requests get 409.
-    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS)]
+    #[arg(long, env = "TEXTFLIGHT_QUEUE_ROWS", value_name = "ROWS", default_value_t = QUEUE_ROWS, value_parser = whole::<NonZeroUsize>(IN_THE_QUEUE))]
     pub queue_rows: NonZeroUsize,
     #[arg(long, env = "TEXTFLIGHT_MAX_CONCURRENT_PREDICTIONS", value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = whole::<u32>(AT_A_TIME),
         help = format!("Predictions over HTTP at a time; one more gets 409. [default: {}]",
             Limits::default().predictions.concurrent))]
     pub max_concurrent_predictions: Option<u32>,
     /// Cog's variable for the same.
-    #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = whole::<u32>(AT_A_TIME))]
     pub cog_max_concurrency: Option<u32>,
     /// Who may ask for something.
     #[command(flatten)]
@@ -100,7 +108,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TEXTFLIGHT_REPLICATE_MODEL", value_name = "OWNER/NAME[:VERSION]", value_delimiter = ',', default_values_t = [ModelName::ours(), ModelName::original()])]
     pub replicate_model: Vec<ModelName>,
     /// Connections at a time on each port; more wait, and idle ones then have to go. Fewer where `ulimit -n` allows few files.
-    #[arg(long, env = "TEXTFLIGHT_MAX_CONNECTIONS", value_name = "N", default_value_t = CONNECTIONS)]
+    #[arg(long, env = "TEXTFLIGHT_MAX_CONNECTIONS", value_name = "N", default_value_t = CONNECTIONS, value_parser = whole::<NonZeroUsize>(ON_A_PORT))]
     pub max_connections: NonZeroUsize,
     /// How long a client that connects may take to say what it wants.
     #[arg(long, env = "TEXTFLIGHT_HANDSHAKE_TIMEOUT", value_name = "SECONDS", default_value_t = HANDSHAKE_SECONDS, value_parser = seconds)]
@@ -119,7 +127,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TEXTFLIGHT_STREAM_TIMEOUT", value_name = "SECONDS", default_value_t = STREAM_SECONDS, value_parser = seconds)]
     pub stream_timeout: f64,
     /// What all headers of a request may have, tokens and cookies among them; more get 431.
-    #[arg(long, env = "TEXTFLIGHT_MAX_HEADER_BYTES", value_name = "BYTES", default_value_t = HEADER_BYTES, value_parser = clap::value_parser!(u32).range(8192..=16_777_216))]
+    #[arg(long, env = "TEXTFLIGHT_MAX_HEADER_BYTES", value_name = "BYTES", default_value_t = HEADER_BYTES, value_parser = whole::<u32>(BYTES_OF_HEADERS))]
     pub max_header_bytes: u32,
     /// How long a signal lets running requests finish.
     #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = DRAIN_SECONDS, value_parser = seconds)]

@@ -20,9 +20,12 @@ pub const FLIGHT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 pub const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
 /// The largest message of Flight, in MiB.
-pub const MESSAGE_MIB: u32 = 128;
+pub const MESSAGE_MIB: usize = 128;
 
-/// Flight exchanges at a time.
+/// What requests may hold, in bytes, unless a quarter of the memory that there is is less.
+pub const MEMORY: usize = 1 << 30;
+
+/// Flight exchanges, uploads on their way and streams of data sets at a time.
 pub const EXCHANGES: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// How long tickets are good, in seconds.
@@ -40,7 +43,7 @@ pub const HANDSHAKE_SECONDS: f64 = 10.0;
 /// How long a connection may go without a request, in seconds.
 pub const IDLE_SECONDS: f64 = 600.0;
 
-/// How long a Flight client may leave its results unread, in seconds.
+/// How long a client may send nothing of what it began, or leave its answer unread, in seconds.
 pub const STALL_SECONDS: f64 = 60.0;
 
 /// Requests to `/score` at a time.

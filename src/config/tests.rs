@@ -1,5 +1,7 @@
 //! What the arguments mean, from the command line on.
 
+mod numbers;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 

@@ -122,6 +122,33 @@ async fn with_512_descriptors_neither_port_locks_the_other() {
     assert!(!log.contains("no connection is accepted"), "{log}");
 }
 
+#[tokio::test]
+async fn the_most_that_may_be_said_serves() {
+    let most = [
+        ("--max-exchanges", "65536"),
+        ("--max-uploads", "65536"),
+        ("--max-score-requests", "65536"),
+        ("--max-concurrent-predictions", "65536"),
+        ("--max-connections", "1048576"),
+        ("--queue-rows", "1000000000"),
+        ("--batch-rows", "1048576"),
+        ("--batch-tokens", "16777216"),
+        ("--memory-limit", "4TiB"),
+        ("--spool-limit", "4TiB"),
+        ("--max-header-bytes", "16777216"),
+        ("--max-message-mib", "2048"),
+        ("--max-length", "512"),
+    ];
+    let options: Vec<&str> = most.iter().flat_map(|(option, value)| [*option, *value]).collect();
+    let server = Process::start(":", &options, &[]);
+    assert_eq!(exchange(server.flight).await, 1);
+    let answer = super::ask(server.http, "GET /health-check HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.contains("READY"), "{answer}");
+    server.terminate();
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
 #[test]
 fn the_soft_limit_is_raised() {
     let server = Process::start("ulimit -S -n 64", &[], &[]);
