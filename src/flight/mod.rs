@@ -19,6 +19,7 @@ mod health;
 mod inbound;
 mod location;
 pub mod long;
+mod names;
 mod outbound;
 mod poll;
 mod prompt;
@@ -36,5 +37,6 @@ mod window;
 
 pub use admission::{is_open, refusal};
 pub use location::Location;
+pub use names::{ERROR_KIND, call_name};
 pub use service::{FlightLimits, routes};
 pub use uploads::{StagedUploads, UploadLimits};

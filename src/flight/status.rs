@@ -8,10 +8,8 @@ use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+use super::names::ERROR_KIND;
 use crate::Error;
-
-/// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
-const KIND: &str = "x-textflight-error";
 
 /// When a client that found no room may come again.
 const RETRY_SECONDS: &str = "1";
@@ -34,7 +32,7 @@ pub fn to_status(error: &Error) -> Status {
         | Error::Unscorable { .. } => Code::Internal,
     };
     let mut status = Status::new(code, brief(&error.to_string()));
-    status.metadata_mut().insert(KIND, MetadataValue::from_static(error.kind().name()));
+    status.metadata_mut().insert(ERROR_KIND, MetadataValue::from_static(error.kind().name()));
     if matches!(error, Error::Busy(_)) {
         status.metadata_mut().insert("retry-after", MetadataValue::from_static(RETRY_SECONDS));
     }
@@ -45,7 +43,7 @@ pub fn to_status(error: &Error) -> Status {
 /// status says its kind.
 pub fn unread_is_invalid(answer: Response<Body>) -> Response<Body> {
     match Status::from_header_map(answer.headers()) {
-        Some(status) if status.code() == Code::Internal && status.metadata().get(KIND).is_none() => {
+        Some(status) if status.code() == Code::Internal && status.metadata().get(ERROR_KIND).is_none() => {
             to_status(&Error::Invalid(format!("the request cannot be read: {}", status.message()))).into_http()
         }
         _ => answer,

@@ -14,10 +14,8 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 use crate::error::ErrorKind;
+use crate::flight;
 use crate::metrics::{PortMetrics, RequestOpen};
-
-/// Where the kind of an error stands in the trailers of a call.
-const ERROR: &str = "x-textflight-error";
 
 /// Where no route of ours was asked for.
 const OTHER: &str = "other";
@@ -49,20 +47,6 @@ const CANCELLED: &str = CODES[1];
 /// The same of a request that had no answer yet, as nginx says it.
 const CLIENT_CLOSED_REQUEST: &str = "499";
 
-/// The calls of the Flight protocol.
-const CALLS: [&str; 10] = [
-    "Handshake",
-    "ListFlights",
-    "GetFlightInfo",
-    "PollFlightInfo",
-    "GetSchema",
-    "DoGet",
-    "DoPut",
-    "DoExchange",
-    "DoAction",
-    "ListActions",
-];
-
 /// Counts what passes through a port's router of HTTP requests.
 pub fn observe_requests(metrics: PortMetrics, router: Router) -> Router {
     router.layer(middleware::from_fn_with_state(metrics, request))
@@ -85,7 +69,7 @@ async fn request(State(metrics): State<PortMetrics>, request: Request, next: Nex
 }
 
 async fn call(State(metrics): State<PortMetrics>, request: Request, next: Next) -> Response {
-    let route = call_name(request.uri().path());
+    let route = flight::call_name(request.uri().path()).unwrap_or(OTHER);
     let mut open = Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CANCELLED), error: None };
     let response = next.run(request).await;
     // What is refused at once has its trailers for a head.
@@ -99,24 +83,17 @@ async fn call(State(metrics): State<PortMetrics>, request: Request, next: Next) 
 /// What kind of error a status stands for, where its answer does not say: what leads nowhere is none of ours.
 const fn kind_of(status: StatusCode) -> Option<ErrorKind> {
     match status {
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Some(ErrorKind::INVALID),
+        StatusCode::BAD_REQUEST
+        | StatusCode::NOT_ACCEPTABLE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::UNPROCESSABLE_ENTITY => Some(ErrorKind::INVALID),
+        StatusCode::UNAUTHORIZED => Some(ErrorKind::UNAUTHENTICATED),
+        StatusCode::FORBIDDEN => Some(ErrorKind::DENIED),
         StatusCode::PAYLOAD_TOO_LARGE => Some(ErrorKind::TOO_LARGE),
         StatusCode::REQUEST_TIMEOUT => Some(ErrorKind::STALLED),
         StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(ErrorKind::BUSY),
         StatusCode::INTERNAL_SERVER_ERROR => Some(ErrorKind::FAILED),
         _ => None,
-    }
-}
-
-/// What a call is counted as.
-fn call_name(path: &str) -> &'static str {
-    match path.trim_start_matches('/').split_once('/') {
-        Some(("arrow.flight.protocol.FlightService", call)) => {
-            CALLS.into_iter().find(|name| *name == call).unwrap_or(OTHER)
-        }
-        Some(("grpc.health.v1.Health", _)) => "Health",
-        Some((service, _)) if service.starts_with("grpc.reflection.") => "Reflection",
-        _ => OTHER,
     }
 }
 
@@ -134,7 +111,7 @@ impl Open {
         if let Some(code) = number("grpc-status") {
             self.code = Cow::Borrowed(CODES.get(code).copied().unwrap_or(CODES[2]));
         }
-        let kind = trailers.get(ERROR).and_then(|kind| ErrorKind::named(kind.to_str().ok()?));
+        let kind = trailers.get(flight::ERROR_KIND).and_then(|kind| ErrorKind::named(kind.to_str().ok()?));
         self.error = kind.or(self.error);
     }
 

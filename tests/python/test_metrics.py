@@ -225,6 +225,7 @@ def test_the_page_is_for_who_may_ask(serve):
         refused.value.close()
     _, text = page(server, token="sesame")
     assert 'textflight_requests_total{port="http",route="/metrics",code="401"} 2' in text
+    assert 'textflight_errors_total{port="http",kind="unauthenticated"} 2' in text
 
 
 def test_a_refused_call_is_counted(serve, connect_to):
