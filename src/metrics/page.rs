@@ -72,11 +72,11 @@ pub struct Page<'a> {
     pub engine: &'a EngineMetrics,
     /// What waits for the engine.
     pub queue: ByLane<QueueDepth>,
-    /// Bytes that requests may hold, and do hold.
+    /// Bytes that requests may hold, and do hold; what is kept beyond them has bounds of its own.
     pub memory: (usize, usize),
     /// What serves, once it is there.
     pub model: Option<ModelLabels>,
-    /// Whether requests are taken.
+    /// Whether the model is there and alive.
     pub is_ready: bool,
 }
 
