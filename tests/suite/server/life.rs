@@ -36,11 +36,27 @@ async fn refusals(running: &Running, token: Option<&str>) -> Vec<Status> {
     ]
 }
 
+/// What probes and Prometheus are told: `/health-check`, the gRPC health of the server and of Flight, and the page's `ready`.
+async fn told(running: &Running) -> (String, [ServingStatus; 2], String) {
+    let health = running.get("/health-check").await;
+    let status = health.split(r#""status":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let channel = Endpoint::new(format!("http://{}", running.flight)).unwrap().connect().await.unwrap();
+    let probe = async |service: &str| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner().status()
+    };
+    let grpc = [probe("").await, probe("arrow.flight.protocol.FlightService").await];
+    let scrape = "GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer secret\r\nconnection: close\r\n\r\n";
+    let page = super::ask(running.http, scrape).await;
+    let ready = page.lines().find_map(|line| line.strip_prefix("textflight_ready ")).unwrap_or(&page).to_owned();
+    (status, grpc, ready)
+}
+
 #[tokio::test]
 async fn both_ports_answer_while_the_model_is_loaded() {
     let authenticator = Authenticator::new("secret".parse().ok().as_ref(), &[]).unwrap();
     let mut running = start(ServerConfig { authenticator, ..config(CONNECTIONS) }).await;
-    assert!(running.get("/health-check").await.contains(r#""status":"STARTING""#));
+    assert_eq!(told(&running).await, ("STARTING".to_owned(), [ServingStatus::NotServing; 2], "0".to_owned()));
     for status in refusals(&running, Some("secret")).await {
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
         assert!(status.message().contains("the model is being loaded"), "{status:?}");
@@ -52,6 +68,7 @@ async fn both_ports_answer_while_the_model_is_loaded() {
     }
     running.bring(Ok(ServedModel::new(Fake::engine(8), VERSION.to_owned())));
     super::eventually("the model", async || running.get("/health-check").await.contains("READY")).await;
+    assert_eq!(told(&running).await, ("READY".to_owned(), [ServingStatus::Serving; 2], "1".to_owned()));
     let codes = async |token| refusals(&running, token).await.iter().map(Status::code).collect::<Vec<_>>();
     // An exchange without a message is refused in its reply.
     let mut client = running.client().await;
