@@ -38,6 +38,7 @@ pub struct Reload<T> {
     what: &'static str,
     files: Vec<Watched>,
     make: Box<Make<T>>,
+    is_followed: bool,
     current: RwLock<Arc<T>>,
     seen: Mutex<Seen>,
 }
@@ -100,7 +101,13 @@ impl<T: Send + Sync + 'static> Reload<T> {
         let current = RwLock::new(Arc::new(make(&contents)?));
         let fingerprint = fingerprint(&Ok(contents));
         let seen = Mutex::new(Seen { last: fingerprint, judged: fingerprint });
-        Ok(Self { what, files, make: Box::new(make), current, seen })
+        // What can be read once only, such as a pipe, is not looked at again.
+        let unfollowed = files.iter().find(|file| !file.path.is_file());
+        if let Some(Watched { option, path }) = unfollowed {
+            info!("{what} stay as they are now: {option} {} is no file that could be read again", path.display());
+        }
+        let is_followed = unfollowed.is_none() && !files.is_empty();
+        Ok(Self { what, files, make: Box::new(make), is_followed, current, seen })
     }
 
     /// The value as it is now.
@@ -108,9 +115,9 @@ impl<T: Send + Sync + 'static> Reload<T> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows the files until it is dropped. What can be read once only, such as a pipe, is not looked at again.
+    /// Follows the files, if they are such, until it is dropped.
     pub async fn keep_up(self: Arc<Self>) {
-        if !self.files.iter().all(|file| file.path.is_file()) {
+        if !self.is_followed {
             std::future::pending::<()>().await;
         }
         loop {
@@ -172,6 +179,9 @@ fn fingerprint(found: &Result<Vec<Content>>) -> Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     struct Case {
@@ -253,6 +263,18 @@ mod tests {
         std::fs::rename(at("..tmp"), at("..data")).unwrap();
         (0..2).for_each(|_| text.look());
         assert_eq!(*text.current(), "new");
+    }
+
+    #[test]
+    fn what_is_no_file_is_read_once() {
+        let (ours, mut theirs) = std::io::pipe().unwrap();
+        theirs.write_all(b"all of it").unwrap();
+        drop(theirs);
+        let path = PathBuf::from(format!("/proc/self/fd/{}", ours.as_raw_fd()));
+        let make = |files: &[Content]| Ok(files[0].bytes.clone());
+        let bytes = Reload::open("the files", vec![Watched::new("--file", &path)], make).unwrap();
+        assert_eq!((&*bytes.current(), bytes.is_followed), (&b"all of it".to_vec(), false));
+        assert!(case().text.is_followed);
     }
 
     #[test]

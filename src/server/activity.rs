@@ -1,19 +1,41 @@
 //! What a connection is doing, as far as its time is concerned.
 
 use std::future::pending;
+use std::time::Duration;
 
 use futures::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::listener::Patience;
-
 /// How long what was sent may be on its way before a connection that is to end is cut.
-const LINGERING: std::time::Duration = std::time::Duration::from_secs(2);
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// How long a client that has asked for nothing yet keeps others waiting where a port is full. Many that connect and say
 /// nothing would else lock it, one turn of the handshake's time after another.
-const HASTE: std::time::Duration = std::time::Duration::from_secs(1);
+const HASTE: Duration = Duration::from_secs(1);
+
+/// How long clients are waited for. Cheap to clone.
+#[derive(Clone)]
+pub struct Patience {
+    /// For a client to say what it speaks, and for the rest of a request's head.
+    pub handshake: Duration,
+    /// For the next request.
+    pub idle: Duration,
+    /// Whether others wait for a connection.
+    pub is_crowded: watch::Receiver<bool>,
+}
+
+impl Patience {
+    /// Waits for others to wait, from this time on.
+    pub async fn runs_out(&self, from: Instant) {
+        sleep_until(from).await;
+        let mut is_crowded = self.is_crowded.clone();
+        if is_crowded.wait_for(|is_crowded| *is_crowded).await.is_err() {
+            // No more connections are taken.
+            pending::<()>().await;
+        }
+    }
+}
 
 /// A connection's doings, as its parts report them. Cheap to clone.
 #[derive(Clone)]

@@ -16,8 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use super::activity::{Activity, Trial};
-use super::listener::Patience;
+use super::activity::{Activity, Patience, Trial};
 use super::tls::{self, PortTls};
 use super::watched::{hold, watch};
 

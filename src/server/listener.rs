@@ -11,12 +11,13 @@ use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepid
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::io::{InspectReader, InspectWriter};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::ConnectionLimits;
+use super::activity::Patience;
 use super::connection::{self, Manner};
 use super::tls::PortTls;
 use crate::metrics::PortMetrics;
@@ -69,29 +70,6 @@ impl Protocol {
             }
             // HTTP/1 has no timer of its own: a connection's time is kept in one place.
             Self::Http => builder,
-        }
-    }
-}
-
-/// How long clients are waited for. Cheap to clone.
-#[derive(Clone)]
-pub struct Patience {
-    /// For a client to say what it speaks, and for the rest of a request's head.
-    pub handshake: Duration,
-    /// For the next request.
-    pub idle: Duration,
-    /// Whether others wait for a connection.
-    pub is_crowded: watch::Receiver<bool>,
-}
-
-impl Patience {
-    /// Waits for others to wait, from this time on.
-    pub async fn runs_out(&self, from: Instant) {
-        sleep_until(from).await;
-        let mut is_crowded = self.is_crowded.clone();
-        if is_crowded.wait_for(|is_crowded| *is_crowded).await.is_err() {
-            // No more connections are taken.
-            std::future::pending::<()>().await;
         }
     }
 }
