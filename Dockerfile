@@ -28,8 +28,9 @@ ENV CARGO_HOME=/cargo \
     CUDA_HOME=/usr/local/cuda \
     CUDA_COMPUTE_CAP=75
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock ./
 COPY benches benches
+COPY kernels kernels
 COPY src src
 RUN --mount=type=bind,from=toolchain,source=/usr/local/rustup/toolchains,target=/toolchains \
     PATH="$(echo /toolchains/*/bin):$PATH" cargo build --locked --release --bin textflight --features "${CUDA:+cuda}"

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 
 use crate::classifier::Precision;
-use crate::classifier::kernels::{Linear, Place};
+use crate::classifier::kernels::{Fault, Linear, Place};
 use crate::{Error, Result};
 
 /// Products a second of a large square matrix, in TFLOP/s: on the CPU on all cores at once.
@@ -44,8 +44,8 @@ pub fn measure(place: &Place, precision: Precision, large: bool, duration: Durat
         let each =
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| candle_core::bail!("it panicked")));
         each.sum::<candle_core::Result<f64>>().map_err(|e| match failed(e) {
-            Error::OutOfMemory(cause) => Error::Failed(cause),
-            error => error,
+            Fault::OutOfMemory(cause) => Error::Failed(cause),
+            fault => fault.into(),
         })
     })
 }

@@ -6,8 +6,19 @@ use std::str::FromStr;
 use tracing::warn;
 
 use super::kernels::cuda::{self, Gpu};
-use super::kernels::{Place, Precision};
+use super::kernels::{Fault, Place, Precision};
 use crate::{Error, Result};
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(text) => Self::Invalid(text),
+            Fault::OutOfMemory(text) => Self::OutOfMemory(text),
+            Fault::Failed(text) => Self::Failed(text),
+            Fault::Lost(text) => Self::Stopped(text),
+        }
+    }
+}
 
 /// The devices that the operator asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -158,6 +169,14 @@ mod tests {
             assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("expected"), "{wrong}");
         }
         assert_eq!("cuda:1,cuda,cuda:0".parse::<DeviceChoice>(), Err("cuda:0 is named twice".to_owned()));
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_gpu_that_is_not_there_is_an_error() {
+        assert!(matches!(DeviceChoice::Auto.open(None).unwrap()[..], [Place::Cpu]));
+        let error = DeviceChoice::Cuda(vec![1]).open(None).err().unwrap().to_string();
+        assert!(error.contains("cuda:1") && error.contains("no CUDA support"), "{error}");
     }
 
     #[test]

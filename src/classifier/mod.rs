@@ -6,13 +6,10 @@ mod calibrate;
 mod checkpoint;
 mod device;
 mod hub;
-pub mod kernels;
 mod label;
 mod model;
 pub mod plan;
 mod scores;
-#[cfg(test)]
-pub mod testing;
 mod tokenizer;
 mod weight_files;
 mod weights;
@@ -22,8 +19,9 @@ pub use blank::is_blank;
 pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
-pub use kernels::Precision;
 pub use scores::{BatchScores, Score, Scores};
+pub use textflight_kernels as kernels;
+pub use textflight_kernels::Precision;
 pub use tokenizer::{EMPTY_TEXT, Encoding};
 pub use weight_files::WeightFiles;
 
@@ -233,7 +231,7 @@ impl Classifier {
     }
 
     fn fault(&self, error: &candle_core::Error, sequences: usize) -> Error {
-        self.place.fault(error, &format!("the forward of {sequences} sequences"))
+        self.place.fault(error, &format!("the forward of {sequences} sequences")).into()
     }
 
     /// Two batches, one at full length, so that what cannot run fails before a port opens.

@@ -2,7 +2,7 @@
 #include "device_shim.h"
 #include "kernel.h"
 
-#include "../../src/classifier/kernels/cuda/kernels.cu"
+#include "../../kernels/src/cuda/kernels.cu"
 
 namespace {
 

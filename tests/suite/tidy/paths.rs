@@ -27,25 +27,33 @@ pub struct Source {
     children: Vec<Vec<PathBuf>>,
 }
 
-/// All source files, found as the compiler finds them: from the roots, module by module.
+/// The source files of `src/`, found as the compiler finds them: from the roots, module by module.
 pub fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for (root, in_library) in [("lib.rs", true), ("main.rs", false)] {
-        collect(Path::new(root), in_library, &mut sources);
+        collect(&repository("src"), Path::new(root), in_library, &mut sources);
     }
     assert!(sources.len() > 100, "the sources were not found");
     sources
 }
 
-fn collect(path: &Path, in_library: bool, sources: &mut Vec<Source>) {
-    let code = fs::read_to_string(repository("src").join(path)).unwrap();
+/// Those of the kernels, which are a crate of their own.
+pub fn sources_of_kernels() -> Vec<Source> {
+    let mut sources = Vec::new();
+    collect(&repository("kernels/src"), Path::new("lib.rs"), true, &mut sources);
+    assert!(sources.len() > 20, "the kernels' sources were not found");
+    sources
+}
+
+fn collect(folder: &Path, path: &Path, in_library: bool, sources: &mut Vec<Source>) {
+    let code = fs::read_to_string(folder.join(path)).unwrap();
     let source = Source::parse(path, &code, in_library);
     let children = source.children.clone();
     sources.push(source);
     for candidates in children {
-        let child = candidates.iter().find(|candidate| repository("src").join(candidate).exists());
-        let child = child.unwrap_or_else(|| panic!("src/{}: none of {candidates:?}", path.display()));
-        collect(child, in_library, sources);
+        let child = candidates.iter().find(|candidate| folder.join(candidate).exists());
+        let child = child.unwrap_or_else(|| panic!("{}: none of {candidates:?}", folder.join(path).display()));
+        collect(folder, child, in_library, sources);
     }
 }
 

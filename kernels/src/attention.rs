@@ -170,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::classifier::testing::max_difference;
+    use crate::testing::max_difference;
 
     /// One sequence by candle's own operations.
     fn plain(q: &Tensor, kv: &Tensor, heads: usize) -> Result<Tensor> {

@@ -65,7 +65,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::classifier::kernels::{Activation, Place, Precision};
+    use crate::{Activation, Place, Precision};
 
     fn random(shape: &[usize]) -> Result<Tensor> {
         Tensor::randn(0f32, 1f32, shape, &Device::Cpu)

@@ -141,7 +141,7 @@ mod tests {
             if hidden == 1 {
                 continue;
             }
-            let worst = crate::classifier::testing::max_difference(&x, &plain)?;
+            let worst = crate::testing::max_difference(&x, &plain)?;
             assert!(worst < 2e-5, "{rows} x {hidden}: {worst}");
         }
         Ok(())

@@ -9,10 +9,8 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::classifier::kernels::{
-    self, AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention,
-};
-use crate::classifier::testing::max_difference;
+use crate::testing::max_difference;
+use crate::{self, AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention};
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let folder = std::env::var_os("TEXTFLIGHT_CUDA_LIBRARIES").map(PathBuf::from);

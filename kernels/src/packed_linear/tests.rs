@@ -2,7 +2,7 @@ use candle_core::{DType, Device};
 use proptest::prelude::*;
 
 use super::*;
-use crate::classifier::testing::max_difference;
+use crate::testing::max_difference;
 
 const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];
 

@@ -231,7 +231,7 @@ pub fn portable<S: Copy + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::kernels::{bfloat16, float32, int8};
+    use crate::{bfloat16, float32, int8};
 
     /// Small integers in words of either kind: every sum is exact, so that all kernels must agree to the bit. Slices end
     /// where the last word ends, for a sanitizer to see what reads beyond.

@@ -12,8 +12,7 @@ use tracing::info;
 
 use super::libraries;
 use super::staging::{Download, Staging};
-use crate::classifier::kernels::cause;
-use crate::{Error, Result};
+use crate::{Fault, cause};
 
 /// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds [`Gpu::turn`].
 pub struct Gpu {
@@ -31,8 +30,8 @@ impl Gpu {
     /// open until the process ends: to close it then would race with the driver, which ends as well.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no driver, no such GPU, or a library is missing.
-    pub fn get(index: usize, folder: Option<&Path>) -> Result<Arc<Self>> {
+    /// [`Fault::Unavailable`] when there is no driver, no such GPU, or a library is missing.
+    pub fn get(index: usize, folder: Option<&Path>) -> Result<Arc<Self>, Fault> {
         static OPEN: Mutex<BTreeMap<usize, Arc<Gpu>>> = Mutex::new(BTreeMap::new());
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gpu) = open.get(&index) {
@@ -45,12 +44,12 @@ impl Gpu {
         Ok(gpu)
     }
 
-    fn open(index: usize) -> Result<Self> {
-        let wrong = |why: String| Error::Invalid(format!("the GPU cuda:{index} cannot be used: {why}"));
+    fn open(index: usize) -> Result<Self, Fault> {
+        let wrong = |why: String| Fault::Unavailable(format!("the GPU cuda:{index} cannot be used: {why}"));
         let driver = |e: DriverError| wrong(driver_text(e));
         let count = CudaContext::device_count().map_err(driver)?;
         if index >= count.unsigned_abs() as usize {
-            return Err(Error::Invalid(format!(
+            return Err(Fault::Unavailable(format!(
                 "there is no cuda:{index}: the driver finds {count} GPU(s), from cuda:0"
             )));
         }
@@ -87,9 +86,9 @@ impl Gpu {
     /// Its compute capability: (7, 5) for a T4, (9, 0) for an H100.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the driver does not say.
-    pub fn capability(&self) -> Result<(i32, i32)> {
-        self.context.compute_capability().map_err(|e| Error::Failed(driver_text(e)))
+    /// [`Fault::Failed`] when the driver does not say.
+    pub fn capability(&self) -> Result<(i32, i32), Fault> {
+        self.context.compute_capability().map_err(|e| Fault::Failed(driver_text(e)))
     }
 
     /// Products with a bias.
@@ -123,19 +122,19 @@ impl Gpu {
         self.staging.download(values)
     }
 
-    /// What an error of the GPU means to the engine: a smaller batch may do, this batch failed, or the GPU is lost.
+    /// What an error of the GPU means: a smaller batch may do, this batch failed, or the GPU is lost.
     /// `text` says it to people.
-    pub fn fault(&self, error: &candle_core::Error, text: String) -> Error {
+    pub fn fault(&self, error: &candle_core::Error, text: String) -> Fault {
         if is_out_of_memory(error) {
-            return Error::OutOfMemory(text);
+            return Fault::OutOfMemory(text);
         }
         // An error that stays makes the context useless: everything after it fails the same way. Asked twice, since the
         // first answer may be about what had been put off.
         let stream = self.cuda.cuda_stream();
         if stream.synchronize().is_err() && stream.synchronize().is_err() {
-            return Error::Stopped(format!("{text}; the GPU takes no more work in this process"));
+            return Fault::Lost(format!("{text}; the GPU takes no more work in this process"));
         }
-        Error::Failed(text)
+        Fault::Failed(text)
     }
 }
 

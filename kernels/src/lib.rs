@@ -1,4 +1,4 @@
-//! Kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
+//! What `textflight` multiplies with: kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
 //!
 //! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`, whose face is the same without it, in
 //! `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention
@@ -17,6 +17,7 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod fault;
 mod feed_forward;
 mod float32;
 mod int8;
@@ -31,11 +32,14 @@ mod precision;
 mod ragged;
 mod select_rows;
 mod self_attention;
+#[cfg(test)]
+mod testing;
 mod tile;
 
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use fault::Fault;
 pub use feed_forward::FeedForward;
 pub use layer_norm::{LayerNorm, add_layer_norm};
 pub use linear::Linear;
@@ -121,12 +125,12 @@ macro_rules! multiversion {
                 fn avx512($($arg: $ty),*) { portable($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) { portable($($arg),*) }
-                match $crate::classifier::kernels::Vectors::detected() {
+                match $crate::Vectors::detected() {
                     // SAFETY: the processor has the features that the function is compiled for.
-                    $crate::classifier::kernels::Vectors::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::Vectors::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::classifier::kernels::Vectors::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::classifier::kernels::Vectors::Portable => {}
+                    $crate::Vectors::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::Vectors::Portable => {}
                 }
             }
             portable($($arg),*)

@@ -222,9 +222,9 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::classifier::kernels::self_attention::testing::{HIDDEN, norm, random, weights};
-    use crate::classifier::kernels::{PackedAttention, Place, select_rows};
-    use crate::classifier::testing::max_difference;
+    use crate::self_attention::testing::{HIDDEN, norm, random, weights};
+    use crate::testing::max_difference;
+    use crate::{PackedAttention, Place, select_rows};
 
     #[test]
     fn equals_attention_of_all_rows() -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 use candle_core::{CudaStorage, DType, Device, Error, Layout, Result, Shape, Tensor};
 
 pub use self::{NoAttention as GpuAttention, NoDownload as Download, NoGpu as Gpu, NoLinear as GpuLinear};
-use super::{Activation, AttentionWeights, LayerNorm, Ragged};
+use super::{Activation, AttentionWeights, Fault, LayerNorm, Ragged};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;
@@ -25,9 +25,9 @@ pub enum NoAttention {}
 
 impl NoGpu {
     /// # Errors
-    /// Always: [`crate::Error::Invalid`].
-    pub fn get(_index: usize, _folder: Option<&Path>) -> crate::Result<Arc<Self>> {
-        Err(crate::Error::Invalid(
+    /// Always: [`Fault::Unavailable`].
+    pub fn get(_index: usize, _folder: Option<&Path>) -> std::result::Result<Arc<Self>, Fault> {
+        Err(Fault::Unavailable(
             "this build of textflight has no CUDA support (cargo build --features cuda makes one that has)".to_owned(),
         ))
     }
@@ -49,7 +49,7 @@ impl NoGpu {
 
     /// # Errors
     /// Never called.
-    pub const fn capability(&self) -> crate::Result<(i32, i32)> {
+    pub const fn capability(&self) -> std::result::Result<(i32, i32), Fault> {
         match *self {}
     }
 
@@ -76,7 +76,7 @@ impl NoGpu {
     }
 
     /// Never called.
-    pub fn fault(&self, _error: &Error, _text: String) -> crate::Error {
+    pub fn fault(&self, _error: &Error, _text: String) -> Fault {
         match *self {}
     }
 }
@@ -170,17 +170,4 @@ pub fn attention(
     _heads: usize,
 ) -> Result<(CudaStorage, Shape)> {
     Err(Error::NotCompiledWithCudaSupport)
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::classifier::DeviceChoice;
-    use crate::classifier::kernels::Place;
-
-    #[test]
-    fn a_gpu_that_is_not_there_is_an_error() {
-        assert!(matches!(DeviceChoice::Auto.open(None).unwrap()[..], [Place::Cpu]));
-        let error = DeviceChoice::Cuda(vec![1]).open(None).err().unwrap().to_string();
-        assert!(error.contains("cuda:1") && error.contains("no CUDA support"), "{error}");
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Result, Tensor};
 
 use super::{Gpu, GpuLinear};
-use crate::classifier::kernels::{AttentionWeights, LayerNorm, Ragged, attention};
+use crate::{AttentionWeights, LayerNorm, Ragged, attention};
 
 /// Self-attention with its projections, the residual and the LayerNorm after it.
 pub struct GpuAttention {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Error, Result};
+use crate::Fault;
 
 unsafe extern "C" {
     /// See `libraries.c`.
@@ -14,15 +14,15 @@ unsafe extern "C" {
 /// Loads the driver and CUDA's libraries, from `folder` first, unless that was done.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the file that is missing and what to do.
-pub fn load(folder: Option<&Path>) -> Result<()> {
+/// [`Fault::Unavailable`] with the file that is missing and what to do.
+pub fn load(folder: Option<&Path>) -> Result<(), Fault> {
     static LOADED: Mutex<bool> = Mutex::new(false);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if *loaded {
         return Ok(());
     }
     let folder = folder.map(|folder| CString::new(folder.as_os_str().as_encoded_bytes()));
-    let folder = folder.transpose().map_err(|e| Error::Invalid(format!("the folder of CUDA's libraries: {e}")))?;
+    let folder = folder.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
     // SAFETY: a path that ends in 0 and outlives the call, or NULL; the lock keeps a second call away.
     let missing = unsafe { textflight_cuda_load(folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr)) };
     if missing.is_null() {
@@ -31,7 +31,7 @@ pub fn load(folder: Option<&Path>) -> Result<()> {
     }
     // SAFETY: a constant of the table, which ends in 0.
     let file = unsafe { CStr::from_ptr(missing) }.to_string_lossy();
-    Err(Error::Invalid(if file.starts_with("libcuda.") {
+    Err(Fault::Unavailable(if file.starts_with("libcuda.") {
         format!("no NVIDIA driver was found on this machine ({file})")
     } else {
         format!(

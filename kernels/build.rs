@@ -15,7 +15,7 @@ mod cuda {
     use std::process::Command;
     use std::{env, fs};
 
-    const SOURCES: &str = "src/classifier/kernels/cuda";
+    const SOURCES: &str = "src/cuda";
 
     /// Functions that candle links, in the order of the libraries that have them.
     struct Library {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::Precision;
 use super::cuda::{Download, Gpu};
-use crate::Error;
+use super::{Fault, Precision};
 
 /// The processor, or a GPU that is open.
 #[derive(Clone)]
@@ -106,11 +105,11 @@ impl Place {
         }
     }
 
-    /// What an error of the device means to the engine.
-    pub fn fault(&self, error: &candle_core::Error, doing: &str) -> Error {
+    /// What an error of the device means to whoever was `doing` something on it.
+    pub fn fault(&self, error: &candle_core::Error, doing: &str) -> Fault {
         let cause = format!("{doing} on {} failed: {}", self.name(), cause(error));
         match self {
-            Self::Cpu => Error::Failed(cause),
+            Self::Cpu => Fault::Failed(cause),
             Self::Gpu(gpu) => gpu.fault(error, cause),
         }
     }

@@ -93,8 +93,8 @@ impl InplaceOp1 for Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::kernels::attention;
-    use crate::classifier::kernels::self_attention::testing::{HIDDEN, norm, random, weights};
+    use crate::attention;
+    use crate::self_attention::testing::{HIDDEN, norm, random, weights};
 
     fn block(heads: usize) -> Result<PackedAttention> {
         PackedAttention::new(&weights(HIDDEN)?, norm()?, heads, None, Precision::Int8)
