@@ -170,11 +170,12 @@ impl Server {
         let counts = ServerMetrics::default();
         let (of_flight, of_http) = (counts.port("flight"), counts.port("http"));
         let (limits, catalog) = (config.flight_limits, config.catalog);
+        let uploads = catalog.uploads.clone();
         let calls = flight::routes(model.clone(), limits, memory.clone(), authenticator.clone(), catalog);
         let calls = router::calls(calls.into_axum_router(), authenticator.clone());
         let calls = observe_calls(of_flight.clone(), calls);
         let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
-        let page = scrape::routes(scrape::Sources { server: counts, memory, model: model.clone() });
+        let page = scrape::routes(scrape::Sources { server: counts, memory, uploads, model: model.clone() });
         let tables = rest::Tables::new(config.rest, model.clone());
         let requests = router::all(json, tables.routes().merge(page), authenticator.clone());
         let requests = observe_requests(of_http.clone(), requests);

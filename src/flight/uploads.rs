@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::datasets::{Datasets, check_name};
+use crate::metrics::{UploadCounts, UploadMetrics};
 use crate::source::Source;
 use crate::source::staged::{StagedLimits, StagedTable};
 use crate::spool::Spool;
@@ -47,6 +48,7 @@ struct Shared {
     datasets: Datasets,
     room: Arc<Semaphore>,
     names: Mutex<BTreeMap<String, Slot>>,
+    metrics: UploadMetrics,
 }
 
 /// What has one name.
@@ -71,22 +73,20 @@ struct Kept {
     _expiry: AbortOnDropHandle<()>,
 }
 
-/// How many uploads there are, by how far they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UploadCounts {
-    /// On their way in.
-    pub open: usize,
-    /// Whole, and not committed.
-    pub staged: usize,
-    /// Data sets.
-    pub committed: usize,
-}
-
 impl StagedUploads {
     /// None yet. What is too much for memory goes to `spool`, what is committed to `datasets`.
     pub fn new(limits: UploadLimits, spool: Spool, datasets: Datasets) -> Self {
         let room = Arc::new(Semaphore::new(limits.uploads));
-        Self { shared: Arc::new(Shared { limits, spool, datasets, room, names: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                spool,
+                datasets,
+                room,
+                names: Mutex::default(),
+                metrics: UploadMetrics::default(),
+            }),
+        }
     }
 
     /// What bounds them.
@@ -180,7 +180,18 @@ impl StagedUploads {
             open: count(|slot| slot.is_open),
             staged: count(|slot| slot.staged.is_some()),
             committed: count(|slot| slot.committed.is_some()),
+            bytes: names
+                .values()
+                .flat_map(|slot| [&slot.staged, &slot.committed])
+                .flatten()
+                .map(|kept| kept.table.bytes())
+                .sum(),
         }
+    }
+
+    /// What they count.
+    pub fn metrics(&self) -> &UploadMetrics {
+        &self.shared.metrics
     }
 }
 
@@ -219,7 +230,10 @@ impl Shared {
         } else if is_it(&slot.committed) {
             slot.committed = None;
             self.datasets.remove(name);
+        } else {
+            return None;
         }
+        self.metrics.expire();
         info!(name, "an upload was dropped: nobody committed or read it for a while");
         tidy(&mut names, name);
         None
@@ -262,6 +276,7 @@ impl StagedUpload {
         let expiry = expiry(Arc::downgrade(&self.shared), self.name.clone(), Arc::downgrade(&table));
         let kept = Kept { table, _room: room, _expiry: AbortOnDropHandle::new(tokio::spawn(expiry)) };
         self.shared.lock().entry(self.name.clone()).or_default().staged = Some(kept);
+        self.shared.metrics.receive();
     }
 }
 

@@ -1,17 +1,19 @@
 //! What is counted, and the page that shows it to Prometheus: `GET /metrics`.
 //!
-//! A leaf: it knows neither engine nor transports. The engine and the listeners each hold their own counts, which are
-//! atomics, and the page reads them when it is asked for. Labels come from short lists of ours; nothing that a client says
+//! A leaf: it knows neither engine nor transports. The engine, the listeners and uploads each hold their own counts, which
+//! are atomics, and the page reads them when it is asked for. Labels come from short lists of ours; nothing that a client says
 //! becomes one.
 
 mod engine;
 mod page;
 mod process;
 mod server;
+mod uploads;
 
 pub use self::engine::{ByLane, EngineMetrics, Forward, LaneMetrics};
 pub use self::page::{Format, ModelLabels, Page, QueueDepth};
 pub use self::server::{ConnectionOpen, PortMetrics, RequestOpen, ServerMetrics};
+pub use self::uploads::{UploadCounts, UploadMetrics};
 
 /// From half a millisecond to a minute, so finely that one batch of the model can be told from two.
 const SECONDS: [f64; 28] = [

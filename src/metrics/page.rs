@@ -5,7 +5,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{ByLane, EngineMetrics, ServerMetrics, process};
+use super::{ByLane, EngineMetrics, ServerMetrics, UploadCounts, UploadMetrics, process};
 
 /// In which of its two forms Prometheus wants the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,10 @@ pub struct Page<'a> {
     pub queue: ByLane<QueueDepth>,
     /// Bytes that requests may hold, and do hold; what is kept beyond them has bounds of its own.
     pub memory: (usize, usize),
+    /// Bytes that may lie in the spool, and do.
+    pub spool: (u64, u64),
+    /// What uploads have counted, and how they stand.
+    pub uploads: (UploadMetrics, UploadCounts),
     /// What serves, once it is there.
     pub model: Option<ModelLabels>,
     /// Whether the model is there and alive.
@@ -98,13 +102,15 @@ impl Page<'_> {
         let ours = page.sub_registry_with_prefix("textflight");
         self.engine.register(ours);
         self.server.register(ours);
+        let (uploads, now) = &self.uploads;
+        uploads.register(*now, ours);
         self.register_state(ours);
         process::register(&mut page);
         page
     }
 
     fn register_state(self, page: &mut Registry) {
-        let Self { queue: ByLane { interactive, bulk }, memory: (limit, used), model, is_ready, .. } = self;
+        let Self { queue: ByLane { interactive, bulk }, memory, spool, model, is_ready, .. } = self;
         let each = |of: fn(QueueDepth) -> f64| ByLane {
             interactive: ConstGauge::new(of(interactive)),
             bulk: ConstGauge::new(of(bulk)),
@@ -113,10 +119,14 @@ impl Page<'_> {
         page.register("queue_jobs", "Jobs that have rows which wait", each(|depth| depth.jobs as f64));
         let oldest = "How long the first job that waits has waited";
         page.register_with_unit("queue_oldest", oldest, Unit::Seconds, each(|depth| depth.oldest));
-        let limit = ConstGauge::new(limit as u64);
-        page.register_with_unit("memory_limit", "What all requests together may hold", Unit::Bytes, limit);
-        let used = ConstGauge::new(used as u64);
-        page.register_with_unit("memory_used", "What requests hold, with their results", Unit::Bytes, used);
+        for (name, help, bytes) in [
+            ("memory_limit", "What all requests together may hold", memory.0 as u64),
+            ("memory_used", "What requests hold, with their results", memory.1 as u64),
+            ("spool_limit", "What may lie in --spool-dir", spool.0),
+            ("spool_used", "What lies in --spool-dir: bodies and tables that are too large for memory", spool.1),
+        ] {
+            page.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(bytes));
+        }
         let is_ready = ConstGauge::new(u32::from(is_ready));
         page.register("ready", "Whether the model is there and alive: 1, or 0", is_ready);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::engine::Health;
+use crate::flight::StagedUploads;
 use crate::memory::Memory;
 use crate::metrics::{ByLane, EngineMetrics, Format, ModelLabels, Page, QueueDepth, ServerMetrics};
 use crate::readiness::{Readiness, ServedModel};
@@ -18,6 +19,8 @@ pub struct Sources {
     pub server: ServerMetrics,
     /// What requests hold.
     pub memory: Memory,
+    /// Uploads, and where they go.
+    pub uploads: StagedUploads,
     /// The model with its engine, once it is there.
     pub model: Readiness,
 }
@@ -46,6 +49,8 @@ impl Sources {
             engine: served.map_or(&nothing, |served| served.engine.metrics()),
             queue: served.map_or_else(ByLane::<QueueDepth>::default, |served| served.engine.queue_depth()),
             memory: (self.memory.limit(), self.memory.held()),
+            spool: (self.uploads.spool().limit(), self.uploads.spool().used()),
+            uploads: (self.uploads.metrics().clone(), self.uploads.counts()),
             model: served.map(labels),
             is_ready: served.is_some_and(|served| served.engine.health() == Health::Serving),
         };

@@ -24,7 +24,7 @@ pub fn slices(batch: &RecordBatch, largest: usize) -> Vec<RecordBatch> {
     halves.iter().flat_map(|half| slices(half, largest)).collect()
 }
 
-/// Bytes that the batch will take once it is [`typed`](super::typed): a view that is there a thousand times is then held as
+/// Bytes that the batch will take once it is [`typed`](super::typed()): a view that is there a thousand times is then held as
 /// often.
 pub fn typed_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| array_bytes(&column.to_data())).sum()

@@ -8,6 +8,7 @@ import pytest
 
 import client as clients
 from client import CALL, assert_serving, texts, wait_until
+from test_metrics import samples
 from uploads import act, commit, drop, get, names, put, stats
 
 
@@ -230,3 +231,17 @@ def test_a_table_without_rows(client):
     assert info.total_records == 0
     drop(client, "empty")
     assert act(client, "health") == [{"status": "SERVING"}]
+
+
+def test_metrics_tell_of_uploads_and_of_the_spool(serve, connect_to, tmp_path):
+    running = serve("--upload-memory", "64KiB", "--spool-dir", str(tmp_path), "--spool-limit", "64MiB", "--upload-expiry", "2")
+    client = connect_to(running)
+    table = clients.heavy(8)
+    assert put(client, "mine", table) == 8
+    told = samples(running)
+    assert told["textflight_uploads", ("state", "staged")] == told["textflight_uploads_received_total",] == 1
+    assert told["textflight_uploads_kept_bytes",] == told["textflight_spool_used_bytes",] > 8 * 64 * 1024
+    assert told["textflight_spool_limit_bytes",] == 64 * 2**20
+    wait_until(lambda: samples(running)["textflight_uploads_expired_total",] == 1)
+    told = samples(running)
+    assert told["textflight_uploads", ("state", "staged")] == told["textflight_uploads_kept_bytes",] == told["textflight_spool_used_bytes",] == 0

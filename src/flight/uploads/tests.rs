@@ -20,7 +20,11 @@ fn table(rows: i32) -> StagedTable {
 }
 
 fn counts(open: usize, staged: usize, committed: usize) -> UploadCounts {
-    UploadCounts { open, staged, committed }
+    UploadCounts { open, staged, committed, bytes: 0 }
+}
+
+fn now(uploads: &StagedUploads) -> UploadCounts {
+    UploadCounts { bytes: 0, ..uploads.counts() }
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -29,16 +33,17 @@ const LONG: Duration = Duration::from_hours(1);
 async fn an_upload_is_open_then_staged_then_a_data_set() {
     let (uploads, datasets) = uploads(1, LONG);
     let upload = uploads.begin("a").unwrap();
-    assert_eq!((upload.name(), uploads.counts()), ("a", counts(1, 0, 0)));
+    assert_eq!((upload.name(), now(&uploads)), ("a", counts(1, 0, 0)));
     upload.stage(table(3));
-    assert_eq!(uploads.counts(), counts(0, 1, 0));
+    assert_eq!(now(&uploads), counts(0, 1, 0));
     assert!(datasets.get("a").is_err());
-    assert_eq!(uploads.commit("a", 3, false).unwrap().rows(), 3);
-    assert_eq!(uploads.counts(), counts(0, 0, 1));
+    let committed = uploads.commit("a", 3, false).unwrap();
+    assert_eq!((committed.rows(), uploads.counts().bytes), (3, committed.bytes()));
+    assert_eq!(now(&uploads), counts(0, 0, 1));
     datasets.get("a").unwrap();
     uploads.drop_named("a").unwrap();
     assert!(datasets.get("a").is_err());
-    assert_eq!((uploads.counts(), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
+    assert_eq!((now(&uploads), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
     // Its place is free again.
     drop(uploads.begin("b").unwrap());
 }
@@ -47,7 +52,7 @@ async fn an_upload_is_open_then_staged_then_a_data_set() {
 async fn what_was_not_finished_leaves_nothing() {
     let (uploads, _) = uploads(1, LONG);
     drop(uploads.begin("a").unwrap());
-    assert_eq!((uploads.counts(), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
+    assert_eq!((now(&uploads), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
     let error = uploads.commit("a", 0, false).unwrap_err();
     assert!(matches!(&error, Error::NotFound(text) if text.contains("send it with DoPut")), "{error}");
     drop(uploads.begin("a").unwrap());
@@ -74,14 +79,14 @@ async fn a_new_one_takes_the_place_of_what_is_staged_and_of_a_data_set_if_told()
     for rows in [1, 2] {
         uploads.begin("a").unwrap().stage(table(rows));
     }
-    assert_eq!(uploads.counts(), counts(0, 1, 0));
+    assert_eq!(now(&uploads), counts(0, 1, 0));
     uploads.commit("a", 2, false).unwrap();
     uploads.begin("a").unwrap().stage(table(5));
     let error = uploads.commit("a", 5, false).unwrap_err();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("\"replace\": true")), "{error}");
-    assert_eq!(uploads.counts(), counts(0, 1, 1), "both are there still");
+    assert_eq!(now(&uploads), counts(0, 1, 1), "both are there still");
     uploads.commit("a", 5, true).unwrap();
-    assert_eq!(uploads.counts(), counts(0, 0, 1));
+    assert_eq!(now(&uploads), counts(0, 0, 1));
     datasets.get("a").unwrap();
     assert_eq!(uploads.shared.room.available_permits(), 2);
 }
@@ -92,7 +97,7 @@ async fn another_number_of_rows_drops_it() {
     uploads.begin("a").unwrap().stage(table(3));
     let error = uploads.commit("a", 4, false).unwrap_err();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("has 3 rows, and the commit says 4")), "{error}");
-    assert_eq!((uploads.counts(), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
+    assert_eq!((now(&uploads), uploads.shared.lock().len()), (counts(0, 0, 0), 0));
 }
 
 #[tokio::test]
@@ -113,7 +118,7 @@ async fn what_nobody_uses_expires() {
     }
     uploads.commit("committed", 3, false).unwrap();
     let gone = async {
-        while uploads.counts() != counts(0, 0, 0) {
+        while now(&uploads) != counts(0, 0, 0) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
