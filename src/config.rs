@@ -131,6 +131,7 @@ impl ServeArgs {
                 body_bytes: self.max_score_body as u64,
                 requests: self.max_score_requests.get(),
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
+                stream_timeout: Duration::from_secs_f64(self.stream_timeout),
                 in_flight: IN_FLIGHT,
                 memory: memory.clone(),
                 spool,

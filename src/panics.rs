@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::task::Poll;
 
 use futures::Stream;
@@ -80,6 +80,20 @@ pub async fn caught_future<F: Future>(future: F) -> Result<F::Output, Panicked> 
 /// Those of `work`, and [`Error::Failed`] if it panicked.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> crate::Result<T> + Send + 'static) -> crate::Result<T> {
     joined(spawn_blocking(work)).await
+}
+
+/// The same of work that goes on for long: it is given what says whether anybody waits for it still.
+///
+/// # Errors
+/// As [`blocking`].
+pub async fn blocking_while_awaited<T: Send + 'static>(
+    work: impl FnOnce(&dyn Fn() -> bool) -> crate::Result<T> + Send + 'static,
+) -> crate::Result<T> {
+    let awaited = Arc::new(());
+    let waits = Arc::downgrade(&awaited);
+    let done = blocking(move || work(&|| waits.strong_count() > 0)).await;
+    drop(awaited);
+    done
 }
 
 /// What a thread of [`spawn_blocking`] ended with.

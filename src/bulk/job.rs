@@ -10,7 +10,6 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arrow::array::ArrayRef;
@@ -23,7 +22,7 @@ use super::summary::{Summary, Tally};
 use super::texts::{Truths, batches, within};
 use super::truth::Truth;
 use crate::engine::Engine;
-use crate::panics::{blocking, joined};
+use crate::panics::{blocking, blocking_while_awaited, joined};
 use crate::sink::parquet::Splice;
 use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
@@ -155,13 +154,11 @@ fn of_file(source: &ParquetFile, error: Error) -> Error {
 
 /// Copies what the input has.
 async fn begin(source: &Arc<ParquetFile>, plan: &Arc<ScorePlan>, target: &Target) -> Result<Box<dyn Sink>> {
-    let stop = StopOnDrop::default();
-    let (source, plan, stopped) = (Arc::clone(source), Arc::clone(plan), Arc::clone(&stop.0));
+    let (source, plan) = (Arc::clone(source), Arc::clone(plan));
     let (path, file) = (target.path().to_owned(), target.file()?);
     let text = plan.text_columns().next().unwrap_or_default();
-    let begun = blocking(move || {
-        let stop = || stopped.load(Ordering::Relaxed);
-        let splice = Splice::begin(source, plan.new_fields(), text, &path, file, stop)?;
+    let begun = blocking_while_awaited(move |is_awaited| {
+        let splice = Splice::begin(source, plan.new_fields(), text, &path, file, || !is_awaited())?;
         Ok(Box::new(splice) as Box<dyn Sink>)
     });
     begun.await.map_err(|error| named(target.path(), error))
@@ -173,16 +170,6 @@ fn write(mut sink: Box<dyn Sink>, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -
         sink.write(&columns)?;
     }
     sink.finish()
-}
-
-/// Tells a thread that copies a large file that nobody waits for it any more.
-#[derive(Default)]
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// What is a fault of ours names the file that it came with, too.

@@ -123,7 +123,7 @@ pub struct ServeArgs {
     /// How long a Flight call may go on in which its client sends nothing and nothing is being done for it.
     #[arg(long, env = "TEXTFLIGHT_EXCHANGE_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = EXCHANGE_IDLE_SECONDS, value_parser = seconds)]
     pub exchange_idle_timeout: f64,
-    /// How long a Flight call may take in all; a client asks for less by its own timeout.
+    /// How long a Flight call or a request to /score may take in all; a client of Flight asks for less by its own timeout.
     #[arg(long, env = "TEXTFLIGHT_STREAM_TIMEOUT", value_name = "SECONDS", default_value_t = STREAM_SECONDS, value_parser = seconds)]
     pub stream_timeout: f64,
     /// What all headers of a request may have, tokens and cookies among them; more get 431.

@@ -51,7 +51,7 @@ struct Table {
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, place } = job;
+    let Job { engine, columns, options, time, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table { upload, decoder: decoder(media, &columns), memory, is_ended: false };
@@ -68,11 +68,10 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
         }
     };
     let relay = Relay::new(options.spool.clone(), is_whole);
-    let patience = options.stall_timeout;
-    let mut outgoing = Outgoing::spawn(patience, async move |outlet| {
+    let mut outgoing = Outgoing::spawn(time, async move |outlet| {
         // What was read is copied on its way out: as much is held as it was at most.
         let _held = held;
-        tokio::try_join!(making, relay.run(pieces, outlet, patience)).map(drop)
+        tokio::try_join!(making, relay.run(pieces, outlet, time.stall)).map(drop)
     });
     let length = outgoing.begin().await?;
     let mut response = ([(header::CONTENT_TYPE, media.name())], outgoing.into_body()).into_response();

@@ -5,6 +5,7 @@
 //! | `query` | the options, as query parameters |
 //! | `media` | what a body is, and what the client takes |
 //! | `upload` | the body on its way in |
+//! | `time` | how long a request may take |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `tail` | what such an answer does not have in common with the body |
@@ -20,6 +21,7 @@ mod query;
 mod refusal;
 mod relay;
 mod tail;
+mod time;
 mod upload;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::media::Media;
 use self::parquet::score_file;
 use self::refusal::Rejection;
+use self::time::RequestTime;
 use self::upload::TableBody;
 use crate::Error;
 use crate::engine::Engine;
@@ -53,6 +56,8 @@ pub struct TableLimits {
     pub requests: usize,
     /// How long a client may send nothing of a body, or leave an answer unread.
     pub stall_timeout: Duration,
+    /// How long a request may take, from its head to the end of its answer.
+    pub stream_timeout: Duration,
     /// What one request may have in the engine.
     pub in_flight: InFlight,
     /// What requests are taken from.
@@ -68,6 +73,7 @@ impl Default for TableLimits {
             body_bytes: 4 << 30,
             requests: 16,
             stall_timeout: Duration::from_mins(1),
+            stream_timeout: Duration::from_hours(24),
             in_flight: InFlight { rows: 8192, bytes: 64 << 20 },
             memory: Memory::default(),
             spool: Spool::default(),
@@ -96,6 +102,11 @@ impl Tables {
     }
 
     async fn score(&self, request: Request) -> Result<Response, Rejection> {
+        let time = RequestTime::new(self.options.stall_timeout, self.options.stream_timeout);
+        time.bound(self.answer(request, time)).await
+    }
+
+    async fn answer(&self, request: Request, time: RequestTime) -> Result<Response, Rejection> {
         let (head, body) = request.into_parts();
         // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
         let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
@@ -105,7 +116,7 @@ impl Tables {
         let media = Media::of(&head.headers)?;
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
-        let job = Job { engine, columns, options: Arc::clone(&self.options), place };
+        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
@@ -127,6 +138,7 @@ struct Job {
     engine: Engine,
     columns: ScoreOptions,
     options: Arc<TableLimits>,
+    time: RequestTime,
     /// Given back once the answer has been read.
     place: OwnedSemaphorePermit,
 }

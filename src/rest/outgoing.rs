@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument, warn};
 
+use super::time::RequestTime;
 use crate::panics::caught_future;
 use crate::{Error, Result};
 
@@ -43,13 +44,14 @@ pub struct Outlet {
 }
 
 impl Outgoing {
-    /// Starts `work`. A piece that is left unread for `stall_timeout` is an error of [`Outlet::send`].
-    pub fn spawn<F>(stall_timeout: Duration, work: impl FnOnce(Outlet) -> F) -> Self
+    /// Starts `work`, which may take that `time`. A piece that is left unread is an error of [`Outlet::send`].
+    pub fn spawn<F>(time: RequestTime, work: impl FnOnce(Outlet) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let (sender, pieces) = mpsc::channel(PIECES);
-        let work = caught_future(work(Outlet { pieces: sender.clone(), stall_timeout }));
+        let outlet = Outlet { pieces: sender.clone(), stall_timeout: time.stall };
+        let work = caught_future(time.bound(work(outlet)));
         let task = async move {
             let result = work.await.unwrap_or_else(|panicked| Err(Error::Failed(panicked.to_string())));
             let last = result.map_or_else(Piece::Failed, |()| Piece::End);
@@ -174,25 +176,27 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_mins(1);
+    fn time() -> RequestTime {
+        RequestTime::new(Duration::from_mins(1), Duration::from_hours(1))
+    }
 
     #[tokio::test]
     async fn what_is_complete_ends_and_what_fails_breaks_off() {
-        let complete = Outgoing::spawn(PATIENCE, async |outlet: Outlet| {
+        let complete = Outgoing::spawn(time(), async |outlet: Outlet| {
             for piece in ["a", "b", "c", "d"] {
                 outlet.send(Bytes::from_static(piece.as_bytes())).await?;
             }
             Ok(())
         });
         assert_eq!(to_bytes(complete.into_body(), 100).await.unwrap(), "abcd");
-        let failing = Outgoing::spawn(PATIENCE, async |outlet: Outlet| {
+        let failing = Outgoing::spawn(time(), async |outlet: Outlet| {
             outlet.send(Bytes::from_static(b"a")).await?;
             Err(Error::Failed("told to".to_owned()))
         });
         assert!(to_bytes(failing.into_body(), 100).await.is_err());
-        let panicking = Outgoing::spawn(PATIENCE, async |_: Outlet| panic!("told to"));
+        let panicking = Outgoing::spawn(time(), async |_: Outlet| panic!("told to"));
         assert!(to_bytes(panicking.into_body(), 100).await.is_err());
-        let aborted = Outgoing::spawn(PATIENCE, |_| std::future::pending());
+        let aborted = Outgoing::spawn(time(), |_| std::future::pending());
         aborted.task.abort();
         assert!(to_bytes(aborted.into_body(), 100).await.is_err());
     }
@@ -200,7 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_unread_is_given_up() {
         let (held, released) = tokio::sync::oneshot::channel::<()>();
-        let unread = Outgoing::spawn(PATIENCE, async move |outlet: Outlet| {
+        let unread = Outgoing::spawn(time(), async move |outlet: Outlet| {
             let _held = held;
             loop {
                 outlet.send(Bytes::from_static(b"a")).await?;
@@ -210,10 +214,21 @@ mod tests {
         assert!(to_bytes(unread.into_body(), 100).await.is_err());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_breaks_off() {
+        let endless = Outgoing::spawn(time(), async move |outlet: Outlet| {
+            loop {
+                outlet.send(Bytes::from_static(b"a")).await?;
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            }
+        });
+        assert!(to_bytes(endless.into_body(), 100).await.is_err());
+    }
+
     #[tokio::test]
     async fn a_client_that_goes_ends_the_work() {
         let (held, released) = tokio::sync::oneshot::channel::<()>();
-        let outgoing = Outgoing::spawn(PATIENCE, |_| async move {
+        let outgoing = Outgoing::spawn(time(), |_| async move {
             let _held = held;
             std::future::pending().await
         });

@@ -20,14 +20,15 @@ use super::tail::Tail;
 use super::upload::TableBody;
 use crate::Result;
 use crate::engine::Engine;
-use crate::panics::{blocking, joined};
+use crate::memory::Reservation;
+use crate::panics::{blocking, blocking_while_awaited, joined};
 use crate::sink::Sink;
-use crate::sink::parquet::Splice;
+use crate::sink::parquet::{Splice, encoded_bytes};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::spool::SpoolFile;
+use crate::spool::{Spool, SpoolFile};
 use crate::stream::{InFlight, Incoming, score_batches};
-use crate::table::ScorePlan;
+use crate::table::{ScoreOptions, ScorePlan};
 
 /// What errors call the file.
 const NAME: &str = "the body";
@@ -38,31 +39,36 @@ const BATCHES_BEHIND: usize = 2;
 /// How much of the answer is read at once, in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// What is reserved for a file that is scored, and what of it may be in the engine.
+/// What is reserved for a file that is scored, and what of it may be in the engine, in bytes.
 const MEMORY: usize = 12 << 20;
 const IN_ENGINE: usize = 8 << 20;
+
+/// How many times its own length a footer takes once it is read. Measured: 24 to 31 where it lists thousands of columns, each
+/// in some fifty bytes.
+const FOOTER_COPIES: usize = 40;
+
+/// Rows that are decoded at once, at most: few, for their pages are held as long as they.
+const BATCH_ROWS: usize = 1024;
 
 /// Scores the file.
 ///
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
 pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
-    let Job { engine, columns, options, place } = job;
+    let Job { engine, columns, options, time, place } = job;
     let body = upload.spooled(&options.spool).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
-    let (file, spool, classes) = (body.file()?, options.spool.clone(), engine.model().labels.clone());
-    let table = blocking(move || {
-        let source = ParquetFile::of(Path::new(NAME), file)?;
-        let plan = ScorePlan::beside(source.schema(), &columns, &classes)?;
-        let tail = Tail::new(source.data_len(), spool.create()?);
-        Ok(Table { source: Arc::new(source), plan, tail })
-    });
-    let table = table.await?;
+    let (spool, classes, held) = (options.spool.clone(), engine.model().labels.clone(), memory.clone());
+    let (body, table) = blocking(move || {
+        let table = Table::open(&body, &spool, &columns, &classes, &held)?;
+        Ok((body, table))
+    })
+    .await?;
     let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
     table.score(engine, in_flight).await.map_err(|error| table.tail.failure(error))?;
     let answer = Answer { common: table.source.data_len(), body, tail: table.tail };
     let length = (answer.common + answer.tail.len()).to_string();
-    let outgoing = Outgoing::spawn(options.stall_timeout, async move |outlet| {
+    let outgoing = Outgoing::spawn(time, async move |outlet| {
         let _held = (place, memory);
         answer.send(&outlet).await
     });
@@ -78,6 +84,29 @@ struct Table {
 }
 
 impl Table {
+    /// Reads what the file says of itself, and reserves the memory that scoring it takes. Blocks.
+    fn open(
+        body: &SpoolFile,
+        spool: &Spool,
+        options: &ScoreOptions,
+        classes: &[String],
+        memory: &Reservation,
+    ) -> Result<Self> {
+        let name = Path::new(NAME);
+        let mut bytes =
+            MEMORY.saturating_add(ParquetFile::footer_len(name, body.file()?)?.saturating_mul(FOOTER_COPIES));
+        memory.extend_to(bytes)?;
+        let source = ParquetFile::of(name, body.file()?)?;
+        let plan = ScorePlan::beside(source.schema(), options, classes)?;
+        let inputs = plan.inputs();
+        let decoding = source.decoding_bytes(&inputs, BATCH_ROWS)?;
+        let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
+        bytes = bytes.saturating_add(usize::try_from(decoding.saturating_add(encoded)).unwrap_or(usize::MAX));
+        memory.extend_to(bytes)?;
+        let tail = Tail::new(source.data_len(), spool.create()?);
+        Ok(Self { source: Arc::new(source), plan, tail })
+    }
+
     async fn score(&self, engine: Engine, in_flight: InFlight) -> Result<()> {
         let sink = self.begin().await?;
         let (scored, incoming) = mpsc::channel(BATCHES_BEHIND);
@@ -89,9 +118,10 @@ impl Table {
     /// Makes ready for the new columns.
     async fn begin(&self) -> Result<Box<dyn Sink>> {
         let (source, plan, tail) = (Arc::clone(&self.source), self.plan.clone(), self.tail.clone());
-        blocking(move || {
+        blocking_while_awaited(move |is_awaited| {
             let text = plan.text_columns().next().unwrap_or_default();
-            let splice = Splice::begin(source, plan.new_fields(), text, Path::new(NAME), tail, || false)?;
+            let stop = || !is_awaited();
+            let splice = Splice::begin(source, plan.new_fields(), text, Path::new(NAME), tail, stop)?;
             Ok(Box::new(splice) as Box<dyn Sink>)
         })
         .await
@@ -101,7 +131,7 @@ impl Table {
     async fn scores(&self, engine: Engine, in_flight: InFlight, scored: mpsc::Sender<Vec<ArrayRef>>) -> Result<()> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let parts = 0..source.parts().len();
-        let batches = source.read(parts, &self.plan.inputs(), in_flight.rows).map(|batch| {
+        let batches = source.read(parts, &self.plan.inputs(), BATCH_ROWS).map(|batch| {
             let batch = batch?;
             Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: () })
         });

@@ -13,17 +13,20 @@
 //! The output is written from front to back and never read: the footer of the new columns goes to memory and from there, joined
 //! with the input's, to the end of the file.
 //!
-//! Memory: the encoded new chunks of one row group, about 5 bytes a row with the default columns, before codec.
+//! Memory: the encoded new chunks of one row group, about 5 bytes a row with the default columns, before codec; never more
+//! than [`encoded_bytes`].
 //!
 //! | module | owns |
 //! |---|---|
 //! | `steps` | rows in steps of one size |
 //! | `diverted` | the footer of the new columns, kept in memory |
 //! | `merge` | two footers into one |
+//! | `room` | the memory that new columns take |
 //! | `schemas` | what else in the metadata lists the columns |
 
 mod diverted;
 mod merge;
+mod room;
 mod schemas;
 mod steps;
 
@@ -43,6 +46,7 @@ use tracing::warn;
 
 use self::diverted::Diverted;
 use self::merge::{Change, merge};
+pub use self::room::encoded_bytes;
 use self::schemas::Extension;
 use self::steps::Steps;
 use super::{Destination, Sink};

@@ -10,8 +10,8 @@ pub const TAIL: u64 = 8;
 pub const MAGIC: &[u8; 4] = b"PAR1";
 const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
 
-/// The footer's bytes, or what about the file is wrong.
-pub fn read_footer(file: &RangedFile) -> Result<Vec<u8>, String> {
+/// Where the footer begins, and how many bytes it has, or what about the file is wrong.
+pub fn footer_range(file: &RangedFile) -> Result<(u64, usize), String> {
     let none = || "not a Parquet file: it does not begin and end with PAR1 (cut off, or another format)".to_owned();
     let len = file.len();
     if len < MAGIC.len() as u64 + TAIL {
@@ -28,7 +28,7 @@ pub fn read_footer(file: &RangedFile) -> Result<Vec<u8>, String> {
     }
     let footer_len = u32::from_le_bytes([footer_len[0], footer_len[1], footer_len[2], footer_len[3]]);
     match (len - TAIL).checked_sub(u64::from(footer_len)) {
-        Some(start) if start >= MAGIC.len() as u64 => read(start, footer_len as usize),
+        Some(start) if start >= MAGIC.len() as u64 => Ok((start, footer_len as usize)),
         _ => Err(format!("damaged: its footer claims {footer_len} bytes, the file has {len}")),
     }
 }

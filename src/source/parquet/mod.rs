@@ -6,12 +6,14 @@
 //! | `footer`, `edits`, `thrift` | the footer as bytes |
 //! | `schema` | the Arrow types of its columns |
 //! | `pages`, `delta` | whether pages are as large as they say, before they are decoded |
+//! | `room` | how much memory decoding takes |
 
 mod delta;
 pub(crate) mod edits;
 pub(crate) mod footer;
 mod layout;
 mod pages;
+mod room;
 mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,7 +37,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use self::footer::Footer;
-use self::layout::{TAIL, check_ranges, read_footer};
+use self::layout::{TAIL, check_ranges, footer_range};
 pub use self::schema::UnfitSchema;
 use self::schema::{with_types, with_views};
 use super::ahead::{Give, decoded_ahead};
@@ -43,9 +45,6 @@ use super::ranged::{RangeReader, RangedFile};
 use super::{Fingerprint, Part, Source};
 use crate::panics::caught;
 use crate::{Error, Result};
-
-/// How many bytes of decoded columns a batch should hold at most, going by the average row.
-const BATCH_BYTES: u64 = 64 << 20;
 
 const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
 
@@ -80,13 +79,23 @@ impl ParquetFile {
         Self::opened(path, RangedFile::of(file).map_err(|cause| Error::file(path, cause))?)
     }
 
+    /// How long the footer of a file is, in bytes, before anything of it is read. Blocks.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn footer_len(path: &Path, file: File) -> Result<usize> {
+        let file = RangedFile::of(file).map_err(|cause| Error::file(path, cause))?;
+        footer_range(&file).map(|(_, len)| len).map_err(|cause| Error::file(path, cause))
+    }
+
     fn opened(path: &Path, file: RangedFile) -> Result<Self> {
         let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
         opened.map_err(|cause| Error::file(path, cause))
     }
 
     fn read(path: &Path, file: RangedFile) -> Result<Self, String> {
-        let footer = read_footer(&file)?;
+        let (start, len) = footer_range(&file)?;
+        let footer = file.range(start, len).map_err(|cause| cause.to_string())?;
         let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
         if parsed.is_encrypted() {
             return Err(ENCRYPTED.to_owned());
@@ -129,22 +138,6 @@ impl ParquetFile {
         Error::file(&self.path, cause)
     }
 
-    /// How many rows of these columns to decode at once: `at_most`, or fewer where the average row is long.
-    fn batch_rows(&self, columns: &[usize], at_most: usize) -> usize {
-        let a_row = self.decoded_row_bytes(columns);
-        let rows = usize::try_from(BATCH_BYTES / a_row.max(1)).unwrap_or(usize::MAX);
-        rows.clamp(1, at_most.max(1))
-    }
-
-    fn decoded_row_bytes(&self, columns: &[usize]) -> u64 {
-        let schema = self.metadata.parquet_schema();
-        let groups = self.parquet().row_groups().iter();
-        let chunks = groups.flat_map(|group| group.columns().iter().enumerate());
-        let columns: HashSet<_> = columns.iter().copied().collect();
-        let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));
-        read.map(|(_, chunk)| decoded_bytes(chunk)).fold(0, u64::saturating_add) / self.rows().max(1)
-    }
-
     /// Decodes a row group as `metadata` types it, batch by batch, until `give` wants no more: then false.
     fn decode(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
         let damaged = || self.error(format!("damaged: row group {group} cannot be decoded"));
@@ -154,13 +147,7 @@ impl ParquetFile {
 
     fn decode_group(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
         let failed = |cause: ParquetError| self.error(format!("row group {group} cannot be decoded: {cause}"));
-        for (leaf, chunk) in self.parquet().row_group(group).columns().iter().enumerate() {
-            if plan.mask.leaf_included(leaf) {
-                let checked = pages::check(&self.file, chunk);
-                let name = chunk.column_path();
-                checked.map_err(|cause| self.error(format!("damaged: column {name} of row group {group}: {cause}")))?;
-            }
-        }
+        self.check_pages(group, &plan.mask, plan.batch_rows)?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), plan.metadata.clone())
             .with_projection(plan.mask.clone())
             .with_row_groups(vec![group])
@@ -277,12 +264,6 @@ impl ChunkReader for RangedFile {
     fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
         Ok(self.range(start, length)?.into())
     }
-}
-
-/// About how much memory a chunk takes once decoded.
-fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
-    let bytes = chunk.unencoded_byte_array_data_bytes();
-    u64::try_from(bytes.unwrap_or(chunk.uncompressed_size())).unwrap_or(0)
 }
 
 #[cfg(test)]

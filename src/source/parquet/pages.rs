@@ -1,13 +1,16 @@
 //! What a column chunk's pages say of themselves, checked before `parquet` makes room by it: a few bytes could ask for all memory,
 //! and what cannot be had ends the process.
 
+mod room;
+
 use std::io::{Read, copy, sink};
 
 use parquet::basic::{Compression, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 
+pub use self::room::PageRoom;
 use super::delta;
-use super::thrift::{I32, Result as Found, STRUCT, Scanner};
+use super::thrift::{Damaged, I32, Result as Found, STRUCT, Scanner};
 use crate::source::ranged::RangedFile;
 
 /// Bytes that a page may have once it is unpacked, however small it is packed. Writers begin a new one at 1 MiB, or after some
@@ -18,16 +21,25 @@ const PAGE: u64 = 256 << 20;
 const PACKED: u64 = 16;
 
 /// Bytes in which a header is looked for at first, and at last: it may hold long minima and maxima.
-const HEADER: (usize, usize) = (512, 32 << 20);
+const HEADER: (usize, usize) = (512, 8 << 20);
 
-/// The chunk's pages do not claim more than they have.
+/// Bytes that what so many others become may have at most.
+pub fn most_unpacked(packed: u64) -> u64 {
+    PAGE.max(packed.saturating_mul(PACKED))
+}
+
+/// The chunk's pages do not claim more than they have. Gives the room that they take where so many rows are decoded at a time.
 ///
 /// # Errors
 /// What is wrong with which of them.
-pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData) -> Result<(), String> {
+pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) -> Result<PageRoom, String> {
     let (start, len) = chunk.byte_range();
     let (mut at, end) = (start, start + len);
     let (mut values, mut is_delta) = (0_i64, false);
+    // Where rows are lists nobody knows how many values a row has.
+    let is_list = chunk.column_descr().max_rep_level() > 0;
+    let batch_values = if is_list { u64::MAX } else { batch_rows as u64 };
+    let mut room = PageRoom::new(batch_values);
     while at < end {
         let header = match Header::read(file, at, end) {
             Ok(header) => header,
@@ -39,10 +51,15 @@ pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData) -> Result<(), Strin
         header.check(chunk, end - at)?;
         check_unpacked(file, at, &header, chunk.compression())?;
         at += header.packed as u64;
-        values = values.saturating_add(if header.is_dictionary { 0 } else { header.values });
+        if header.is_dictionary {
+            room.add_dictionary(header.unpacked as u64);
+        } else {
+            room.add_page(header.values as u64, header.unpacked as u64);
+            values = values.saturating_add(header.values);
+        }
         is_delta |= delta::ENCODINGS.contains(&header.encoding);
     }
-    if is_delta { delta::check(file, chunk) } else { Ok(()) }
+    if is_delta { delta::check(file, chunk, PageRoom::new(batch_values)) } else { Ok(room) }
 }
 
 /// A page's header.
@@ -68,7 +85,7 @@ impl Header {
             let bytes = file.range(at, window.min(all)).map_err(|cause| cause.to_string())?;
             match Self::parse(&bytes) {
                 Ok(header) => return Ok(header),
-                Err(_) if window < all => window *= 64,
+                Err(_) if window < all => window *= 16,
                 Err(_) => return Err(format!("no page header at byte {at}")),
             }
         }
@@ -76,7 +93,9 @@ impl Header {
 
     fn parse(bytes: &[u8]) -> Found<Self> {
         let (mut scanner, mut header, mut last) = (Scanner::new(bytes), Self::default(), 0);
+        let mut required = 0;
         while let Some(field) = scanner.field(&mut last)? {
+            required += u8::from(matches!(field.id, 1..=3));
             match (field.id, field.kind) {
                 (2, I32) => header.unpacked = scanner.integer()?,
                 (3, I32) => header.packed = scanner.integer()?,
@@ -90,7 +109,8 @@ impl Header {
             }
         }
         header.len = scanner.position() as u64;
-        Ok(header)
+        // A zero is a struct without fields: many of them would be as many pages.
+        if required == 3 { Ok(header) } else { Err(Damaged("a page without a type or a size")) }
     }
 
     /// What belongs to one kind of page: the number of values, then, at this field, their encoding, and lengths of levels.
@@ -116,13 +136,13 @@ impl Header {
         {
             return Err(format!("a page has {packed} bytes, of which {left} are there"));
         }
-        let most = PAGE.max((packed as u64).saturating_mul(PACKED));
+        let most = most_unpacked(packed as u64);
         if unpacked as u64 > most {
             return Err(format!(
                 "a page of {packed} bytes would have {unpacked} once it is unpacked; at most {most} are taken"
             ));
         }
-        // Room is made for each.
+        // PageRoom is made for each.
         if self.is_dictionary && values.saturating_mul(width(chunk)) > unpacked {
             return Err(format!("a dictionary of {values} values has {unpacked} bytes"));
         }

@@ -97,6 +97,23 @@ async fn a_long_text_that_repeats_is_held_once() {
 }
 
 #[test]
+fn what_decoding_takes_is_known_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.parquet");
+    let texts: StringArray = (0..40).map(|row| Some(format!("{row:02}").repeat(1 << 19))).collect();
+    let batch = RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap();
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).set_dictionary_enabled(false);
+    write(&path, &batch, &[40], properties.set_write_batch_size(1).build());
+    assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
+    let source = ParquetFile::open(&path).unwrap();
+    let mebibytes = |rows| source.decoding_bytes(&[0], rows).unwrap() >> 20;
+    // A text has a page of its own. All pages count twice, since there may be those of two row groups.
+    assert_eq!((mebibytes(1), mebibytes(2), mebibytes(1024)), (4, 8, 80));
+    let source = ParquetFile::open(&file(folder.path())).unwrap();
+    assert_eq!((source.largest_group(&[1]), source.decoding_bytes(&[], 32).unwrap()), (60, 0));
+}
+
+#[test]
 fn long_texts_come_in_smaller_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("long.parquet");

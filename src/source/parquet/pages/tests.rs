@@ -5,7 +5,7 @@ use parquet::basic::{BrotliLevel, GzipLevel};
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type as SchemaType};
 
 use super::*;
-use crate::source::parquet::thrift::put_integer;
+use crate::source::parquet::thrift::{put_integer, put_varint};
 
 const DATA: i64 = 0;
 const DICTIONARY: i64 = 2;
@@ -48,7 +48,7 @@ fn checked(codec: Compression, bytes: &[u8]) -> Result<(), String> {
         .set_total_compressed_size(bytes.len() as i64)
         .build()
         .unwrap();
-    check(&RangedFile::open(&path).unwrap(), &chunk)
+    check(&RangedFile::open(&path).unwrap(), &chunk, 2).map(drop)
 }
 
 #[track_caller]
@@ -67,6 +67,7 @@ fn pages_that_are_as_they_say_pass() {
     // What lies behind the last value is no page.
     assert_eq!(checked(Compression::UNCOMPRESSED, &[&good[..], &[0xff; 100]].concat()), Ok(()));
     check_refused(Compression::UNCOMPRESSED, &[0xff; 100], "no page header at byte 0");
+    check_refused(Compression::UNCOMPRESSED, &[0; 100], "no page header at byte 0");
 }
 
 #[test]
@@ -110,14 +111,42 @@ fn bombs_are_counted_without_room_for_them() {
     }
 }
 
+fn delta(values: i64, prefixes: &[u8], suffixes: &[u8]) -> Result<(), String> {
+    let body = [prefixes, suffixes].concat();
+    checked(Compression::UNCOMPRESSED, &page(DATA, body.len() as i64, values, DELTA_BYTE_ARRAY, &body))
+}
+
+/// Numbers that begin with `first` and each are so much larger than the one before: the block's size, its parts, how many, the
+/// first; and what is the least difference, for each part in no bits more.
+fn numbers(count: u64, first: i64, step: i64) -> Vec<u8> {
+    let mut out = vec![0x80, 1, 4];
+    put_varint(&mut out, count);
+    put_integer(&mut out, first);
+    for _ in 0..count.saturating_sub(1).div_ceil(128) {
+        put_integer(&mut out, step);
+        out.extend([0; 4]);
+    }
+    out
+}
+
+/// A text of some thousand bytes comes again and again, for no byte more.
+#[test]
+fn texts_that_begin_as_the_one_before_are_counted_as_they_will_be() {
+    assert_eq!(delta(3, &numbers(3, 0, 1), &numbers(3, 4, -2)), Ok(()));
+    assert_eq!(delta(1000, &numbers(1000, 1000, 0), &numbers(1000, 0, 0)), Ok(()));
+    let bombs = [(numbers(100_000, 3000, 0), numbers(100_000, 0, 0)), (numbers(100_000, 0, 1), numbers(100_000, 1, 0))];
+    for (prefixes, suffixes) in bombs {
+        let said = delta(100_000, &prefixes, &suffixes).unwrap_err();
+        assert!(said.contains("texts would have"), "{said}");
+    }
+    let said = delta(3, &numbers(3, 4, -3), &numbers(3, 0, 0)).unwrap_err();
+    assert!(said.contains("not the bytes for them"), "{said}");
+}
+
 #[test]
 fn differences_are_no_more_than_values() {
-    // The block's size, its parts, how many, the first; and the same of the second numbers.
-    let numbers = |count: u8| vec![0x80, 1, 4, count, 0];
-    let delta = |prefixes: &[u8], suffixes: &[u8]| {
-        let body = [prefixes, suffixes].concat();
-        checked(Compression::UNCOMPRESSED, &page(DATA, body.len() as i64, 3, DELTA_BYTE_ARRAY, &body))
-    };
+    let numbers = |count: u64| numbers(count, 0, 0);
+    let delta = |prefixes: &[u8], suffixes: &[u8]| delta(3, prefixes, suffixes);
     assert_eq!(delta(&numbers(1), &numbers(1)), Ok(()));
     let many = [vec![0x80, 1, 4], vec![0xff; 8], vec![0x0f, 0]].concat();
     for (prefixes, suffixes) in
