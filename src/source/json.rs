@@ -2,17 +2,15 @@
 //! lines are no records.
 
 mod keys;
+mod record;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringViewBuilder};
 use arrow::datatypes::{Schema, SchemaRef};
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use self::keys::Keys;
+use self::record::Wanted;
 use super::lines::{Block, LONGEST_RECORD, LineDecoder, Lines, MARK, Pending, too_long};
 use crate::{Error, Result};
 
@@ -32,21 +30,6 @@ pub struct JsonDecoder {
     is_ended: bool,
     /// Whether there was any record.
     has_record: bool,
-}
-
-/// What is looked for in records.
-struct Wanted {
-    texts: Vec<ColumnTexts>,
-    new_names: Vec<String>,
-}
-
-/// The texts under a key.
-struct ColumnTexts {
-    column: usize,
-    key: String,
-    values: StringViewBuilder,
-    /// Whether any record had it.
-    is_there: bool,
 }
 
 impl JsonDecoder {
@@ -123,12 +106,11 @@ impl LineDecoder for JsonDecoder {
     fn end(&mut self) -> Result<()> {
         self.is_ended = true;
         self.read()?;
-        let missing = self.wanted.iter().flat_map(|wanted| &wanted.texts).find(|texts| !texts.is_there);
-        match missing {
+        match self.wanted.as_ref().and_then(Wanted::missing) {
             // It may be a slip of the pen, and the answer would be nulls throughout.
-            Some(ColumnTexts { key, .. }) if self.has_record => {
+            Some(key) if self.has_record => {
                 let columns = self.schema.iter().flat_map(|schema| schema.fields().iter());
-                let mut keys = columns.map(|field| field.name().as_str()).filter(|name| name != key);
+                let mut keys = columns.map(|field| field.name().as_str()).filter(|name| *name != key);
                 let listed = keys.by_ref().take(LISTED).collect::<Vec<_>>().join(", ");
                 let more = if keys.next().is_some() { ", …" } else { "" };
                 Err(Error::Invalid(format!("no line has a key {key:?}; keys of the first: {listed}{more}")))
@@ -143,11 +125,8 @@ impl LineDecoder for JsonDecoder {
 
     fn begin(&mut self, texts: &[usize], new_names: &[String]) -> Result<Lines> {
         if let Some(schema) = &self.schema {
-            let texts = texts.iter().map(|&column| {
-                let key = schema.field(column).name().clone();
-                ColumnTexts { column, key, values: StringViewBuilder::new(), is_there: false }
-            });
-            self.wanted = Some(Wanted { texts: texts.collect(), new_names: new_names.to_vec() });
+            let texts = texts.iter().map(|&column| (column, schema.field(column).name().clone()));
+            self.wanted = Some(Wanted::new(texts.collect(), new_names));
         }
         let read = if self.is_ended { self.end() } else { self.read() };
         read?;
@@ -160,9 +139,7 @@ impl LineDecoder for JsonDecoder {
         }
         let (lines, len) = self.pending.take();
         self.start -= len;
-        let texts = self.wanted.iter_mut().flat_map(|wanted| &mut wanted.texts);
-        let (columns, arrays): (Vec<_>, Vec<_>) =
-            texts.map(|texts| (texts.column, Arc::new(texts.values.finish()) as ArrayRef)).unzip();
+        let (columns, arrays) = self.wanted.as_mut().map(Wanted::take).unwrap_or_default();
         let schema = self.schema().unwrap_or_else(|| Arc::new(Schema::empty()));
         Block::new(lines, &schema, &columns, arrays).map(Some)
     }
@@ -175,81 +152,14 @@ impl LineDecoder for JsonDecoder {
 
 /// What is wrong and in which column, without the line: every record is the first.
 fn unplaced(cause: &serde_json::Error) -> String {
+    if cause.is_eof() {
+        return "the object does not end on its line; JSON lines have an object a line".to_owned();
+    }
     let text = cause.to_string();
     match text.rsplit_once(" at line ") {
         Some((what, _)) if cause.column() > 0 => format!("{what} (column {})", cause.column()),
         Some((what, _)) => what.to_owned(),
         None => text,
-    }
-}
-
-impl Wanted {
-    /// Reads a record.
-    fn read(&mut self, record: &str) -> Result<(), String> {
-        let mut json = serde_json::Deserializer::from_str(record);
-        let found = (&*self).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
-        for (texts, value) in self.texts.iter_mut().zip(found.map_err(|cause| unplaced(&cause))?) {
-            let text = value.map_or(Ok(None), |value| serde_json::from_str::<Option<String>>(value.get()));
-            let text = text.map_err(|cause| format!("{:?} is no text: {}", texts.key, unplaced(&cause)))?;
-            texts.values.append_option(text);
-            texts.is_there |= value.is_some();
-        }
-        Ok(())
-    }
-}
-
-/// The values of a record under each of the keys that are texts.
-impl<'de> DeserializeSeed<'de> for &Wanted {
-    type Value = Vec<Option<&'de RawValue>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &Wanted {
-    type Value = Vec<Option<&'de RawValue>>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = vec![None; self.texts.len()];
-        while let Some(text) = map.next_key_seed(KeySeed(self))? {
-            match text {
-                Some(text) => found[text] = Some(map.next_value()?),
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Which text a key is of, if it is of one.
-struct KeySeed<'a>(&'a Wanted);
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        if self.0.new_names.iter().any(|name| name == key) {
-            let hint = "choose another name with \"label_column\" or \"confidence_column\", or rename it";
-            return Err(E::custom(format!("there is a key {key:?} already; {hint}")));
-        }
-        Ok(self.0.texts.iter().position(|texts| texts.key == key))
     }
 }
 

@@ -195,7 +195,9 @@ def test_what_is_wrong_with_lines_is_said(server):
         ({}, "", CSV, "no line of names"),
         ({}, '{"a":1}\n', NDJSON, "no string column"),
         ({}, '{"a":"x"}\n[]\n', NDJSON, "line 2: not an object"),
-        ({}, '{"a":"x"}\n{"a":"\\ud800"}\n', NDJSON, "line 2: "),
+        ({}, '{"a":"x"}\n{"a":"\\ud800"}\n', NDJSON, 'row 1 (counted from 0) is not text: column "a"'),
+        ({"text": "post.title"}, '{"post":{"text":"x"}}\n', NDJSON, 'no line has a key "post.title"; keys of the first: post'),
+        ({}, '{\n "a": "x"\n}\n', NDJSON, "line 1: the object does not end on its line"),
         ({"text": "b"}, '{"a":"x"}\n', NDJSON, 'no line has a key "b"; keys of the first: a'),
         ({}, '{"a":"x"}\n{"label":1}\n', NDJSON, 'line 2: there is a key "label" already'),
         ({"text": "a"}, b"a\n\xff\n", CSV, "row 0 (counted from 0) is not text"),
@@ -213,6 +215,18 @@ def test_a_row_may_go_without_a_score(server):
     status, _, answer = post(server, {"text": "a", "on_error": "null"}, b"a,b\n\xff,1\ngood,2\n", CSV)
     first, second = answer.split(b"\n")[1:3]
     assert status == 200 and first.startswith(b'\xff,1,,,') and b"utf-8" in first and second.endswith(b",")
+    # Half of a surrogate pair.
+    status, _, answer = post(server, {"text": "a", "on_error": "null"}, b'{"a":"\\ud800x"}\n{"a":"good"}\n', NDJSON)
+    first, second = map(json.loads, answer.splitlines())
+    assert status == 200 and first["label"] is None and "utf-8" in first["error"] and second["label"] and second["error"] is None
+
+
+def test_texts_in_objects(server):
+    body = b'{"post":{"title":"good"}}\n{"post":null}\n{}\n{"post.title":"bad","post":{"title":"good"}}\n'
+    status, _, answer = post(server, {"text": "post.title"}, body, NDJSON)
+    lines = list(map(json.loads, answer.splitlines()))
+    assert status == 200 and [line["label"] is None for line in lines] == [False, True, True, False]
+    assert lines[0]["confidence"] != lines[3]["confidence"], "a key of the whole name goes before"
 
 
 def test_several_texts(server):

@@ -22,8 +22,8 @@ fn read(pieces: &[&[u8]], named: Option<&str>, text: usize) -> Result<Read> {
             assert_eq!(block.lines.ends.len(), block.texts.num_rows());
             assert!(block.lines.ends.iter().all(|end| block.lines.bytes[*end] == b'}'));
             if block.texts.num_columns() > 0 {
-                let read = block.texts.column(0).as_string_view();
-                texts.extend(read.iter().map(|text| text.map(str::to_owned)));
+                let read = block.texts.column(0).as_binary_view();
+                texts.extend(read.iter().map(|text| text.map(|text| String::from_utf8_lossy(text).into_owned())));
             }
         }
     }
@@ -84,13 +84,11 @@ fn what_is_wrong_is_named_with_its_line() {
     for (line, what) in [
         (&b"5"[..], "line 3: not an object"),
         (b"[{\"t\":\"a\"}]", "line 3: not an object"),
-        (b"{\"t\":\"a\"", "line 3: EOF while parsing an object (column 8)"),
+        (b"{\"t\":\"a\"", "line 3: the object does not end on its line; JSON lines have an object a line"),
         (b"{\"t\":\"a\"} {}", "line 3: trailing characters (column 11)"),
         (b"{\"t\":\"a\"},", "line 3: trailing characters"),
         (b"{\"t\":5}", "line 3: \"t\" is no text: invalid type: integer `5`, expected a string"),
         (b"{\"t\":[\"a\"]}", "line 3: \"t\" is no text: invalid type: sequence, expected a string"),
-        (b"{\"t\":\"\\ud800\"}", "line 3: \"t\" is no text: "),
-        (b"{\"t\":\"\\ud800x\"}", "line 3: \"t\" is no text: "),
         (b"{\"\\udc00\":1}", "line 3: "),
         (b"{\"a\":NaN}", "line 3: expected value"),
         (b"{\"a\":\"\xff\"}", "line 3: invalid utf-8"),
@@ -108,7 +106,43 @@ fn what_is_wrong_is_named_with_its_line() {
         }
     }
     let pretty = read(&[b"{\n  \"t\": \"a\"\n}\n"], None, 0).unwrap_err().to_string();
-    assert!(pretty.starts_with("line 1: EOF while parsing an object"), "{pretty}");
+    assert!(pretty.starts_with("line 1: the object does not end on its line"), "{pretty}");
+}
+
+#[test]
+fn a_path_leads_into_objects() {
+    let table = concat!(
+        "{\"post\":{\"n\":1,\"title\":\"a\"}}\n",
+        "{\"post\":null}\n{}\n{\"post\":{}}\n{\"post\":{\"title\":null}}\n",
+        "{\"post.title\":\"whole\",\"post\":{\"title\":\"b\"}}\n{\"post\":{\"title\":\"b\"},\"post.title\":\"whole\"}\n",
+        "{\"post\":{\"title\":\"first\"},\"post\":{\"t\\u0069tle\":\"last\"}}",
+    );
+    let expected = [Some("a"), None, None, None, None, Some("whole"), Some("whole"), Some("last")];
+    for pieces in all_cuts(table.as_bytes()) {
+        let texts = read(&pieces, Some("post.title"), 1).unwrap().1;
+        assert_eq!(texts.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+    }
+    let one = |line: &str, name| read(&[line.as_bytes()], Some(name), 1).map(|read| read.1[0].clone());
+    let deep = one("{\"a.b\":{\"c\":{\"d.e\":\"x\"}}}", "a.b.c.d.e");
+    assert_eq!(deep.unwrap().as_deref(), Some("x"));
+    let error = one("{\"post\":{\"text\":\"a\"}}", "post.title").unwrap_err().to_string();
+    assert_eq!(error, "no line has a key \"post.title\"; keys of the first: post");
+    let error = one("{\"post\":5}", "post.title").unwrap_err().to_string();
+    assert_eq!(error, "line 1: \"post.title\" is no text: invalid type: integer `5`, expected an object (column 1)");
+    // Every dot may be one of a key: nobody tries that for very many.
+    let dots = ".".repeat(60_000);
+    let line = format!("{}1{}", "{\"\":".repeat(60_001), "}".repeat(60_001));
+    assert!(one(&line, &dots).unwrap_err().to_string().starts_with("no line has a key"));
+}
+
+/// JSON can say what no text can have: whether the row then goes without is for others to say.
+#[test]
+fn half_of_a_surrogate_pair_is_no_text() {
+    let mut decoder = JsonDecoder::new(vec![]);
+    decoder.push(b"{\"t\":\"\\ud800x\"}\n").unwrap();
+    decoder.begin(&[0], &[]).unwrap();
+    let block = decoder.take().unwrap().unwrap();
+    assert!(str::from_utf8(block.texts.column(0).as_binary_view().value(0)).is_err());
 }
 
 #[test]
