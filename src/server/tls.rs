@@ -1,17 +1,18 @@
 //! TLS on both ports: one certificate, which follows its files, and whose clients must show one of their own.
 
 mod certificate;
+mod pem;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,9 +24,6 @@ use crate::{Error, Result};
 /// What is agreed upon inside of TLS, by port.
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
-
-/// Names that certificates and keys have in PEM when a password is needed to read them.
-const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 
 /// Files of certificates and keys, in PEM.
 #[derive(Debug, Clone)]
@@ -109,9 +107,7 @@ impl Configs {
         let [certificates, key, authorities @ ..] = contents else {
             return Err(Error::Failed("TLS needs a certificate and a key".to_owned()));
         };
-        let chain = chain(certificates)?;
-        warn_of_time(certificates.path(), &chain);
-        let key = private_key(key)?;
+        let certified = Arc::new(SingleCertAndKey::from(certified(certificates, key)?));
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let builder = builder
             .with_safe_default_protocol_versions()
@@ -120,9 +116,7 @@ impl Configs {
             Some(authorities) => builder.with_client_cert_verifier(verifier(authorities)?),
             None => builder.with_no_client_auth(),
         };
-        let config = builder.with_single_cert(chain, key).map_err(|error| {
-            certificates.wrong(&format!("it cannot be used with the key of --tls-key, or is none: {error}"))
-        })?;
+        let config = builder.with_cert_resolver(certified);
         let speaking = |protocols: &[&[u8]]| {
             let mut config = config.clone();
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -132,27 +126,28 @@ impl Configs {
     }
 }
 
-fn chain(file: &Content) -> Result<Vec<CertificateDer<'static>>> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
-    let chain = chain.map_err(|error| file.wrong(&format!("it is no PEM: {error}")))?;
-    if chain.is_empty() {
-        return Err(file.wrong("no certificate is in it; PEM is expected, with BEGIN CERTIFICATE"));
+/// The certificates with the key of the first.
+fn certified(chain: &Content, key: &Content) -> Result<CertifiedKey> {
+    let certificates = pem::certificates(chain)?;
+    warn_of_time(chain.path(), &certificates);
+    let signing = default_provider().key_provider.load_private_key(pem::private_key(key)?).map_err(|_| {
+        key.wrong("the key is of no kind that is taken: RSA of 2048 bits or more, ECDSA on P-256 or P-384, Ed25519")
+    })?;
+    let certified = CertifiedKey::new(certificates, signing);
+    match certified.keys_match() {
+        // Some keys do not show their public half.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(chain.wrong(&format!(
+            "its first certificate is not that of the key in --tls-key {}; those that lead to its authority's stand behind it",
+            key.path().display()
+        ))),
+        Err(error) => Err(chain.wrong(&format!("its first certificate is none: {error}"))),
     }
-    Ok(chain)
-}
-
-fn private_key(file: &Content) -> Result<PrivateKeyDer<'static>> {
-    if ENCRYPTED.iter().any(|name| file.bytes.windows(name.len()).any(|window| window == *name)) {
-        return Err(file.wrong("the key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN)"));
-    }
-    PrivateKeyDer::from_pem_slice(&file.bytes).map_err(|error| {
-        file.wrong(&format!("no private key is in it ({error}); PEM is expected, with BEGIN PRIVATE KEY"))
-    })
 }
 
 fn verifier(file: &Content) -> Result<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
-    for authority in chain(file)? {
+    for authority in pem::certificates(file)? {
         roots.add(authority).map_err(|error| file.wrong(&format!("it is no authority's certificate: {error}")))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));

@@ -246,7 +246,7 @@ def test_what_cannot_be_served_ends_with_2(pki, tmp_path):
         (["--tls-cert", cert, "--tls-key", "/no/such/key"], "--tls-key /no/such/key: No such file"),
         (["--tls-cert", key, "--tls-key", key], "no certificate is in it"),
         (["--tls-cert", cert, "--tls-key", cert], "no private key is in it"),
-        (["--tls-cert", cert, "--tls-key", other.folder / "key.pem"], "cannot be used with the key of --tls-key"),
+        (["--tls-cert", cert, "--tls-key", other.folder / "key.pem"], "is not that of the key in --tls-key"),
         (["--tls-cert", cert, "--tls-key", key, "--tls-client-ca", key], "no certificate is in it"),
         (["--token-file", tokens], "line 2: the name ann is there already"),
         (["--token-file", tmp_path], "--token-file"),

@@ -20,7 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["server/"]),
     ("hyper_util", &["server/"]),
     ("reqwest", &["http_client.rs", "classifier/hub/", "cog/"]),
-    ("rustls", &["http_client.rs", "server/tls.rs", "trust.rs"]),
+    ("rustls", &["http_client.rs", "server/tls", "trust.rs"]),
     ("tokio_rustls", &["server/tls.rs"]),
     ("ring", &["flight/ticket.rs"]),
     ("rustls_native_certs", &["trust.rs"]),

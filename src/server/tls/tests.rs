@@ -2,7 +2,9 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -136,13 +138,14 @@ fn what_cannot_be_used_is_refused_by_its_option() {
     let case = Case::new();
     let (certificate, key) = (case.read("cert.pem"), case.read("key.pem"));
     case.write("key.pem", &case.read("client-key.pem"));
-    case.check_refused(None, "--tls-cert", "cannot be used with the key of --tls-key");
+    case.check_refused(None, "--tls-cert", "is not that of the key in --tls-key");
     for (text, expected) in [
         ("", "no private key is in it"),
         (&certificate, "no private key is in it"),
         ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "decrypt it first"),
         ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nAAAA\n", "decrypt it first"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA", "no private key is in it"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA", "no private key is in it: it is cut off"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no kind that is taken: RSA of 2048 bits"),
     ] {
         case.write("key.pem", text);
         case.check_refused(None, "--tls-key", expected);
@@ -153,8 +156,8 @@ fn what_cannot_be_used_is_refused_by_its_option() {
     for (text, expected) in [
         ("", "no certificate is in it"),
         (&*key, "no certificate is in it"),
-        (&certificate[..200], "no PEM"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "or is none"),
+        (&certificate[..200], "it is cut off"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "its first certificate is none"),
     ] {
         case.write("cert.pem", text);
         case.check_refused(None, "--tls-cert", expected);
@@ -176,4 +179,43 @@ fn nothing_prints_the_key() {
     let key = case.read("key.pem");
     let printed = format!("{:?}", case.open(None).unwrap());
     assert!(key.lines().filter(|line| line.len() == 64).all(|line| !printed.contains(line)), "{printed}");
+}
+
+#[test]
+fn files_of_editors_and_of_several_parts_are_taken() {
+    let case = Case::new();
+    let (certificate, key) = (case.read("cert.pem"), case.read("key.pem"));
+    for (chain, key) in [
+        (format!("\u{feff}{certificate}"), format!("\u{feff}{key}")),
+        (certificate.replace('\n', "\r\n"), key.replace('\n', "\r\n")),
+        (format!("{key}{certificate}"), format!("{certificate}{key}")),
+        (format!("of us:\n{certificate}{}", case.read("ca.pem")), format!("secret\n{}", key.trim_end())),
+    ] {
+        case.write("cert.pem", &chain);
+        case.write("key.pem", &key);
+        assert!(case.open(Some("ca.pem")).is_ok(), "{chain}");
+    }
+    // The server's own stands first.
+    case.write("cert.pem", &format!("{}{certificate}", case.read("ca.pem")));
+    case.check_refused(None, "--tls-cert", "those that lead to its authority's stand behind it");
+}
+
+#[test]
+fn a_key_without_its_line_breaks_is_not_told() {
+    let case = Case::new();
+    let (certificate, key) = (case.read("cert.pem"), case.read("key.pem"));
+    let secret: String = key.lines().nth(1).unwrap().to_owned();
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    for lost in [" ", "\\n", ""] {
+        let line = key.trim_end().replace('\n', lost);
+        for (chain, key, option) in
+            [(&certificate, &line, "--tls-key"), (&format!("{certificate}{line}\n"), &key, "--tls-cert")]
+        {
+            case.write("cert.pem", chain);
+            case.write("key.pem", key);
+            let error = case.open(None).unwrap_err().to_string();
+            assert!(error.starts_with(option) && error.contains("lost its line breaks"), "{error}");
+            assert!(!error.contains(&secret) && !error.contains(&bytes(&secret[..8])), "{error}");
+        }
+    }
 }
