@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use textflight::auth::{MAX_TOKENS, Token};
 use textflight::reload::LOOKS;
+
+use super::values::yes_or_no;
 
 /// Tokens.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub struct AccessArgs {
     pub token_file: Vec<PathBuf>,
     /// Serve whoever comes, also beyond this machine: without it an address that is not loopback needs
     /// tokens or --tls-client-ca.
-    #[arg(long, env = "TEXTFLIGHT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_ALLOW_ANONYMOUS", value_parser = yes_or_no)]
     pub allow_anonymous: bool,
     /// Encryption.
     #[command(flatten)]

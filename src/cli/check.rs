@@ -4,10 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use textflight::classifier::DeviceChoice;
 
-use super::values::{seconds, whole};
+use super::values::{seconds, whole, yes_or_no};
 use crate::config::{AGREEMENT_TEXTS, IN_A_CHECK, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
 
 /// `textflight check`
@@ -39,9 +38,9 @@ pub struct CheckArgs {
         MEASUREMENT.as_secs_f64()))]
     pub seconds: Option<f64>,
     /// A small model and few texts: to see that everything runs.
-    #[arg(long, env = "TEXTFLIGHT_TINY", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_TINY", value_parser = yes_or_no)]
     pub tiny: bool,
     /// Print the report as JSON.
-    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use super::ModelArgs;
+use super::values::yes_or_no;
 
 /// Which column, and what is appended.
 #[derive(Debug, Args)]
@@ -19,10 +19,10 @@ pub struct ColumnArgs {
     #[arg(long, env = "TEXTFLIGHT_LABELS", value_enum, default_value = "name")]
     pub labels: LabelStyle,
     /// Append also how many tokens a text has, and whether it was cut.
-    #[arg(long, env = "TEXTFLIGHT_DETAILS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_DETAILS", value_parser = yes_or_no)]
     pub details: bool,
     /// Append also the probability of every class.
-    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_PROBABILITIES", value_parser = yes_or_no)]
     pub probabilities: bool,
     /// The name of the column with the label.
     #[arg(long, env = "TEXTFLIGHT_LABEL_COLUMN", value_name = "NAME", default_value = "label")]
@@ -75,7 +75,7 @@ pub struct ScoreArgs {
     #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
     pub truth: Option<String>,
     /// Print the closing summary as JSON on stdout.
-    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,
     /// Which checkpoint, and how it runs.
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What is typed as a number, a time, a size or an address. Whatever is wrong says what would be right.
+//! What is typed as a number, a time, a size, an address, or as yes or no. Whatever is wrong says what would be right.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -53,6 +53,15 @@ pub fn memory(text: &str) -> Result<usize, String> {
     }
 }
 
+/// What a variable says of an option that is on or off: typed, it has no value.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
+        "0" | "false" | "no" | "off" | "n" | "f" => Ok(false),
+        _ => Err("expected true or false, or 1 or 0".to_owned()),
+    }
+}
+
 /// Where to listen. A name stands for the first of its addresses.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     let wrong = "expected an address of this machine and a port, such as 127.0.0.1:8815, [::1]:8815 or localhost:8815";
@@ -100,6 +109,15 @@ mod tests {
         assert_eq!((seconds("0.5"), seconds("86400")), (Ok(0.5), Ok(86_400.0)));
         for wrong in ["0", "-1", "nan", "inf", "soon", "1e9", "1e-300", ""] {
             assert_eq!(seconds(wrong).unwrap_err(), "expected a number of seconds from 0.001 to 86400", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn yes_is_said_in_many_ways() {
+        assert!(["1", "true", "TRUE", "Yes", "on"].iter().all(|text| yes_or_no(text) == Ok(true)));
+        assert!(["0", "false", "No", "OFF"].iter().all(|text| yes_or_no(text) == Ok(false)));
+        for wrong in ["", " ", "maybe", "2", "true "] {
+            assert!(yes_or_no(wrong).unwrap_err().contains("expected true or false"), "{wrong:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who may come in: by which header, to which call, and who is asked nothing.
 
+use std::process::Command;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -261,4 +262,27 @@ async fn where_nobody_is_asked_handshakes_pass() {
         assert_eq!(shake(&mut client, headers, &[]).await.unwrap().1.len(), 0);
     }
     running.stop().await;
+}
+
+/// A folder without a model ends a server that is let begin, with another code.
+#[test]
+fn a_variable_lets_whoever_comes_in_or_says_no() {
+    let empty = tempfile::tempdir().unwrap();
+    for (value, code, expected) in [
+        ("1", 1, "config.json"),
+        ("true", 1, "config.json"),
+        ("0", 2, "--flight 0.0.0.0:0 can be reached from other machines"),
+        ("false", 2, "--flight 0.0.0.0:0 can be reached from other machines"),
+        ("", 2, "expected true or false"),
+        ("perhaps", 2, "expected true or false"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_textflight"))
+            .args(["serve", "--flight", "0.0.0.0:0", "--http", "127.0.0.1:0", "--model"])
+            .arg(empty.path())
+            .env("TEXTFLIGHT_ALLOW_ANONYMOUS", value)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(code) && error.contains(expected), "{value:?}: {error}");
+    }
 }
