@@ -26,7 +26,7 @@ pub use kind::is_string;
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
 pub use texts::ColumnTexts;
-pub use weight::{Weight, text_bytes};
+pub use weight::text_bytes;
 
 #[cfg(test)]
 mod tests;

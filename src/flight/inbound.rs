@@ -3,8 +3,7 @@
 //! tonic's own reader is not used: it makes room for a message as soon as it knows its length, keeps that room until the
 //! next message comes, and puts the columns where Arrow has to copy them.
 
-mod buffer;
-mod claim;
+mod header;
 mod packed;
 mod quiet;
 
@@ -18,15 +17,13 @@ use prost::Message as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::body::Body;
 
-use self::buffer::Buffer;
-use self::claim::{Claims, Look, may_begin_a_header};
+use self::header::{look, may_begin_a_header};
 use self::packed::Measured;
 pub use self::packed::{ENCODINGS, MessageEncoding};
 pub use self::quiet::Quiet;
-use crate::ipc_compression::unpacked_bytes;
 use crate::ipc_strings;
-use crate::memory::{Memory, Pace, Reservation, SMALL, Watch};
-use crate::table::Weight;
+use crate::memory::{Pace, Reservation, SMALL};
+use crate::source::ipc::{Allowance, Buffer, Look, MessageLimits, Weight};
 use crate::{Error, Result};
 
 /// What a client sends in one call.
@@ -34,27 +31,10 @@ pub struct Inbound {
     body: Body,
     /// What has arrived and was not taken: less than [`GLANCE`], and what came with it.
     arrived: BytesMut,
-    limits: InboundLimits,
+    allowance: Allowance,
     /// What its compressed messages are compressed with.
     encoding: Option<MessageEncoding>,
     quiet: Quiet,
-    claims: Claims,
-    /// The last message that took from the reserve of small requests.
-    small: Watch,
-    claimed: Vec<Reservation>,
-}
-
-/// What bounds the messages of a call.
-#[derive(Debug, Clone)]
-pub struct InboundLimits {
-    /// Where their memory comes from.
-    pub memory: Memory,
-    /// Bytes of one message.
-    pub message_bytes: usize,
-    /// Bytes that a row takes beside its columns: as a text, as scores, and as columns of these.
-    pub row_bytes: usize,
-    /// How long a call that holds much waits for more.
-    pub patience: Duration,
 }
 
 /// gRPC's prefix: whether the message is compressed, and its length.
@@ -68,10 +48,8 @@ const ARRIVAL: Duration = Duration::from_mins(2);
 
 impl Inbound {
     /// The messages in the body of a call.
-    pub fn new(body: Body, encoding: Option<MessageEncoding>, limits: InboundLimits, quiet: Quiet) -> Self {
-        let claims = Claims::new(limits.row_bytes);
-        let (arrived, small) = (BytesMut::new(), Watch::default());
-        Self { body, arrived, limits, encoding, quiet, claims, small, claimed: Vec::new() }
+    pub fn new(body: Body, encoding: Option<MessageEncoding>, limits: MessageLimits, quiet: Quiet) -> Self {
+        Self { body, arrived: BytesMut::new(), allowance: Allowance::new(limits), encoding, quiet }
     }
 
     /// What the call is doing, to be told of what is done for it.
@@ -93,14 +71,7 @@ impl Inbound {
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
         ipc_strings::check(&data.data_header)?;
-        let unpacked = self.unpacked(&data, length, &memory).await?;
-        if unpacked.is_none() {
-            // The header that counts need not be what the message began with.
-            let bytes = self.claims.of(&data.data_header, length).bytes;
-            self.grow(&memory, bytes).await?;
-        }
-        self.claims.keep(&data.data_header, length + unpacked.unwrap_or(0), &memory);
-        self.claimed.push(memory);
+        self.allowance.admit(&data.data_header, &data.data_body, length, memory).await?;
         Ok(Some(data))
     }
 
@@ -108,7 +79,7 @@ impl Inbound {
     async fn plain(&mut self, length: usize) -> Result<(Bytes, Reservation)> {
         let quiet = self.quiet.clone();
         let look = quiet.wait(self.look(length)).await??;
-        let memory = self.reserve(look.bytes).await?;
+        let memory = self.allowance.reserve(look.bytes).await?;
         Ok((self.read(length, look.body, memory.clone()).await?, memory))
     }
 
@@ -119,12 +90,13 @@ impl Inbound {
             Error::Invalid("a message is compressed, and no header grpc-encoding says how".to_owned())
         })?;
         // Where it becomes little, the reserve of small requests has it.
-        let memory = self.reserve(length.max(SMALL)).await?;
+        let memory = self.allowance.reserve(length.max(SMALL)).await?;
         let packed = self.read(length, 0, memory.clone()).await?;
-        let Measured { length: unpacked, beginning } = encoding.measure(&packed, GLANCE, self.limits.message_bytes)?;
-        self.check(unpacked, "unpacked it has")?;
-        let look = self.claims.look(&beginning, unpacked);
-        self.grow(&memory, length.saturating_add(look.bytes)).await?;
+        let limit = self.allowance.message_bytes();
+        let Measured { length: unpacked, beginning } = encoding.measure(&packed, GLANCE, limit)?;
+        self.allowance.check(unpacked, "unpacked it has")?;
+        let look = look(self.allowance.claims(), &beginning, unpacked);
+        self.allowance.grow(&memory, length.saturating_add(look.bytes)).await?;
         let mut message = Buffer::new(unpacked, look.body);
         encoding.unpack(&packed, unpacked, &mut message.bytes)?;
         drop(packed);
@@ -132,42 +104,14 @@ impl Inbound {
         Ok((message.freeze(memory.clone()), memory))
     }
 
-    /// Takes the memory for what a compressed message becomes, before it is unpacked.
-    async fn unpacked(&mut self, data: &FlightData, length: usize, memory: &Reservation) -> Result<Option<usize>> {
-        let Some(unpacked) = unpacked_bytes(&data.data_header, &data.data_body)? else { return Ok(None) };
-        self.check(unpacked, "unpacked it has")?;
-        let bytes = self.claims.unpacked(&data.data_header, length, unpacked);
-        self.grow(memory, bytes).await?;
-        memory.shrink_to(bytes);
-        Ok(Some(unpacked))
-    }
-
-    /// More memory for a message that is there. Others may hold it, and wait for what this one holds.
-    async fn grow(&mut self, memory: &Reservation, bytes: usize) -> Result<()> {
-        timeout(self.limits.patience, memory.grow_to(bytes)).await.map_err(|_| {
-            Error::Busy("at capacity: no memory to unpack a batch in (--memory-limit); try again later".to_owned())
-        })?
-    }
-
-    fn check(&self, length: usize, has: &str) -> Result<()> {
-        if length <= self.limits.message_bytes {
-            return Ok(());
-        }
-        Err(Error::TooLarge(format!(
-            "a record batch is larger than the server takes in one message ({has} {length} bytes, the limit is {} bytes); \
-             send smaller ones, in Python with write_table(table, max_chunksize=8192), or raise --max-message-mib",
-            self.limits.message_bytes
-        )))
-    }
-
     /// What the elements of arrays take from now on.
     pub fn weigh(&mut self, weights: &[Weight]) {
-        self.claims.weigh(weights);
+        self.allowance.weigh(weights);
     }
 
     /// The memory of the messages since this was last asked for, to be held by what is made of them.
     pub fn claimed(&mut self) -> Vec<Reservation> {
-        std::mem::take(&mut self.claimed)
+        self.allowance.claimed()
     }
 
     /// Whether the client has ended what it sends, and not broken it off. Where [`Inbound::message`] gave the last message, a call
@@ -193,7 +137,7 @@ impl Inbound {
         }
         let is_packed = self.arrived.get_u8() != 0;
         let length = self.arrived.get_u32() as usize;
-        self.check(length, "it has")?;
+        self.allowance.check(length, "it has")?;
         Ok(Some(Prefix { is_packed, length }))
     }
 
@@ -203,37 +147,12 @@ impl Inbound {
             let glance = length.min(GLANCE);
             let seen = &self.arrived[..self.arrived.len().min(glance)];
             if seen.len() == glance || !may_begin_a_header(seen) {
-                return Ok(self.claims.look(seen, length));
+                return Ok(look(self.allowance.claims(), seen, length));
             }
             if !self.arrive().await? {
                 return Err(cut_short());
             }
         }
-    }
-
-    /// The memory for a message, as soon as there is some.
-    ///
-    /// One small message of a call at a time has the reserve: the first of many must not wait for tables, and the rest are a
-    /// table themselves. A call that keeps much, dictionaries most likely, does not wait for long: others may keep as much,
-    /// and wait for it.
-    async fn reserve(&mut self, bytes: usize) -> Result<Reservation> {
-        let memory = &self.limits.memory;
-        if bytes <= SMALL
-            && self.small.is_over()
-            && let Ok(reservation) = memory.try_reserve(bytes)
-        {
-            self.small = reservation.watch();
-            return Ok(reservation);
-        }
-        if self.claims.kept() <= SMALL {
-            return memory.reserve(bytes).await;
-        }
-        timeout(self.limits.patience, memory.reserve(bytes)).await.map_err(|_| {
-            Error::Busy(
-                "at capacity: no memory for a batch beside its dictionaries (--memory-limit); try again later"
-                    .to_owned(),
-            )
-        })?
     }
 
     /// The rest of the message, of which the last `body` bytes are columns.

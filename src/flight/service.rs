@@ -24,7 +24,7 @@ use super::catalog::Catalog;
 use super::deadline::Deadline;
 use super::exchange::Exchange;
 use super::handshake;
-use super::inbound::{Inbound, InboundLimits, MessageEncoding, Quiet};
+use super::inbound::{Inbound, MessageEncoding, Quiet};
 use super::prompt::Prompt;
 use super::put::Put;
 use super::reply::Reply;
@@ -35,6 +35,7 @@ use crate::auth::Authenticator;
 use crate::engine::Timings;
 use crate::memory::Memory;
 use crate::readiness::Readiness;
+use crate::source::ipc::MessageLimits;
 use crate::stream::InFlight;
 use crate::table::text_bytes;
 use crate::{Error, Result};
@@ -115,7 +116,7 @@ impl Flight {
     /// The messages in a call's body, whose rows take so many bytes each beside their columns.
     fn inbound(&self, body: Body, encoding: Option<MessageEncoding>, row_bytes: usize) -> Inbound {
         let FlightLimits { stall_timeout, idle_timeout, message_bytes, .. } = self.limits;
-        let limits = InboundLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
+        let limits = MessageLimits { memory: self.memory.clone(), message_bytes, row_bytes, patience: stall_timeout };
         Inbound::new(body, encoding, limits, Quiet::new(idle_timeout, self.model.clone()))
     }
 

@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use super::names::ERROR_KIND;
 use crate::Error;
+use crate::source::ipc::undecodable;
 
 /// When a client that found no room may come again.
 const RETRY_SECONDS: &str = "1";
@@ -75,20 +76,10 @@ pub fn from_flight(error: FlightError) -> Error {
     match error {
         FlightError::ExternalError(error) => match error.downcast::<Error>() {
             Ok(error) => *error,
-            Err(error) => Error::Invalid(format!("the stream cannot be decoded: {error}")),
+            Err(error) => undecodable(&error.to_string()),
         },
         FlightError::NotYetImplemented(what) => Error::Invalid(format!("not supported: {what}")),
-        error => Error::Invalid(format!("the stream cannot be decoded: {error}{}", remedy(&error.to_string()))),
-    }
-}
-
-/// What to do about what Arrow's reader says only of its buffers.
-fn remedy(said: &str) -> &'static str {
-    let nested = said.contains("decoding ipc dictionary") && (said.contains("mismatched") || said.contains("variadic"));
-    if nested {
-        "; a dictionary of a dictionary has no form in Arrow IPC: decode it, in Python with dictionary_decode(), or cast it"
-    } else {
-        ""
+        error => undecodable(&error.to_string()),
     }
 }
 

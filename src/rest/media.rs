@@ -9,6 +9,8 @@ use super::refusal::Rejection;
 pub enum Media {
     /// A Parquet file.
     Parquet,
+    /// A stream of Arrow IPC.
+    Arrow,
     /// Comma-separated values.
     Csv,
     /// The same with tabs.
@@ -20,6 +22,7 @@ pub enum Media {
 /// The formats, each with its names, the registered one first.
 const NAMES: &[(Media, &[&str])] = &[
     (Media::Parquet, &["application/vnd.apache.parquet", "application/x-parquet", "application/parquet"]),
+    (Media::Arrow, &["application/vnd.apache.arrow.stream"]),
     (Media::Csv, &["text/csv", "application/csv"]),
     (Media::Tsv, &["text/tab-separated-values"]),
     (Media::JsonLines, &["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]),
@@ -59,6 +62,7 @@ impl Media {
     const fn answers(self) -> &'static [Self] {
         match self {
             Self::Parquet => &[Self::Parquet],
+            Self::Arrow => &[Self::Arrow],
             Self::Csv => &[Self::Csv],
             Self::Tsv => &[Self::Tsv],
             Self::JsonLines => &[Self::JsonLines],
@@ -70,7 +74,7 @@ impl Media {
         match self {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
-            Self::Parquet | Self::JsonLines => None,
+            Self::Parquet | Self::Arrow | Self::JsonLines => None,
         }
     }
 

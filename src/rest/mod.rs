@@ -6,13 +6,17 @@
 //! | `media` | what a body is, and what the client takes |
 //! | `upload` | the body on its way in |
 //! | `time` | how long a request may take |
+//! | `arrow` | a stream of Arrow IPC: scored as it comes |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `tail` | what such an answer does not have in common with the body |
+//! | `answer` | an answer that is on its way while its body is |
 //! | `outgoing` | the answer on its way out, which looks complete only if it is |
 //! | `relay` | what of an answer its client does not read yet |
 //! | `refusal` | errors, as statuses |
 
+mod answer;
+mod arrow;
 mod lines;
 mod media;
 mod outgoing;
@@ -52,6 +56,8 @@ use crate::table::ScoreOptions;
 pub struct TableLimits {
     /// The longest body, in bytes.
     pub body_bytes: u64,
+    /// Bytes of one message of Arrow IPC.
+    pub message_bytes: usize,
     /// Requests at a time.
     pub requests: usize,
     /// How long a client may send nothing of a body, or leave an answer unread.
@@ -71,6 +77,7 @@ impl Default for TableLimits {
     fn default() -> Self {
         Self {
             body_bytes: 4 << 30,
+            message_bytes: 256 << 20,
             requests: 16,
             stall_timeout: Duration::from_mins(1),
             stream_timeout: Duration::from_hours(24),
@@ -121,6 +128,7 @@ impl Tables {
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
             Media::Parquet => score_file(job, upload).await?,
+            Media::Arrow => arrow::score(job, upload, is_whole).await?,
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
+use futures::stream::{Stream, try_unfold};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -69,6 +70,14 @@ impl TableBody {
                 }
             }
         }
+    }
+
+    /// What comes, piece by piece.
+    ///
+    /// # Errors
+    /// As [`TableBody::next`].
+    pub fn pieces(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        try_unfold(self, async |mut body| Ok(body.next().await?.map(|bytes| (bytes, body))))
     }
 
     /// The whole body, in a file of the spool.

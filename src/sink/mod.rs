@@ -3,9 +3,11 @@
 //! | module | owns |
 //! |---|---|
 //! | `file` | a local file: complete under its name, or absent |
+//! | [`batches`] | whole record batches, written as they come |
 //! | [`lines`], `cells` | lines of text, each with more cells than it came with |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
+pub mod batches;
 mod cells;
 mod file;
 pub mod lines;

@@ -5,6 +5,7 @@
 //! | `ranged` | a local file, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
 //! | `slices` | batches in slices of some bytes |
+//! | [`ipc`] | streams of Arrow IPC |
 //! | `typed` | views, as the types that their table has |
 //! | [`lines`] | tables that are lines of text, kept as they came |
 //! | [`csv`], [`json`] | CSV, and JSON lines |
@@ -13,6 +14,7 @@
 
 mod ahead;
 pub mod csv;
+pub mod ipc;
 pub mod json;
 pub mod lines;
 pub mod parquet;

@@ -11,8 +11,9 @@ use super::names::{Names, twice};
 use super::options::{Columns, OnError, ScoreOptions};
 use super::target::{ScoreTarget, list};
 use super::texts::ColumnTexts;
-use super::weight::{Weight, column_weight, weights};
+use super::weight::{column_weight, weights};
 use crate::classifier::Scores;
+use crate::source::ipc::Weight;
 use crate::{Error, Result};
 
 /// What is to be done with the batches of one schema.

@@ -7,15 +7,7 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Schema};
 
 use super::kind::items;
 use super::target::ScoreTarget;
-
-/// Each element of one of a batch's arrays takes so many bytes beside itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Weight {
-    /// Which array: in Arrow IPC's order, where each is followed by those inside of it.
-    pub node: usize,
-    /// Bytes of an element.
-    pub bytes: usize,
-}
+use crate::source::ipc::Weight;
 
 /// A reference to a view, and a place in a dictionary or a list.
 const TEXT: usize = 16;

@@ -10,15 +10,16 @@ use futures::{FutureExt, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use super::buffer::ALIGNMENT;
 use super::*;
 use crate::flight::encode::Encoder;
+use crate::memory::Memory;
 use crate::readiness::Readiness;
+use crate::source::ipc::{ALIGNMENT, Claims};
 
 const MIB: usize = 1024 * 1024;
 
-fn limits(memory: &Memory) -> InboundLimits {
-    InboundLimits { memory: memory.clone(), message_bytes: 32 * MIB, row_bytes: 100, patience: Duration::from_secs(5) }
+fn limits(memory: &Memory) -> MessageLimits {
+    MessageLimits { memory: memory.clone(), message_bytes: 32 * MIB, row_bytes: 100, patience: Duration::from_secs(5) }
 }
 
 fn quiet() -> Quiet {

@@ -59,6 +59,7 @@ impl Score {
         let (memory, spool) = (Memory::new(MEMORY), Spool::new(std::env::temp_dir(), 64 << 20));
         let options = TableLimits {
             body_bytes: 1 << 20,
+            message_bytes: 1 << 20,
             requests: 1,
             stall_timeout: Duration::from_secs(10),
             stream_timeout: HANGS,

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use arrow::ipc::{self, MessageHeader, RecordBatch};
-use prost::encoding::{WireType, decode_key, decode_varint};
 
 use crate::ipc_compression::is_compressed;
 use crate::memory::{Reservation, SMALL};
-use crate::table::Weight;
 
 /// What every message takes: its arrays, its place among those in flight.
 const BASE: usize = 4 * 1024;
@@ -19,10 +17,16 @@ const SCHEMA: usize = 8;
 const ARRAY: usize = 256;
 const BUFFER: usize = 128;
 
-/// The numbers of `FlightData`'s fields before the columns.
-const HEADER_FIELD: u32 = 2;
+/// Each element of one of a batch's arrays takes so many bytes beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// Which array: in Arrow IPC's order, where each is followed by those inside of it.
+    pub node: usize,
+    /// Bytes of an element.
+    pub bytes: usize,
+}
 
-/// What a call's messages take, and which of it the call keeps to its end.
+/// What a stream's messages take, and which of it the stream keeps to its end.
 pub struct Claims {
     row_bytes: usize,
     weights: Vec<Weight>,
@@ -30,7 +34,7 @@ pub struct Claims {
     dictionaries: HashMap<i64, Dictionary>,
 }
 
-/// A dictionary that the call keeps.
+/// A dictionary that the stream keeps.
 struct Dictionary {
     bytes: usize,
     /// Its arrays need not lie in its message: they were unpacked, or made of several.
@@ -47,7 +51,7 @@ pub struct Look {
 }
 
 impl Claims {
-    /// Those of a call in which a row takes so many bytes beside its columns.
+    /// Those of a stream in which a row takes so many bytes beside its columns.
     pub fn new(row_bytes: usize) -> Self {
         Self { row_bytes, weights: Vec::new(), schema: 0, dictionaries: HashMap::new() }
     }
@@ -56,12 +60,6 @@ impl Claims {
     pub fn weigh(&mut self, weights: &[Weight]) {
         self.row_bytes = 0;
         self.weights = weights.to_vec();
-    }
-
-    /// What a message of `length` bytes takes as far as its beginning tells: more, perhaps, once it is there.
-    pub fn look(&self, seen: &[u8], length: usize) -> Look {
-        let header = if let Found::Header(header) = header(seen) { header } else { &[] };
-        self.of(header, length)
     }
 
     /// What a message of `length` bytes with this header takes.
@@ -99,7 +97,7 @@ impl Claims {
         self.as_it_is(header, length).bytes.saturating_add(unpacked.saturating_mul(2))
     }
 
-    /// Remembers what the call keeps of a message that was taken, whose arrays have so many bytes, and its memory with it.
+    /// Remembers what the stream keeps of a message that was taken, whose arrays have so many bytes, and its memory with it.
     pub fn keep(&mut self, header: &[u8], bytes: usize, memory: &Reservation) {
         let Ok(message) = ipc::root_as_message(header) else { return };
         if let Some(dictionary) = message.header_as_dictionary_batch() {
@@ -111,7 +109,7 @@ impl Claims {
         }
     }
 
-    /// Bytes of messages that the call keeps to its end.
+    /// Bytes of messages that the stream keeps to its end.
     pub fn kept(&self) -> usize {
         self.dictionaries.values().fold(self.schema, |sum, kept| sum.saturating_add(kept.bytes))
     }
@@ -141,33 +139,4 @@ fn columns(batch: &RecordBatch) -> usize {
         BUFFER.saturating_add(if is_odd { usize::try_from(buffer.length()).unwrap_or(0) } else { 0 })
     });
     arrays.chain(buffers).fold(0, usize::saturating_add)
-}
-
-/// Whether a header may come with the next bytes of a message, of which these are the first.
-pub fn may_begin_a_header(seen: &[u8]) -> bool {
-    matches!(header(seen), Found::NotYet)
-}
-
-enum Found<'a> {
-    Header(&'a [u8]),
-    NoHeader,
-    NotYet,
-}
-
-/// The header among the first bytes of a message. Those who put it behind the columns are told nothing before.
-fn header(mut seen: &[u8]) -> Found<'_> {
-    loop {
-        let Ok((number, kind)) = decode_key(&mut seen) else { return Found::NotYet };
-        if number > HEADER_FIELD || kind != WireType::LengthDelimited {
-            return Found::NoHeader;
-        }
-        let Ok(length) = decode_varint(&mut seen) else { return Found::NotYet };
-        let Some((field, rest)) = usize::try_from(length).ok().and_then(|length| seen.split_at_checked(length)) else {
-            return Found::NotYet;
-        };
-        if number == HEADER_FIELD {
-            return Found::Header(field);
-        }
-        seen = rest;
-    }
 }

@@ -32,14 +32,19 @@ impl Buffer {
 
     /// The message, which holds its memory from now on.
     pub fn freeze(self, memory: Reservation) -> Bytes {
-        Bytes::from_owner(Owned { buffer: self, _memory: memory })
+        Bytes::from_owner(Owned { buffer: self, _memory: Some(memory) })
+    }
+
+    /// The message, which is too short to count.
+    pub fn freeze_small(self) -> Bytes {
+        Bytes::from_owner(Owned { buffer: self, _memory: None })
     }
 }
 
 /// Bytes that hold their memory for as long as anybody keeps them, an array over them too.
 struct Owned {
     buffer: Buffer,
-    _memory: Reservation,
+    _memory: Option<Reservation>,
 }
 
 impl AsRef<[u8]> for Owned {

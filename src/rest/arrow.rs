@@ -1,0 +1,70 @@
+//! A stream of Arrow IPC: scored as it comes, with the answer on its way while the body is.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use futures::stream::{Stream, try_unfold};
+use futures::{StreamExt, TryStreamExt};
+
+use super::answer::{Made, answer};
+use super::media::Media;
+use super::upload::TableBody;
+use super::{Job, TableLimits};
+use crate::Result;
+use crate::engine::Engine;
+use crate::memory::Reservation;
+use crate::sink::batches::{ArrowEncoder, BatchEncoder};
+use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
+use crate::stream::{InFlight, Incoming, score_table};
+use crate::table::{ScorePlan, text_bytes};
+
+/// Scores the stream.
+///
+/// # Errors
+/// What is wrong with its beginning or with the options. Whatever comes later breaks the answer off.
+pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Response> {
+    let Job { engine, columns, options, place } = job;
+    let classes = &engine.model().labels;
+    let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
+    let (schema, memory) = stream.schema().await?;
+    let plan = Arc::new(ScorePlan::new(&schema, &columns, classes)?);
+    stream.weigh(plan.weights());
+    let encoder = ArrowEncoder::new(&plan.schema())?;
+    let table = Table { stream, plan, encoder: Box::new(encoder) };
+    let in_flight = options.in_flight;
+    answer(Media::Arrow, &options, is_whole, (place, memory), |made| table.score(engine, in_flight, made)).await
+}
+
+fn limits(options: &TableLimits, row_bytes: usize) -> MessageLimits {
+    let TableLimits { memory, message_bytes, stall_timeout, .. } = options;
+    MessageLimits { memory: memory.clone(), message_bytes: *message_bytes, row_bytes, patience: *stall_timeout }
+}
+
+/// A stream whose schema has come.
+struct Table {
+    stream: ArrowStream,
+    plan: Arc<ScorePlan>,
+    encoder: Box<dyn BatchEncoder>,
+}
+
+impl Table {
+    async fn score(self, engine: Engine, in_flight: InFlight, made: Made) -> Result<()> {
+        let Self { stream, plan, mut encoder } = self;
+        let mut scored = Box::pin(score_table(engine, plan, in_flight, batches(stream)));
+        while let Some((batch, memory)) = scored.try_next().await? {
+            let written = encoder.encode(&batch)?;
+            drop(batch);
+            made.send(written).await?;
+            drop(memory);
+        }
+        made.send(encoder.finish()?).await
+    }
+}
+
+/// The batches that come, each with its memory.
+fn batches(stream: ArrowStream) -> impl Stream<Item = Result<Incoming<arrow::array::RecordBatch, Vec<Reservation>>>> + Send {
+    try_unfold(stream, async |mut stream| {
+        let received = stream.next().await?;
+        Ok(received.map(|ReceivedBatch { rows, bytes, memory }| (Incoming { rows, bytes, rest: memory }, stream)))
+    })
+}

@@ -1,0 +1,20 @@
+//! Streams of Arrow IPC that clients send: each message has its memory before it is read.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `claim` | how much memory a message takes with all that is made of it |
+//! | `allowance` | the memory that the messages of one stream have |
+//! | `buffer` | where a message arrives |
+//! | `framing` | the messages in the bytes of a stream |
+//! | `decode` | messages → schema and record batches |
+
+mod allowance;
+mod buffer;
+mod claim;
+mod decode;
+mod framing;
+
+pub use self::allowance::{Allowance, MessageLimits};
+pub use self::buffer::{ALIGNMENT, Buffer};
+pub use self::claim::{Claims, Look, Weight};
+pub use self::decode::{ArrowStream, ReceivedBatch, undecodable};
