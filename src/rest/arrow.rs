@@ -62,7 +62,9 @@ impl Table {
 }
 
 /// The batches that come, each with its memory.
-fn batches(stream: ArrowStream) -> impl Stream<Item = Result<Incoming<arrow::array::RecordBatch, Vec<Reservation>>>> + Send {
+fn batches(
+    stream: ArrowStream,
+) -> impl Stream<Item = Result<Incoming<arrow::array::RecordBatch, Vec<Reservation>>>> + Send {
     try_unfold(stream, async |mut stream| {
         let received = stream.next().await?;
         Ok(received.map(|ReceivedBatch { rows, bytes, memory }| (Incoming { rows, bytes, rest: memory }, stream)))

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.parse
@@ -15,32 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rest import begun, chunk, curl, parquet, post, refused
 from server import MODEL, REPOSITORY, run
 
 PARQUET = "application/vnd.apache.parquet"
-
-
-def post(server, query, body, content_type, **headers):
-    """Status, headers and body of an answer, whole."""
-    url = f"http://{server.http}/score" + (f"?{urllib.parse.urlencode(query, doseq=True)}" if query else "")
-    request = urllib.request.Request(url, body, {"Content-Type": content_type, **headers})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read()
-
-
-def refused(server, query, body, content_type, **headers):
-    status, _, text = post(server, query, body, content_type, **headers)
-    return status, json.loads(text)["detail"]
-
-
-def curl(server, path, *options, check=0):
-    done = subprocess.run(["curl", "-sS", "--max-time", "60", *map(str, options), f"http://{server.http}{path}"], capture_output=True)
-    assert done.returncode == check, done
-    return done.stdout
 
 
 OPTIONS = {
@@ -61,12 +40,6 @@ def test_a_parquet_file_has_the_bytes_that_the_command_gives(server, tmp_path, d
     path = "/score?" + urllib.parse.urlencode(options)
     curl(server, path, "--fail-with-body", "--data-binary", f"@{reviews}", "-H", f"content-type: {PARQUET}", "-o", tmp_path / "got.parquet")
     assert (tmp_path / "got.parquet").read_bytes() == (tmp_path / "expected.parquet").read_bytes()
-
-
-def parquet(table, **options):
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **options)
-    return sink.getvalue()
 
 
 def test_a_parquet_file_of_no_rows(server):
@@ -261,22 +234,6 @@ def test_an_old_client_is_told_the_length(server, tmp_path):
     assert b"400 Bad Request" in curl(server, "/score?text=a", *options)
 
 
-def begun(server, first, query="?text=a"):
-    """A request whose answer has begun, while its body has not ended."""
-    connection = http.client.HTTPConnection(server.http, timeout=60)
-    connection.putrequest("POST", f"/score{query}")
-    connection.putheader("content-type", CSV)
-    connection.putheader("transfer-encoding", "chunked")
-    connection.endheaders(chunk(first))
-    answer = connection.getresponse()
-    assert answer.status == 200
-    return connection, answer
-
-
-def chunk(data):
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
 def test_the_answer_is_on_its_way_while_the_body_is(server):
     connection, answer = begun(server, b"a\ngood\n")
     assert answer.readline() == b"a,label,confidence\n" and answer.readline().startswith(b"good,")
@@ -338,13 +295,16 @@ DOCUMENT = (REPOSITORY / "docs" / "rest.md").read_text()
 SNIPPETS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":'], strict=True)), ids=["parquet", "csv", "json"])
+@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":', ""], strict=True)), ids=["parquet", "csv", "json", "arrow"])
 def test_what_the_document_shows(server, tmp_path, dev_texts, code, expected):
     (tmp_path / "data").mkdir()
     # Less of the same: the whole takes its time in a build that is not optimized.
     pq.write_table(pa.table({"text": dev_texts[:20]}), tmp_path / "data" / "reviews.parquet")
-    shell = ["bash", "-euo", "pipefail", "-c", code.replace("127.0.0.1:5000", server.http)]
+    code = code.replace("127.0.0.1:5000", server.http).replace("python3", sys.executable)
+    shell = ["bash", "-euo", "pipefail", "-c", code]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and expected in done.stdout, done
+    if "scored.arrows" in code:
+        assert pa.ipc.open_stream(tmp_path / "scored.arrows").read_all().column_names == ["id", "label", "confidence"]
     if "scored.parquet" in code:
         assert pq.read_table(tmp_path / "scored.parquet").column_names == ["text", "label", "confidence"]

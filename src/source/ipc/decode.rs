@@ -101,7 +101,9 @@ impl Decoder {
                 self.schema = Some(Arc::new(try_fb_to_schema(schema).map_err(said)?));
                 Ok(None)
             }
-            (_, None) => Err(Error::Invalid("a message before the schema: an Arrow stream begins with that".to_owned())),
+            (_, None) => {
+                Err(Error::Invalid("a message before the schema: an Arrow stream begins with that".to_owned()))
+            }
             (MessageHeader::DictionaryBatch, Some(schema)) => {
                 let dictionary = message.header_as_dictionary_batch().ok_or_else(neither)?;
                 let read = read_dictionary(&body, dictionary, schema, &mut self.dictionaries, &message.version());

@@ -1,8 +1,13 @@
 //! Bodies of `POST /score`, of every type that it takes, damaged.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, StringViewArray};
+use arrow::datatypes::Int32Type;
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -116,6 +121,33 @@ impl Score {
 
 fn text_seeds(seeds: &[&str]) -> Vec<Vec<u8>> {
     seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect()
+}
+
+fn stream(batch: &RecordBatch, codec: Option<CompressionType>) -> Vec<u8> {
+    let options = IpcWriteOptions::default().try_with_compression(codec).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(&batch.slice(0, 2)).unwrap();
+    writer.write(&batch.slice(2, 2)).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn streams() -> Vec<Vec<u8>> {
+    let texts = [Some("good"), None, Some(""), Some("a much longer text, of more than 12 bytes")];
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..4));
+    let kinds: DictionaryArray<Int32Type> = texts.into_iter().collect();
+    let columns: [ArrayRef; 3] =
+        [Arc::new(StringArray::from_iter(texts)), Arc::new(kinds), Arc::new(StringViewArray::from_iter(texts))];
+    let batch = |text: &ArrayRef| {
+        let columns = [("text", Arc::clone(text), true), ("id", Arc::clone(&ids), true)];
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    };
+    let codecs = [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)];
+    columns.iter().flat_map(|text| codecs.map(|codec| stream(&batch(text), codec))).collect()
+}
+
+#[test]
+fn bodies_of_arrow() {
+    Score::new().fuzz(500, "application/vnd.apache.arrow.stream", streams());
 }
 
 #[test]

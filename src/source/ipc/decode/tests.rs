@@ -51,7 +51,8 @@ fn written(batches: &[RecordBatch], options: IpcWriteOptions) -> Vec<u8> {
 }
 
 fn batch(rows: i64) -> RecordBatch {
-    let texts = StringArray::from_iter((0..rows).map(|n| (n % 3 > 0).then(|| format!("{n} is a text, and no short one"))));
+    let texts =
+        StringArray::from_iter((0..rows).map(|n| (n % 3 > 0).then(|| format!("{n} is a text, and no short one"))));
     let kinds: DictionaryArray<Int32Type> = (0..rows).map(|n| if n % 2 == 0 { "even" } else { "odd" }).collect();
     let ids = Int64Array::from_iter_values(0..rows);
     let columns: [(&str, ArrayRef); 3] = [("text", Arc::new(texts)), ("kind", Arc::new(kinds)), ("id", Arc::new(ids))];
@@ -93,7 +94,8 @@ async fn dictionaries_come_anew_and_in_parts() {
         let batches = [kinds(&["a"]), kinds(second), kinds(&["a"])];
         let options = IpcWriteOptions::default().with_dictionary_handling(handling);
         let got = read(&written(&batches, options), 50).await.unwrap();
-        let texts = |batch: &RecordBatch| arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+        let texts =
+            |batch: &RecordBatch| arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
         assert!(got.iter().map(texts).eq(batches.iter().map(texts)), "{handling:?}");
     }
 }
@@ -161,7 +163,8 @@ async fn memory_is_taken_before_a_message_is_read_and_given_back_with_it() {
 
 /// A schema whose header is not looked at before it has memory.
 fn many_columns() -> Vec<u8> {
-    let fields = (0..2000).map(|n| arrow::datatypes::Field::new(format!("column {n}"), arrow::datatypes::DataType::Int8, true));
+    let fields =
+        (0..2000).map(|n| arrow::datatypes::Field::new(format!("column {n}"), arrow::datatypes::DataType::Int8, true));
     let schema = Schema::new(fields.collect::<Vec<_>>());
     StreamWriter::try_new(Vec::new(), &schema).unwrap().into_inner().unwrap()
 }
