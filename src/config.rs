@@ -129,7 +129,7 @@ impl ServeArgs {
             memory: memory.clone(),
             rest: rest::TableLimits {
                 body_bytes: self.max_score_body as u64,
-                message_bytes: self.max_message_mib as usize * 1024 * 1024,
+                message_bytes: self.max_message_mib * 1024 * 1024,
                 requests: self.max_score_requests.get(),
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
                 stream_timeout: Duration::from_secs_f64(self.stream_timeout),

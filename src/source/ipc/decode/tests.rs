@@ -46,7 +46,9 @@ async fn refused(bytes: &[u8]) -> String {
 
 fn written(batches: &[RecordBatch], options: IpcWriteOptions) -> Vec<u8> {
     let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batches[0].schema(), options).unwrap();
-    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    for batch in batches {
+        writer.write(batch).unwrap();
+    }
     writer.into_inner().unwrap()
 }
 
