@@ -6,7 +6,7 @@ use axum::response::Response;
 use futures::stream::{Stream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
 
-use super::answer::{Made, answer};
+use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
 use super::upload::TableBody;
 use super::{Job, TableLimits};
@@ -23,7 +23,7 @@ use crate::table::{ScorePlan, text_bytes};
 /// # Errors
 /// What is wrong with its beginning or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, place } = job;
+    let Job { engine, columns, options, time, place } = job;
     let classes = &engine.model().labels;
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
     let (schema, memory) = stream.schema().await?;
@@ -31,8 +31,9 @@ pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Respon
     stream.weigh(plan.weights());
     let encoder = ArrowEncoder::new(&plan.schema())?;
     let table = Table { stream, plan, encoder: Box::new(encoder) };
-    let in_flight = options.in_flight;
-    answer(Media::Arrow, &options, is_whole, (place, memory), |made| table.score(engine, in_flight, made)).await
+    let (in_flight, spool) = (options.in_flight, options.spool.clone());
+    let answer = StreamedAnswer { media: Media::Arrow, is_whole, spool, time };
+    answer.of((place, memory), |made| table.score(engine, in_flight, made)).await
 }
 
 fn limits(options: &TableLimits, row_bytes: usize) -> MessageLimits {
