@@ -64,7 +64,11 @@ impl Watched {
         Error::Invalid(format!("{} {}: {cause}", self.option, self.path.display()))
     }
 
-    fn read(&self) -> Result<Content> {
+    /// Reads it, as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a file that cannot be read or is too large.
+    pub fn read(&self) -> Result<Content> {
         let mut bytes = Vec::new();
         let file = std::fs::File::open(&self.path).map_err(|error| self.wrong(&error))?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.wrong(&error))?;

@@ -79,7 +79,7 @@ impl ServeArgs {
 }
 
 /// A secret that every user of the machine can read is none; it is served all the same, as containers mount them so.
-fn warn_of_readers(option: &str, path: &Path) {
+pub(super) fn warn_of_readers(option: &str, path: &Path) {
     const OTHERS: u32 = 0o004;
     if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & OTHERS != 0) {
         warn!("{option} {}: every user of this machine can read it (chmod o-r)", path.display());

@@ -1,6 +1,5 @@
 //! The data sets that are served, and how they are offered.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,12 @@ use textflight::flight::datasets::Datasets;
 use textflight::flight::long::Flights;
 use textflight::flight::ticket::TicketKey;
 use textflight::flight::{StagedUploads, UploadLimits};
+use textflight::reload::Watched;
 use textflight::spool::Spool;
 use textflight::{Error, Result};
 
 use super::PARTITIONS;
+use super::access::warn_of_readers;
 use crate::cli::ServeArgs;
 
 impl ServeArgs {
@@ -47,13 +48,15 @@ impl ServeArgs {
 }
 
 fn ticket_key(path: &Path) -> Result<TicketKey> {
-    let wrong = |cause: String| Error::Invalid(format!("--ticket-key-file {}: {cause}", path.display()));
-    let bytes = fs::read(path).map_err(|cause| wrong(cause.to_string()))?;
-    TicketKey::new(&bytes).map_err(|error| wrong(error.to_string()))
+    let file = Watched::new("--ticket-key-file", path).read()?;
+    warn_of_readers("--ticket-key-file", path);
+    TicketKey::new(&file.bytes).map_err(|error| file.wrong(&error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::*;
@@ -96,6 +99,7 @@ mod tests {
         let path = folder.path().join("key");
         let file = path.to_str().unwrap();
         check_wrong(&["--ticket-key-file", file], "No such file");
+        check_wrong(&["--ticket-key-file", "/dev/zero"], "/dev/zero: it is larger than");
         fs::write(&path, [7; 31]).unwrap();
         check_wrong(&["--ticket-key-file", file], "31 bytes is too short");
         fs::write(&path, [7; 32]).unwrap();

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -342,13 +343,18 @@ def test_tokens_are_read_again(guarded, connect_to, tmp_path):
     assert fetch(guarded, authorization="Bearer hush-c") == 200
 
 
-def test_no_secret_is_in_the_log(serve, pki, tmp_path):
+def test_no_secret_is_in_the_log(serve, pki, reviews, tmp_path):
     """At the level that tells most, with all that clients may send, right and wrong."""
     file = tmp_path / "tokens"
     file.write_text("ann hush-tokenfile-ann\n")
     file.chmod(0o644)
-    secrets = ["hush-tokenfile-ann", "hush-api", "hush-wrong", "hush-hook", "hush-user", "hush-query"]
-    running = serve(*pki.options("--log", "trace", "--token-file", file, "--api-token", "hush-api", "--webhook-auth-token", "hush-hook"))
+    tickets = tmp_path / "tickets"
+    tickets.write_text("hush-tickets " * 3)
+    tickets.chmod(0o644)
+    secrets = ["hush-tokenfile-ann", "hush-api", "hush-wrong", "hush-hook", "hush-user", "hush-query", "hush-tickets"]
+    running = serve(*pki.options(
+        "--log", "trace", "--token-file", file, "--api-token", "hush-api", "--webhook-auth-token", "hush-hook",
+        "--ticket-key-file", tickets, "--data", f"reviews={reviews}"))
     context = pki.context()
     for token in ["hush-tokenfile-ann", "hush-api", "hush-wrong"]:
         for value in [f"Bearer {token}", f"Token {token}", basic("hush-user", token), basic("", token), f"Digest {token}", token]:
@@ -359,13 +365,18 @@ def test_no_secret_is_in_the_log(serve, pki, tmp_path):
             client.authenticate(Handler("hush-user", token), CALL)
         with pki.flight(running) as client, contextlib.suppress(REFUSED):
             client.authenticate_basic_token("", token, CALL)
+    with pki.flight(running) as client:
+        info = client.get_flight_info(fl.FlightDescriptor.for_command('{"data": "reviews", "text": "text", "limit": 3}'), bearer("hush-api"))
+        assert client.do_get(info.endpoints[0].ticket, bearer("hush-api")).read_all().num_rows == 3
     body = json.dumps({"input": {"texts": "a"}, "webhook": "http://hush-user:hush-hook@127.0.0.1:1/?token=hush-query"})
     request = urllib.request.Request(
         f"https://{running.http}/predictions", body.encode(), {"content-type": "application/json", "authorization": "Bearer hush-api"})
     assert urllib.request.urlopen(request, timeout=60, context=context).status == 200
     running.stop()
     log = running.log.read_text()
-    assert len(log) > 10_000 and "every user of this machine can read it" in log and "ann" in log
+    assert len(log) > 10_000 and "ann" in log
+    for option in ["--token-file", "--ticket-key-file"]:
+        assert re.search(f"{option} .*: every user of this machine can read it", log), option
     key = [line for line in (pki.folder / "key.pem").read_text().splitlines() if "PRIVATE" not in line]
     pairs = [basic(name, token).removeprefix("Basic ") for name in ["", "hush-user"] for token in secrets]
     encoded = [base64.b64encode(secret.encode()).decode().rstrip("=") for secret in secrets]

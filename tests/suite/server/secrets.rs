@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use textflight::auth::Authenticator;
+use textflight::flight::ticket::TicketKey;
 
 use super::CONNECTIONS;
 use super::limits::{Process, command};
@@ -14,8 +15,12 @@ fn the_configuration_prints_without_its_tokens() {
     let mut config = super::config(CONNECTIONS);
     config.authenticator = Authenticator::new("hush".parse().ok().as_ref(), &[]).unwrap();
     config.cog.webhook_token = "hush".parse().ok();
+    let key = b"hush, hush, hush, hush, hush, hush";
+    config.catalog.key = TicketKey::new(key).unwrap();
     let printed = format!("{config:?}");
     assert!(!printed.contains("hush") && printed.contains("api-token"), "{printed}");
+    // As numbers, neither.
+    assert!(!printed.contains(format!("{:?}", &key[..8]).trim_matches(['[', ']'])), "{printed}");
 }
 
 #[test]
