@@ -11,10 +11,10 @@ use textflight::cog::http::{Limits, ModelName};
 use super::values::{address, bytes, memory, seconds, whole};
 use super::{AccessArgs, ModelArgs, UploadArgs};
 use crate::config::{
-    AT_A_TIME, BYTES_OF_HEADERS, CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT,
-    HANDSHAKE_SECONDS, HEADER_BYTES, HTTP, IDLE_SECONDS, IN_THE_QUEUE, MEMORY, MESSAGE_MIB, MIB_A_MESSAGE, ON_A_PORT,
-    PARTITIONS, PORTS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS, STREAM_SECONDS,
-    TICKET_SECONDS,
+    ANSWER_BYTES, AT_A_TIME, BYTES_OF_HEADERS, CONNECTIONS, DRAIN_SECONDS, EXCHANGE_IDLE_SECONDS, EXCHANGES, FLIGHT,
+    HANDSHAKE_SECONDS, HEADER_BYTES, HTTP, IDLE_SECONDS, IN_THE_QUEUE, MEMORY, MESSAGE_MIB, MIB_A_MESSAGE,
+    MOST_PARTITIONS, ON_A_PORT, PARTITIONS, PORTS, QUEUE_ROWS, SCORE_BODY, SCORE_REQUESTS, SPOOL_LIMIT, STALL_SECONDS,
+    STREAM_SECONDS, TICKET_SECONDS,
 };
 
 /// `textflight serve`
@@ -152,7 +152,8 @@ When both ports take connections, one line on stdout says: ready flight=HOST:POR
 SIGTERM and Ctrl-C let what has begun finish; a second one does not wait.
 Over HTTP a body may have {} MiB and take {} s. Predictions that ended can be read for {} min, the last {} of them, in {} MiB;
 uploaded files stay for {} min, the last {} of them, in {} MiB, or less where there is little memory.
-A flight out of a data set has up to {PARTITIONS} endpoints, unless the client says how many.",
+A flight out of a data set has up to {PARTITIONS} endpoints, unless the client says how many, at most {MOST_PARTITIONS}; an answer that lists
+them has at most {} MiB.",
         body_bytes >> 20,
         body_time.as_secs(),
         kept.age.as_secs() / 60,
@@ -161,5 +162,6 @@ A flight out of a data set has up to {PARTITIONS} endpoints, unless the client s
         files.age.as_secs() / 60,
         files.count,
         files.bytes >> 20,
+        ANSWER_BYTES >> 20,
     )
 }

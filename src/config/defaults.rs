@@ -34,6 +34,9 @@ pub const TICKET_SECONDS: f64 = 3600.0;
 /// Endpoints of a flight, unless the client says how many.
 pub const PARTITIONS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
+/// Endpoints that a client may ask for, and bytes of an answer that lists them.
+pub use textflight::flight::{ANSWER_BYTES, MOST_PARTITIONS};
+
 /// Connections at a time on each port.
 pub const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, ready};
 use serde_json::Value;
 
 use super::service::Flight;
+use crate::memory::Reservation;
 use crate::{Error, Result};
 
 /// What a client can ask for by its name.
@@ -20,8 +21,8 @@ pub struct Offer {
     run: Run,
 }
 
-/// Answers the body of an action with the bodies of its results.
-type Run = for<'a> fn(&'a Flight, Bytes) -> BoxFuture<'a, Result<Vec<Bytes>>>;
+/// Answers the body of an action, whose memory is held, with the bodies of its results.
+type Run = for<'a> fn(&'a Flight, Bytes, Reservation) -> BoxFuture<'a, Result<Vec<Bytes>>>;
 
 /// All of them, in the order in which they are listed.
 static OFFERS: &[Offer] = &[
@@ -29,49 +30,49 @@ static OFFERS: &[Offer] = &[
         name: "model_info",
         description: "What serves, and within which limits. No body; one result, a JSON object: name, revision, version, \
                       device, dtype, labels, max_length, columns, limits, textflight",
-        run: |flight, body| json(report::model(flight), &body),
+        run: |flight, body, _| json(report::model(flight), &body),
     },
     Offer {
         name: "stats",
         description: "What the server is doing. No body; one result, a JSON object of numbers",
-        run: |flight, body| json(report::stats(flight), &body),
+        run: |flight, body, _| json(report::stats(flight), &body),
     },
     Offer {
         name: "health",
         description: "Whether calls are taken. No body; one result, a JSON object: status, which is SERVING or NOT_SERVING, \
                       and of the latter the cause",
-        run: |flight, body| json(Ok(report::health(flight)), &body),
+        run: |flight, body, _| json(Ok(report::health(flight)), &body),
     },
     Offer {
         name: "CancelFlightInfo",
         description: "Ends a flight: its tickets and streams. The body is a CancelFlightInfoRequest, the result a \
                       CancelFlightInfoResult of Flight's protocol",
-        run: |flight, body| ready(long::cancel(flight, &body)).boxed(),
+        run: |flight, body, _| ready(long::cancel(flight, &body)).boxed(),
     },
     Offer {
         name: "RenewFlightEndpoint",
         description: "An endpoint with a ticket that is good for longer. The body is a RenewFlightEndpointRequest, the result a \
                       FlightEndpoint of Flight's protocol",
-        run: |flight, body| ready(long::renew(flight, &body)).boxed(),
+        run: |flight, body, _| ready(long::renew(flight, &body)).boxed(),
     },
     Offer {
         name: "PollFlightInfo",
         description: "PollFlightInfo for clients that have not the call. The body is a FlightDescriptor, the results are a \
                       PollInfo of Flight's protocol, then the FlightInfo in it, then, unless that is all, the FlightDescriptor \
                       to ask with next",
-        run: |flight, body| long::poll(flight, body).boxed(),
+        run: |flight, body, memory| long::poll(flight, body, memory).boxed(),
     },
     Offer {
         name: "commit",
         description: "Makes what DoPut has staged a data set. Body {\"name\": NAME, \"rows\": N}, where N is how many rows were sent: \
                       with another number the upload is dropped; \"replace\": true takes the place of an upload of this name. One \
                       result, a JSON object: name, rows, bytes",
-        run: |flight, body| ready(upload::commit(&flight.catalog.uploads, &body)).boxed(),
+        run: |flight, body, _| ready(upload::commit(&flight.catalog.uploads, &body)).boxed(),
     },
     Offer {
         name: "drop",
         description: "Drops what was uploaded, committed or not. Body {\"name\": NAME}; no result",
-        run: |flight, body| ready(upload::drop_upload(&flight.catalog.uploads, &body)).boxed(),
+        run: |flight, body, _| ready(upload::drop_upload(&flight.catalog.uploads, &body)).boxed(),
     },
 ];
 
@@ -94,12 +95,12 @@ pub fn names() -> String {
 }
 
 impl Offer {
-    /// Does it, and gives the bodies of the results.
+    /// Does it, and gives the bodies of the results. What they take is held by `memory`, as what the body takes is.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a body that it does not take, and whatever went wrong then.
-    pub async fn run(&self, flight: &Flight, body: Bytes) -> Result<Vec<Bytes>> {
-        (self.run)(flight, body).await
+    pub async fn run(&self, flight: &Flight, body: Bytes, memory: Reservation) -> Result<Vec<Bytes>> {
+        (self.run)(flight, body, memory).await
     }
 }
 

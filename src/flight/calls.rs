@@ -10,25 +10,27 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
-use http_body_util::StreamBody;
-use tokio::time::timeout;
+use http_body_util::{BodyExt, StreamBody};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tower::Service as _;
 
+use super::answer::ANSWER_BYTES;
 use super::inbound::{ENCODINGS, MessageEncoding};
 use super::reply::Reply;
+use super::request::{self, RequestLimits};
 use super::service::Flight;
 use super::status::{to_status, unread_is_invalid};
 use super::timing;
-use crate::{Error, Result};
+use crate::Result;
 
 /// The Flight service over HTTP.
 #[derive(Clone)]
 pub struct Calls {
     service: Arc<Flight>,
+    handshake: FlightServiceServer<Flight>,
     rest: FlightServiceServer<Flight>,
 }
 
@@ -36,34 +38,53 @@ pub struct Calls {
 const EXCHANGE: &str = "/arrow.flight.protocol.FlightService/DoExchange";
 const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
-/// Bytes of a request that is no stream, all of it: names, tickets, filters.
+/// Of a handshake, which is a stream that has bounds of its own.
+const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
+
+/// Calls that bring back what they were given: tickets, and whole answers with these.
+const RETURNING: [&str; 2] =
+    ["/arrow.flight.protocol.FlightService/DoGet", "/arrow.flight.protocol.FlightService/DoAction"];
+
+/// Bytes of the one message of any other call: names, descriptors, filters.
 const REQUEST: usize = 64 * 1024;
 
 impl Calls {
     /// The calls of a service.
     pub fn new(service: Flight) -> Self {
         let service = Arc::new(service);
-        let rest = FlightServiceServer::from_arc(Arc::clone(&service)).max_decoding_message_size(REQUEST);
-        let rest = rest.accept_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Zstd);
-        Self { service, rest }
+        let limited = |bytes| {
+            let rest = FlightServiceServer::from_arc(Arc::clone(&service)).max_decoding_message_size(bytes);
+            rest.accept_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Zstd)
+        };
+        let (handshake, rest) = (limited(REQUEST), limited(ANSWER_BYTES + REQUEST));
+        Self { service, handshake, rest }
     }
 
-    /// Whatever is neither: its memory is held and its time runs until the answer begins.
-    async fn rest(mut self, request: Request<Body>) -> Response<Body> {
-        let patience = self.service.limits.stall_timeout;
-        let _memory = match self.service.memory.try_reserve(REQUEST) {
-            Ok(memory) => memory,
-            Err(error) => return to_status(&error).into_http(),
-        };
-        match timeout(patience, self.rest.call(request)).await {
-            Ok(Ok(response)) => unread_is_invalid(response),
-            Ok(Err(never)) => match never {},
-            Err(_) => {
-                let late = format!("the request did not come within {} s (--stall-timeout)", patience.as_secs_f32());
-                to_status(&Error::Stalled(late)).into_http()
-            }
+    /// Whatever is neither exchange nor upload. The memory of the request is held until the end of its answer.
+    async fn rest(mut self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let encoding = MessageEncoding::of(request.headers())?;
+        if request.uri().path() == HANDSHAKE {
+            return Ok(unread_is_invalid(answered(self.handshake.call(request).await)));
         }
+        let is_returning = RETURNING.contains(&request.uri().path());
+        let limits = RequestLimits {
+            memory: self.service.memory.clone(),
+            bytes: if is_returning { ANSWER_BYTES + REQUEST } else { REQUEST },
+            patience: self.service.limits.stall_timeout,
+        };
+        let (request, memory) = request::read(request, encoding, limits).await.map_err(|error| to_status(&error))?;
+        let answer = unread_is_invalid(answered(self.rest.call(request).await));
+        Ok(answer.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _held = &memory;
+                frame
+            }))
+        }))
     }
+}
+
+fn answered(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
+    answer.unwrap_or_else(|never| match never {})
 }
 
 impl NamedService for Calls {
@@ -85,7 +106,7 @@ impl tower::Service<Request<Body>> for Calls {
             let begin = match request.uri().path() {
                 EXCHANGE => Flight::exchange,
                 PUT => |service: &Flight, body, encoding, _| service.put(body, encoding),
-                _ => return Ok(calls.rest(request).await),
+                _ => return Ok(calls.rest(request).await.unwrap_or_else(Status::into_http)),
             };
             let (head, body) = request.into_parts();
             let timings = timing::timings(&head.extensions);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult};
+use prost::Message;
 
+use super::answer::AnswerMemory;
 use super::datasets::{DataSet, Datasets};
 use super::endpoints::share_out;
 use super::location::{Location, SAME_CONNECTION};
@@ -16,6 +18,7 @@ use super::selection::Selection;
 use super::survey::Survey;
 use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, as_time, expiry};
 use super::uploads::{StagedUploads, UploadLimits};
+use crate::memory::Reservation;
 use crate::panics::blocking;
 use crate::spool::Spool;
 use crate::{Error, Result};
@@ -57,22 +60,36 @@ impl Catalog {
         }
     }
 
-    /// GetFlightInfo: all about a selection, for a model with these class names.
+    /// GetFlightInfo: all about a selection, for a model with these class names, and what holds its memory. Nobody looks on when
+    /// nobody waits for it any more.
     ///
     /// # Errors
-    /// Those of `Selection::read`, `Datasets::get` and `Survey`.
-    pub async fn info(&self, descriptor: FlightDescriptor, classes: Vec<String>) -> Result<FlightInfo> {
-        let catalog = self.clone();
-        blocking(move || {
+    /// Those of `Selection::read`, `Datasets::get`, `Survey` and [`AnswerMemory::take`].
+    pub async fn info(
+        &self,
+        descriptor: FlightDescriptor,
+        classes: Vec<String>,
+        mut answer: AnswerMemory,
+    ) -> Result<(FlightInfo, Reservation)> {
+        let (catalog, waiting) = (self.clone(), Arc::new(()));
+        let waits = Arc::downgrade(&waiting);
+        let info = blocking(move || {
             let selection = Selection::read(&descriptor)?;
             let set = catalog.datasets.get(&selection.data)?;
             let mut survey = Survey::begin(set, selection, &classes)?;
-            survey.finish()?;
+            while survey.step()? {
+                if waits.strong_count() == 0 {
+                    return Err(Error::Cancelled("the client is gone".to_owned()));
+                }
+            }
             let FlightNumber { flight } = FlightNumber::random()?;
-            let info = catalog.flight(&survey, flight)?.with_descriptor(descriptor);
-            Ok(info.with_endpoints(catalog.endpoints(&mut survey, flight)?))
-        })
-        .await
+            let info = catalog.flight(&survey, flight, descriptor, &mut answer)?;
+            let info = info.with_endpoints(catalog.endpoints(&mut survey, flight, &mut answer)?);
+            Ok((info, answer.close()))
+        });
+        let info = info.await;
+        drop(waiting);
+        info
     }
 
     /// GetSchema: that of the stream.
@@ -90,20 +107,25 @@ impl Catalog {
         .await
     }
 
-    /// One flight of ListFlights. A data set that cannot be offered as it is (it has two columns of text, its file is damaged) is
-    /// listed all the same, without endpoints, and says why in its `app_metadata`.
+    /// One flight of ListFlights, and what holds its memory. A data set that cannot be offered as it is (it has two columns of
+    /// text, its file is damaged) is listed all the same, without endpoints, and says why in its `app_metadata`.
     ///
     /// # Errors
     /// [`Error::Failed`] for a bug of ours.
-    pub async fn listed(&self, set: Arc<DataSet>, classes: Vec<String>) -> Result<FlightInfo> {
+    pub async fn listed(
+        &self,
+        set: Arc<DataSet>,
+        classes: Vec<String>,
+        answer: AnswerMemory,
+    ) -> Result<(FlightInfo, Option<Reservation>)> {
         let descriptor = FlightDescriptor::new_path(vec![set.name().to_owned()]);
-        match self.info(descriptor.clone(), classes).await {
-            Ok(info) => Ok(info),
+        match self.info(descriptor.clone(), classes, answer).await {
+            Ok((info, memory)) => Ok((info, Some(memory))),
             Err(error) => {
                 let schema = blocking(move || Ok(set.schema().unwrap_or_else(|_| Arc::new(Schema::empty())))).await?;
                 let why = serde_json::json!({ "error": error.to_string() }).to_string();
                 let info = FlightInfo::new().with_descriptor(descriptor).with_app_metadata(why);
-                with_schema(info.with_total_records(-1).with_total_bytes(-1), &schema)
+                Ok((with_schema(info.with_total_records(-1).with_total_bytes(-1), &schema)?, None))
             }
         }
     }
@@ -111,37 +133,65 @@ impl Catalog {
     /// A flight without its endpoints.
     ///
     /// # Errors
-    /// [`Error::Failed`] for a bug of ours.
-    pub fn flight(&self, survey: &Survey, flight: u64) -> Result<FlightInfo> {
+    /// Those of [`AnswerMemory::take`], and [`Error::Failed`] for a bug of ours.
+    pub fn flight(
+        &self,
+        survey: &Survey,
+        flight: u64,
+        descriptor: FlightDescriptor,
+        answer: &mut AnswerMemory,
+    ) -> Result<FlightInfo> {
         let (rows, bytes) = survey.totals();
-        let info = FlightInfo::new().with_total_records(rows).with_total_bytes(bytes);
+        let info = FlightInfo::new().with_descriptor(descriptor).with_total_records(rows).with_total_bytes(bytes);
         // Endpoints follow one another as the rows do.
         let info = info.with_ordered(true).with_app_metadata(self.key.sign(&FlightNumber { flight })?);
-        with_schema(info, &survey.shape.plan.schema())
+        let info = with_schema(info, &survey.shape.plan.schema())?;
+        answer.take(info.encoded_len())?;
+        Ok(info)
     }
 
     /// Endpoints of all that a survey has found.
-    fn endpoints(&self, survey: &mut Survey, flight: u64) -> Result<Vec<FlightEndpoint>> {
+    fn endpoints(&self, survey: &mut Survey, flight: u64, answer: &mut AnswerMemory) -> Result<Vec<FlightEndpoint>> {
         let lots = survey.selection().partitions.unwrap_or(self.partitions);
-        let lots = share_out(&survey.new_pieces(), lots);
-        lots.into_iter().map(|spans| self.endpoint(survey, flight, spans)).collect()
+        self.shared_out(survey, flight, lots, answer)
     }
 
     /// Endpoints of what a survey has found in the last file: one for it, unless it is the only one. Where the client says how
     /// many there are, they come at the end.
     ///
     /// # Errors
-    /// [`Error::Failed`] for a bug of ours.
-    pub fn new_endpoints(&self, survey: &mut Survey, flight: u64, is_end: bool) -> Result<Vec<FlightEndpoint>> {
+    /// Those of [`AnswerMemory::take`], and [`Error::Failed`] for a bug of ours.
+    pub fn new_endpoints(
+        &self,
+        survey: &mut Survey,
+        flight: u64,
+        is_end: bool,
+        answer: &mut AnswerMemory,
+    ) -> Result<Vec<FlightEndpoint>> {
         if survey.selection().partitions.is_some() || survey.files() == 1 {
-            return if is_end { self.endpoints(survey, flight) } else { Ok(Vec::new()) };
+            return if is_end { self.endpoints(survey, flight, answer) } else { Ok(Vec::new()) };
         }
-        let found = survey.new_pieces();
-        if found.is_empty() && !(is_end && survey.totals().0 == 0) {
-            return Ok(Vec::new());
+        // A flight without rows has an endpoint all the same.
+        if survey.has_new_pieces() || is_end && survey.totals().0 == 0 {
+            return self.shared_out(survey, flight, NonZeroUsize::MIN, answer);
         }
-        let lots = share_out(&found, NonZeroUsize::MIN);
-        lots.into_iter().map(|spans| self.endpoint(survey, flight, spans)).collect()
+        Ok(Vec::new())
+    }
+
+    fn shared_out(
+        &self,
+        survey: &mut Survey,
+        flight: u64,
+        lots: NonZeroUsize,
+        answer: &mut AnswerMemory,
+    ) -> Result<Vec<FlightEndpoint>> {
+        let lots = share_out(&survey.new_pieces(), lots).into_iter();
+        lots.map(|spans| {
+            let endpoint = self.endpoint(survey, flight, spans)?;
+            answer.take(endpoint.encoded_len())?;
+            Ok(endpoint)
+        })
+        .collect()
     }
 
     fn endpoint(&self, survey: &Survey, flight: u64, spans: Vec<Span>) -> Result<FlightEndpoint> {

@@ -16,8 +16,8 @@ pub use self::entry::{DataFile, Version};
 use self::folder::entries;
 pub use self::hive::{HiveColumn, HiveType};
 use crate::paths::{resolve_below, unreadable};
-use crate::source::Source;
 use crate::source::parquet::ParquetFile;
+use crate::source::{Fingerprint, Source};
 use crate::{Error, Result};
 
 /// What no data set may be called: kept for functions of SQL.
@@ -179,6 +179,19 @@ impl DataSet {
         }
     }
 
+    /// The state of one of its files. Does not look into it, but blocks.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not there, [`Error::Denied`] if it may not be read or lies elsewhere.
+    fn version(&self, path: &str) -> Result<Version> {
+        let (found, number) = match &self.place {
+            Place::Table { table, number } => (Ok(table.fingerprint()), *number),
+            Place::File(file) => (found(file, &self.name), 0),
+            Place::Folder(root) => (resolve_below(root, path).and_then(|file| found(&file, path)), 0),
+        };
+        Ok(Version::of(path, &found.map_err(|error| self.about(error))?, number))
+    }
+
     /// Opens one of its files. Blocks.
     ///
     /// # Errors
@@ -195,11 +208,20 @@ impl DataSet {
         Ok(DataFile { version, table })
     }
 
+    /// Refuses a file that is not as it was. Does not look into it, but blocks.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it was changed or is gone, [`Error::Denied`] if it may not be read or lies elsewhere.
+    pub fn check(&self, version: &Version) -> Result<()> {
+        if self.version(&version.path)? == *version { Ok(()) } else { Err(self.about(changed(version))) }
+    }
+
     /// Opens one of its files as it was.
     ///
     /// # Errors
-    /// As [`DataSet::open`], and [`Error::NotFound`] if it was changed since.
+    /// As [`DataSet::check`], and [`Error::Invalid`] if it is no Parquet file.
     pub fn unchanged(&self, version: &Version) -> Result<DataFile> {
+        self.check(version)?;
         let file = self.open(&version.path)?;
         if file.version == *version { Ok(file) } else { Err(self.about(changed(version))) }
     }
@@ -210,7 +232,7 @@ impl DataSet {
             Error::File { cause, .. } => cause,
             other => return self.about(other),
         };
-        if self.unchanged(version).is_err() {
+        if self.check(version).is_err() {
             return self.about(changed(version));
         }
         self.about(Error::Invalid(format!("{} cannot be read: {cause}", version.named())))
@@ -247,14 +269,16 @@ fn changed(version: &Version) -> Error {
 }
 
 /// `named` is what the client calls it.
-fn open(file: &Path, named: &str) -> Result<Arc<dyn Source>> {
+fn found(file: &Path, named: &str) -> Result<Fingerprint> {
     let found = fs::metadata(file).map_err(|cause| unreadable(named, &cause))?;
-    if !found.is_file() {
-        return Err(Error::NotFound(format!("{named:?} is not a file")));
-    }
-    // What the system says of it is asked first: of a file that cannot be opened no more is known than a text.
-    fs::File::open(file).map_err(|cause| unreadable(named, &cause))?;
-    match ParquetFile::open(file) {
+    if found.is_file() { Ok(Fingerprint::of(&found)) } else { Err(Error::NotFound(format!("{named:?} is not a file"))) }
+}
+
+fn open(file: &Path, named: &str) -> Result<Arc<dyn Source>> {
+    // What is no file may wait for ever to be opened.
+    found(file, named)?;
+    let opened = fs::File::open(file).map_err(|cause| unreadable(named, &cause))?;
+    match ParquetFile::of(file, opened) {
         Ok(opened) => Ok(Arc::new(opened)),
         Err(Error::File { cause, .. }) => Err(Error::Invalid(format!("{named:?} cannot be read: {cause}"))),
         Err(other) => Err(other),

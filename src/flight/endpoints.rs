@@ -37,13 +37,13 @@ fn lot(pieces: &[Piece], lots: usize, share: u64) -> usize {
     taken
 }
 
-/// Pieces that follow one another in one file are one span.
+/// Pieces that follow one another in one file are one span, also where parts without rows stand between them.
 fn spans(pieces: &[Piece]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for piece in pieces {
         match spans.last_mut() {
-            Some(span) if span.file == *piece.file && span.parts.1 == piece.part => {
-                span.parts.1 += 1;
+            Some(span) if span.file == *piece.file => {
+                span.parts.1 = piece.part + 1;
                 span.rows = span.rows.saturating_add(piece.rows);
             }
             _ => spans.push(Span {

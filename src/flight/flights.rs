@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, PollInfo, SchemaResult};
+use arrow_flight::{FlightDescriptor, FlightInfo, PollInfo, SchemaResult};
 use bytes::Bytes;
 use futures::stream;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryFutureExt};
 use tonic::Status;
 use tracing::info_span;
 
-use super::get::{Get, GetLimits, Message};
+use super::answer::AnswerMemory;
+use super::get::{Get, GetLimits};
 use super::reply::Reply;
 use super::service::{Flight, FlightLimits};
 use super::status::to_status;
 use crate::engine::Timings;
+use crate::memory::Reservation;
 use crate::{Error, Result};
+
+/// How often the bytes of a ticket are there while its rows are streamed: as what it says.
+const KEPT_COPIES: usize = 2;
 
 impl Flight {
     /// The names of the model's classes.
@@ -23,9 +28,10 @@ impl Flight {
         Ok(self.model.engine()?.model().labels.clone())
     }
 
-    /// All about what a descriptor selects.
-    pub async fn info(&self, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-        self.catalog.info(descriptor, self.classes()?).await
+    /// All about what a descriptor selects. The answer's memory is taken beside that of its request.
+    pub async fn info(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<FlightInfo> {
+        let (info, _) = self.catalog.info(descriptor, self.classes()?, AnswerMemory::to(request)).await?;
+        Ok(info)
     }
 
     /// The schema of what a descriptor selects.
@@ -33,9 +39,9 @@ impl Flight {
         self.catalog.schema(descriptor, self.classes()?).await
     }
 
-    /// How far what a descriptor selects was looked at.
-    pub async fn poll(&self, descriptor: FlightDescriptor) -> Result<PollInfo> {
-        self.catalog.poll(descriptor, self.classes()?).await
+    /// How far what a descriptor selects was looked at. The answer's memory is taken beside that of its request.
+    pub async fn poll(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<PollInfo> {
+        self.catalog.poll(descriptor, self.classes()?, &self.memory, AnswerMemory::to(request)).await
     }
 
     /// The data sets whose names begin with `prefix`.
@@ -46,18 +52,30 @@ impl Flight {
             )
         })?;
         let (sets, catalog, classes) = (self.catalog.datasets.beginning(prefix), self.catalog.clone(), self.classes()?);
+        let memory = self.memory.clone();
         let flights = stream::iter(sets).then(move |set| {
-            let (catalog, classes) = (catalog.clone(), classes.clone());
-            async move { catalog.listed(set, classes).await.map_err(|error| to_status(&error)) }
+            let (catalog, classes, memory) = (catalog.clone(), classes.clone(), memory.clone());
+            async move {
+                let answer = AnswerMemory::kept(&memory)?;
+                catalog.listed(set, classes, answer).await
+            }
+            .map_err(|error| to_status(&error))
         });
-        Ok(flights.boxed())
+        Ok(held_while_sent(flights.boxed()).boxed())
     }
 
-    /// Begins to stream the rows of a ticket.
-    pub async fn get(&self, ticket: Bytes, timings: Arc<Timings>) -> Result<<Self as FlightService>::DoGetStream> {
+    /// Begins to stream the rows of a ticket, which came in `request`.
+    pub async fn get(
+        &self,
+        ticket: Bytes,
+        request: &Reservation,
+        timings: Arc<Timings>,
+    ) -> Result<<Self as FlightService>::DoGetStream> {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
+        let kept = KEPT_COPIES * ticket.len();
         let get = Get::open(&self.catalog, ticket, self.classes()?).await?;
+        request.shrink_to(kept);
         let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
         let limits = GetLimits { in_flight, memory: self.memory.clone(), patience: stall_timeout };
         let (cancelled, flight) = (Arc::clone(&self.catalog.flights.cancelled), get.flight);
@@ -73,13 +91,19 @@ impl Flight {
     }
 }
 
-/// The messages of a reply. Each keeps its memory until the next is asked for: tonic has then written it.
-fn held_while_sent(reply: Reply<Message>) -> impl Stream<Item = Result<FlightData, Status>> + Send {
-    stream::unfold((reply, None), async |(mut reply, sent)| {
+/// Messages that keep their memory until the next is asked for: tonic has then written them.
+fn held_while_sent<T, M>(
+    messages: impl Stream<Item = Result<(T, Option<M>), Status>> + Send + Unpin,
+) -> impl Stream<Item = Result<T, Status>> + Send
+where
+    T: Send,
+    M: Send,
+{
+    stream::unfold((messages, None), async |(mut messages, sent)| {
         drop(sent);
-        match reply.next().await? {
-            Ok((message, held)) => Some((Ok(message), (reply, held))),
-            Err(status) => Some((Err(status), (reply, None))),
+        match messages.next().await? {
+            Ok((message, held)) => Some((Ok(message), (messages, held))),
+            Err(status) => Some((Err(status), (messages, None))),
         }
     })
 }

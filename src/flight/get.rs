@@ -44,6 +44,8 @@ pub struct Get {
     /// The flight that it belongs to.
     pub flight: u64,
     set: Arc<DataSet>,
+    /// The file whose schema all rows have.
+    model: DataFile,
     spans: Vec<Span>,
     shape: StreamShape,
 }
@@ -55,18 +57,19 @@ impl Get {
     /// [`Error::Invalid`] and [`Error::Unauthenticated`] for what is no ticket of ours, [`Error::NotFound`] for one that expired, or
     /// names what is not there any more.
     pub async fn open(catalog: &Catalog, ticket: Bytes, classes: Vec<String>) -> Result<Self> {
-        let claim: TicketClaim = catalog.key.read(&ticket)?;
-        claim.check_time()?;
-        catalog.flights.cancelled.check(claim.flight)?;
-        let set = catalog.datasets.get(&claim.data)?;
+        let catalog = catalog.clone();
         blocking(move || {
+            let claim: TicketClaim = catalog.key.read(&ticket)?;
+            claim.check_time()?;
+            catalog.flights.cancelled.check(claim.flight)?;
+            let set = catalog.datasets.get(&claim.data)?;
             let model = set.unchanged(&claim.model)?;
             for span in &claim.spans {
-                set.unchanged(&span.file)?;
+                set.check(&span.file)?;
             }
             let shape = StreamShape::new(model.table.schema(), &claim.hive, &claim.options, &classes);
             let shape = shape.map_err(|error| set.about(error))?;
-            Ok(Self { flight: claim.flight, set, spans: claim.spans, shape })
+            Ok(Self { flight: claim.flight, set, model, spans: claim.spans, shape })
         })
         .await
     }
@@ -121,9 +124,14 @@ impl Get {
 
     /// The rows as they are read, and the file that they are from.
     fn batches(self, memory: Memory, patience: Duration) -> impl Stream<Item = Result<Batch>> + Send + 'static {
-        let Self { set, spans, shape, .. } = self;
-        let columns: Arc<[usize]> = shape.columns().into();
-        let read = move |span| span_batches(Arc::clone(&set), span, Arc::clone(&columns), memory.clone(), patience);
+        let Self { set, model, spans, shape, .. } = self;
+        let reader = SpanReader { set, columns: shape.columns().into(), memory, patience };
+        let mut model = Some(model);
+        let read = move |span: Span| {
+            // It is open already.
+            let file = model.take().filter(|model| model.version == span.file);
+            reader.clone().batches(file, span)
+        };
         stream::iter(spans).map(Ok).and_then(read).try_flatten()
     }
 }
@@ -131,33 +139,46 @@ impl Get {
 /// A batch, and the path of the file that it is from.
 type Batch = (RecordBatch, Arc<str>);
 
-/// The rows of one span. What their reader keeps has its memory first.
-async fn span_batches(
+/// What reads the columns of spans.
+#[derive(Clone)]
+struct SpanReader {
     set: Arc<DataSet>,
-    span: Span,
     columns: Arc<[usize]>,
     memory: Memory,
     patience: Duration,
-) -> Result<impl Stream<Item = Result<Batch>> + Send + 'static> {
-    let (named, file) = (Arc::clone(&set), span.file.clone());
-    let DataFile { version, table } = blocking(move || named.unchanged(&file)).await?;
-    let kept = match table.kept_bytes() {
-        0 => None,
-        bytes => Some(reserve(&memory, bytes, patience).await?),
-    };
-    let path: Arc<str> = span.file.path.into();
-    let rows = batch_rows(table.as_ref(), &columns);
-    let batches = Arc::clone(&table).read(span.parts.0..span.parts.1, &columns, rows);
-    let batches = first_rows(batches, span.rows)
-        .map_ok(|batch| stream::iter(slices(&batch, LARGEST_BATCH)).map(Ok))
-        .try_flatten();
-    let batches = batches.map_ok(move |batch| {
-        let _held = &kept;
-        (batch, Arc::clone(&path))
-    });
-    let end = stream::once(async move { table.check_unchanged() });
-    let end = end.filter_map(|end| std::future::ready(end.err().map(Err)));
-    Ok(batches.chain(end).map_err(move |error| set.unreadable(&version, error)))
+}
+
+impl SpanReader {
+    /// The rows of one span. What their reader keeps has its memory first.
+    async fn batches(
+        self,
+        file: Option<DataFile>,
+        span: Span,
+    ) -> Result<impl Stream<Item = Result<Batch>> + Send + 'static> {
+        let Self { set, columns, memory, patience } = self;
+        let (named, wanted) = (Arc::clone(&set), span.file.clone());
+        let DataFile { version, table } = match file {
+            Some(file) => file,
+            None => blocking(move || named.unchanged(&wanted)).await?,
+        };
+        let kept = match table.kept_bytes() {
+            0 => None,
+            bytes => Some(reserve(&memory, bytes, patience).await?),
+        };
+        let path: Arc<str> = span.file.path.into();
+        let rows = batch_rows(table.as_ref(), &columns);
+        let batches = Arc::clone(&table).read(span.parts.0..span.parts.1, &columns, rows);
+        let batches = first_rows(batches, span.rows)
+            .map_ok(|batch| stream::iter(slices(&batch, LARGEST_BATCH)).map(Ok))
+            .try_flatten();
+        let batches = batches.map_ok(move |batch| {
+            let _held = &kept;
+            (batch, Arc::clone(&path))
+        });
+        let end = stream::once(async move { table.check_unchanged() });
+        let end = end.filter_map(|end| std::future::ready(end.err().map(Err)));
+        Ok(batches.chain(end).map_err(move |error| set.unreadable(&version, error)))
+    }
 }
 
 /// How many rows are decoded at once.

@@ -3,6 +3,7 @@
 
 mod action;
 mod admission;
+mod answer;
 mod calls;
 mod cancelled;
 pub mod catalog;
@@ -26,6 +27,7 @@ mod prompt;
 mod put;
 mod reflection;
 mod reply;
+mod request;
 mod selection;
 mod service;
 mod status;
@@ -36,7 +38,9 @@ mod uploads;
 mod window;
 
 pub use admission::{is_open, refusal};
+pub use answer::ANSWER_BYTES;
 pub use location::Location;
 pub use names::{ERROR_KIND, call_name};
+pub use selection::MOST_PARTITIONS;
 pub use service::{FlightLimits, routes};
 pub use uploads::{StagedUploads, UploadLimits};

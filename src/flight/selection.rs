@@ -19,13 +19,19 @@ pub struct Selection {
     pub data: String,
     /// A file of it, or a folder.
     pub path: Option<String>,
-    /// How many endpoints, at most.
+    /// How many endpoints, at most: up to [`MOST_PARTITIONS`].
     pub partitions: Option<NonZeroUsize>,
     /// How many rows, at most.
     pub limit: Option<u64>,
-    /// How they are scored: a command of options, as an exchange has them.
+    /// How they are scored: a command of options, as an exchange has them, of up to [`OPTIONS`] bytes.
     pub options: String,
 }
+
+/// Endpoints that a client may ask for.
+pub const MOST_PARTITIONS: usize = 4096;
+
+/// Bytes of the options, which stand in each ticket.
+const OPTIONS: usize = 16 * 1024;
 
 const FORMS: &str = "a data set is asked for by a path, [NAME] or [NAME, \"sub/file.parquet\"], or by a command, \
                      {\"data\": NAME}";
@@ -59,21 +65,41 @@ impl Selection {
         }
         let Members(members) = serde_json::from_slice(command).map_err(|e| wrong(e.to_string()))?;
         let (mut data, mut path, mut partitions, mut limit) = (None, None, None, None);
+        let endpoints = format!("a number of endpoints, 1 to {MOST_PARTITIONS}");
         let mut rest = Vec::new();
         for (name, value) in &members {
             match name.as_str() {
                 "data" => set(&mut data, name, value, "the name of a data set")?,
                 "path" => set(&mut path, name, value, "the path of a file in the data set")?,
-                "partitions" => set(&mut partitions, name, value, "a number of endpoints, at least 1")?,
+                "partitions" => set(&mut partitions, name, value, &endpoints)?,
                 "limit" => set(&mut limit, name, value, "a number of rows, at least 0")?,
                 _ => rest.push(format!("{}: {}", serde_json::Value::from(name.as_str()), value.get())),
             }
         }
         let data = data.ok_or_else(|| Error::Invalid(format!("the command has no \"data\"; {FORMS}")))?;
+        let partitions = partitions.map(|Partitions(partitions)| partitions);
         let options = format!("{{{}}}", rest.join(", "));
+        if options.len() > OPTIONS {
+            let found = options.len();
+            return Err(Error::Invalid(format!("the options have {found} bytes, at most {OPTIONS} beside a data set")));
+        }
         // Said now, and not when rows are fetched.
         ScoreOptions::from_command(options.as_bytes())?;
         Ok(Self { data, path, partitions, limit, options })
+    }
+}
+
+/// As many endpoints as a client may ask for.
+#[derive(Deserialize)]
+#[serde(try_from = "usize")]
+struct Partitions(NonZeroUsize);
+
+impl TryFrom<usize> for Partitions {
+    type Error = &'static str;
+
+    fn try_from(partitions: usize) -> Result<Self, &'static str> {
+        let partitions = NonZeroUsize::new(partitions).filter(|partitions| partitions.get() <= MOST_PARTITIONS);
+        partitions.map(Self).ok_or("no such number")
     }
 }
 
@@ -160,6 +186,11 @@ mod tests {
             (r#"{"data": null}"#, "\"data\" is null"),
             (r#"{"data": "a", "data": "b"}"#, "\"data\" is there twice"),
             (r#"{"data": "a", "partitions": 0}"#, "\"partitions\" is 0"),
+            (
+                r#"{"data": "a", "partitions": 4097}"#,
+                "\"partitions\" is 4097, expected a number of endpoints, 1 to 4096",
+            ),
+            (r#"{"data": "a", "partitions": 1e30}"#, "\"partitions\" is 1e30"),
             (r#"{"data": "a", "partitions": 1.5}"#, "\"partitions\" is 1.5"),
             (r#"{"data": "a", "limit": -1}"#, "\"limit\" is -1"),
             (r#"{"data": "a", "limit": "3"}"#, "\"limit\" is \"3\""),
@@ -171,5 +202,7 @@ mod tests {
         ] {
             check_wrong(command(wrong), expected);
         }
+        let long = format!(r#"{{"data": "a", "text": "{}"}}"#, "x".repeat(OPTIONS));
+        check_wrong(command(&long), "the options have 16396 bytes, at most 16384");
     }
 }

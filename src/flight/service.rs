@@ -33,7 +33,7 @@ use super::timing::{Timed, timings};
 use super::{action, health, reflection};
 use crate::auth::Authenticator;
 use crate::engine::Timings;
-use crate::memory::Memory;
+use crate::memory::{Memory, Reservation};
 use crate::readiness::Readiness;
 use crate::source::ipc::MessageLimits;
 use crate::stream::InFlight;
@@ -157,6 +157,12 @@ impl Flight {
     }
 }
 
+/// What holds the memory of a request, until the end of its answer.
+fn held<T>(request: &Request<T>) -> Result<Reservation, Status> {
+    let memory = request.extensions().get::<Reservation>().cloned();
+    memory.ok_or_else(|| Status::internal("requests have their memory before they come here"))
+}
+
 /// The name may be long, and the error goes into a header.
 fn unknown_action(name: &str) -> Status {
     let name: String = name.chars().take(100).collect();
@@ -190,11 +196,13 @@ impl FlightService for Flight {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        self.info(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
+        let memory = held(&request)?;
+        self.info(request.into_inner(), &memory).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        self.poll(request.into_inner()).await.map(Response::new).map_err(|error| to_status(&error))
+        let memory = held(&request)?;
+        self.poll(request.into_inner(), &memory).await.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -202,8 +210,9 @@ impl FlightService for Flight {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let timings = timings(request.extensions());
-        self.get(request.into_inner().ticket, timings).await.map(Response::new).map_err(|error| to_status(&error))
+        let (memory, timings) = (held(&request)?, timings(request.extensions()));
+        let rows = self.get(request.into_inner().ticket, &memory, timings).await;
+        rows.map(Response::new).map_err(|error| to_status(&error))
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
@@ -211,9 +220,10 @@ impl FlightService for Flight {
     }
 
     async fn do_action(&self, action: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let memory = held(&action)?;
         let Action { r#type: name, body } = action.into_inner();
         let offer = action::find(&name).ok_or_else(|| unknown_action(&name))?;
-        let bodies = offer.run(self, body).await.map_err(|error| to_status(&error))?;
+        let bodies = offer.run(self, body, memory).await.map_err(|error| to_status(&error))?;
         let results = bodies.into_iter().map(|body| Ok(arrow_flight::Result { body }));
         Ok(Response::new(stream::iter(results).boxed()))
     }

@@ -188,15 +188,6 @@ impl Survey {
         Ok(true)
     }
 
-    /// All files.
-    ///
-    /// # Errors
-    /// As [`Survey::step`].
-    pub fn finish(&mut self) -> Result<()> {
-        while self.step()? {}
-        Ok(())
-    }
-
     /// The data set's name.
     pub fn data(&self) -> &str {
         self.set.name()
@@ -210,6 +201,11 @@ impl Survey {
     /// How many files there are.
     pub const fn files(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether pieces were found since [`Survey::new_pieces`] was last asked for.
+    pub const fn has_new_pieces(&self) -> bool {
+        !self.found.pieces.is_empty()
     }
 
     /// The pieces that were found since this was last asked for.

@@ -93,7 +93,7 @@ impl fmt::Debug for TicketKey {
     }
 }
 
-/// What a ticket is good for.
+/// What a ticket is good for. There may be thousands of files in one: names are short there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketClaim {
     /// The flight that it belongs to, by a number that no other has.
@@ -135,10 +135,13 @@ impl FlightNumber {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The file, as it was.
+    #[serde(rename = "f")]
     pub file: Version,
     /// The first part (of Parquet, a row group), and the first that is not read any more.
+    #[serde(rename = "p")]
     pub parts: (usize, usize),
     /// How many rows of them, from the first on.
+    #[serde(rename = "r")]
     pub rows: u64,
 }
 

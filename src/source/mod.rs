@@ -24,6 +24,7 @@ pub mod staged;
 mod typed;
 
 use std::fmt::Debug;
+use std::fs::Metadata;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,4 +105,11 @@ pub struct Fingerprint {
     pub len: u64,
     /// When it was last written; none where the system does not say.
     pub modified: Option<SystemTime>,
+}
+
+impl Fingerprint {
+    /// That of a file of which the system says so.
+    pub fn of(found: &Metadata) -> Self {
+        Self { len: found.len(), modified: found.modified().ok() }
+    }
 }

@@ -1,6 +1,6 @@
 //! A local file, read by range. Every read says where, so any number of readers share one handle.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl RangedFile {
         if !found.is_file() {
             return Err(Error::other("not a file"));
         }
-        Ok(Self { file: Arc::new(file), opened: fingerprint(&found) })
+        Ok(Self { file: Arc::new(file), opened: Fingerprint::of(&found) })
     }
 
     /// Its length when it was opened, in bytes.
@@ -50,7 +50,7 @@ impl RangedFile {
     /// # Errors
     /// What the system says.
     pub fn fingerprint(&self) -> Result<Fingerprint> {
-        Ok(fingerprint(&self.file.metadata()?))
+        Ok(Fingerprint::of(&self.file.metadata()?))
     }
 
     /// The `len` bytes from `start` on.
@@ -80,10 +80,6 @@ impl RangedFile {
         #[cfg(windows)]
         return std::os::windows::fs::FileExt::seek_read(file, bytes, at);
     }
-}
-
-fn fingerprint(found: &Metadata) -> Fingerprint {
-    Fingerprint { len: found.len(), modified: found.modified().ok() }
 }
 
 /// Reads on from a place in a file.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::flight::service::Flight;
+use crate::memory::Reservation;
 use crate::{Error, Result};
 
 /// `CancelFlightInfo`
@@ -20,8 +21,8 @@ pub fn renew(flight: &Flight, body: &[u8]) -> Result<Vec<Bytes>> {
 }
 
 /// `PollFlightInfo`
-pub async fn poll(flight: &Flight, body: Bytes) -> Result<Vec<Bytes>> {
-    let poll = flight.poll(decode::<FlightDescriptor>(&body, "FlightDescriptor")?).await?;
+pub async fn poll(flight: &Flight, body: Bytes, memory: Reservation) -> Result<Vec<Bytes>> {
+    let poll = flight.poll(decode::<FlightDescriptor>(&body, "FlightDescriptor")?, &memory).await?;
     let mut results = vec![poll.encode_to_vec().into(), poll.info.unwrap_or_default().encode_to_vec().into()];
     results.extend(poll.flight_descriptor.map(|next| next.encode_to_vec().into()));
     Ok(results)

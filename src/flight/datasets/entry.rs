@@ -11,12 +11,16 @@ use crate::source::{Fingerprint, Source};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Its path below the folder; empty where the data set is one table.
+    #[serde(rename = "p")]
     pub path: String,
     /// In bytes.
+    #[serde(rename = "l")]
     len: u64,
     /// When it was last written, in nanoseconds since 1970; none where the system does not say.
+    #[serde(rename = "m")]
     modified: Option<i128>,
     /// Of tables that were handed over, which one.
+    #[serde(rename = "n")]
     number: u64,
 }
 

@@ -31,19 +31,19 @@ async fn serve(folder: &tempfile::TempDir, catalog: Catalog) -> Client {
 }
 
 /// The results of an action.
-async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Result<Vec<bytes::Bytes>, Status> {
+pub async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Result<Vec<bytes::Bytes>, Status> {
     let results = client.do_action(Action::new(name, body)).await?.into_inner();
     results.map_ok(|result| result.body).try_collect().await
 }
 
-async fn cancel(client: &mut Client, info: &FlightInfo) -> Result<CancelFlightInfoResult, Status> {
+pub async fn cancel(client: &mut Client, info: &FlightInfo) -> Result<CancelFlightInfoResult, Status> {
     let request = CancelFlightInfoRequest::new(info.clone()).encode_to_vec();
     let results = act(client, "CancelFlightInfo", request).await?;
     Ok(CancelFlightInfoResult::decode(results[0].clone()).unwrap())
 }
 
 /// Polls to the end.
-async fn poll(client: &mut Client, command: &str) -> Result<PollInfo, Status> {
+pub async fn poll(client: &mut Client, command: &str) -> Result<PollInfo, Status> {
     let mut next = Some(FlightDescriptor::new_cmd(command.to_owned()));
     let (mut endpoints, mut last, mut progress): (Vec<FlightEndpoint>, _, _) = (Vec::new(), PollInfo::default(), 0.0);
     while let Some(descriptor) = next {
@@ -125,7 +125,7 @@ async fn a_cancelled_flight_is_over() {
     }
 }
 
-async fn renew(client: &mut Client, endpoint: &FlightEndpoint) -> Result<FlightEndpoint, Status> {
+pub async fn renew(client: &mut Client, endpoint: &FlightEndpoint) -> Result<FlightEndpoint, Status> {
     let request = RenewFlightEndpointRequest::new(endpoint.clone()).encode_to_vec();
     Ok(FlightEndpoint::decode(act(client, "RenewFlightEndpoint", request).await?[0].clone()).unwrap())
 }

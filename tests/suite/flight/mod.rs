@@ -7,4 +7,5 @@ mod exchange;
 mod health;
 mod hostile;
 mod long;
+mod many;
 mod trouble;
