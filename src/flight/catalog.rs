@@ -64,7 +64,7 @@ impl Catalog {
     /// nobody waits for it any more.
     ///
     /// # Errors
-    /// Those of `Selection::read`, `Datasets::get`, `Survey` and [`AnswerMemory::take`].
+    /// Those of `Selection::read`, `Datasets::get`, `Survey` and `AnswerMemory::take`.
     pub async fn info(
         &self,
         descriptor: FlightDescriptor,
@@ -133,7 +133,7 @@ impl Catalog {
     /// A flight without its endpoints.
     ///
     /// # Errors
-    /// Those of [`AnswerMemory::take`], and [`Error::Failed`] for a bug of ours.
+    /// Those of `AnswerMemory::take`, and [`Error::Failed`] for a bug of ours.
     pub fn flight(
         &self,
         survey: &Survey,
@@ -160,7 +160,7 @@ impl Catalog {
     /// many there are, they come at the end.
     ///
     /// # Errors
-    /// Those of [`AnswerMemory::take`], and [`Error::Failed`] for a bug of ours.
+    /// Those of `AnswerMemory::take`, and [`Error::Failed`] for a bug of ours.
     pub fn new_endpoints(
         &self,
         survey: &mut Survey,
