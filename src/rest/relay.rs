@@ -40,7 +40,7 @@ impl Relay {
     /// Passes on what comes until no more does. Once the client alone is waited for, it has `patience` to read something.
     ///
     /// # Errors
-    /// [`Error::Stalled`] when the client does not read, [`Error::Cancelled`] when it is gone, and those of the spool where the
+    /// [`crate::Error::Stalled`] when the client does not read, [`crate::Error::Cancelled`] when it is gone, and those of the spool where the
     /// whole answer must lie in it.
     pub async fn run(mut self, mut made: mpsc::Receiver<Bytes>, outlet: Outlet, patience: Duration) -> Result<()> {
         let mut is_open = true;
