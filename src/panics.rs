@@ -7,11 +7,10 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Once};
 use std::task::Poll;
 
-use futures::Stream;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::debug;
 
@@ -42,22 +41,6 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
         let text = panic_text(&*panic);
         debug!(place = PLACE.take(), text, "a panic was caught");
         Panicked(text.to_owned())
-    })
-}
-
-/// The items of `stream`, which calls code that may panic. If it does, that is the last item.
-pub fn caught_stream<S: Stream + Unpin>(stream: S) -> impl Stream<Item = Result<S::Item, Panicked>> {
-    let mut stream = Some(stream);
-    futures::stream::poll_fn(move |context| {
-        let Some(inner) = &mut stream else { return Poll::Ready(None) };
-        let polled = caught(|| Pin::new(inner).poll_next(context));
-        match polled {
-            Ok(item) => item.map(|item| item.map(Ok)),
-            Err(panicked) => {
-                stream = None;
-                Poll::Ready(Some(Err(panicked)))
-            }
-        }
     })
 }
 
@@ -134,7 +117,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::{FutureExt, StreamExt};
 
     /// Panics in the standard library's code, as a dependency would in its own.
     fn foreign() -> u8 {
@@ -159,12 +141,5 @@ mod tests {
         });
         assert_eq!(outer, Ok(true));
         assert!(!CATCHING.get());
-    }
-
-    #[test]
-    fn a_stream_ends_with_its_panic() {
-        let items = futures::stream::iter([1, 2, 3]).map(|item| if item == 2 { foreign() } else { item });
-        let items: Vec<_> = caught_stream(items).collect().now_or_never().unwrap();
-        assert_eq!(items, [Ok(1), Err(Panicked("foreign".to_owned()))]);
     }
 }

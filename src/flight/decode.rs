@@ -5,77 +5,73 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
-use arrow_flight::error::FlightError;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
 use super::inbound::Inbound;
-use super::status::from_flight;
-use crate::panics::caught_stream;
-use crate::{Error, Result};
+use crate::Result;
+use crate::source::ipc::Decoder;
 
 /// A client's messages, which can be read to their end after the call has failed.
 pub type SharedInbound = Arc<Mutex<Inbound>>;
 
+/// A record batch, and the message that it came in.
+pub type Decoded = (RecordBatch, FlightData);
+
+/// What a client sends.
+pub struct Batches {
+    messages: BoxStream<'static, Result<FlightData>>,
+    decoder: Decoder,
+}
+
+impl Batches {
+    /// That of which `first` is the first message.
+    pub fn new(first: FlightData, inbound: SharedInbound) -> Self {
+        Self { messages: data_messages(first, inbound).boxed(), decoder: Decoder::default() }
+    }
+
+    /// The schema, with which all data begin. `None` where there are no data.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for what is none, and those of [`Inbound::message`].
+    pub async fn schema(&mut self) -> Result<Option<SchemaRef>> {
+        let Some(message) = self.messages.try_next().await? else { return Ok(None) };
+        self.decoder.decode(&message.data_header, &message.data_body)?;
+        Ok(self.decoder.schema().cloned())
+    }
+
+    /// As [`Decoder::read_as`].
+    pub fn read_as(&mut self, schema: SchemaRef) {
+        self.decoder.read_as(schema);
+    }
+
+    /// The next batch behind the schema; `None` when the client has sent all.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for what is none, and those of [`Inbound::message`].
+    pub async fn next(&mut self) -> Result<Option<Decoded>> {
+        while let Some(message) = self.messages.try_next().await? {
+            if let Some(batch) = self.decoder.decode(&message.data_header, &message.data_body)? {
+                return Ok(Some((batch, message)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// The messages that carry Arrow data.
 ///
-/// C++ and Python send the descriptor, and what `write_metadata` writes, in messages without a header, which the decoder
-/// would take for broken ones. Metadata without data is not echoed: pyarrow's `read_all` ends at such a message.
-fn data_messages(
-    first: FlightData,
-    inbound: SharedInbound,
-) -> impl Stream<Item = Result<FlightData, FlightError>> + Send + 'static {
+/// C++ and Python send the descriptor, and what `write_metadata` writes, in messages without a header. Metadata without data is
+/// not echoed: pyarrow's `read_all` ends at such a message.
+fn data_messages(first: FlightData, inbound: SharedInbound) -> impl Stream<Item = Result<FlightData>> + Send + 'static {
     let rest = futures::stream::unfold(inbound, async |inbound| {
         let message = inbound.lock().await.message().await;
-        let message = message.transpose()?.map_err(|error| FlightError::ExternalError(Box::new(error)));
-        Some((message, inbound))
+        Some((message.transpose()?, inbound))
     });
     let messages = futures::stream::iter([Ok(first)]).chain(rest);
     messages.filter(|message| {
         let carries_data = message.as_ref().map_or(true, |message| !message.data_header.is_empty());
         std::future::ready(carries_data)
     })
-}
-
-/// Schemas and batches, one a message.
-pub type Decoded = BoxStream<'static, Result<DecodedFlightData>>;
-
-/// What the client sends from its first message on. arrow-ipc panics at some lengths that do not fit their data: that is the
-/// sender's error, too.
-pub fn decode(first: FlightData, inbound: SharedInbound) -> Decoded {
-    let decoded = caught_stream(FlightDataDecoder::new(data_messages(first, inbound).boxed()));
-    let unfit = |_| Err(Error::Invalid("the stream cannot be decoded: a length does not fit its data".to_owned()));
-    decoded.map(move |message| message.map_or_else(unfit, |message| message.map_err(from_flight))).boxed()
-}
-
-/// The schema, with which all data begin. `None` where there are no data.
-///
-/// # Errors
-/// [`Error::Invalid`] for what is none, and those of [`Inbound::message`].
-pub async fn next_schema(decoded: &mut Decoded) -> Result<Option<SchemaRef>> {
-    let Some(message) = decoded.next().await else { return Ok(None) };
-    match message?.payload {
-        DecodedPayload::Schema(schema) => Ok(Some(schema)),
-        DecodedPayload::RecordBatch(_) => Err(Error::Invalid("a record batch before the schema".to_owned())),
-        DecodedPayload::None => Err(neither()),
-    }
-}
-
-/// The batch that comes behind the schema.
-///
-/// # Errors
-/// [`Error::Invalid`] for what is none.
-pub fn record_batch(payload: DecodedPayload) -> Result<RecordBatch> {
-    match payload {
-        DecodedPayload::RecordBatch(batch) => Ok(batch),
-        DecodedPayload::Schema(_) => Err(Error::Invalid("a second schema in one stream".to_owned())),
-        DecodedPayload::None => Err(neither()),
-    }
-}
-
-/// A header that names no kind of message. Those without a header have been taken out before.
-fn neither() -> Error {
-    Error::Invalid("the stream cannot be decoded: a message is neither a schema nor a batch".to_owned())
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow_flight::decode::DecodedFlightData;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::try_unfold;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::decode::{Decoded, SharedInbound, decode, next_schema, record_batch};
+use super::decode::{Batches, Decoded, SharedInbound};
 use super::encode::Encoder;
 use super::inbound::Inbound;
 use super::outbound::pieces;
@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::ipc_compression::unpacked_bytes;
 use crate::memory::Reservation;
 use crate::stream::{InFlight, Incoming, score_table};
-use crate::table::{ScoreOptions, ScorePlan};
+use crate::table::{ScoreOptions, ScorePlan, strings_as_bytes};
 use crate::{Error, Result};
 
 /// One exchange in progress.
@@ -62,27 +62,30 @@ impl Exchange {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
         let options = options(first.flight_descriptor.as_ref())?;
-        let mut decoded = decode(first, Arc::clone(inbound));
-        let Some(schema) = next_schema(&mut decoded).await? else { return Ok(None) };
-        let plan = Arc::new(ScorePlan::new(&schema, &options, &self.engine.model().labels)?);
+        let mut batches = Batches::new(first, Arc::clone(inbound));
+        let Some(schema) = batches.schema().await? else { return Ok(None) };
+        let plan = ScorePlan::new(&schema, &options, &self.engine.model().labels)?;
+        // One string that is not UTF-8 is a row's trouble, and not its batch's.
+        let raw = Arc::new(strings_as_bytes(&schema, plan.text_columns()));
+        let plan = Arc::new(plan.reading(&raw));
+        batches.read_as(raw);
         let mut inbound = inbound.lock().await;
         inbound.weigh(plan.weights());
         let memory = inbound.claimed();
-        Ok(Some(Opened { plan, decoded, _memory: memory }))
+        Ok(Some(Opened { plan, batches, _memory: memory }))
     }
 
     /// Scores what comes behind the schema.
-    async fn score(&self, Opened { plan, decoded, _memory }: Opened, inbound: &SharedInbound) -> Result<()> {
+    async fn score(&self, Opened { plan, batches, _memory }: Opened, inbound: &SharedInbound) -> Result<()> {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
         self.send(schema).await?;
 
-        let inbound = Arc::clone(inbound);
         let quiet = inbound.lock().await.quiet().clone();
-        let begun = quiet.clone();
-        let input = decoded.then(move |message| {
-            let inbound = Arc::clone(&inbound);
-            begun.begin();
-            async move { batch(message?, inbound.lock().await.claimed()) }
+        let input = try_unfold((batches, Arc::clone(inbound), quiet.clone()), async |(mut batches, inbound, quiet)| {
+            let Some(decoded) = batches.next().await? else { return Ok(None) };
+            quiet.begin();
+            let incoming = incoming(decoded, inbound.lock().await.claimed())?;
+            Ok(Some((incoming, (batches, inbound, quiet))))
         });
         let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
         let (mut batches, mut rows) = (0_u64, 0_u64);
@@ -121,7 +124,7 @@ impl Exchange {
 /// An exchange whose schema has come.
 struct Opened {
     plan: Arc<ScorePlan>,
-    decoded: Decoded,
+    batches: Batches,
     /// What the schema takes.
     _memory: Vec<Reservation>,
 }
@@ -144,13 +147,11 @@ struct Attached {
     memory: Vec<Reservation>,
 }
 
-/// The batch of a message, with its metadata.
-fn batch(message: DecodedFlightData, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
-    let DecodedFlightData { inner, payload } = message;
-    let rows = record_batch(payload)?;
-    let unpacked = unpacked_bytes(&inner.data_header, &inner.data_body)?;
-    let bytes = unpacked.unwrap_or(inner.data_body.len()) + inner.app_metadata.len();
+/// A batch with the metadata of its message.
+fn incoming((rows, message): Decoded, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
+    let unpacked = unpacked_bytes(&message.data_header, &message.data_body)?;
+    let bytes = unpacked.unwrap_or(message.data_body.len()) + message.app_metadata.len();
     // Copied, since it is a slice of the whole message, which the batch no longer needs.
-    let app_metadata = Bytes::copy_from_slice(&inner.app_metadata);
+    let app_metadata = Bytes::copy_from_slice(&message.app_metadata);
     Ok(Incoming { rows, bytes, rest: Attached { app_metadata, memory } })
 }

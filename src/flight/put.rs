@@ -6,13 +6,12 @@ use std::time::Duration;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightDescriptor, PutResult};
 use bytes::Bytes;
-use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::decode::{Decoded, SharedInbound, decode, next_schema, record_batch};
+use super::decode::{Batches, SharedInbound};
 use super::inbound::Inbound;
 use super::outbound::whole;
 use super::reply::ReplySender;
@@ -38,7 +37,7 @@ pub struct Put {
 /// An upload whose schema has come.
 struct Opened {
     upload: StagedUpload,
-    decoded: Decoded,
+    batches: Batches,
     staging: StagedWriter,
     /// What the schema takes.
     _memory: Vec<Reservation>,
@@ -52,8 +51,8 @@ impl Put {
     pub async fn run(self, inbound: Inbound) -> Result<()> {
         let inbound = Arc::new(Mutex::new(inbound));
         let opened = timeout(self.stall_timeout, self.open(&inbound)).await;
-        let Opened { upload, decoded, staging, _memory } = opened.unwrap_or_else(|_| Err(self.silent()))?;
-        let staging = self.take(staging, decoded, &inbound).await?;
+        let Opened { upload, batches, staging, _memory } = opened.unwrap_or_else(|_| Err(self.silent()))?;
+        let staging = self.take(staging, batches, &inbound).await?;
         if !inbound.lock().await.is_whole() {
             return Err(Error::Cancelled("the client broke its upload off".to_owned()));
         }
@@ -68,24 +67,23 @@ impl Put {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the upload has no message".to_owned()))?;
         let upload = self.uploads.begin(name(first.flight_descriptor.as_ref())?)?;
-        let mut decoded = decode(first, Arc::clone(inbound));
-        let schema = next_schema(&mut decoded).await?;
+        let mut batches = Batches::new(first, Arc::clone(inbound));
+        let schema = batches.schema().await?;
         let schema = schema.ok_or_else(|| Error::Invalid("the upload ended before its schema".to_owned()))?;
         let staging = StagedWriter::new(schema, self.uploads.limits().table, self.uploads.spool().clone())?;
         let memory = inbound.lock().await.claimed();
-        Ok(Opened { upload, decoded, staging, _memory: memory })
+        Ok(Opened { upload, batches, staging, _memory: memory })
     }
 
     /// Takes all that comes behind the schema.
     async fn take(
         &self,
         mut staging: StagedWriter,
-        mut decoded: Decoded,
+        mut batches: Batches,
         inbound: &SharedInbound,
     ) -> Result<StagedWriter> {
         let mut told = None;
-        while let Some(message) = decoded.next().await {
-            let batch = record_batch(message?.payload)?;
+        while let Some((batch, _)) = batches.next().await? {
             let memory = inbound.lock().await.claimed();
             staging = blocking(move || {
                 let _memory = memory;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use arrow_flight::error::FlightError;
 use http::Response;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
@@ -10,7 +9,6 @@ use tonic::{Code, Status};
 
 use super::names::ERROR_KIND;
 use crate::Error;
-use crate::source::ipc::undecodable;
 
 /// When a client that found no room may come again.
 const RETRY_SECONDS: &str = "1";
@@ -69,18 +67,6 @@ fn brief(text: &str) -> Cow<'_, str> {
     let front = text.floor_char_boundary(half(&mut text.bytes()));
     let back = text.ceil_char_boundary(text.len() - half(&mut text.bytes().rev()));
     format!("{} … {} bytes are left out here … {}", &text[..front], back - front, &text[back..]).into()
-}
-
-/// What went wrong while a client's messages were read and decoded, as an error of ours.
-pub fn from_flight(error: FlightError) -> Error {
-    match error {
-        FlightError::ExternalError(error) => match error.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(error) => undecodable(&error.to_string()),
-        },
-        FlightError::NotYetImplemented(what) => Error::Invalid(format!("not supported: {what}")),
-        error => undecodable(&error.to_string()),
-    }
 }
 
 #[cfg(test)]

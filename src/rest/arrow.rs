@@ -16,7 +16,7 @@ use crate::memory::Reservation;
 use crate::sink::batches::{ArrowEncoder, BatchEncoder};
 use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
 use crate::stream::{InFlight, Incoming, score_table};
-use crate::table::{ScorePlan, text_bytes};
+use crate::table::{ScorePlan, strings_as_bytes, text_bytes};
 
 /// Scores the stream.
 ///
@@ -27,7 +27,10 @@ pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Respon
     let classes = &engine.model().labels;
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
     let (schema, memory) = stream.schema().await?;
-    let plan = Arc::new(ScorePlan::new(&schema, &columns, classes)?);
+    let plan = ScorePlan::new(&schema, &columns, classes)?;
+    let raw = Arc::new(strings_as_bytes(&schema, plan.text_columns()));
+    let plan = Arc::new(plan.reading(&raw));
+    stream.read_as(raw);
     stream.weigh(plan.weights());
     let encoder = ArrowEncoder::new(&plan.schema())?;
     let table = Table { stream, plan, encoder: Box::new(encoder) };

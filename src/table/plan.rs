@@ -26,6 +26,8 @@ pub struct ScorePlan {
     kept: Vec<usize>,
     new_fields: Fields,
     schema: SchemaRef,
+    /// The same as it is in memory.
+    appended: SchemaRef,
     weights: Vec<Weight>,
 }
 
@@ -46,7 +48,8 @@ impl ScorePlan {
         let on_error = options.on_error;
         let weights = weights(schema, &targets, on_error == OnError::Null, classes);
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-        Ok(Self { targets, made, on_error, kept, new_fields: new_fields.into(), schema, weights })
+        let appended = Arc::clone(&schema);
+        Ok(Self { targets, made, on_error, kept, new_fields: new_fields.into(), schema, appended, weights })
     }
 
     /// The plan of the new columns alone, for a table that keeps all that it has: a file to which they are added.
@@ -80,6 +83,16 @@ impl ScorePlan {
         let place = |column: &mut usize| *column = inputs.partition_point(|input| *input < *column);
         self.targets.iter_mut().for_each(|target| place(&mut target.column));
         self.kept.iter_mut().for_each(place);
+        self
+    }
+
+    /// The same for batches that are read by the schema `raw`, in which strings are bytes. What comes back is bytes, too, and
+    /// lies in memory as the strings of [`ScorePlan::schema`] do.
+    #[must_use]
+    pub fn reading(mut self, raw: &Schema) -> Self {
+        let kept = self.kept.iter().map(|column| &raw.fields()[*column]);
+        let fields: Fields = kept.chain(&self.new_fields).cloned().collect();
+        self.appended = Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()));
         self
     }
 
@@ -156,7 +169,7 @@ impl ScorePlan {
     /// [`Error::Failed`] when columns and batch do not belong together.
     pub fn append(&self, batch: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         let kept = self.kept.iter().map(|column| Arc::clone(batch.column(*column)));
-        RecordBatch::try_new(self.schema(), kept.chain(columns).collect())
+        RecordBatch::try_new(Arc::clone(&self.appended), kept.chain(columns).collect())
             .map_err(|e| Error::Failed(format!("cannot append the scores: {e}")))
     }
 

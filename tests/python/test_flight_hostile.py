@@ -94,11 +94,11 @@ def test_not_even_protobuf(exchange, client):
 
 
 def test_a_batch_before_the_schema(exchange, client):
-    assert_refused(exchange(raw.messages([PLAIN, SCHEMA])), client, "prior to Schema")
+    assert_refused(exchange(raw.messages([PLAIN, SCHEMA])), client, "a message before the schema")
 
 
 def test_a_dictionary_before_the_schema(exchange, client):
-    assert_refused(exchange(raw.messages([DICTIONARY, CODES_SCHEMA, CODED])), client, "prior to Schema")
+    assert_refused(exchange(raw.messages([DICTIONARY, CODES_SCHEMA, CODED])), client, "a message before the schema")
 
 
 def test_a_second_schema(exchange, client):

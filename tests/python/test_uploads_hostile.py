@@ -85,8 +85,8 @@ def test_no_message_and_no_schema(upload, client):
 
 def test_messages_in_the_wrong_order(upload, client):
     codes_schema, dictionary, coded = raw.stream(CODES)
-    for parts, said in [([PLAIN, SCHEMA], "prior to Schema"), ([SCHEMA, PLAIN, SCHEMA], "second schema"),
-                        ([codes_schema, coded], "out of bounds"), ([dictionary, codes_schema], "prior to Schema")]:
+    for parts, said in [([PLAIN, SCHEMA], "a message before the schema"), ([SCHEMA, PLAIN, SCHEMA], "second schema"),
+                        ([codes_schema, coded], "out of bounds"), ([dictionary, codes_schema], "a message before the schema")]:
         code, details, _ = upload(messages(parts, path("raw")))
         assert code == grpc.StatusCode.INVALID_ARGUMENT and said.lower() in details.lower(), details
         nothing_is_kept(client)

@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 
 use super::allowance::MessageLimits;
 use super::claim::Weight;
-use super::framing::{Framing, Message};
+use super::framing::Framing;
 use crate::memory::Reservation;
 use crate::panics::caught;
 use crate::{Error, Result};
@@ -50,9 +50,14 @@ impl ArrowStream {
     pub async fn schema(&mut self) -> Result<(SchemaRef, Vec<Reservation>)> {
         let nothing = || undecodable("it has no schema: an Arrow stream begins with one, also without rows");
         let message = self.messages.next().await?.ok_or_else(nothing)?;
-        self.decoder.decode(&message)?;
-        let schema = self.decoder.schema.clone().ok_or_else(nothing)?;
+        self.decoder.decode(&message.header, &message.body)?;
+        let schema = self.decoder.schema().cloned().ok_or_else(nothing)?;
         Ok((schema, self.messages.allowance().claimed()))
+    }
+
+    /// As [`Decoder::read_as`].
+    pub fn read_as(&mut self, schema: SchemaRef) {
+        self.decoder.read_as(schema);
     }
 
     /// What the elements of arrays take from now on.
@@ -66,7 +71,7 @@ impl ArrowStream {
     /// Those of the pieces, and what is wrong with a message.
     pub async fn next(&mut self) -> Result<Option<ReceivedBatch>> {
         while let Some(message) = self.messages.next().await? {
-            if let Some(rows) = self.decoder.decode(&message)? {
+            if let Some(rows) = self.decoder.decode(&message.header, &message.body)? {
                 let memory = self.messages.allowance().claimed();
                 return Ok(Some(ReceivedBatch { rows, bytes: message.unpacked, memory }));
             }
@@ -77,20 +82,33 @@ impl ArrowStream {
 
 /// What the messages so far have said.
 #[derive(Default)]
-struct Decoder {
+pub struct Decoder {
     schema: Option<SchemaRef>,
     dictionaries: HashMap<i64, ArrayRef>,
 }
 
 impl Decoder {
+    /// The schema, once it has come.
+    pub const fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
+    }
+
+    /// From now on batches are read by this schema, whose columns lie in memory as those of the sender's do.
+    pub fn read_as(&mut self, schema: SchemaRef) {
+        self.schema = Some(schema);
+    }
+
     /// The rows of a message, if it has some. arrow-ipc panics at some lengths that do not fit their data: that is the sender's
     /// error, too.
-    fn decode(&mut self, message: &Message) -> Result<Option<RecordBatch>> {
-        let decoded = caught(|| self.read(message));
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is wrong with the message.
+    pub fn decode(&mut self, header: &[u8], body: &Bytes) -> Result<Option<RecordBatch>> {
+        let decoded = caught(|| self.read(header, body));
         decoded.unwrap_or_else(|_| Err(undecodable("a length does not fit its data")))
     }
 
-    fn read(&mut self, Message { header, body, .. }: &Message) -> Result<Option<RecordBatch>> {
+    fn read(&mut self, header: &[u8], body: &Bytes) -> Result<Option<RecordBatch>> {
         let said = |cause: ArrowError| undecodable(&cause.to_string());
         let message = root_as_message(header).map_err(|cause| undecodable(&cause.to_string()))?;
         let body = Buffer::from(body.clone());
@@ -107,7 +125,7 @@ impl Decoder {
             (MessageHeader::DictionaryBatch, Some(schema)) => {
                 let dictionary = message.header_as_dictionary_batch().ok_or_else(neither)?;
                 let read = read_dictionary(&body, dictionary, schema, &mut self.dictionaries, &message.version());
-                read.map_err(|cause| undecodable(&format!("Error {IN_DICTIONARY}: {cause}")))?;
+                read.map_err(|cause| undecodable(&format!("{IN_DICTIONARY}: {cause}")))?;
                 Ok(None)
             }
             (MessageHeader::RecordBatch, Some(schema)) => {
@@ -125,8 +143,8 @@ fn neither() -> Error {
     undecodable("a message is neither a schema nor a batch")
 }
 
-/// What is said of a dictionary's values, here and by arrow-flight.
-const IN_DICTIONARY: &str = "decoding ipc dictionary";
+/// What is said of a dictionary's values.
+const IN_DICTIONARY: &str = "in a dictionary";
 
 /// The sender's stream is none, and what Arrow says of it, with what can be done about that.
 pub fn undecodable(said: &str) -> Error {

@@ -17,4 +17,4 @@ mod framing;
 pub use self::allowance::{Allowance, MessageLimits};
 pub use self::buffer::{ALIGNMENT, Buffer};
 pub use self::claim::{Claims, Look, Weight};
-pub use self::decode::{ArrowStream, ReceivedBatch, undecodable};
+pub use self::decode::{ArrowStream, Decoder, ReceivedBatch};

@@ -63,7 +63,7 @@ fn messages_out_of_order() {
             sent.remove(0);
             sent[0].flight_descriptor = descriptor;
         }),
-        "prior to Schema",
+        "a message before the schema",
     );
     refused(with_good(|sent| sent.push(sent[0].clone())), "a second schema");
 }
@@ -88,7 +88,7 @@ fn text_that_is_no_unicode() {
             body[text] = 0xff;
             sent[1].data_body = body.into();
         }),
-        "cannot be decoded",
+        "is not text: column",
     );
 }
 
