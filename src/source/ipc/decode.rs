@@ -119,7 +119,7 @@ impl Decoder {
                 self.schema = Some(Arc::new(try_fb_to_schema(schema).map_err(said)?));
                 Ok(None)
             }
-            (_, None) => {
+            (MessageHeader::DictionaryBatch | MessageHeader::RecordBatch, None) => {
                 Err(Error::Invalid("a message before the schema: an Arrow stream begins with that".to_owned()))
             }
             (MessageHeader::DictionaryBatch, Some(schema)) => {
