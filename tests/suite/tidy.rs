@@ -33,6 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prost", &["flight/"]),
     ("candle_core", &["check/", "classifier/"]),
     ("tokenizers", &["classifier/"]),
+    ("unicode_normalization_alignments", &["classifier/tokenizer/"]),
     ("prometheus_client", &["metrics/"]),
     ("clap", &["cli.rs", "cli/"]),
 ];

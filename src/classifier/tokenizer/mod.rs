@@ -5,18 +5,24 @@ mod build;
 mod class;
 mod cut;
 mod fit;
+mod frame;
 mod json;
+mod kept_ids;
 mod long;
 mod token_spec;
+mod wordpiece;
 
 use std::path::{Path, PathBuf};
 
+use tokenizers::Tokenizer;
 use tokenizers::utils::truncation::TruncationDirection;
-use tokenizers::{Encoding as Encoded, PostProcessor, Token, Tokenizer};
 
 use self::build::Built;
 use self::cut::Cuts;
+use self::frame::Frame;
+use self::kept_ids::KeptIds;
 use self::long::Pause;
+use self::wordpiece::WordPieces;
 use super::blank::is_blank;
 use super::checkpoint::TokenizerFiles;
 use crate::{Error, Result};
@@ -38,13 +44,16 @@ pub struct Encoding {
 
 /// The tokenizer of a checkpoint, held to its embedding's size.
 pub struct TextTokenizer {
+    /// Our own, for tokenizers of exactly BERT's kind.
+    words: Option<WordPieces>,
+    /// For all others, and for texts that the first leaves to it.
     tokenizer: Tokenizer,
     /// Where a long text is cut off.
     side: TruncationDirection,
     /// Where a text may be cut into pieces.
     cuts: Cuts,
     /// Special tokens around every text.
-    specials: usize,
+    frame: Frame,
     /// Rows of the embedding.
     rows: usize,
     max_length: usize,
@@ -64,9 +73,10 @@ impl TextTokenizer {
         if let (Some(json), Some(vocab)) = (&files.tokenizer, &files.vocab) {
             fit::check_same_vocabulary(&tokenizer, json, vocab)?;
         }
-        let specials = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
-        let loaded = Self { cuts: Cuts::of(&tokenizer), tokenizer, side, specials, rows, max_length };
-        loaded.frame(Vec::new()).map_err(|why| unusable(path, &format!("its special tokens: {why}")))?;
+        let frame = Frame::of(&tokenizer).map_err(|why| unusable(path, &why))?;
+        let (words, cuts) = (WordPieces::of(&tokenizer), Cuts::of(&tokenizer));
+        let loaded = Self { words, tokenizer, side, cuts, frame, rows, max_length };
+        loaded.framed(Vec::new()).map_err(|why| unusable(path, &format!("its special tokens: {why}")))?;
         Ok(loaded)
     }
 
@@ -77,33 +87,35 @@ impl TextTokenizer {
     /// and cannot be cut into pieces, and [`Error::Failed`] when the tokenizer itself fails.
     pub fn encode(&self, text: &str, pause: Pause<'_>) -> Result<Encoding> {
         let text = if is_blank(text) { EMPTY_TEXT } else { text };
-        let room = self.max_length.saturating_sub(self.specials);
-        let (mut ids, tokens) = if text.len() <= SHORT {
-            let ids = self.tokenizer.encode_fast(text, false).map_err(failed)?.get_ids().to_vec();
-            let tokens = ids.len();
-            (ids, tokens)
-        } else {
-            long::encode(&self.tokenizer, &self.cuts, text, (room, self.side), pause)?
-        };
-        match self.side {
-            TruncationDirection::Right => ids.truncate(room),
-            TruncationDirection::Left => drop(ids.drain(..ids.len().saturating_sub(room))),
+        let room = self.max_length.saturating_sub(self.specials());
+        let mut kept = KeptIds::new(room, self.side);
+        let is_done = self.words.as_ref().is_some_and(|words| words.encode(text, &mut kept, pause));
+        let (ids, tokens) = if is_done { kept.finish() } else { self.encode_with_crate(text, room, pause)? };
+        Ok(Encoding { ids: self.framed(ids)?, tokens: tokens + self.specials() })
+    }
+
+    /// At most `room` ids, and how many there were.
+    fn encode_with_crate(&self, text: &str, room: usize, pause: Pause<'_>) -> Result<(Vec<u32>, usize)> {
+        let mut kept = KeptIds::new(room, self.side);
+        if text.len() <= SHORT {
+            kept.push(self.tokenizer.encode_fast(text, false).map_err(failed)?.get_ids());
+            return Ok(kept.finish());
         }
-        Ok(Encoding { ids: self.frame(ids)?, tokens: tokens + self.specials })
+        let (ids, tokens) = long::encode(&self.tokenizer, &self.cuts, text, (room, self.side), pause)?;
+        kept.push(&ids);
+        Ok((kept.finish().0, tokens))
     }
 
     /// Special tokens around every text: `max_length` must leave room for one more.
     pub const fn specials(&self) -> usize {
-        self.specials
+        self.frame.len()
     }
 
     /// Ids with the special ones around them.
-    fn frame(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
-        let tokens = ids.into_iter().map(|id| Token::new(id, String::new(), (0, 0))).collect();
-        let framed = self.tokenizer.post_process(Encoded::from_tokens(tokens, 0), None, true).map_err(failed)?;
-        let ids = framed.get_ids();
+    fn framed(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
+        let ids = self.frame.around(ids);
         match ids.iter().find(|id| **id as usize >= self.rows) {
-            None => Ok(ids.to_vec()),
+            None => Ok(ids),
             Some(id) => Err(Error::Invalid(format!(
                 "the token {:?} has the id {id}, but the model's embedding has {} rows",
                 self.tokenizer.id_to_token(*id).unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! Every setting on both roads, and pieces against the whole.
+//! Every setting on both roads, pieces against the whole, and our own words against the crate's.
 
 mod pieces;
 mod settings;
+mod words;
