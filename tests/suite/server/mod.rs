@@ -4,6 +4,7 @@ mod access;
 mod life;
 mod limits;
 mod secrets;
+mod tables;
 mod time;
 
 use std::net::SocketAddr;
