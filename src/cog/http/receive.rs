@@ -30,6 +30,9 @@ const BASE: usize = 16 * 1024;
 /// What is reserved at first for a body that does not say how long it is.
 const FIRST: usize = 16 * 1024;
 
+/// How much more such a body is given at once where there is no room for its double, in bytes.
+const GROWTH: usize = 1024 * 1024;
+
 /// Waits for the body before the handler sees the request, so that one that stops on its way holds nothing for ever.
 ///
 /// Its memory is held until the response has been sent.
@@ -97,6 +100,8 @@ async fn receive(body: &mut Body, limits: Limits, memory: &Memory) -> Result<(Ve
     loop {
         let by = pace.deadline(bytes.len(), bytes.capacity());
         let Some(frame) = timeout_at(by, body.frame()).await.map_err(|_| Refusal::TooSlow(by - pace.began()))? else {
+            bytes.shrink_to_fit();
+            held.shrink_to(cost(bytes.len()));
             return Ok((bytes, held));
         };
         // Trailers are no part of it.
@@ -106,7 +111,9 @@ async fn receive(body: &mut Body, limits: Limits, memory: &Memory) -> Result<(Ve
             return Err(Refusal::TooLong);
         }
         if needed > bytes.capacity() {
-            let capacity = needed.max(2 * bytes.capacity()).min(limits.body_bytes);
+            // With room to grow into, where there is as much.
+            let roomy = [2 * bytes.capacity(), needed + GROWTH].map(|room| room.max(needed).min(limits.body_bytes));
+            let capacity = roomy.into_iter().find(|room| held.extend_to(cost(*room)).is_ok()).unwrap_or(needed);
             held.extend_to(cost(capacity)).map_err(Refusal::Memory)?;
             bytes.reserve_exact(capacity - bytes.len());
         }

@@ -92,6 +92,18 @@ async fn a_body_without_a_length_takes_what_it_needs_as_it_comes_and_gives_it_ba
 }
 
 #[tokio::test]
+async fn a_body_without_a_length_that_fits_is_taken_though_its_double_would_not() {
+    let (service, memory) = serve();
+    let pieces = Bytes::from(body(&"a".repeat(6 * MIB)));
+    let pieces: Vec<_> =
+        pieces.chunks(64 * 1024).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+    let answer = ask(&service, json_request(Body::from_stream(stream::iter(pieces)))).await;
+    assert_eq!(answer.status(), 200);
+    drop(answer);
+    memory.try_reserve(28 * MIB).unwrap();
+}
+
+#[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
     let memory = Memory::new(32 * MIB);
     let mut options = Options { memory: memory.clone(), ..Options::default() };
