@@ -7,6 +7,7 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::Error;
+use crate::error::ErrorKind;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -27,15 +28,16 @@ impl From<Error> for Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let (status, detail) = match self {
-            Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
-            Self::NotAcceptable(detail) => (StatusCode::NOT_ACCEPTABLE, detail),
-            Self::Failed(error) => (status_of(&error), error.to_string()),
+        let (status, kind, detail) = match self {
+            Self::UnsupportedType(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::INVALID, detail),
+            Self::NotAcceptable(detail) => (StatusCode::NOT_ACCEPTABLE, ErrorKind::INVALID, detail),
+            Self::Failed(error) => (status_of(&error), error.kind(), error.to_string()),
         };
         if status.is_server_error() {
             warn!(status = status.as_u16(), detail, "a table was not scored");
         }
         let mut response = (status, Json(json!({ "detail": detail }))).into_response();
+        response.extensions_mut().insert(kind);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -1,6 +1,7 @@
 //! Requests and calls as they pass: counted when they begin, and when the last of their answers is made.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
+use crate::Error;
 use crate::error::ErrorKind;
 use crate::flight;
 use crate::metrics::{PortMetrics, RequestOpen};
@@ -97,6 +99,18 @@ const fn kind_of(status: StatusCode) -> Option<ErrorKind> {
     }
 }
 
+/// What kind of error of ours broke a body off, if one did.
+fn broken_by(error: &axum::Error) -> Option<ErrorKind> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// A request with what its end will be, as far as is known.
 struct Open {
     request: Option<RequestOpen>,
@@ -161,7 +175,12 @@ impl HttpBody for Observed {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
-            None | Some(Err(_)) => self.open.end(),
+            None => self.open.end(),
+            Some(Err(error)) => {
+                // It has begun well, and does not end so.
+                self.open.error = broken_by(error).or(self.open.error);
+                self.open.end();
+            }
             Some(Ok(frame)) => match frame.trailers_ref() {
                 Some(trailers) => {
                     self.open.read(trailers);
