@@ -1,5 +1,6 @@
 """All that clients have the server hold comes out of one budget, and goes back to the system when they are gone."""
 import concurrent.futures
+import http.client
 import json
 import pathlib
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, score_in_turn, take_place, texts
 from conftest import connect
+from rest import parquet, post, refused
 
 MIB = 1024 * 1024
 # Less what predictions and files may keep (uploads keep nothing), and what small requests have for themselves, 136 MiB are left.
@@ -237,3 +239,35 @@ def test_metadata_is_counted_and_echoed(bounded, connect_to):
     writer.done_writing()
     close(writer)
     assert_bounded(running, before)
+
+
+def test_many_large_tables_over_http(bounded):
+    """Some find room and are scored, the others are told so, or break off; then all is given back."""
+    running, before = bounded
+    line = json.dumps({"text": "a fine film", "pad": "x" * 12 * MIB}).encode() + b"\n"
+    packed = parquet(pa.table({"text": ["a fine film " * (MIB // 2)] * 2 + ["dull"], "n": [1, 2, 3]}), compression="zstd", use_dictionary=False)
+    bodies = [(line * 2, "application/x-ndjson"), (packed, "application/vnd.apache.parquet")]
+
+    def ask(number):
+        body, kind = bodies[number % 2]
+        try:
+            return post(running, {"text": "text"}, body, kind)[0]
+        except (http.client.IncompleteRead, ConnectionError):
+            return "broken off"
+
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(ask, range(32)))
+    assert set(answers) <= {200, 503, "broken off"}, answers
+    assert_bounded(running, before)
+    assert_given_back(running, before)
+    assert [ask(number) for number in range(2)] == [200, 200]
+
+
+def test_a_file_that_unpacks_to_more_than_there_is(bounded):
+    running, before = bounded
+    packed = parquet(pa.table({"text": ["a" * 80 * MIB]}), compression="zstd", use_dictionary=False)
+    assert len(packed) < MIB
+    status, detail = refused(running, {"text": "text"}, packed, "application/vnd.apache.parquet")
+    assert status == 413 and "--memory-limit" in detail
+    assert_bounded(running, before)
+    assert_given_back(running, before)

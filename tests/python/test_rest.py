@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -271,11 +272,19 @@ def test_curl_says_that_an_answer_broke_off(server):
     assert lines == [b"a,b,label,confidence\n"] and process.returncode in (18, 56)
 
 
-def test_limits_of_lines(serve):
-    server = serve("--stall-timeout", "1", "--max-score-requests", "1")
+def test_one_request_too_many_is_told_to_come_again(serve):
+    server = serve("--max-score-requests", "1")
     connection, answer = begun(server, b"a\ngood\n")
     status, headers, text = post(server, {}, b"a\nx\n", CSV)
     assert (status, headers["retry-after"]) == (503, "1") and b"1 requests to /score at a time" in text
+    connection.send(b"0\r\n\r\n")
+    assert answer.read().endswith(b"\n")
+    connection.close()
+
+
+def test_clients_that_stand_still_are_given_up(serve):
+    server = serve("--stall-timeout", "1")
+    connection, answer = begun(server, b"a\ngood\n")
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         answer.read()
     connection.close()
@@ -287,8 +296,100 @@ def test_limits_of_lines(serve):
     answer = silent.getresponse()
     assert answer.status == 408 and b"nothing came of the body for 1 s" in answer.read()
     silent.close()
+
+
+def test_a_line_that_is_too_long(server):
     status, detail = refused(server, {}, b'a\n"' + b"x" * (17 << 20), CSV)
     assert status == 413 and "line 2 is longer than 16777216 bytes" in detail
+
+
+def test_a_request_that_takes_too_long_in_all(serve):
+    """Though its client is never silent."""
+    server = serve("--stream-timeout", "1")
+    connection, answer = begun(server, b"a\ngood\n")
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        while answer.readline():
+            connection.send(chunk(b"bad\n"))
+        answer.read()
+    connection.close()
+    slow = http.client.HTTPConnection(server.http, timeout=60)
+    slow.putrequest("POST", "/score")
+    slow.putheader("content-type", PARQUET)
+    slow.putheader("transfer-encoding", "chunked")
+    slow.endheaders()
+    ended = threading.Event()
+    trickle = threading.Thread(target=lambda: [slow.send(chunk(b"x")) for _ in iter(lambda: ended.wait(0.05), True)])
+    trickle.start()
+    answer = slow.getresponse()
+    ended.set()
+    trickle.join()
+    assert answer.status == 408 and b"the 1 s that --stream-timeout gives" in answer.read()
+    slow.close()
+
+
+def test_an_answer_that_breaks_off_is_counted(serve):
+    server = serve()
+    connection, answer = begun(server, b"a\ngood\n")
+    connection.send(chunk(b"x,y\n"))
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as page:
+        assert 'textflight_errors_total{port="http",kind="invalid"} 1\n' in page.read().decode()
+
+
+KEPT = {
+    "mark": (b"\xef\xbb\xbfa,b\nx,1\n", CSV),
+    "mark before a quote": (b'\xef\xbb\xbf"a",b\nx,1\n', CSV),
+    "CR LF": (b"a\r\nx\r\ny\r\n", CSV),
+    "CR": (b"a\rx\ry\r", CSV),
+    "ends of three kinds, and none": (b"a\r\nx\ry\nz", CSV),
+    "quotes within": (b'a,b\nx"y"z,1\n"x"yz,2\n "x",3\n', CSV),
+    "lines in a cell": (b'a,b\n"x\r\ny\n\nz",1\n', CSV),
+    "names twice": (b"a,b,b,\nx,1,2,3\n", CSV),
+    "names alone": (b"a", CSV),
+    "blank lines": (b'\n\na\n\n""\n\r\nx\n\n', CSV),
+    "NUL, and bytes that are no text": (b"a,b\nx\0y,\xff\n", CSV),
+    "nothing": (b"", NDJSON),
+    "a mark alone": (b"\xef\xbb\xbf", NDJSON),
+    "JSON after a mark, CR LF": (b'\xef\xbb\xbf{"a":"x"}\r\n\r\n  { "a" : "y" } \r\n', NDJSON),
+    "a key twice": (b'{"a":"x","a":"y"}\n', NDJSON),
+    "numbers that no float has": (b'{"a":"x","n":1e400,"m":-0.0,"k":123456789012345678901234567890}', NDJSON),
+    "deep": (b'{"a":"x","d":' + b'[{"k":' * 50_000 + b"1" + b"}]" * 50_000 + b"}\n", NDJSON),
+    "half of a pair elsewhere": (b'{"a":"x","s":"\\ud800"}\n', NDJSON),
+    "empty objects": (b'{"a":"x"}\n{}\n{ }\n', NDJSON),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_every_byte_of_nasty_lines_is_kept(server, name):
+    body, content_type = KEPT[name]
+    status, _, answer = post(server, {} if body.strip(b"\xef\xbb\xbf") == b"" else {"text": "a"}, body, content_type)
+    # What was appended, whatever the scores are.
+    if content_type == CSV:
+        appended = rb",label,confidence|,(NEGATIVE|POSITIVE),[0-9.]+(?=[\r\n]|$)"
+    else:
+        appended = rb',?"label":("[A-Z]+"|null),"confidence":([0-9.]+|null)(?=})'
+    assert status == 200 and re.sub(appended, b"", answer) == body
+
+
+def test_duckdb_polars_and_pandas_read_the_answers(server, tmp_path):
+    rows = [(7, "a joy", "x,y"), (8, None, 'q"'), (9, "", None)]
+    table = pa.table({"id": [row[0] for row in rows], "text": [row[1] for row in rows], "note": [row[2] for row in rows]})
+    with duckdb.connect() as database:
+        database.register("given", table)
+        for form, content_type, options in [("parquet", PARQUET, ""), ("csv", CSV, ", header true"), ("json", NDJSON, "")]:
+            given, scored = tmp_path / f"given.{form}", tmp_path / f"scored.{form}"
+            database.execute(f"copy given to '{given}' (format {form}{options})")
+            status, _, answer = post(server, {"text": "text"}, given.read_bytes(), content_type)
+            assert status == 200, answer
+            scored.write_bytes(answer)
+            read = database.execute(f"select id, note, label, confidence from read_{form}('{scored}')").fetchall()
+            assert [row[:2] for row in read] == [(row[0], row[2]) for row in rows], form
+            assert read[0][2] in ("NEGATIVE", "POSITIVE") and read[1][2:] == (None, None) and 0.5 <= read[0][3] <= 1, form
+            frames = {"parquet": (pl.read_parquet, pd.read_parquet), "csv": (pl.read_csv, pd.read_csv), "json": (pl.read_ndjson, lambda path: pd.read_json(path, lines=True))}
+            for frame in [reader(scored) for reader in frames[form]]:
+                assert list(frame["label"])[0] == read[0][2] and float(frame["confidence"][0]) == pytest.approx(read[0][3]), form
 
 
 DOCUMENT = (REPOSITORY / "docs" / "rest.md").read_text()

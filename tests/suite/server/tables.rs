@@ -136,7 +136,10 @@ async fn an_answer_under_way_is_finished_when_the_server_ends() {
         clients.push(say(running.http, &post(kind, &body)).await);
     }
     fake.has_begun(1).await;
-    eventually("both", async || counted(&running, "textflight_requests_open{port=\"http\",route=\"/score\"}").await == 2.0).await;
+    eventually("both", async || {
+        counted(&running, "textflight_requests_open{port=\"http\",route=\"/score\"}").await == 2.0
+    })
+    .await;
     let port = running.http;
     let stopping = tokio::spawn(running.stop());
     eventually("a closed port", async || TcpStream::connect(port).await.is_err()).await;
