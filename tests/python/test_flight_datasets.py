@@ -163,7 +163,8 @@ def test_polars_pandas_and_duckdb_read_the_stream(data):
     (dict(data="hive", text="year"), pa.ArrowInvalid, "year.* is int64, not text"),
     (dict(data="one"), pa.ArrowInvalid, "more than one string column"),
     (dict(data="one", text="text", columns=["none"]), pa.ArrowInvalid, "none"),
-    (dict(data="one", text="text", partitions=0), pa.ArrowInvalid, "at least 1"),
+    (dict(data="one", text="text", partitions=0), pa.ArrowInvalid, "1 to 4096"),
+    (dict(data="one", text="text", partitions=4097), pa.ArrowInvalid, "1 to 4096"),
 ])
 def test_what_is_wrong_is_said(data, options, error, text):
     with pytest.raises(error, match=text):

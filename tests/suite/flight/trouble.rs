@@ -5,9 +5,12 @@ use std::time::Duration;
 use arrow_flight::{FlightData, FlightDescriptor};
 use futures::{StreamExt, stream};
 use textflight::flight::FlightLimits;
+use textflight::memory::Memory;
 use tonic::Code;
 
-use super::client::{LIMITS, batch, connect, exchange, failure, messages, read};
+use super::client::{LIMITS, batch, catalog, connect, connect_to, exchange, failure, messages, read};
+use super::datasets::{info, rows, tickets, write};
+use super::long::cancel;
 use crate::engines::Fake;
 
 #[tokio::test]
@@ -105,6 +108,40 @@ async fn a_client_that_goes_takes_its_rows_along() {
     let scored = fake.scored.lock().unwrap().clone();
     assert!(scored.len() <= 33, "one batch had begun; then {} were scored", scored.len());
     assert_eq!(scored.last().map(String::as_str), Some("another"));
+}
+
+/// Whether its client goes or it is cancelled: of a flight no more is scored than the batch that had begun.
+#[tokio::test]
+async fn a_flight_that_nobody_wants_any_more_takes_its_rows_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path, &rows(0, 1000), 1000);
+    for is_cancelled in [false, true] {
+        let (engine, fake, open) = Fake::gated_engine(1000);
+        let (catalog, memory) = (catalog(), Memory::default());
+        catalog.datasets.add_path("data", &path).unwrap();
+        let mut client = connect_to(engine.clone(), LIMITS, memory.clone(), catalog).await;
+        let found = info(&mut client, r#"{"data": "data"}"#).await.unwrap();
+        let reply = client.do_get(tickets(&found).remove(0)).await.unwrap().into_inner();
+        fake.has_begun(1).await;
+        if is_cancelled {
+            cancel(&mut client, &found).await.unwrap();
+            assert!(read(reply).await.is_err());
+        } else {
+            drop(reply);
+        }
+        let is_dropped = async {
+            while memory.held() > 0 || engine.queue_depth().bulk.rows > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), is_dropped).await.expect("its rows wait for nobody");
+        drop(open);
+        let reply = exchange(&mut client, messages("", vec![batch(&[Some("another")])])).await.unwrap();
+        assert_eq!(read(reply).await.unwrap().len(), 1);
+        let scored = fake.scored.lock().unwrap().clone();
+        assert!(scored.len() <= 33, "one batch had begun; then {} were scored", scored.len());
+    }
 }
 
 #[tokio::test]
