@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -18,12 +18,13 @@ use super::upload::TableBody;
 use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Reservation;
+use crate::sink::chosen::{ChosenCells, ChosenKeys};
 use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
 use crate::source::csv::CsvDecoder;
 use crate::source::json::JsonDecoder;
 use crate::source::lines::{Block, LineDecoder, Lines};
 use crate::stream::{InFlight, Incoming, Scored, score_batches};
-use crate::table::{ScoreOptions, ScorePlan, TextColumns};
+use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
 const MEMORY: usize = 10 << 20;
@@ -62,9 +63,9 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
             async move { pass_on(&made, rest).await }.boxed()
         }
         Some(schema) => {
-            let plan = ScorePlan::beside(&schema, &columns, &engine.model().labels)?;
+            let shape = Shape::new(media, &schema, &columns, &engine.model().labels)?;
             let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
-            table.scored(engine, &plan, media, in_flight, made)?.boxed()
+            table.scored(engine, shape, in_flight, made)?.boxed()
         }
     };
     let relay = Relay::new(options.spool.clone(), is_whole);
@@ -98,10 +99,33 @@ fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
     }
 }
 
-fn encoder(media: Media, names: &[String]) -> Box<dyn LineEncoder> {
-    match media.delimiter() {
-        Some(delimiter) => Box::new(CsvEncoder { delimiter, names: names.to_vec() }),
-        None => Box::new(JsonEncoder::new(names)),
+/// What becomes of the records.
+struct Shape {
+    /// Of the new columns alone.
+    plan: ScorePlan,
+    encoder: Box<dyn LineEncoder>,
+    /// Names that records may not have.
+    taken: Vec<String>,
+}
+
+impl Shape {
+    fn new(media: Media, schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
+        let whole = ScorePlan::new(schema, options, classes)?;
+        let plan = ScorePlan::new(schema, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)?;
+        let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
+        let is_whole = options.columns == Columns::All;
+        let taken = if is_whole { names.clone() } else { Vec::new() };
+        let kept = whole.kept_columns().to_vec();
+        let encoder: Box<dyn LineEncoder> = match (media.delimiter(), is_whole) {
+            (Some(delimiter), true) => Box::new(CsvEncoder { delimiter, names }),
+            (Some(delimiter), false) => Box::new(ChosenCells { delimiter, kept, names }),
+            (None, true) => Box::new(JsonEncoder::new(&names)),
+            (None, false) => {
+                let kept = kept.into_iter().map(|column| schema.field(column).name().clone());
+                Box::new(ChosenKeys::new(kept.collect(), &names))
+            }
+        };
+        Ok(Self { plan, encoder, taken })
     }
 }
 
@@ -131,16 +155,13 @@ impl Table {
     fn scored(
         mut self,
         engine: Engine,
-        plan: &ScorePlan,
-        media: Media,
+        Shape { plan, encoder, taken }: Shape,
         in_flight: InFlight,
         made: mpsc::Sender<Bytes>,
     ) -> Result<impl Future<Output = Result<()>> + Send + 'static> {
-        let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
-        let encoder = encoder(media, &names);
         // Goes with the first records, so that what is wrong with those is said before anything.
-        let mut piece = encoder.names(self.decoder.begin(&plan.inputs(), &names)?);
-        let plan = Arc::new(plan.clone().of_inputs());
+        let mut piece = encoder.names(self.decoder.begin(&plan.inputs(), &taken)?);
+        let plan = Arc::new(plan.of_inputs());
         Ok(async move {
             let mut batches = Box::pin(score_batches(engine, plan, in_flight, self.blocks()));
             while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {

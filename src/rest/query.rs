@@ -37,7 +37,13 @@ struct Parameter {
 impl Parameter {
     /// A list cannot be told from a word here, where it has one name; there are two words.
     fn is_list_of_one(&self) -> bool {
-        self.name == "columns" && !matches!(&self.values[..], [word] if word == "all" || word == "new")
+        self.name == "columns" && matches!(&self.values[..], [word] if word != "all" && word != "new")
+    }
+
+    /// Names may stand in one value, between commas.
+    fn into_names(mut self) -> Self {
+        self.values = self.values.iter().flat_map(|value| value.split(',')).map(str::to_owned).collect();
+        self
     }
 
     fn only(mut self) -> Result<String, Wrong> {
@@ -65,7 +71,10 @@ impl<'de> Deserializer<'de> for Parameter {
     type Error = Wrong;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.values.len() > 1 || self.is_list_of_one() {
+        if self.is_list_of_one() {
+            return self.into_names().deserialize_seq(visitor);
+        }
+        if self.values.len() > 1 {
             return self.deserialize_seq(visitor);
         }
         let name = self.name.clone();
@@ -140,6 +149,8 @@ mod tests {
         let columns = |query| read(query).unwrap().columns;
         assert_eq!(columns("columns=new"), Columns::New);
         assert_eq!(columns("columns=id"), Columns::Named(vec!["id".to_owned()]));
+        assert_eq!(columns("columns=id,a%20b"), Columns::Named(vec!["id".to_owned(), "a b".to_owned()]));
+        assert_eq!(columns("columns=a,b&columns=c"), Columns::Named(vec!["a,b".to_owned(), "c".to_owned()]));
         let several = TextColumns::Several(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(read("text=a&text=b").unwrap().text, Some(several));
     }

@@ -49,6 +49,11 @@ impl LineEncoder for CsvEncoder {
     }
 }
 
+/// A key as JSON, with the colon.
+pub(super) fn json_key(name: &str) -> Vec<u8> {
+    format!("{}:", serde_json::Value::from(name)).into_bytes()
+}
+
 /// Adds keys behind the last one.
 #[derive(Debug)]
 pub struct JsonEncoder {
@@ -59,8 +64,7 @@ pub struct JsonEncoder {
 impl JsonEncoder {
     /// Adds these keys.
     pub fn new(names: &[String]) -> Self {
-        let key = |name: &String| format!("{}:", serde_json::Value::from(name.as_str())).into_bytes();
-        Self { keys: names.iter().map(key).collect() }
+        Self { keys: names.iter().map(|name| json_key(name)).collect() }
     }
 }
 

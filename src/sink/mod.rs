@@ -5,10 +5,12 @@
 //! | `file` | a local file: complete under its name, or absent |
 //! | [`batches`] | whole record batches, written as they come |
 //! | [`lines`], `cells` | lines of text, each with more cells than it came with |
+//! | [`chosen`] | the same, with chosen cells alone |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
 pub mod batches;
 mod cells;
+pub mod chosen;
 mod file;
 pub mod lines;
 pub mod parquet;

@@ -14,7 +14,7 @@ pub const LONGEST_RECORD: usize = 16 << 20;
 pub(super) const MOST_COLUMNS: usize = 16_384;
 
 /// What some writers put before the first line.
-pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Records as they came, with all that stands between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

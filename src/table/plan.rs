@@ -59,8 +59,7 @@ impl ScorePlan {
     pub fn beside(schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
         if options.columns != Columns::All {
             return Err(Error::Invalid(
-                "a file keeps all of its columns, and lines all that they have: \"columns\" is for record batches"
-                    .to_owned(),
+                "a file keeps all of its columns: \"columns\" is for record batches".to_owned(),
             ));
         }
         // None of its names may be taken, though none of its columns but the texts is read.
@@ -94,6 +93,11 @@ impl ScorePlan {
         let fields: Fields = kept.chain(&self.new_fields).cloned().collect();
         self.appended = Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()));
         self
+    }
+
+    /// The columns that come back, before the new ones.
+    pub fn kept_columns(&self) -> &[usize] {
+        &self.kept
     }
 
     /// The columns that texts are in, in the order in which they were named.

@@ -175,7 +175,9 @@ def test_what_is_wrong_with_lines_is_said(server):
         ({"text": "b"}, '{"a":"x"}\n', NDJSON, 'no line has a key "b"; keys of the first: a'),
         ({}, '{"a":"x"}\n{"label":1}\n', NDJSON, 'line 2: there is a key "label" already'),
         ({"text": "a"}, b"a\n\xff\n", CSV, "row 0 (counted from 0) is not text"),
-        ({"text": "a", "columns": "new"}, "a\n1\n", CSV, '"columns"'),
+        ({"text": "a", "columns": "b"}, "a\n1\n", CSV, 'column "b", which "columns" names, not found; columns: a'),
+        ({"text": "a", "columns": "b"}, '{"a":"x"}\n', NDJSON, 'column "b", which "columns" names, not found; columns: a'),
+        ({"text": "a", "columns": "label"}, "a,label\n1,2\n", CSV, 'already has a column "label"'),
     ]:
         status, detail = refused(server, query, body if isinstance(body, bytes) else body.encode(), content_type)
         assert status == 400 and what in detail, detail
@@ -206,6 +208,21 @@ def test_texts_in_objects(server):
 def test_several_texts(server):
     status, _, answer = post(server, {"text": ["a", "b"]}, b"b,a\nx,y\n", CSV)
     assert status == 200 and answer.split(b"\n")[0] == b"b,a,a_label,a_confidence,b_label,b_confidence"
+
+
+def test_chosen_columns_come_first_as_they_stood(server):
+    _, _, answer = post(server, {"text": "text", "columns": "note,id"}, TABLE.encode(), CSV)
+    lines = answer.decode().splitlines(keepends=True)
+    assert lines[0] == "note,id,label,confidence\r\n" and lines[1].startswith("0.10,007,")
+    assert lines[2:4] == ['"a ""quoted"" note",008,,\r\n', "\n"] and lines[4].startswith(" x ,009,")
+    # A name that is not kept may be taken.
+    _, _, answer = post(server, {"text": "a", "columns": "new"}, b"a,label\nx,1\n", CSV)
+    assert answer.startswith(b"label,confidence\n") and pd.read_csv(io.BytesIO(answer)).shape == (1, 2)
+    body = b'{"t":"good","id":7.50}\n{"label":1,"id":null}\n'
+    _, _, answer = post(server, {"text": "t", "columns": ["id", "t"]}, body, NDJSON)
+    first, second = answer.decode().splitlines()
+    assert first.startswith('{"id":7.50,"t":"good","label":"') and second == '{"id":null,"t":null,"label":null,"confidence":null}'
+    assert post(server, {"text": "t", "columns": "new"}, body, NDJSON)[2].startswith(b'{"label":"')
 
 
 def test_tabs(server):

@@ -34,7 +34,14 @@ const HANGS: Duration = Duration::from_secs(30);
 const MEMORY: usize = 64 << 20;
 const TABLE: usize = 56 << 20;
 
-const QUERIES: [&str; 4] = ["text=text", "text=text&details=true&probabilities=true", "text=text&on_error=null", ""];
+const QUERIES: [&str; 6] = [
+    "text=text",
+    "text=text&details=true&probabilities=true",
+    "text=text&on_error=null",
+    "",
+    "text=text&columns=new",
+    "text=text&columns=id,text&on_error=null",
+];
 
 const CSV: [&str; 4] = [
     "id,text,n\n007,good,0.10\n2,\"quoted, \"\"twice\"\"\",\n3,,\"\"\n",
