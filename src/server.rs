@@ -156,7 +156,7 @@ impl Server {
         tokio::select! {
             drained = timeout(drain_timeout, drained) => match drained {
                 Ok(()) => info!("stopped"),
-                Err(_) => warn!("stopped; some requests did not finish in time"),
+                Err(_) => warn!("stopped; some requests did not finish in time (--drain-timeout)"),
             },
             error = engine.died() => return Err(error),
         }

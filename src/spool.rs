@@ -92,7 +92,9 @@ impl Share {
         }
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| sum <= limit);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|used| {
-            Error::Busy(format!("the spool is full: {used} of {limit} bytes are taken; try again later"))
+            Error::Busy(format!(
+                "the spool is full: {used} of {limit} bytes are taken (--spool-limit); try again later"
+            ))
         })?;
         self.bytes += bytes;
         Ok(())

@@ -103,7 +103,7 @@ impl Put {
 
     fn silent(&self) -> Error {
         Error::Stalled(format!(
-            "no schema came within {} s; an upload begins with a path descriptor and a schema",
+            "no schema came within {} s (--stall-timeout); an upload begins with a path descriptor and a schema",
             self.stall_timeout.as_secs_f32()
         ))
     }

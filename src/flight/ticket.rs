@@ -156,7 +156,7 @@ impl TicketClaim {
             return Ok(());
         }
         Err(Error::NotFound(format!(
-            "the ticket expired {:.1} s ago: get a new FlightInfo, and renew endpoints with RenewFlightEndpoint before they \
+            "the ticket expired {:.1} s ago (--ticket-lifetime): get a new FlightInfo, and renew endpoints with RenewFlightEndpoint before they \
              expire",
             late as f64 / 1000.0
         )))

@@ -199,7 +199,7 @@ fn not_staged(name: &str, slot: Option<&Slot>) -> Error {
     let cause = match slot {
         Some(Slot { is_open: true, .. }) => "it is still on its way: commit when DoPut has ended",
         Some(Slot { committed: Some(_), .. }) => "it was committed already",
-        _ => "send it with DoPut first; what is not committed is dropped after a while",
+        _ => "send it with DoPut first; what is not committed in time is dropped (--upload-expiry)",
     };
     Error::NotFound(format!("no upload {name:?} waits for its commit: {cause}"))
 }

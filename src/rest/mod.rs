@@ -135,7 +135,10 @@ impl Tables {
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let at_capacity = || {
-            Error::Busy(format!("at capacity: {} requests to /score at a time; try again later", self.options.requests))
+            Error::Busy(format!(
+                "at capacity: {} requests to /score at a time (--max-score-requests); try again later",
+                self.options.requests
+            ))
         };
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| at_capacity())
     }

@@ -151,7 +151,7 @@ impl Outlet {
     /// What a client has done that does not read.
     pub fn unread(&self) -> Error {
         let seconds = self.stall_timeout.as_secs_f32();
-        Error::Stalled(format!("the answer was left unread for {seconds} s"))
+        Error::Stalled(format!("the answer was left unread for {seconds} s (--stall-timeout)"))
     }
 }
 

@@ -113,7 +113,7 @@ impl TableBody {
     fn silent(&mut self) -> Error {
         self.body = None;
         let seconds = self.stall_timeout.as_secs_f32();
-        Error::Stalled(format!("nothing came of the body for {seconds} s"))
+        Error::Stalled(format!("nothing came of the body for {seconds} s (--stall-timeout)"))
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn serve(
         biased;
         encrypted = tls.accept(io) => encrypted,
         () = &mut stop => return,
-        _ = activity.tries(&manner.patience) => return debug!("a connection was cut: TLS was not agreed upon in time"),
+        _ = activity.tries(&manner.patience) => return debug!("a connection was cut: TLS was not agreed upon in time (--handshake-timeout)"),
     };
     match encrypted {
         Ok(stream) => {
@@ -72,7 +72,7 @@ async fn converse(
         trial = activity.tries(&patience) => trial == Trial::Idle,
     };
     if !has_greeted {
-        debug!("a connection was cut: it did not say in time what it wants");
+        debug!("a connection was cut: it did not say in time what it wants (--handshake-timeout)");
         return;
     }
     // HTTP/2 says GOAWAY, HTTP/1 closes behind the answer that is being sent.

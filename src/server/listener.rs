@@ -164,7 +164,7 @@ impl Port {
         if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
             return Some(room);
         }
-        self.tell("as many connections are open as may be; clients wait, and idle ones have to go");
+        self.tell("as many connections are open as may be (--max-connections); clients wait, and idle ones have to go");
         self.is_crowded.send_replace(true);
         // Never closed.
         let room = Arc::clone(&self.room).acquire_owned().await.ok();

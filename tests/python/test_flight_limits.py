@@ -1,8 +1,6 @@
 """Bounds of the Flight port as clients meet them: compression, headers, floods of frames, deadlines, the end of the server."""
 import http.client
-import re
 import socket
-import subprocess
 import time
 
 import grpc
@@ -172,12 +170,3 @@ def test_a_second_signal_ends_the_server_at_once(tmp_path, connect_to):
     assert running.process.wait(10) == 1
     running.process.stdout.close()
     close(writer)
-
-
-def test_every_limit_is_in_help_and_in_the_documentation():
-    text = subprocess.run([servers.BINARY, "serve", "--help"], capture_output=True, text=True, check=True).stdout
-    limits = set(re.findall(r"--(?:max|queue|memory|spool-limit|upload)[a-z-]*|--[a-z-]*timeout", text))
-    limits -= {"--max-length"}  # The model's: where texts are cut.
-    assert len(limits) > 10
-    documented = (servers.REPOSITORY / "docs" / "flight.md").read_text()
-    assert not {limit for limit in limits if f"{limit}`" not in documented}

@@ -12,12 +12,14 @@ import urllib.error
 import urllib.request
 
 import adbc_driver_flightsql.dbapi as flightsql
+import grpc
 import pyarrow as pa
 import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import server as servers
 from client import CALL, score, texts, wait_until
@@ -155,6 +157,27 @@ def test_clients_show_certificates(serve, pki):
         # Not even a probe.
         with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
             fetch(running, "/health-check", refused)
+
+
+def probed(running, pki, certificate=None):
+    """What gRPC's health says over TLS, by the protocol's own client."""
+    shown = {}
+    if certificate:
+        chain = b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
+        shown = {"private_key": certificate.private_key_pem.bytes(), "certificate_chain": chain}
+    credentials = grpc.ssl_channel_credentials(pki.ca.cert_pem.bytes(), **shown)
+    with grpc.secure_channel(running.flight, credentials) as channel:
+        return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30).status
+
+
+def test_probes_of_grpc_show_a_certificate_and_no_token(serve, pki):
+    running = serve(*pki.mutual("--api-token", "hush"))
+    assert probed(running, pki, pki.client) == health_pb2.HealthCheckResponse.SERVING
+    for certificate in [None, trustme.CA().issue_cert("client.test")]:
+        with pytest.raises(grpc.RpcError) as refused:
+            probed(running, pki, certificate)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert probed(running, pki, pki.client) == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_a_certificate_does_not_spare_the_token(serve, pki):
