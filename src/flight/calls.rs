@@ -1,7 +1,7 @@
 //! Calls as they come: exchanges and uploads are read and answered by our own frames of gRPC, the rest by tonic's.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -73,8 +73,11 @@ impl Calls {
             patience: self.service.limits.stall_timeout,
         };
         let (request, memory) = request::read(request, encoding, limits).await.map_err(|error| to_status(&error))?;
-        let answer = unread_is_invalid(answered(self.rest.call(request).await));
-        Ok(answer.map(|body| {
+        let mut response = answered(self.rest.call(request).await);
+        if let Some(reply) = response.extensions_mut().remove().and_then(Aside::take) {
+            return Ok(answer(reply));
+        }
+        Ok(unread_is_invalid(response).map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &memory;
                 frame
@@ -85,6 +88,21 @@ impl Calls {
 
 fn answered(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
     answer.unwrap_or_else(|never| match never {})
+}
+
+/// A reply that goes past tonic's own writer: that would keep what its client leaves unread for as long as the client likes.
+#[derive(Clone)]
+pub struct Aside(Arc<Mutex<Option<Reply<Bytes>>>>);
+
+impl Aside {
+    /// The reply, beside an answer of tonic's.
+    pub fn new(reply: Reply<Bytes>) -> Self {
+        Self(Arc::new(Mutex::new(Some(reply))))
+    }
+
+    fn take(self) -> Option<Reply<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl NamedService for Calls {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
-use arrow_flight::{FlightData, FlightDescriptor};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::try_unfold;
@@ -16,7 +16,6 @@ use tracing::{debug, info};
 use super::decode::{Batches, Decoded, SharedInbound};
 use super::encode::Encoder;
 use super::inbound::Inbound;
-use super::outbound::pieces;
 use super::reply::ReplySender;
 use crate::engine::Engine;
 use crate::ipc_compression::unpacked_bytes;
@@ -78,7 +77,7 @@ impl Exchange {
     /// Scores what comes behind the schema.
     async fn score(&self, Opened { plan, batches, _memory }: Opened, inbound: &SharedInbound) -> Result<()> {
         let (mut encoder, schema) = Encoder::new(&plan.schema());
-        self.send(schema).await?;
+        self.reply.message(schema).await?;
 
         let quiet = inbound.lock().await.quiet().clone();
         let input = try_unfold((batches, Arc::clone(inbound), quiet.clone()), async |(mut batches, inbound, quiet)| {
@@ -96,20 +95,12 @@ impl Exchange {
             let messages = encoder.encode(&batch, app_metadata)?;
             drop(batch);
             for message in messages {
-                self.send(message).await?;
+                self.reply.message(message).await?;
             }
             drop(memory);
             quiet.end();
         }
         info!(batches, rows, "an exchange ended");
-        Ok(())
-    }
-
-    /// Sends a message as fast as the client reads it.
-    async fn send(&self, message: FlightData) -> Result<()> {
-        for piece in pieces(message)? {
-            self.reply.send(piece).await?;
-        }
         Ok(())
     }
 

@@ -65,29 +65,24 @@ impl Flight {
     }
 
     /// Begins to stream the rows of a ticket, which came in `request`.
-    pub async fn get(
-        &self,
-        ticket: Bytes,
-        request: &Reservation,
-        timings: Arc<Timings>,
-    ) -> Result<<Self as FlightService>::DoGetStream> {
+    pub async fn get(&self, ticket: Bytes, request: &Reservation, timings: Arc<Timings>) -> Result<Reply<Bytes>> {
         let engine = self.model.engine()?.timed(timings);
         let permit = self.stream()?;
         let kept = KEPT_COPIES * ticket.len();
         let get = Get::open(&self.catalog, ticket, self.classes()?).await?;
         request.shrink_to(kept);
+        let request = request.clone();
         let FlightLimits { in_flight, stall_timeout, .. } = self.limits;
         let limits = GetLimits { in_flight, memory: self.memory.clone(), patience: stall_timeout };
         let (cancelled, flight) = (Arc::clone(&self.catalog.flights.cancelled), get.flight);
         let work = |reply| async move {
-            let _permit = permit;
+            let _held = (permit, request);
             tokio::select! {
                 done = get.run(engine, limits, reply) => done,
                 error = cancelled.of(flight) => Err(error),
             }
         };
-        let reply = info_span!("get").in_scope(|| Reply::spawn(stall_timeout, work));
-        Ok(held_while_sent(reply).boxed())
+        Ok(info_span!("get").in_scope(|| Reply::spawn(stall_timeout, work)))
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow_flight::FlightData;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -16,7 +15,7 @@ use super::encode::Encoder;
 use super::reply::ReplySender;
 use super::survey::StreamShape;
 use super::ticket::{Span, TicketClaim};
-use super::window::{Held, Window, reserve};
+use super::window::{Window, reserve};
 use crate::engine::Engine;
 use crate::memory::Memory;
 use crate::panics::blocking;
@@ -35,9 +34,6 @@ const LARGEST_BATCH: usize = 4 * BATCH_BYTES;
 
 /// How often the bytes of a batch are there at a time: as read, as scored, as a message.
 const COPIES: usize = 3;
-
-/// A message, with its memory.
-pub type Message = (FlightData, Option<Held>);
 
 /// A ticket that is good, and what its rows become.
 pub struct Get {
@@ -90,10 +86,10 @@ impl Get {
     ///
     /// # Errors
     /// Why they cannot be read or scored, or the client does not read. The client has not been told yet.
-    pub async fn run(self, engine: Engine, limits: GetLimits, reply: ReplySender<Message>) -> Result<()> {
+    pub async fn run(self, engine: Engine, limits: GetLimits, reply: ReplySender<Bytes>) -> Result<()> {
         let plan = Arc::clone(&self.shape.plan);
         let (mut encoder, schema) = Encoder::new(&plan.schema());
-        reply.send((schema, None)).await?;
+        reply.message(schema).await?;
         let window = Window::open(&limits.memory, limits.patience).await?;
         // Dropped behind all that is made here.
         let _closing = window.closing();
@@ -115,8 +111,9 @@ impl Get {
             let messages = encoder.encode(&batch, Bytes::new())?;
             drop(batch);
             for message in messages {
-                reply.send((message, Some(held.clone()))).await?;
+                reply.message(message).await?;
             }
+            drop(held);
         }
         info!(batches, rows, "a flight ended");
         Ok(())

@@ -8,6 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
+use super::reply::ReplySender;
 use crate::{Error, Result};
 
 /// Bytes of a piece: a few frames of HTTP/2.
@@ -19,11 +20,24 @@ const BODY_FIELD: u32 = 1000;
 /// gRPC's prefix: whether the message is compressed, and its length.
 const PREFIX: usize = 5;
 
+impl ReplySender<Bytes> {
+    /// Sends a message as fast as its client reads it.
+    ///
+    /// # Errors
+    /// Those of [`ReplySender::send`], and [`Error::TooLarge`] where gRPC has no way to say how long it is.
+    pub async fn message(&self, message: FlightData) -> Result<()> {
+        for piece in pieces(message)? {
+            self.send(piece).await?;
+        }
+        Ok(())
+    }
+}
+
 /// A message as it goes over the wire.
 ///
 /// # Errors
 /// [`Error::TooLarge`] where gRPC has no way to say how long it is.
-pub fn pieces(mut message: FlightData) -> Result<impl Iterator<Item = Bytes> + Send> {
+fn pieces(mut message: FlightData) -> Result<impl Iterator<Item = Bytes> + Send> {
     let body = std::mem::take(&mut message.data_body);
     let mut head = BytesMut::with_capacity(PREFIX + message.encoded_len() + 16);
     head.put_bytes(0, PREFIX);

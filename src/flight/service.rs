@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::layer::layer_fn;
 use tracing::info_span;
 
-use super::calls::Calls;
+use super::calls::{Aside, Calls};
 use super::catalog::Catalog;
 use super::deadline::Deadline;
 use super::exchange::Exchange;
@@ -211,8 +211,10 @@ impl FlightService for Flight {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let (memory, timings) = (held(&request)?, timings(request.extensions()));
-        let rows = self.get(request.into_inner().ticket, &memory, timings).await;
-        rows.map(Response::new).map_err(|error| to_status(&error))
+        let reply = self.get(request.into_inner().ticket, &memory, timings).await.map_err(|error| to_status(&error))?;
+        let mut response = Response::new(stream::empty().boxed());
+        response.extensions_mut().insert(Aside::new(reply));
+        Ok(response)
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

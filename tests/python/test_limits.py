@@ -12,8 +12,10 @@ import client as clients
 import server as servers
 from client import CALL, close, descriptor, score_in_turn, take_place, texts, wait_until
 from conftest import connect
-from test_rest import CSV, post
+from rest import post
 from uploads import commit, put, stats
+
+CSV = "text/csv"
 
 
 def said(call, *arguments):

@@ -11,11 +11,13 @@ import urllib.error
 import urllib.request
 
 import pyarrow as pa
+import pyarrow.flight as fl
 import pytest
 
-from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, score_in_turn, take_place, texts
+from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, score_in_turn, take_place, texts, wait_until
 from conftest import connect
 from rest import parquet, post, refused
+from uploads import commit, put, stats
 
 MIB = 1024 * 1024
 # Less what predictions and files may keep (uploads keep nothing), and what small requests have for themselves, 136 MiB are left.
@@ -271,3 +273,42 @@ def test_a_file_that_unpacks_to_more_than_there_is(bounded):
     assert status == 413 and "--memory-limit" in detail
     assert_bounded(running, before)
     assert_given_back(running, before)
+
+
+def test_clients_that_never_read_hold_nothing_for_long(bounded, connect_to):
+    """Of exchanges and of data sets, and more of them than there are places: each is let go, with what is held for it."""
+    running, before = bounded
+    client = connect_to(running)
+    table = wide(60, 3840)
+    put(client, "unread", table, 256)
+    commit(client, "unread", table.num_rows)
+    info = client.get_flight_info(descriptor(data="unread", partitions=1), CALL)
+    unread, pumps = [], []
+    patient = fl.FlightCallOptions(timeout=600)
+
+    def pump(writer):
+        try:
+            writer.write_table(table, max_chunksize=64)
+        except (pa.ArrowException, OSError):
+            pass  # Let go.
+
+    for number in range(12):
+        # A connection of its own: clients of one share its window.
+        other = connect_to(running)
+        if number % 2:
+            unread.append(other.do_get(info.endpoints[0].ticket, patient))
+        else:
+            writer, reader = other.do_exchange(descriptor(columns=["text", "payload"]), patient)
+            writer.begin(table.schema)
+            pumps.append(threading.Thread(target=pump, args=[writer]))
+            pumps[-1].start()
+            unread.append(reader)
+    wait_until(lambda: stats(client)["exchanges_open"] == 0, 60)
+    wait_until(lambda: stats(client)["memory_bytes"] < MIB)
+    assert_bounded(running, before)
+    assert_serving(client)
+    for reader in unread:
+        reader.cancel()
+    for thread in pumps:
+        thread.join()
+    assert_given_back(running, before + 16 * MIB)
