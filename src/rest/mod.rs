@@ -38,6 +38,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::refusal::error_kind;
+
 use self::media::Media;
 use self::parquet::score_file;
 use self::refusal::Rejection;

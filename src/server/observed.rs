@@ -1,7 +1,7 @@
 //! Requests and calls as they pass: counted when they begin, and when the last of their answers is made.
 
 use std::borrow::Cow;
-use std::error::Error as StdError;
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,10 +14,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use crate::Error;
 use crate::error::ErrorKind;
-use crate::flight;
 use crate::metrics::{PortMetrics, RequestOpen};
+use crate::{flight, rest};
 
 /// Where no route of ours was asked for.
 const OTHER: &str = "other";
@@ -99,18 +98,6 @@ const fn kind_of(status: StatusCode) -> Option<ErrorKind> {
     }
 }
 
-/// What kind of error of ours broke a body off, if one did.
-fn broken_by(error: &axum::Error) -> Option<ErrorKind> {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(ours) = error.downcast_ref::<Error>() {
-            return Some(ours.kind());
-        }
-        cause = error.source();
-    }
-    None
-}
-
 /// A request with what its end will be, as far as is known.
 struct Open {
     request: Option<RequestOpen>,
@@ -151,6 +138,12 @@ impl Drop for Open {
     }
 }
 
+/// Why an answer breaks off that had begun.
+fn broken(error: &axum::Error) -> ErrorKind {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.find_map(|cause| cause.downcast_ref()).map_or(ErrorKind::FAILED, rest::error_kind)
+}
+
 /// A body whose request is counted before its reader has the last of it.
 struct Observed {
     body: Body,
@@ -177,8 +170,7 @@ impl HttpBody for Observed {
         match &frame {
             None => self.open.end(),
             Some(Err(error)) => {
-                // It has begun well, and does not end so.
-                self.open.error = broken_by(error).or(self.open.error);
+                self.open.error = Some(broken(error));
                 self.open.end();
             }
             Some(Ok(frame)) => match frame.trailers_ref() {
@@ -198,5 +190,72 @@ impl HttpBody for Observed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use axum::response::IntoResponse;
+    use axum::routing::get;
+    use futures::stream;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::Error;
+    use crate::metrics::{ByLane, EngineMetrics, Format, Page, ServerMetrics, UploadCounts, UploadMetrics};
+
+    /// What is counted once a route's answer has been read.
+    async fn counted(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> String {
+        let server = ServerMetrics::default();
+        let route = Router::new().route("/a", get(move || std::future::ready(answer())));
+        let response =
+            observe_requests(server.port("http"), route).oneshot(Request::get("/a").body(Body::empty()).unwrap());
+        drop(response.await.unwrap().into_body().collect().await);
+        let page = Page {
+            server: &server,
+            engine: &EngineMetrics::default(),
+            queue: ByLane::default(),
+            memory: (0, 0),
+            spool: (0, 0),
+            uploads: (UploadMetrics::default(), UploadCounts::default()),
+            model: None,
+            is_ready: false,
+        };
+        page.render(Format::Text)
+            .lines()
+            .filter(|line| line.starts_with("textflight_errors_total") && !line.ends_with(" 0"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_counts_as_what_broke_it() {
+        for (error, kind) in [
+            (Error::Stalled(String::new()), "stalled"),
+            (Error::OutOfMemory(String::new()), "out_of_memory"),
+            // Over HTTP the file is what the client sent.
+            (Error::file(std::path::Path::new("body"), "cut"), "invalid"),
+        ] {
+            let answer =
+                move || Body::from_stream(stream::iter([Ok(Bytes::from("a")), Err(error.clone())])).into_response();
+            assert_eq!(counted(answer).await, format!(r#"textflight_errors_total{{port="http",kind="{kind}"}} 1"#));
+        }
+        let unknown =
+            || Body::from_stream(stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))])).into_response();
+        assert!(counted(unknown).await.contains(r#"kind="failed""#));
+    }
+
+    #[tokio::test]
+    async fn a_status_counts_as_what_it_says() {
+        for (status, kind) in
+            [(401, "unauthenticated"), (403, "denied"), (415, "invalid"), (409, "busy"), (500, "failed")]
+        {
+            let status = StatusCode::from_u16(status).unwrap();
+            let line = counted(move || status.into_response()).await;
+            assert_eq!(line, format!(r#"textflight_errors_total{{port="http",kind="{kind}"}} 1"#));
+        }
+        assert_eq!(counted(|| StatusCode::OK.into_response()).await, "");
+        assert_eq!(counted(|| StatusCode::NOT_FOUND.into_response()).await, "");
     }
 }
