@@ -33,7 +33,7 @@ COPY benches benches
 COPY kernels kernels
 COPY src src
 RUN --mount=type=bind,from=toolchain,source=/usr/local/rustup/toolchains,target=/toolchains \
-    PATH="$(echo /toolchains/*/bin):$PATH" cargo build --locked --release --bin textflight --features "${CUDA:+cuda}"
+    PATH="$(echo /toolchains/*/bin):$PATH" cargo build --locked --release --bin textflight --features "otlp${CUDA:+,cuda}"
 
 # hadolint ignore=DL3006
 FROM ${WITH_CUDA_RUNTIME:-$RUNTIME_IMAGE}

@@ -25,6 +25,7 @@
 //! | `panics` | panics of dependencies, caught and made errors |
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
 //! | `trust` | which certificates clients of TLS trust |
+//! | [`traces`] | spans, and the collector that they go to |
 //! | [`auth`] | how clients prove themselves, on every transport |
 //! | [`reload`] | what is made of files, and made anew when they change |
 //! | [`readiness`] | whether the model is there |
@@ -70,6 +71,7 @@ pub mod stream;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod traces;
 mod trust;
 
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::readiness::ServedModel;
 use textflight::server::Server;
+use textflight::traces::Traces;
 use textflight::{Error, Result, cog};
 use tikv_jemallocator::Jemalloc;
 use tracing::info;
@@ -31,7 +32,7 @@ pub static ALLOCATOR_OPTIONS: &[u8; 60] = b"background_thread:true,dirty_decay_m
 #[expect(clippy::print_stderr, reason = "an error is for the person at the terminal")]
 fn main() -> ExitCode {
     let cli = Cli::read();
-    match telemetry::init(&cli.log).and_then(|()| run(cli.command)) {
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -43,18 +44,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(cli: Cli) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::Failed(format!("cannot start the runtime: {e}")))?;
-    let done = match command {
+    let traces = match &cli.command {
+        Command::Serve(args) => Traces::open(args.otlp_endpoint.as_deref(), runtime.handle())?,
+        _ => None,
+    };
+    telemetry::init(&cli.log, traces.as_ref())?;
+    let done = match cli.command {
         Command::Serve(args) => runtime.block_on(serve(args)),
         Command::Score(args) => runtime.block_on(unless_interrupted(score(args))),
         Command::Predict(args) => runtime.block_on(unless_interrupted(predict(args))),
         Command::Check(args) => runtime.block_on(unless_interrupted(check(args))),
         Command::Schema => schema(),
     };
+    if let Some(traces) = traces {
+        traces.close(config::LAST_TRACES);
+    }
     // What still runs on a blocking thread must not hold the process.
     runtime.shutdown_background();
     done

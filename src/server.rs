@@ -8,6 +8,7 @@ mod listener;
 mod observed;
 mod router;
 mod scrape;
+mod spans;
 mod tls;
 mod watched;
 

@@ -1,15 +1,18 @@
 //! A file and an exchange are the same thing: a stream of rows, a bounded number of them in flight, scores back in order.
 //! Dropping the stream cancels what is in flight.
 
+mod reads;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
 use futures::future::{OptionFuture, ready, try_join_all};
-use futures::stream::{BoxStream, FuturesOrdered, try_unfold, unfold};
+use futures::stream::{FuturesOrdered, try_unfold, unfold};
 use futures::{Stream, StreamExt};
 
+use self::reads::Reads;
 use crate::classifier::Scores;
 use crate::engine::{Engine, Lane};
 use crate::table::{ColumnTexts, ScorePlan};
@@ -126,7 +129,7 @@ fn score_texts<T: Send + 'static>(
     let pipeline = Pipeline {
         engine: engine.for_stream(),
         bound,
-        input: Some(input.boxed()),
+        input: Some(Reads::new(input.boxed())),
         in_flight: FuturesOrdered::new(),
         sizes: VecDeque::new(),
         total: InFlight::default(),
@@ -137,7 +140,7 @@ fn score_texts<T: Send + 'static>(
     })
 }
 
-type Input<T> = BoxStream<'static, Result<Incoming<Vec<ColumnTexts>, T>>>;
+type Input<T> = Reads<Result<Incoming<Vec<ColumnTexts>, T>>>;
 
 type Outcome<T> = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>;
 

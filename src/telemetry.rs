@@ -1,18 +1,23 @@
-//! Logs on stderr.
+//! Logs on stderr, and traces where they are asked for.
 
 use std::io::IsTerminal;
 
+use textflight::traces::{TARGET, Traces};
 use textflight::{Error, Result};
-use tracing_subscriber::EnvFilter;
+use tracing::info;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::cli::{LogArgs, LogFormat};
 use crate::config::LOG_LEVEL;
 
-/// Sends logs to stderr.
+/// Sends logs to stderr, and spans to `traces`.
 ///
 /// # Errors
 /// [`Error::Invalid`] when the filter cannot be read.
-pub fn init(args: &LogArgs) -> Result<()> {
+pub fn init(args: &LogArgs, traces: Option<&Traces>) -> Result<()> {
     let level = match (&args.log, &args.cog_log_level) {
         (Some(level), _) => level.clone(),
         (None, Some(level)) => from_python(level),
@@ -21,11 +26,16 @@ pub fn init(args: &LogArgs) -> Result<()> {
     let filter = EnvFilter::builder()
         .parse(&level)
         .map_err(|e| Error::Invalid(format!("--log {level:?}: {e}; expected a level such as info, or target=level")))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colours = std::io::stderr().is_terminal();
-    match args.log_format {
-        LogFormat::Text => logs.with_target(false).with_ansi(colours).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+    // Whatever the filter asks for: without traces these spans are never made.
+    let filter = filter.and(Targets::new().with_default(LevelFilter::TRACE).with_target(TARGET, LevelFilter::OFF));
+    let logs = fmt::layer().with_writer(std::io::stderr);
+    let logs = match args.log_format {
+        LogFormat::Text => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+    };
+    registry().with(traces.map(Traces::layer)).with(logs.with_filter(filter)).init();
+    if let Some(traces) = traces {
+        info!(endpoint = traces.shown(), "traces are sent");
     }
     Ok(())
 }

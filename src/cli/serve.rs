@@ -132,6 +132,15 @@ pub struct ServeArgs {
     /// How long a signal lets running requests finish.
     #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = DRAIN_SECONDS, value_parser = seconds)]
     pub drain_timeout: f64,
+    #[arg(
+        long,
+        env = "TEXTFLIGHT_OTLP_ENDPOINT",
+        value_name = "URL",
+        hide_env_values = true,
+        help = "The collector that traces go to by OTLP over HTTP, such as http://localhost:4318; OpenTelemetry's own variables \
+         (OTEL_...) are heeded, too. In builds with the feature otlp, as the image is. [default: no traces]"
+    )]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// What is served, and by which name.

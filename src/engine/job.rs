@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, StringViewArray};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::spans::JobSpans;
 use super::timings::Timings;
 use crate::classifier::{Score, Scores};
 use crate::{Error, Result};
@@ -27,12 +28,13 @@ pub struct Clock {
     since: Instant,
     has_begun: AtomicBool,
     timings: Option<Arc<Timings>>,
+    spans: JobSpans,
 }
 
 impl Clock {
     /// Of a job that has been waiting since then.
-    pub const fn new(since: Instant, timings: Option<Arc<Timings>>) -> Self {
-        Self { since, has_begun: AtomicBool::new(false), timings }
+    pub const fn new(since: Instant, timings: Option<Arc<Timings>>, spans: JobSpans) -> Self {
+        Self { since, has_begun: AtomicBool::new(false), timings, spans }
     }
 }
 
@@ -74,12 +76,18 @@ impl Job {
         self.clock.since.elapsed()
     }
 
+    /// Rows of it are tokenized from now on.
+    pub fn tokenize(&self) {
+        self.clock.spans.tokenize();
+    }
+
     /// A row of it is in a forward from now on. Says of the first how long the job has waited.
     pub fn begin(&self) -> Option<Duration> {
-        let Clock { has_begun, timings, .. } = &self.clock;
+        let Clock { has_begun, timings, spans, .. } = &self.clock;
         if has_begun.load(Ordering::Relaxed) || has_begun.swap(true, Ordering::Relaxed) {
             return None;
         }
+        spans.compute();
         let waited = self.age();
         if let Some(timings) = timings {
             timings.add_queue(waited);
@@ -112,6 +120,7 @@ impl Job {
     /// Answers with an error, unless the job has been answered.
     pub fn fail(&self, error: &Error) {
         if let Some(open) = self.lock().take() {
+            self.clock.spans.end(Some(error));
             // Nobody may be waiting any more, and that is fine.
             let _ = open.reply.send(Err(error.clone()));
         }
@@ -135,6 +144,7 @@ impl Job {
         if open.missing == 0
             && let Some(open) = lock.take()
         {
+            self.clock.spans.end(None);
             let _ = open.reply.send(Ok(open.scores));
         }
     }

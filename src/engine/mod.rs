@@ -10,6 +10,7 @@ mod limits;
 mod permit;
 mod queue;
 mod scorer;
+mod spans;
 mod stopwatch;
 mod timings;
 mod turns;
@@ -27,6 +28,7 @@ pub use self::limits::{EngineLimits, EngineOptions, Runners};
 pub use self::permit::Permit;
 use self::queue::{Queue, Role};
 pub use self::scorer::Scorer;
+use self::spans::SpanLimit;
 use self::stopwatch::Stopwatch;
 pub use self::timings::Timings;
 use self::turns::Turn;
@@ -62,6 +64,8 @@ pub struct Engine {
     turn: Option<Turn>,
     /// Where the times of this handle's jobs go.
     timings: Option<Arc<Timings>>,
+    /// Which of them have spans.
+    spans: SpanLimit,
 }
 
 struct Shared {
@@ -124,7 +128,7 @@ impl Engine {
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.
         let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health));
-        let engine = Self { shared, turn: None, timings: None };
+        let engine = Self { shared, turn: None, timings: None, spans: SpanLimit::default() };
         for (name, role, scorer) in crew {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
             let metrics = Arc::clone(&engine.shared.metrics);
@@ -148,7 +152,7 @@ impl Engine {
     /// shared out among them, and where the lane is full each still has room for one job of few rows.
     #[must_use]
     pub fn for_stream(&self) -> Self {
-        Self { turn: Some(Turn::new()), ..self.clone() }
+        Self { turn: Some(Turn::new()), spans: SpanLimit::of_stream(), ..self.clone() }
     }
 
     /// Scores a column of texts, row for row. Dropping the future cancels what has not run.
@@ -186,8 +190,12 @@ impl Engine {
         if texts.null_count() == rows {
             return Ok(Scores::nulls(rows, classes));
         }
+        if let Some(timings) = &self.timings {
+            timings.add_rows(rows);
+        }
         let (reply, answer) = oneshot::channel();
-        let job = Job::new(texts, classes, reply, permit.room, Clock::new(permit.since, self.timings.clone()));
+        let job =
+            Job::new(texts, classes, reply, permit.room, Clock::new(permit.since, self.timings.clone(), permit.spans));
         self.shared.queue.push(permit.lane, permit.turn, job).map_err(|()| self.stopped())?;
         answer.await.map_err(|_| self.stopped())?
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures::future::OptionFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::spans::JobSpans;
 use super::turns::Turn;
 use super::{Engine, Health, Lane};
 use crate::{Error, Result};
@@ -22,6 +23,7 @@ pub struct Permit {
     /// When it was asked for.
     pub(super) since: Instant,
     pub(super) room: OwnedSemaphorePermit,
+    pub(super) spans: JobSpans,
 }
 
 impl Engine {
@@ -40,15 +42,14 @@ impl Engine {
             Error::Busy(format!("at capacity: {rows} rows are waiting (--queue-rows); try again later"))
         })?;
         let since = Instant::now();
-        if rows > LARGEST_INTERACTIVE {
-            return Ok(Permit { lane: Lane::Bulk, turn: Some(Turn::new()), since, room });
-        }
-        Ok(Permit { lane: Lane::Interactive, turn: None, since, room })
+        let (lane, turn) =
+            if rows > LARGEST_INTERACTIVE { (Lane::Bulk, Some(Turn::new())) } else { (Lane::Interactive, None) };
+        Ok(Permit { lane, turn, since, room, spans: JobSpans::wait(rows, lane, &self.spans) })
     }
 
     /// A permit of the bulk lane, when there is room for so many rows, or, for few, when the stream's own place is free.
     pub(super) async fn wait(&self, rows: usize) -> Result<Permit> {
-        let since = Instant::now();
+        let (since, spans) = (Instant::now(), JobSpans::wait(rows, Lane::Bulk, &self.spans));
         let lane = Arc::clone(&self.shared.bulk).acquire_many_owned(self.permits(rows));
         let turn = self.turn.as_ref().filter(|_| rows <= LARGEST_INTERACTIVE);
         let own = OptionFuture::from(turn.map(|turn| Arc::clone(&turn.place).acquire_owned()));
@@ -58,7 +59,7 @@ impl Engine {
             Some(room) = own => room,
         };
         let room = room.map_err(|_| self.stopped())?;
-        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), since, room })
+        Ok(Permit { lane: Lane::Bulk, turn: self.turn.clone(), since, room, spans })
     }
 
     /// A job larger than the lane takes the whole of it.

@@ -240,6 +240,7 @@ mod tests {
     use tokio::sync::{Semaphore, oneshot};
 
     use super::super::job::Clock;
+    use super::super::spans::JobSpans;
     use super::*;
 
     /// The rows of the next windows of a queue for two threads, when one job of so many rows waits in it.
@@ -248,7 +249,7 @@ mod tests {
         let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, _answer) = oneshot::channel();
-        let job = Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None));
+        let job = Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None, JobSpans::default()));
         queue.push(Lane::Bulk, None, job).unwrap();
         let next = |_| match queue.next(Role::Both).unwrap() {
             Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),

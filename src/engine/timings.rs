@@ -9,6 +9,7 @@ pub struct Timings {
     /// Nanoseconds.
     queue: AtomicU64,
     compute: AtomicU64,
+    rows: AtomicU64,
 }
 
 impl Timings {
@@ -20,6 +21,15 @@ impl Timings {
     /// The jobs' shares of the forwards that they were in: a row's is that of its tokens.
     pub fn compute(&self) -> Duration {
         Duration::from_nanos(self.compute.load(Ordering::Relaxed))
+    }
+
+    /// Rows of the jobs that were queued.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     pub(super) fn add_queue(&self, time: Duration) {

@@ -112,6 +112,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::super::job::Clock;
+    use super::super::spans::JobSpans;
     use super::*;
     use crate::Result;
     use crate::classifier::Scores;
@@ -122,7 +123,7 @@ mod tests {
         let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (reply, answer) = oneshot::channel();
-        (Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None)), answer)
+        (Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None, JobSpans::default())), answer)
     }
 
     /// Jobs of these streams and sizes, in this order, and their answers.

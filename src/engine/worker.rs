@@ -134,6 +134,7 @@ impl Worker {
     }
 
     fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> impl Iterator<Item = (Vec<u32>, Row)> {
+        job.tokenize();
         let texts = range.filter_map(|index| job.text(index).map(|text| (index, text)));
         texts.enumerate().filter_map(move |(count, (index, text))| {
             if count % ROWS_AT_A_STRETCH == 0 {

@@ -27,7 +27,7 @@ const SCORING: [&str; 2] =
 #[derive(Clone)]
 pub struct Timed<S>(pub S);
 
-/// The timings of a call.
+/// The timings of a call: those of whoever asked for them before, or new ones.
 pub fn timings(extensions: &Extensions) -> Arc<Timings> {
     extensions.get::<Arc<Timings>>().cloned().unwrap_or_default()
 }
@@ -49,7 +49,7 @@ where
         if !SCORING.contains(&request.uri().path()) {
             return self.0.call(request).map(|response| response.map(|response| response.map(Body::new))).boxed();
         }
-        let timings = Arc::new(Timings::default());
+        let timings = timings(request.extensions());
         request.extensions_mut().insert(Arc::clone(&timings));
         self.0.call(request).map(|response| response.map(|response| timed(response, timings))).boxed()
     }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::Version;
+use axum::http::{Extensions, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,7 +46,7 @@ use self::refusal::Rejection;
 use self::time::RequestTime;
 use self::upload::TableBody;
 use crate::Error;
-use crate::engine::Engine;
+use crate::engine::{Engine, Timings};
 use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::spool::Spool;
@@ -120,7 +120,7 @@ impl Tables {
         // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
         let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
         let place = self.place()?;
-        let engine = self.model.engine()?.clone();
+        let engine = self.model.engine()?.timed(timings(&head.extensions));
         let columns = query::options(&head.uri)?;
         let media = Media::of(&head.headers)?;
         let answer = media::accepted(&head.headers, media)?;
@@ -154,6 +154,11 @@ struct Job {
     time: RequestTime,
     /// Given back once the answer has been read.
     place: OwnedSemaphorePermit,
+}
+
+/// Where the times of a request's rows go.
+fn timings(extensions: &Extensions) -> Arc<Timings> {
+    extensions.get::<Arc<Timings>>().cloned().unwrap_or_default()
 }
 
 async fn score(State(service): State<Tables>, request: Request) -> Response {

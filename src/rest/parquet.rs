@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tracing::{Instrument, info_span};
 
 use super::Job;
 use super::media::Media;
@@ -29,6 +30,7 @@ use crate::source::parquet::ParquetFile;
 use crate::spool::{Spool, SpoolFile};
 use crate::stream::{InFlight, Incoming, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
+use crate::traces::TARGET;
 
 /// What errors call the file.
 const NAME: &str = "the body";
@@ -56,7 +58,7 @@ const BATCH_ROWS: usize = 1024;
 /// What is wrong with the file or the options, or why it could not be scored.
 pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
     let Job { engine, columns, options, time, place } = job;
-    let body = upload.spooled(&options.spool).await?;
+    let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (spool, classes, held) = (options.spool.clone(), engine.model().labels.clone(), memory.clone());
     let (body, table) = blocking(move || {

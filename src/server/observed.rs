@@ -13,7 +13,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use tracing::Instrument;
 
+use super::spans::RequestSpan;
 use crate::error::ErrorKind;
 use crate::metrics::{PortMetrics, RequestOpen};
 use crate::{flight, rest};
@@ -22,7 +24,7 @@ use crate::{flight, rest};
 const OTHER: &str = "other";
 
 /// gRPC's codes by their numbers.
-const CODES: [&str; 17] = [
+pub const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -58,21 +60,23 @@ pub fn observe_calls(metrics: PortMetrics, router: Router) -> Router {
     router.layer(middleware::from_fn_with_state(metrics, call))
 }
 
-async fn request(State(metrics): State<PortMetrics>, request: Request, next: Next) -> Response {
+async fn request(State(metrics): State<PortMetrics>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or(Cow::Borrowed(OTHER), |route| Cow::Owned(route.as_str().to_owned()));
+    let span = RequestSpan::of_request(&mut request, &route);
     let mut open =
-        Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CLIENT_CLOSED_REQUEST), error: None };
-    let response = next.run(request).await;
+        Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CLIENT_CLOSED_REQUEST), error: None, span };
+    let response = next.run(request).instrument(open.span.span()).await;
     open.code = Cow::Owned(response.status().as_str().to_owned());
     open.error = response.extensions().get().copied().or_else(|| kind_of(response.status()));
     open.follow(response)
 }
 
-async fn call(State(metrics): State<PortMetrics>, request: Request, next: Next) -> Response {
+async fn call(State(metrics): State<PortMetrics>, mut request: Request, next: Next) -> Response {
     let route = flight::call_name(request.uri().path()).unwrap_or(OTHER);
-    let mut open = Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CANCELLED), error: None };
-    let response = next.run(request).await;
+    let span = RequestSpan::of_call(&mut request);
+    let mut open = Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CANCELLED), error: None, span };
+    let response = next.run(request).instrument(open.span.span()).await;
     // What is refused at once has its trailers for a head.
     open.read(response.headers());
     if response.status() != StatusCode::OK {
@@ -103,6 +107,7 @@ struct Open {
     request: Option<RequestOpen>,
     code: Cow<'static, str>,
     error: Option<ErrorKind>,
+    span: RequestSpan,
 }
 
 impl Open {
@@ -127,6 +132,7 @@ impl Open {
 
     fn end(&mut self) {
         if let Some(request) = self.request.take() {
+            self.span.end(&self.code, self.error);
             request.end(self.code.clone(), self.error);
         }
     }

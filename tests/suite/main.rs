@@ -11,6 +11,8 @@ mod fuzz;
 mod golden;
 mod hub;
 mod image;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod server;
 mod support;
 mod tidy;

@@ -13,12 +13,14 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, info_span};
 
 use super::replicate::Problem;
 use super::{Limits, Shared, reply};
 use crate::Error;
 use crate::cog::predictions;
 use crate::memory::{Memory, Pace, Reservation};
+use crate::traces::TARGET;
 
 /// How often a body lies in memory while it is read: as it came, as the parser unescapes its strings, as `texts`, and as
 /// the texts one by one.
@@ -44,7 +46,8 @@ pub(super) async fn whole(State(shared): State<Arc<Shared>>, request: Request, n
     let awaits_leave = request.headers().contains_key(EXPECT);
     let (mut parts, mut body) = request.into_parts();
     let limits = shared.options.limits;
-    match receive(&mut body, limits, &shared.options.memory).await {
+    let received = receive(&mut body, limits, &shared.options.memory).instrument(info_span!(target: TARGET, "receive"));
+    match received.await {
         Ok((bytes, memory)) => {
             parts.extensions.insert(memory.clone());
             hold(next.run(Request::from_parts(parts, Body::from(bytes))).await, memory).await

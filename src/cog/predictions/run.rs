@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
 
 use super::webhook::Webhook;
 use super::{Failure, Outcome, Prediction, Predictions};
@@ -21,7 +22,7 @@ pub fn spawn(
     webhook: Option<Webhook>,
 ) {
     let running = Running { all, prediction, slot: Some(slot) };
-    tokio::spawn(async move {
+    let work = async move {
         let prediction = Arc::clone(&running.prediction);
         prediction.begin();
         if let Some(webhook) = &webhook {
@@ -39,7 +40,8 @@ pub fn spawn(
         if let Some(webhook) = webhook {
             webhook.ended(&prediction);
         }
-    });
+    };
+    tokio::spawn(work.in_current_span());
 }
 
 async fn score(predictor: Predictor, admitted: Result<Admitted, PredictError>) -> Outcome {

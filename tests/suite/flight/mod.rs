@@ -1,7 +1,7 @@
 //! The Flight service over an in-memory duplex, with engines that wait, fail and die.
 
 pub mod client;
-mod datasets;
+pub mod datasets;
 mod deadlines;
 mod exchange;
 mod health;

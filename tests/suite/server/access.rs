@@ -286,3 +286,13 @@ fn a_variable_lets_whoever_comes_in_or_says_no() {
         assert!(output.status.code() == Some(code) && error.contains(expected), "{value:?}: {error}");
     }
 }
+
+/// What is asked for and is not there is not passed over.
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_build_without_traces_says_so() {
+    let refused = super::limits::command(":", &["--otlp-endpoint", "http://localhost:4318"], &[]).output().unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(error.contains("--otlp-endpoint: this build") && error.contains("--features otlp"), "{error}");
+}

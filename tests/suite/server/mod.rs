@@ -2,7 +2,7 @@
 
 mod access;
 mod life;
-mod limits;
+pub mod limits;
 mod secrets;
 mod tables;
 mod time;
@@ -113,26 +113,26 @@ impl Running {
     }
 }
 
-async fn connect(flight: SocketAddr) -> FlightServiceClient<Channel> {
+pub async fn connect(flight: SocketAddr) -> FlightServiceClient<Channel> {
     let endpoint = Endpoint::new(format!("http://{flight}")).unwrap();
     FlightServiceClient::new(endpoint.connect().await.unwrap())
 }
 
 /// Sends a request as it is, and reads until the server closes.
-async fn ask(address: SocketAddr, request: &str) -> String {
+pub async fn ask(address: SocketAddr, request: &str) -> String {
     let mut client = say(address, request.as_bytes()).await;
     String::from_utf8_lossy(&rest(&mut client).await).into_owned()
 }
 
 /// A connection on which this was said.
-async fn say(address: SocketAddr, words: &[u8]) -> TcpStream {
+pub async fn say(address: SocketAddr, words: &[u8]) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(words).await.unwrap();
     client
 }
 
 /// What the server sends until it closes, or cuts.
-async fn rest(client: &mut TcpStream) -> Vec<u8> {
+pub async fn rest(client: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let _ = tokio::time::timeout(SOON, client.read_to_end(&mut all)).await.expect("the connection stays open");
     all
