@@ -40,7 +40,7 @@ mod window;
 pub use admission::{is_open, refusal};
 pub use answer::ANSWER_BYTES;
 pub use location::Location;
-pub use selection::MOST_PARTITIONS;
 pub use names::{ERROR_KIND, call_name, rpc};
+pub use selection::MOST_PARTITIONS;
 pub use service::{FlightLimits, routes};
 pub use uploads::{StagedUploads, UploadLimits};
