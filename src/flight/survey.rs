@@ -224,7 +224,7 @@ impl Survey {
     }
 
     fn take(&mut self, table: &dyn Source, file: &Arc<Version>) {
-        let mut read = Some(0_u64);
+        let (mut read, before) = (Some(0_u64), self.found.rows);
         for (part, size) in table.parts().iter().enumerate() {
             let left = self.selection.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.found.rows));
             let rows = size.rows.min(left);
@@ -236,7 +236,7 @@ impl Survey {
                     .map(|(before, bytes)| before.saturating_add(bytes));
             }
         }
-        let whole = self.selection.limit.is_none() && self.shape.reads_all();
+        let whole = self.shape.reads_all() && self.found.rows.saturating_sub(before) == table.rows();
         let bytes = if whole { Some(table.fingerprint().len) } else { read };
         self.found.bytes = self.found.bytes.zip(bytes).map(|(before, bytes)| before.saturating_add(bytes));
     }

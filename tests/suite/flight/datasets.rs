@@ -88,6 +88,12 @@ async fn a_file_is_listed_and_fetched_with_its_scores() {
     assert_eq!((listed[0].total_records, listed[0].schema.clone()), (1000, found.schema.clone()));
     assert_eq!((found.total_records, found.ordered, found.endpoint.len()), (1000, true, 8));
     assert_eq!(found.total_bytes as u64, fs::metadata(&path).unwrap().len());
+    let bytes = async |client: &mut Client, limit: u64| {
+        info(client, &format!(r#"{{"data": "data", "limit": {limit}}}"#)).await.unwrap().total_bytes
+    };
+    assert_eq!(bytes(&mut client, 1000).await, found.total_bytes, "a limit that leaves nothing out changes nothing");
+    assert!(bytes(&mut client, 999).await < found.total_bytes);
+    assert!(bytes(&mut client, 0).await == 0);
     let all: Vec<i64> = ids(&mut client, &found).await.concat();
     assert_eq!(all, (0..1000).collect::<Vec<_>>());
 
