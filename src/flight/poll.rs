@@ -30,6 +30,9 @@ const NEXT: Duration = Duration::from_secs(1);
 /// How long a query is kept that nobody asks for, unless tickets expire sooner.
 const KEPT: Duration = Duration::from_mins(2);
 
+/// Bytes that those may take which have ended: the last of them.
+const KEPT_BYTES: usize = 32 * 1024 * 1024;
+
 /// What clients poll.
 #[derive(Debug, Default)]
 pub struct Queries(Mutex<BTreeMap<u64, Query>>);
@@ -41,7 +44,7 @@ struct Query {
     /// Put off whenever somebody asks.
     expires: u64,
     /// What its state takes.
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 /// How far it is.
@@ -99,7 +102,7 @@ impl Catalog {
         let FlightNumber { flight } = FlightNumber::random()?;
         let (sender, state) = watch::channel(State::default());
         let answer = AnswerMemory::kept(memory)?;
-        let query = Query { state, expires: self.kept_until(), _memory: answer.memory() };
+        let query = Query { state, expires: self.kept_until(), memory: answer.memory() };
         self.flights.queries.insert(flight, query)?;
         let begun = Begun { flight, descriptor, selection, set, classes, answer };
         let catalog = self.clone();
@@ -115,6 +118,7 @@ impl Catalog {
             });
             // What is kept goes with the query.
             drop((sender, memory));
+            catalog.flights.queries.drop_ended();
             catalog.flights.queries.forget(flight).await;
         });
         Ok(Handle { query: flight })
@@ -151,7 +155,9 @@ impl Catalog {
                 (info.total_records, info.total_bytes) = (rows, bytes);
             }
         });
-        answer.close();
+        let memory = answer.close();
+        // Nobody encodes what is kept.
+        memory.shrink_to(memory.bytes() / 2);
         Ok(())
     }
 
@@ -185,15 +191,20 @@ impl Queries {
 
     fn insert(&self, number: u64, query: Query) -> Result<()> {
         let mut queries = self.lock();
-        if queries.len() >= QUERIES {
-            // Who has all there is does not ask again, or can ask anew.
-            let done =
-                queries.iter().find(|(_, query)| query.state.borrow().ended.is_some()).map(|(number, _)| *number);
-            let done = done.ok_or_else(|| Error::Busy(format!("{QUERIES} queries are open; try again later")))?;
-            queries.remove(&done);
+        if queries.len() >= QUERIES && !remove_ended(&mut queries) {
+            return Err(Error::Busy(format!("{QUERIES} queries are open; try again later")));
         }
         queries.insert(number, query);
         Ok(())
+    }
+
+    /// Forgets some that have ended, if all that have take too much.
+    fn drop_ended(&self) {
+        let mut queries = self.lock();
+        let is_ended = |query: &&Query| query.state.borrow().ended.is_some();
+        while queries.values().filter(is_ended).map(|query| query.memory.bytes()).sum::<usize>() > KEPT_BYTES {
+            remove_ended(&mut queries);
+        }
     }
 
     /// The state of a query, which is kept until then, at least.
@@ -225,6 +236,62 @@ impl Queries {
     }
 }
 
+/// Forgets the query that ended and was not asked for the longest, if there is one: who has all there is does not ask again, or
+/// can ask anew.
+fn remove_ended(queries: &mut BTreeMap<u64, Query>) -> bool {
+    let ended = queries.iter().filter(|(_, query)| query.state.borrow().ended.is_some());
+    let oldest = ended.min_by_key(|(_, query)| query.expires).map(|(number, _)| *number);
+    oldest.is_some_and(|number| queries.remove(&number).is_some())
+}
+
 fn unknown() -> Error {
     Error::NotFound("this query is not known (any more): begin again with the first descriptor".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn query(memory: &Memory, bytes: usize, expires: u64, ended: Option<Result<()>>) -> Query {
+        let (_, state) = watch::channel(State { ended, ..State::default() });
+        Query { state, expires, memory: memory.try_reserve(bytes).unwrap() }
+    }
+
+    #[tokio::test]
+    async fn a_query_is_known_for_as_long_as_somebody_asks() {
+        let (queries, memory) = (Queries::default(), Memory::default());
+        queries.insert(1, query(&memory, 1024, now() + 60_000, None)).unwrap();
+        queries.insert(2, query(&memory, 1024, now(), None)).unwrap();
+        assert!(queries.expires(1).is_ok() && queries.ask(1, 0).is_ok());
+        assert!(matches!(queries.expires(2), Err(Error::NotFound(_))), "its walk ends");
+        assert!(queries.ask(2, u64::MAX).is_err(), "it is too late");
+        queries.forget(2).await;
+        queries.ask(1, u64::MAX).unwrap();
+        assert_eq!(queries.expires(1).unwrap(), u64::MAX);
+        queries.remove(1);
+        queries.forget(1).await;
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn those_that_ended_give_way() {
+        let (queries, memory) = (Queries::default(), Memory::default());
+        for number in 0..QUERIES as u64 {
+            queries.insert(number, query(&memory, MIB, u64::MAX - number, None)).unwrap();
+        }
+        let one_more = || query(&memory, 10 * MIB, u64::MAX - 100, Some(Ok(())));
+        assert!(matches!(queries.insert(100, one_more()), Err(Error::Busy(_))));
+        for number in 0..4 {
+            queries.remove(number);
+            queries.insert(100 + number, one_more()).unwrap();
+        }
+        queries.drop_ended();
+        assert_eq!(queries.lock().len(), QUERIES - 1, "three of 10 MiB are kept, and all that go on");
+        queries.insert(200, one_more()).unwrap();
+        queries.insert(201, one_more()).unwrap();
+        assert_eq!(queries.lock().len(), QUERIES);
+        assert!(queries.expires(201).is_ok() && queries.expires(5).is_ok());
+    }
 }
