@@ -5,7 +5,6 @@
 //! | `options` | what a client may ask for |
 //! | `plan` | what that comes to for the batches of one schema |
 //! | `target`, `names`, `kind`, `type_name` | text columns: how they are found, and what types they may have |
-//! | `raw` | strings as bytes that nobody has looked at yet |
 //! | `texts`, `cursor` | the texts of a column, each once, out of whatever encoding and nesting |
 //! | `layout` | where their scores go |
 //! | `columns` | scores as columns |
@@ -18,7 +17,6 @@ mod layout;
 mod names;
 mod options;
 mod plan;
-mod raw;
 mod target;
 mod texts;
 mod type_name;
@@ -27,7 +25,6 @@ mod weight;
 pub use kind::is_string;
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
-pub use raw::{raw_type, strings_as_bytes};
 pub use texts::ColumnTexts;
 pub use weight::text_bytes;
 

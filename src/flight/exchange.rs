@@ -20,8 +20,9 @@ use super::reply::ReplySender;
 use crate::engine::Engine;
 use crate::ipc_compression::unpacked_bytes;
 use crate::memory::Reservation;
+use crate::source::strings_as_bytes;
 use crate::stream::{InFlight, Incoming, score_table};
-use crate::table::{ScoreOptions, ScorePlan, strings_as_bytes};
+use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
 /// One exchange in progress.

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::datasets::{DataFile, DataSet, HiveColumn, Version};
 use super::selection::Selection;
-use crate::source::{Source, typed};
+use crate::source::{Source, strings_as_bytes, typed};
 use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ pub struct StreamShape {
     model: SchemaRef,
     /// Those of them that are read.
     columns: Vec<usize>,
-    /// What is read, as the files have it.
+    /// What is read, as the files have it, but for the strings that are scored: as bytes that nobody has looked at.
     read: SchemaRef,
     hive: Vec<HiveColumn>,
     /// What is scored, and what comes of it.
@@ -43,9 +43,12 @@ impl StreamShape {
         }
         let (columns, named): (Vec<usize>, Vec<usize>) =
             plan.inputs().into_iter().partition(|column| *column < model.fields().len());
-        let hive = named.into_iter().map(|column| hive[column - model.fields().len()].clone()).collect();
-        let read = Arc::new(model.project(&columns).map_err(|e| Error::Failed(format!("no such columns: {e}")))?);
-        Ok(Self { model: Arc::clone(model), columns, read, hive, plan: Arc::new(plan.of_inputs()) })
+        let hive: Vec<_> = named.into_iter().map(|column| hive[column - model.fields().len()].clone()).collect();
+        let read = model.project(&columns).map_err(|e| Error::Failed(format!("no such columns: {e}")))?;
+        let plan = plan.of_inputs();
+        let read = Arc::new(strings_as_bytes(&read, plan.text_columns()));
+        let plan = Arc::new(plan.reading(&with_hive(&read, &hive)));
+        Ok(Self { model: Arc::clone(model), columns, read, hive, plan })
     }
 
     /// The columns of the files that are read.
@@ -97,7 +100,7 @@ fn only_text(model: &SchemaRef, options: &ScoreOptions, classes: &[String]) -> R
     Ok(plan.text_columns().next().map(|column| TextColumns::one(model.field(column).name())))
 }
 
-fn with_hive(schema: &SchemaRef, hive: &[HiveColumn]) -> Schema {
+fn with_hive(schema: &Schema, hive: &[HiveColumn]) -> Schema {
     let hive = hive.iter().map(|column| Arc::new(column.field()));
     let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(hive).collect();
     Schema::new_with_metadata(fields, schema.metadata().clone())

@@ -15,8 +15,9 @@ use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::sink::batches::{ArrowEncoder, BatchEncoder};
 use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
+use crate::source::strings_as_bytes;
 use crate::stream::{InFlight, Incoming, score_table};
-use crate::table::{ScorePlan, strings_as_bytes, text_bytes};
+use crate::table::{ScorePlan, text_bytes};
 
 /// Scores the stream.
 ///

@@ -6,7 +6,8 @@
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
 //! | `slices` | batches in slices of some bytes |
 //! | [`ipc`] | streams of Arrow IPC |
-//! | `typed` | views, as the types that their table has |
+//! | `raw` | strings as bytes that nobody has looked at yet |
+//! | `typed` | views and such bytes, as the types that their table has |
 //! | [`lines`] | tables that are lines of text, kept as they came |
 //! | [`csv`], [`json`] | CSV, and JSON lines |
 //! | [`staged`] | tables that came in batch by batch, in memory or in the spool |
@@ -19,6 +20,7 @@ pub mod json;
 pub mod lines;
 pub mod parquet;
 mod ranged;
+mod raw;
 mod slices;
 pub mod staged;
 mod typed;
@@ -34,6 +36,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
+pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::typed;
 use crate::Result;
@@ -50,8 +53,8 @@ pub trait Source: Debug + Send + Sync {
     fn parts(&self) -> &[Part];
 
     /// Decodes these columns of these parts and nothing else: batches of at most `batch_rows` rows (fewer where rows are long)
-    /// in the order of rows and columns, none of which spans two parts. Strings and bytes come as views. Dropping the
-    /// stream ends the reading.
+    /// in the order of rows and columns, none of which spans two parts. Bytes come as views, and strings as bytes that nobody
+    /// has looked at, as [`typed`] takes them. Dropping the stream ends the reading.
     ///
     /// The stream ends with the first error. Parts that are not there are none.
     fn read(

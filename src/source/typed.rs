@@ -1,17 +1,20 @@
-//! Columns that were read as views, as the types that their table has.
+//! Columns that were read as views, and strings that were read as bytes, as the types that their table has.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayData, ArrayRef, AsArray, RecordBatch, make_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 
+use super::raw::raw_type;
 use crate::{Error, Result};
 
 /// The batch with the types of `schema`, which has the same columns: views become what they are views of.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a column whose values its own type cannot hold: a dictionary of more values than its keys count.
+/// [`Error::Invalid`] for a column whose values its own type cannot hold: a dictionary of more values than its keys count, a
+/// string that is not UTF-8.
 pub fn typed(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| {
@@ -24,13 +27,37 @@ pub fn typed(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
         .map_err(|cause| Error::Invalid(format!("the columns do not fit their schema: {cause}")))
 }
 
-fn of_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+fn of_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     match (column.data_type(), wanted) {
         // A view of few rows may hold pages of others.
         (DataType::Utf8View, DataType::Utf8View) => Ok(Arc::new(column.as_string_view().gc())),
         (DataType::BinaryView, DataType::BinaryView) => Ok(Arc::new(column.as_binary_view().gc())),
         (given, wanted) if given == wanted => Ok(Arc::clone(column)),
+        (given, wanted) if raw_type(given) == raw_type(wanted) => Ok(make_array(renamed(column.to_data(), wanted)?)),
         (_, DataType::Dictionary(_, values)) => cast(&of_type(column, values)?, wanted),
+        (DataType::BinaryView, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => {
+            let strings: ArrayRef = Arc::new(column.as_binary_view().clone().to_string_view()?);
+            of_type(&strings, wanted)
+        }
         _ => cast(column, wanted),
     }
+}
+
+/// Strings as bytes, or bytes as strings if they are some, wherever they are nested: they lie in memory alike.
+fn renamed(data: ArrayData, wanted: &DataType) -> Result<ArrayData, ArrowError> {
+    let inside: Vec<&DataType> = match wanted {
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => vec![item.data_type()],
+        DataType::Dictionary(_, values) => vec![values],
+        DataType::RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
+        _ => Vec::new(),
+    };
+    let children = data.child_data().iter().zip(inside).map(|(child, wanted)| renamed(child.clone(), wanted));
+    let children = children.collect::<Result<_, _>>()?;
+    data.into_builder().data_type(wanted.clone()).child_data(children).build()
 }

@@ -1,8 +1,12 @@
 """Strings that are not UTF-8, which clients that do not check can send: a row's trouble, and not its batch's."""
+import base64
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from client import NEW_COLUMNS, score, score_in_turn, texts
+from client import CALL, NEW_COLUMNS, descriptor, score, score_in_turn, texts
+from server import MODEL, run
 
 ROWS = [b"a warm , funny film", None, b"caf\xe9", b"a bore", b"\xff", b"a warm , funny film"]
 IS_TEXT = [True, False, False, True, False, True]
@@ -93,3 +97,52 @@ def test_other_columns_are_text(client):
     table = pa.table({"text": ["fine"], "other": strings([b"\xff"])})
     with pytest.raises(pa.ArrowInvalid, match="cannot be decoded.*utf-8"):
         score_in_turn(client, table, text="text", on_error="null")
+
+
+def write(path, column, by_note=False):
+    """A file of two row groups, of which Parquet or only Arrow's note says that the column has strings."""
+    schema = pa.schema({"text": column.type, "other": pa.list_(pa.string()), "id": pa.int64()})
+    table = pa.table({"text": column, "other": [["x"]] * len(column), "id": range(len(column))}, schema=schema)
+    if by_note:
+        table = table.set_column(0, "text", unchecked(table["text"].chunk(0), BYTES[column.type]))
+    with pq.ParquetWriter(path, table.schema, store_schema=not by_note) as writer:
+        writer.write_table(table, row_group_size=4)
+        if by_note:
+            writer.add_key_value_metadata({"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes()).decode()})
+
+
+FILES = {**{str(type): (strings(ROWS, type), False) for type in BYTES}, "a note alone": (strings(ROWS), True), "a dictionary": (keyed(ROWS), False)}
+
+
+@pytest.mark.parametrize("column, by_note", FILES.values(), ids=FILES)
+def test_files(tmp_path, serve, connect_to, column, by_note):
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    write(source, column, by_note)
+    done = run("score", source, "-o", target, "--model", MODEL, "--text", "text")
+    assert done.returncode == 1 and not target.exists()
+    assert f'{source}: row 2 (counted from 0) is not text: column "text": incomplete utf-8' in done.stderr
+    done = run("score", source, "-o", target, "--model", MODEL, "--text", "text", "--on-error", "null")
+    assert done.returncode == 0, done.stderr
+    expected = [label for label in pq.read_table(target, columns=["label"])["label"].to_pylist()]
+    assert [label is not None for label in expected] == IS_TEXT
+
+    client = connect_to(serve("--data", f"set={source}"))
+    flight = lambda **options: client.get_flight_info(descriptor(data="set", text="text", partitions=1, **options), CALL).endpoints[0].ticket
+    scored = client.do_get(flight(on_error="null"), CALL).read_all()
+    assert scored["label"].to_pylist() == expected and [error is None for error in scored["error"].to_pylist()] == [True, True, False, True, False, True]
+    assert scored.schema.field("text").type == column.type
+    assert [value for chunk in scored["text"].chunks for value in as_bytes(chunk)] == ROWS
+    with pytest.raises(pa.ArrowInvalid, match=r'row 2 \(counted from 0\) is not text: column "text"'):
+        client.do_get(flight(), CALL).read_all()
+
+
+def test_other_columns_of_files_are_text(tmp_path, serve, connect_to):
+    pq.write_table(pa.table({"text": ["fine"], "other": strings([b"\xff"]), "list": pa.ListArray.from_arrays([0, 1], strings([b"\xff"]))}), tmp_path / "in.parquet")
+    client = connect_to(serve("--data", f"set={tmp_path / 'in.parquet'}"))
+    for columns, said in [("new", None), (["other"], 'column "other"'), (["list"], 'column "list"')]:
+        info = client.get_flight_info(descriptor(data="set", text="text", columns=columns), CALL)
+        if said:
+            with pytest.raises(pa.ArrowInvalid, match=f"{said} does not fit its type.*(?i:utf-?8)"):
+                client.do_get(info.endpoints[0].ticket, CALL).read_all()
+        else:
+            assert client.do_get(info.endpoints[0].ticket, CALL).read_all().num_rows == 1

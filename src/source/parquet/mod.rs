@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `layout` | where the parts of a file lie |
 //! | `footer`, `edits`, `thrift` | the footer as bytes |
-//! | `schema` | the Arrow types of its columns |
+//! | `schema`, `unmarked` | the Arrow types of its columns, and how they are read |
 //! | `pages`, `delta` | whether pages are as large as they say, before they are decoded |
 //! | `room` | how much memory decoding takes |
 
@@ -18,6 +18,7 @@ mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod thrift;
+mod unmarked;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -39,7 +40,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use self::footer::Footer;
 use self::layout::{TAIL, check_ranges, footer_range};
 pub use self::schema::UnfitSchema;
-use self::schema::{with_types, with_views};
+use self::schema::{TypedMetadata, with_types};
 use super::ahead::{Give, decoded_ahead};
 use super::ranged::{RangeReader, RangedFile};
 use super::{Fingerprint, Part, Source};
@@ -56,7 +57,8 @@ pub struct ParquetFile {
     path: PathBuf,
     file: RangedFile,
     footer: Vec<u8>,
-    metadata: ArrowReaderMetadata,
+    schema: SchemaRef,
+    reading: ArrowReaderMetadata,
     parts: Vec<Part>,
     unfit: Vec<UnfitSchema>,
 }
@@ -100,10 +102,10 @@ impl ParquetFile {
         if parsed.is_encrypted() {
             return Err(ENCRYPTED.to_owned());
         }
-        let (metadata, unfit) = with_types(&parsed, parsed.decode()?)?;
-        let groups = metadata.metadata().row_groups().iter();
+        let TypedMetadata { schema, reading, unfit } = with_types(&parsed, parsed.decode()?)?;
+        let groups = reading.metadata().row_groups().iter();
         let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
-        let opened = Self { path: path.to_owned(), file, footer, metadata, parts, unfit };
+        let opened = Self { path: path.to_owned(), file, footer, schema, reading, parts, unfit };
         check_ranges(opened.parquet(), opened.data_len())?;
         Ok(opened)
     }
@@ -138,7 +140,7 @@ impl ParquetFile {
         Error::file(&self.path, cause)
     }
 
-    /// Decodes a row group as `metadata` types it, batch by batch, until `give` wants no more: then false.
+    /// Decodes a row group batch by batch, until `give` wants no more: then false.
     fn decode(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
         let damaged = || self.error(format!("damaged: row group {group} cannot be decoded"));
         // The decoder panics at some damaged pages.
@@ -148,7 +150,7 @@ impl ParquetFile {
     fn decode_group(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
         let failed = |cause: ParquetError| self.error(format!("row group {group} cannot be decoded: {cause}"));
         self.check_pages(group, &plan.mask, plan.batch_rows)?;
-        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), plan.metadata.clone())
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.reading.clone())
             .with_projection(plan.mask.clone())
             .with_row_groups(vec![group])
             .with_batch_size(plan.batch_rows)
@@ -170,12 +172,12 @@ impl ParquetFile {
     }
 
     fn parquet(&self) -> &ParquetMetaData {
-        self.metadata.metadata()
+        self.reading.metadata()
     }
 
     /// The chunks of a top-level column that is not nested.
     fn chunks(&self, column: usize) -> impl Iterator<Item = &ColumnChunkMetaData> {
-        let schema = self.metadata.parquet_schema();
+        let schema = self.reading.parquet_schema();
         let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == column);
         let groups = self.parquet().row_groups().iter();
         groups.filter_map(move |group| group.columns().get(leaf?))
@@ -184,7 +186,6 @@ impl ParquetFile {
 
 /// How the columns of one reading are decoded.
 struct Decoding {
-    metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     batch_rows: usize,
 }
@@ -195,7 +196,7 @@ impl Source for ParquetFile {
     }
 
     fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.schema
     }
 
     fn parts(&self) -> &[Part] {
@@ -209,8 +210,7 @@ impl Source for ParquetFile {
         batch_rows: usize,
     ) -> BoxStream<'static, Result<RecordBatch>> {
         let plan = Decoding {
-            metadata: with_views(&self.metadata, columns),
-            mask: ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied()),
+            mask: ProjectionMask::roots(self.reading.parquet_schema(), columns.iter().copied()),
             batch_rows: self.batch_rows(columns, batch_rows),
         };
         decoded_ahead(move |give| {
@@ -224,7 +224,7 @@ impl Source for ParquetFile {
     }
 
     fn bytes(&self, part: usize, columns: &[usize]) -> Option<u64> {
-        let schema = self.metadata.parquet_schema();
+        let schema = self.reading.parquet_schema();
         let columns: HashSet<_> = columns.iter().copied().collect();
         let chunks = self.parquet().row_groups().get(part)?.columns().iter().enumerate();
         let read = chunks.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf)));

@@ -24,7 +24,7 @@ impl ParquetFile {
     }
 
     pub(super) fn decoded_row_bytes(&self, columns: &[usize]) -> u64 {
-        let schema = self.metadata.parquet_schema();
+        let schema = self.reading.parquet_schema();
         let groups = self.parquet().row_groups().iter();
         let chunks = groups.flat_map(|group| group.columns().iter().enumerate());
         let columns: HashSet<_> = columns.iter().copied().collect();
@@ -38,7 +38,7 @@ impl ParquetFile {
     /// # Errors
     /// [`crate::Error::File`] for pages that are not what they say.
     pub fn decoding_bytes(&self, columns: &[usize], at_most: usize) -> Result<u64> {
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let mask = ProjectionMask::roots(self.reading.parquet_schema(), columns.iter().copied());
         let batch_rows = self.batch_rows(columns, at_most);
         let mut most = 0;
         for group in 0..self.parts.len() {
@@ -51,7 +51,7 @@ impl ParquetFile {
 
     /// The most values that a row group has in any of these columns: rows, or items of their lists.
     pub fn largest_group(&self, columns: &[usize]) -> u64 {
-        let schema = self.metadata.parquet_schema();
+        let schema = self.reading.parquet_schema();
         let columns: HashSet<_> = columns.iter().copied().collect();
         let values = self.parquet().row_groups().iter().flat_map(|group| {
             let chunks = group.columns().iter().enumerate();

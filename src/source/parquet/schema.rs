@@ -1,15 +1,16 @@
 //! The Arrow types of a file's columns: as the writer noted them where that note fits the file, else as Parquet has them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder};
 
 use super::footer::Footer;
+use super::unmarked::unmarked;
 use crate::panics::caught;
+use crate::source::raw::raw_type;
 
 /// A note of the Arrow schema that does not fit the file: the columns changed after it was written, or it is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +21,21 @@ pub struct UnfitSchema {
     pub cause: String,
 }
 
-/// The metadata with Arrow's types: by the first fitting entry `ARROW:schema`, as pyarrow takes it, or by Parquet's types. With
-/// it come the entries that do not fit.
+/// A file's metadata with Arrow's types.
+pub struct TypedMetadata {
+    /// The columns: by the first fitting entry `ARROW:schema`, as pyarrow takes it, or by Parquet's types.
+    pub schema: SchemaRef,
+    /// How they are read.
+    pub reading: ArrowReaderMetadata,
+    /// The entries that do not fit.
+    pub unfit: Vec<UnfitSchema>,
+}
+
+/// The metadata with Arrow's types.
 ///
 /// # Errors
 /// What `parquet` says of columns that have no Arrow type.
-pub fn with_types(
-    footer: &Footer<'_>,
-    metadata: ParquetMetaData,
-) -> Result<(ArrowReaderMetadata, Vec<UnfitSchema>), String> {
+pub fn with_types(footer: &Footer<'_>, metadata: ParquetMetaData) -> Result<TypedMetadata, String> {
     let (mut fitting, mut unfit) = (None, Vec::new());
     for (entry, found) in footer.key_values.iter().enumerate() {
         let value = found.value.filter(|_| found.key == ARROW_SCHEMA_META_KEY.as_bytes());
@@ -38,15 +45,20 @@ pub fn with_types(
             None => {}
         }
     }
-    let metadata = match fitting {
-        Some(noted) => {
-            let row_groups = metadata.into_builder().take_row_groups();
-            ParquetMetaDataBuilder::new(noted).set_row_groups(row_groups).build()
-        }
-        None => metadata,
+    let file = fitting.unwrap_or_else(|| metadata.file_metadata().clone());
+    let typed = |file: &FileMetaData, options| {
+        ArrowReaderMetadata::try_new(Arc::new(ParquetMetaData::new(file.clone(), Vec::new())), options)
     };
-    let typed = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
-    Ok((typed.map_err(|cause| cause.to_string())?, unfit))
+    let types = typed(&file, ArrowReaderOptions::new()).map_err(|cause| cause.to_string())?;
+    let schema = Arc::clone(types.schema());
+    let raw = ArrowReaderOptions::new().with_schema(Arc::new(as_read(&schema)));
+    let unmarked = unmarked(&file).and_then(|file| typed(&file, raw.clone()).map(|_| file));
+    // A file whose schema cannot be handed back as it was read is read as it is: the same values, only less thriftily.
+    let (file, options) = unmarked.map_or_else(|_| (file, ArrowReaderOptions::new()), |file| (file, raw));
+    let row_groups = metadata.into_builder().take_row_groups();
+    let whole = ParquetMetaDataBuilder::new(file).set_row_groups(row_groups).build();
+    let reading = ArrowReaderMetadata::try_new(Arc::new(whole), options).map_err(|cause| cause.to_string())?;
+    Ok(TypedMetadata { schema, reading, unfit })
 }
 
 /// The file's metadata with this note of an Arrow schema alone, if it fits.
@@ -70,28 +82,22 @@ fn noted_in(file: &FileMetaData, note: &[u8]) -> Result<FileMetaData, String> {
     Ok(noted)
 }
 
-/// The metadata with strings and bytes of these columns read as views: a long text that a dictionary holds once is then
-/// held once here too, and the keys of a dictionary type cannot run out.
-pub fn with_views(metadata: &ArrowReaderMetadata, columns: &[usize]) -> ArrowReaderMetadata {
-    let schema = metadata.schema();
-    let columns: HashSet<_> = columns.iter().copied().collect();
-    let view = |(index, field): (usize, &FieldRef)| match view_of(field.data_type()) {
-        Some(view) if columns.contains(&index) => Arc::new(field.as_ref().clone().with_data_type(view)),
-        _ => Arc::clone(field),
+/// How columns are read: strings as bytes that nobody has looked at, and those that are not nested, like other bytes, as views: a
+/// long text that a dictionary holds once is then held once here too, and the keys of a dictionary type cannot run out.
+fn as_read(schema: &Schema) -> Schema {
+    let raw = |field: &FieldRef| {
+        let data_type = field.data_type();
+        let raw = if is_view(data_type) { DataType::BinaryView } else { raw_type(data_type) };
+        field.as_ref().clone().with_data_type(raw)
     };
-    let fields: Vec<_> = schema.fields().iter().enumerate().map(view).collect();
-    let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-    let viewed = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options);
-    // A file whose schema cannot be handed back as it was read is read as it is: the same values, only less thriftily.
-    viewed.unwrap_or_else(|_| metadata.clone())
+    Schema::new_with_metadata(schema.fields().iter().map(raw).collect::<Vec<_>>(), schema.metadata().clone())
 }
 
-fn view_of(data_type: &DataType) -> Option<DataType> {
+fn is_view(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(DataType::Utf8View),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Some(DataType::BinaryView),
-        DataType::Dictionary(_, values) => view_of(values),
-        _ => None,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Dictionary(_, values) => is_view(values),
+        _ => false,
     }
 }

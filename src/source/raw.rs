@@ -33,6 +33,7 @@ pub fn raw_type(data_type: &DataType) -> DataType {
         DataType::ListView(item) => DataType::ListView(raw(item)),
         DataType::LargeListView(item) => DataType::LargeListView(raw(item)),
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(raw(item), *length),
+        DataType::Map(entries, sorted) => DataType::Map(raw(entries), *sorted),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(raw).collect()),
         other => other.clone(),
     }
