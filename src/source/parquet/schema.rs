@@ -95,9 +95,7 @@ fn as_read(schema: &Schema) -> Schema {
 
 fn is_view(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::Dictionary(_, values) => is_view(values),
-        _ => false,
+        _ => matches!(raw_type(data_type), DataType::Binary | DataType::LargeBinary | DataType::BinaryView),
     }
 }
