@@ -54,7 +54,7 @@ pub trait Source: Debug + Send + Sync {
 
     /// Decodes these columns of these parts and nothing else: batches of at most `batch_rows` rows (fewer where rows are long)
     /// in the order of rows and columns, none of which spans two parts. Bytes come as views, and strings as bytes that nobody
-    /// has looked at, as [`typed`] takes them. Dropping the stream ends the reading.
+    /// has looked at, as [`typed()`] takes them. Dropping the stream ends the reading.
     ///
     /// The stream ends with the first error. Parts that are not there are none.
     fn read(
