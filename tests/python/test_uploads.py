@@ -245,3 +245,39 @@ def test_metrics_tell_of_uploads_and_of_the_spool(serve, connect_to, tmp_path):
     wait_until(lambda: samples(running)["textflight_uploads_expired_total",] == 1)
     told = samples(running)
     assert told["textflight_uploads", ("state", "staged")] == told["textflight_uploads_kept_bytes",] == told["textflight_spool_used_bytes",] == 0
+
+
+def read(client, name):
+    """The rows of a data set as they were sent."""
+    [endpoint] = client.get_flight_info(clients.descriptor(data=name, text="text", partitions=1), CALL).endpoints
+    return client.do_get(endpoint.ticket, CALL).read_all().drop_columns(["label", "confidence"])
+
+
+def test_one_large_batch_comes_back_in_small_ones(serve, connect_to):
+    """Of what has to be parted with care: views in structs and lists, as polars sends them, and a dictionary beside few rows."""
+    client = connect_to(serve("--memory-limit", "128MiB"))
+    rows = 5000
+    nested = [{"view": f"x{i:05}" * 40, "list": [f"y{i:05}" * 40]} for i in range(rows)]
+    table = pa.table({
+        "text": ["fine"] * rows,
+        "nested": pa.array(nested, pa.struct([("view", pa.string_view()), ("list", pa.large_list(pa.string_view()))])),
+        "word": pa.DictionaryArray.from_arrays(pa.array(range(rows), pa.int32()), [f"z{i:05}" * 100 for i in range(2 * rows)]),
+    })
+    put(client, "large", table, None)
+    commit(client, "large", rows)
+    assert stats(client)["spool_bytes"] < 2 * table.nbytes
+    assert read(client, "large").equals(table)
+
+
+def test_who_reads_what_is_replaced_reads_on(client):
+    table = clients.heavy(1000)
+    put(client, "read", table, 100)
+    commit(client, "read", 1000)
+    [endpoint] = client.get_flight_info(clients.descriptor(data="read", text="text", partitions=1), CALL).endpoints
+    reader = client.do_get(endpoint.ticket, CALL)
+    rows = reader.read_chunk().data.num_rows
+    put(client, "read", texts("fine"))
+    commit(client, "read", 1, replace=True)
+    assert rows + sum(chunk.data.num_rows for chunk in reader) == 1000
+    assert get(client, "read").num_rows == 1
+    drop(client, "read")
