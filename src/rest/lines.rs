@@ -27,8 +27,8 @@ use crate::stream::{InFlight, Incoming, Scored, score_batches};
 use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
-const MEMORY: usize = 10 << 20;
-const IN_ENGINE: usize = 4 << 20;
+pub const MEMORY: usize = 10 << 20;
+pub const IN_ENGINE: usize = 4 << 20;
 
 /// Up to here a record that has not come whole is no more than was reserved, in bytes.
 const USUAL_RECORD: usize = 256 << 10;
@@ -40,7 +40,7 @@ const COPIES: usize = 4;
 const PIECES: usize = 2;
 
 /// A table that is on its way in.
-struct Table {
+pub struct Table {
     upload: TableBody,
     decoder: Box<dyn LineDecoder>,
     memory: Reservation,
@@ -55,7 +55,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let Job { engine, columns, options, time, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
-    let mut table = Table { upload, decoder: decoder(media, &columns), memory, is_ended: false };
+    let mut table = Table::new(upload, decoder(media, &columns), memory);
     let (made, pieces) = mpsc::channel(PIECES);
     let making = match table.schema().await? {
         None => {
@@ -130,8 +130,16 @@ impl Shape {
 }
 
 impl Table {
+    /// One that begins. `memory` is what was reserved for it.
+    pub fn new(upload: TableBody, decoder: Box<dyn LineDecoder>, memory: Reservation) -> Self {
+        Self { upload, decoder, memory, is_ended: false }
+    }
+
     /// Reads as far as the columns are known; none where there are no records.
-    async fn schema(&mut self) -> Result<Option<SchemaRef>> {
+    ///
+    /// # Errors
+    /// What is wrong with its beginning.
+    pub async fn schema(&mut self) -> Result<Option<SchemaRef>> {
         while self.decoder.schema().is_none() && !self.is_ended {
             self.read().await?;
         }
@@ -160,7 +168,7 @@ impl Table {
         made: mpsc::Sender<Bytes>,
     ) -> Result<impl Future<Output = Result<()>> + Send + 'static> {
         // Goes with the first records, so that what is wrong with those is said before anything.
-        let mut piece = encoder.names(self.decoder.begin(&plan.inputs(), &taken)?);
+        let mut piece = encoder.names(self.begin(&plan.inputs(), &taken)?);
         let plan = Arc::new(plan.of_inputs());
         Ok(async move {
             let mut batches = Box::pin(score_batches(engine, plan, in_flight, self.blocks()));
@@ -172,8 +180,16 @@ impl Table {
         })
     }
 
+    /// Reads on, as [`LineDecoder::begin`] has it.
+    ///
+    /// # Errors
+    /// Those of the decoder.
+    pub fn begin(&mut self, texts: &[usize], taken: &[String]) -> Result<Lines> {
+        self.decoder.begin(texts, taken)
+    }
+
     /// The records with their texts.
-    fn blocks(self) -> impl Stream<Item = Result<Incoming<RecordBatch, Lines>>> + Send + 'static {
+    pub fn blocks(self) -> impl Stream<Item = Result<Incoming<RecordBatch, Lines>>> + Send + 'static {
         futures::stream::try_unfold(self, async |mut table| {
             loop {
                 if let Some(block) = table.decoder.take()? {

@@ -63,8 +63,8 @@ impl Media {
         match self {
             Self::Parquet => &[Self::Parquet],
             Self::Arrow => &[Self::Arrow],
-            Self::Csv => &[Self::Csv],
-            Self::Tsv => &[Self::Tsv],
+            Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow],
+            Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow],
             Self::JsonLines => &[Self::JsonLines],
         }
     }
@@ -178,6 +178,23 @@ mod tests {
             |coding| headers(&[(header::CONTENT_TYPE, "application/x-parquet"), (header::CONTENT_ENCODING, coding)]);
         assert!(Media::of(&given("identity")).is_ok());
         assert!(matches!(Media::of(&given("gzip")), Err(Rejection::UnsupportedType(what)) if what.contains("gzip")));
+    }
+
+    #[test]
+    fn csv_is_answered_in_what_its_client_wants_most() {
+        let accept = |value| accepted(&headers(&[(header::ACCEPT, value)]), Media::Csv);
+        for (value, media) in [
+            ("*/*", Media::Csv),
+            ("text/*", Media::Csv),
+            ("application/x-ndjson, */*;q=0.1", Media::JsonLines),
+            ("text/csv;q=0.5, application/vnd.apache.arrow.stream;q=0.9", Media::Arrow),
+            ("text/csv;q=0, text/*", Media::Tsv),
+            ("application/vnd.apache.parquet, application/jsonl;q=0.1", Media::JsonLines),
+        ] {
+            assert_eq!(accept(value).unwrap(), media, "{value}");
+        }
+        let what = "a table in text/csv is answered in: text/csv, text/tab-separated-values";
+        assert!(matches!(accept("image/png"), Err(Rejection::NotAcceptable(text)) if text.starts_with(what)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `arrow` | a stream of Arrow IPC: scored as it comes |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
 //! | `lines` | CSV and JSON lines: scored as they come |
+//! | `convert` | CSV that is answered in another type |
 //! | `tail` | what such an answer does not have in common with the body |
 //! | `answer` | an answer that is on its way while its body is |
 //! | `outgoing` | the answer on its way out, which looks complete only if it is |
@@ -17,6 +18,7 @@
 
 mod answer;
 mod arrow;
+mod convert;
 mod lines;
 mod media;
 mod outgoing;
@@ -131,6 +133,10 @@ impl Tables {
         Ok(match media {
             Media::Parquet => score_file(job, upload).await?,
             Media::Arrow => arrow::score(job, upload, is_whole).await?,
+            Media::Csv | Media::Tsv if answer != media => {
+                let delimiter = media.delimiter().unwrap_or_default();
+                convert::score(job, upload, delimiter, answer, is_whole).await?
+            }
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
     }

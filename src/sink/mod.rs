@@ -6,6 +6,7 @@
 //! | [`batches`] | whole record batches, written as they come |
 //! | [`lines`], `cells` | lines of text, each with more cells than it came with |
 //! | [`chosen`] | the same, with chosen cells alone |
+//! | [`texts`] | tables of texts and scores, as CSV or JSON lines |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
 pub mod batches;
@@ -14,6 +15,7 @@ pub mod chosen;
 mod file;
 pub mod lines;
 pub mod parquet;
+pub mod texts;
 
 use std::fs::File;
 use std::io::Write;

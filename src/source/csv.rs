@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewBuilder};
+use arrow::array::{ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
 use super::lines::{Block, LineDecoder, Lines, MARK, MOST_COLUMNS, Pending, too_long};
@@ -197,6 +199,29 @@ impl CsvDecoder {
         self.record -= len;
         lines
     }
+}
+
+/// The cells that a [`CsvDecoder`] gives, as texts of `schema`, which has the same columns.
+///
+/// # Errors
+/// [`Error::NotText`] that names the first row, counted from this batch's first, with a cell that is not UTF-8.
+pub fn texts(cells: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
+    let failed = |cause: ArrowError| Error::Failed(format!("cells do not fit: {cause}"));
+    let columns = cells.columns().iter().zip(schema.fields()).map(|(cells, field)| {
+        let cells = cells.as_binary_view();
+        let texts = cells.clone().to_string_view().map_err(|_| not_text(cells, field.name()))?;
+        cast(&texts, field.data_type()).map_err(failed)
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(cells.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &options).map_err(failed)
+}
+
+fn not_text(cells: &BinaryViewArray, name: &str) -> Error {
+    let cause = |cell: Option<&[u8]>| cell.and_then(|cell| str::from_utf8(cell).err());
+    let found = cells.iter().map(cause).enumerate().find_map(|(row, cause)| Some((row, cause?.to_string())));
+    let (row, cause) = found.unwrap_or_default();
+    Error::NotText { row, cause: format!("column {name:?}: {cause}") }
 }
 
 /// Whether a cell at the very end begins with a quote that nothing closes.

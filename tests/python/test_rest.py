@@ -413,7 +413,7 @@ DOCUMENT = (REPOSITORY / "docs" / "rest.md").read_text()
 SNIPPETS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":', ""], strict=True)), ids=["parquet", "csv", "json", "arrow"])
+@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":', "", '{"id":"007","text":"good, fun","label":'], strict=True)), ids=["parquet", "csv", "json", "arrow", "accept"])
 def test_what_the_document_shows(server, tmp_path, dev_texts, code, expected):
     (tmp_path / "data").mkdir()
     # Less of the same: the whole takes its time in a build that is not optimized.

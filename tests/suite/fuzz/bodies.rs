@@ -50,6 +50,10 @@ const CSV: [&str; 4] = [
     "text;a\n1;2\n",
 ];
 
+/// What CSV is answered in beside itself.
+const CONVERTED: [&str; 3] =
+    ["application/vnd.apache.arrow.stream", "application/x-ndjson", "text/tab-separated-values"];
+
 const LINES: [&str; 3] = [
     "{\"id\": 7.0, \"text\": \"good\"}\n{\"text\": null, \"b\": [1, {\"c\": 2.50}]}\n",
     "{\"text\": \"\\u00e9\\ud83c\\udf89\", \"n\": 1e400}\r\n\r\n{\"n\": 1, \"text\": \"\"}",
@@ -85,7 +89,12 @@ impl Score {
 
     /// A table comes back, or breaks off, or the sender hears what is wrong with it; and nothing is kept.
     fn check(&self, kind: &str, query: &str, body: Vec<u8>) -> Result<Option<Bytes>, TestCaseError> {
-        let request = Request::post(format!("/score?{query}")).header("content-type", kind);
+        self.check_as("*/*", kind, query, body)
+    }
+
+    /// The same where its sender accepts such an answer.
+    fn check_as(&self, accept: &str, kind: &str, query: &str, body: Vec<u8>) -> Result<Option<Bytes>, TestCaseError> {
+        let request = Request::post(format!("/score?{query}")).header("content-type", kind).header("accept", accept);
         let request = request.body(Body::from(body)).unwrap();
         let (status, answer) = self
             .runtime
@@ -172,6 +181,19 @@ fn bodies_of_parquet() {
 #[test]
 fn bodies_of_csv() {
     Score::new().fuzz(500, "text/csv", text_seeds(&CSV));
+}
+
+#[test]
+fn bodies_of_csv_that_are_converted() {
+    let (score, seeds) = (Score::new(), text_seeds(&CSV));
+    let inputs = (any::<Index>(), vec(damage(), 0..4), select(&QUERIES[..]), select(&CONVERTED[..]));
+    fuzz(300, inputs, |(seed, damages, query, accept)| {
+        let body = damaged(&seeds[seed.index(seeds.len())], &damages);
+        score.check_as(accept, "text/csv", query, body).map(drop)
+    });
+    for accept in CONVERTED {
+        assert!(score.check_as(accept, "text/csv", QUERIES[0], seeds[0].clone()).unwrap().is_some());
+    }
 }
 
 #[test]

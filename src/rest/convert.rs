@@ -1,0 +1,100 @@
+//! CSV that is answered in another type: its cells as texts, and the new columns with types of their own.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use axum::response::Response;
+use futures::{Stream, StreamExt, TryStreamExt};
+
+use super::answer::{Made, StreamedAnswer};
+use super::lines::{IN_ENGINE, MEMORY, Table};
+use super::media::Media;
+use super::upload::TableBody;
+use super::{Job, TableLimits};
+use crate::engine::Engine;
+use crate::memory::Reservation;
+use crate::sink::batches::{ArrowEncoder, BatchEncoder};
+use crate::sink::texts::{CsvRows, JsonRows};
+use crate::source::csv::{CsvDecoder, texts};
+use crate::stream::{InFlight, Incoming, score_table};
+use crate::table::ScorePlan;
+use crate::{Error, Result};
+
+/// How often a cell lies in memory: as it came, as text, in its column, and as it goes.
+const COPIES: usize = 4;
+
+/// Scores a table whose cells stand between such bytes, and answers in `media`.
+///
+/// # Errors
+/// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
+pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_whole: bool) -> Result<Response> {
+    let Job { engine, columns, options, time, place } = job;
+    let memory = options.memory.try_reserve(MEMORY)?;
+    let held = (place, memory.clone());
+    let mut table = Table::new(upload, Box::new(CsvDecoder::new(delimiter)), memory);
+    let schema = table.schema().await?.ok_or_else(|| Error::Invalid("no line of names".to_owned()))?;
+    let plan = ScorePlan::new(&schema, &columns, &engine.model().labels)?;
+    let encoder = encoder(media, &plan.schema())?;
+    let inputs = plan.inputs();
+    table.begin(&inputs, &[])?;
+    let read = schema.project(&inputs).map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
+    let batches = batches(table, Arc::new(read), Arc::clone(&options));
+    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let making = |made| write(engine, Arc::new(plan.of_inputs()), in_flight, batches, encoder, made);
+    answer.of(held, making).await
+}
+
+fn encoder(media: Media, schema: &SchemaRef) -> Result<Box<dyn BatchEncoder>> {
+    Ok(match (media, media.delimiter()) {
+        (_, Some(delimiter)) => Box::new(CsvRows::new(schema, delimiter)),
+        (Media::JsonLines, _) => Box::new(JsonRows::new(schema)?),
+        (Media::Arrow, _) => Box::new(ArrowEncoder::new(schema)?),
+        (Media::Parquet | Media::Csv | Media::Tsv, None) => {
+            return Err(Error::Failed(format!("no table is written as {} here", media.name())));
+        }
+    })
+}
+
+type Batch = Incoming<RecordBatch, Reservation>;
+
+/// The records as texts, each batch with the memory for all that is made of it.
+fn batches(
+    table: Table,
+    schema: SchemaRef,
+    limits: Arc<TableLimits>,
+) -> impl Stream<Item = Result<Batch>> + Send + 'static {
+    let mut rows_before = 0;
+    let placed = table.blocks().map_ok(move |block| {
+        let before = rows_before;
+        rows_before += block.rows.num_rows();
+        (before, block)
+    });
+    placed.and_then(move |(before, Incoming { rows, bytes, rest: lines })| {
+        let (schema, limits) = (Arc::clone(&schema), Arc::clone(&limits));
+        async move {
+            drop(lines);
+            let held = limits.memory.try_reserve(COPIES * bytes)?;
+            let rows = texts(&rows, schema).map_err(|error| error.after_rows(before))?;
+            Ok(Incoming { rows, bytes, rest: held })
+        }
+    })
+}
+
+/// Scores the batches and writes them.
+async fn write(
+    engine: Engine,
+    plan: Arc<ScorePlan>,
+    in_flight: InFlight,
+    batches: impl Stream<Item = Result<Batch>> + Send + 'static,
+    mut encoder: Box<dyn BatchEncoder>,
+    made: Made,
+) -> Result<()> {
+    let mut scored = score_table(engine, plan, in_flight, batches).boxed();
+    while let Some((batch, held)) = scored.try_next().await? {
+        made.send(encoder.encode(&batch)?).await?;
+        drop(held);
+    }
+    made.send(encoder.finish()?).await
+}
