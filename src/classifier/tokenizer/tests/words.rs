@@ -69,7 +69,7 @@ fn agree(tokenizer: &TextTokenizer, text: &str) -> bool {
 fn characters() -> impl Iterator<Item = char> {
     ('\0'..=char::MAX).filter(|character| {
         let number = *character as u32;
-        matches!(number >> 16, 0..=2 | 14) || (number >> 7) % 16 == 0
+        matches!(number >> 16, 0..=2 | 14) || (number >> 7).is_multiple_of(16)
     })
 }
 
