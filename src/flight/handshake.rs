@@ -16,6 +16,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::unauthenticated;
+use super::status::to_status;
+use crate::Error;
 use crate::auth::{Authenticator, Credentials, Denied};
 
 /// What a client may say before it comes to its end.
@@ -37,7 +39,10 @@ pub async fn shake(
     let (metadata, _, mut requests) = request.into_parts();
     let (shown, is_owed) = match Credentials::of(metadata.as_ref()) {
         Err(Denied::Missing) => {
-            let shown = in_message(&mut requests).await?;
+            let shown = timeout_at(deadline, in_message(&mut requests)).await.map_err(|_| {
+                let late = format!("the handshake did not come within {} s (--stall-timeout)", patience.as_secs_f32());
+                to_status(&Error::Stalled(late))
+            })??;
             let is_owed = shown.is_some();
             (shown.into_iter().collect(), is_owed)
         }
