@@ -82,15 +82,27 @@ fn noted_in(file: &FileMetaData, note: &[u8]) -> Result<FileMetaData, String> {
     Ok(noted)
 }
 
-/// How columns are read: strings as bytes that nobody has looked at, and those that are not nested, like other bytes, as views: a
-/// long text that a dictionary holds once is then held once here too, and the keys of a dictionary type cannot run out.
+/// How columns are read: strings as bytes that nobody has looked at, and like other bytes as views: a long text that a dictionary
+/// holds once is then held once here too, and the keys of a dictionary type cannot run out.
 fn as_read(schema: &Schema) -> Schema {
     let raw = |field: &FieldRef| {
         let data_type = field.data_type();
-        let raw = if is_view(data_type) { DataType::BinaryView } else { raw_type(data_type) };
+        let raw = if is_view(data_type) { DataType::BinaryView } else { with_views(&raw_type(data_type)) };
         field.as_ref().clone().with_data_type(raw)
     };
     Schema::new_with_metadata(schema.fields().iter().map(raw).collect::<Vec<_>>(), schema.metadata().clone())
+}
+
+/// The type with views in place of bytes in lists and structs. Of a dictionary each value is there once as it is.
+fn with_views(data_type: &DataType) -> DataType {
+    let viewed = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(with_views(field.data_type())));
+    match data_type {
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(viewed(item)),
+        DataType::LargeList(item) => DataType::LargeList(viewed(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(viewed).collect()),
+        other => other.clone(),
+    }
 }
 
 fn is_view(data_type: &DataType) -> bool {

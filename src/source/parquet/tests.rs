@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::{StreamExt, TryStreamExt};
@@ -93,6 +94,33 @@ async fn a_long_text_that_repeats_is_held_once() {
         let batch = source.read(0..1, &[0], 100).next().await.unwrap().unwrap();
         assert_eq!(batch["text"].as_binary_view().value(99), long.as_bytes());
         assert!(batch.get_array_memory_size() < 2 * long.len(), "{}", batch.get_array_memory_size());
+    }
+}
+
+/// A row of each has the text, and what it is part of comes back as it was.
+#[tokio::test]
+async fn a_long_text_that_repeats_in_lists_and_structs_is_held_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nested.parquet");
+    let long = "long ".repeat(100_000);
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![long.as_str(); 100]));
+    let item = Arc::new(Field::new("item", DataType::Utf8, true));
+    let lists = ListArray::new(Arc::clone(&item), OffsetBuffer::from_lengths([1; 100]), Arc::clone(&texts), None);
+    let lists: ArrayRef = Arc::new(lists);
+    let field = |name, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let fields = [("n", &numbers), ("title", &texts), ("tags", &lists)];
+    let structs = fields.map(|(name, array)| (field(name, array), Arc::clone(array)));
+    let structs: ArrayRef = Arc::new(StructArray::from(structs.to_vec()));
+    for nested in [lists, structs] {
+        let given = RecordBatch::try_from_iter([("nested", nested)]).unwrap();
+        write(&path, &given, &[100], WriterProperties::builder().build());
+        let source = Arc::new(ParquetFile::open(&path).unwrap());
+        let batch = Arc::clone(&source).read(0..1, &[0], 100).next().await.unwrap().unwrap();
+        assert!(batch.get_array_memory_size() < 4 * long.len(), "{}", batch.get_array_memory_size());
+        let typed = crate::source::typed(&batch, Arc::clone(source.schema())).unwrap();
+        // Fewer where rows are long.
+        assert_eq!(typed["nested"].as_ref(), given["nested"].slice(0, typed.num_rows()).as_ref());
     }
 }
 
