@@ -9,21 +9,21 @@ use futures::{StreamExt, TryStreamExt};
 use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
 use super::upload::TableBody;
+use super::writer::BatchWriter;
 use super::{Job, TableLimits};
 use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Reservation;
-use crate::sink::batches::{ArrowEncoder, BatchEncoder};
 use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
-use crate::source::strings_as_bytes;
+use crate::source::{strings_as_bytes, with_strings};
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScorePlan, text_bytes};
 
-/// Scores the stream.
+/// Scores the stream, and answers in `media`.
 ///
 /// # Errors
 /// What is wrong with its beginning or with the options. Whatever comes later breaks the answer off.
-pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Response> {
+pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
     let Job { engine, columns, options, time, place } = job;
     let classes = &engine.model().labels;
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
@@ -33,10 +33,10 @@ pub async fn score(job: Job, upload: TableBody, is_whole: bool) -> Result<Respon
     let plan = Arc::new(plan.reading(&raw));
     stream.read_as(raw);
     stream.weigh(plan.weights());
-    let encoder = ArrowEncoder::new(&plan.schema())?;
-    let table = Table { stream, plan, encoder: Box::new(encoder) };
+    let writer = BatchWriter::new(media, &plan.schema(), &options)?;
+    let table = Table { stream, plan, media, writer };
     let (in_flight, spool) = (options.in_flight, options.spool.clone());
-    let answer = StreamedAnswer { media: Media::Arrow, is_whole, spool, time };
+    let answer = StreamedAnswer { media, is_whole, spool, time };
     answer.of((place, memory), |made| table.score(engine, in_flight, made)).await
 }
 
@@ -49,20 +49,22 @@ fn limits(options: &TableLimits, row_bytes: usize) -> MessageLimits {
 struct Table {
     stream: ArrowStream,
     plan: Arc<ScorePlan>,
-    encoder: Box<dyn BatchEncoder>,
+    media: Media,
+    writer: BatchWriter,
 }
 
 impl Table {
     async fn score(self, engine: Engine, in_flight: InFlight, made: Made) -> Result<()> {
-        let Self { stream, plan, mut encoder } = self;
+        let Self { stream, plan, media, mut writer } = self;
+        let schema = plan.schema();
         let mut scored = Box::pin(score_table(engine, plan, in_flight, batches(stream)));
         while let Some((batch, memory)) = scored.try_next().await? {
-            let written = encoder.encode(&batch)?;
-            drop(batch);
-            made.send(written).await?;
+            // A stream of Arrow has its bytes back as they came, also those that are no strings.
+            let batch = if media == Media::Arrow { batch } else { with_strings(&batch, Arc::clone(&schema))? };
+            writer.write(batch, &made).await?;
             drop(memory);
         }
-        made.send(encoder.finish()?).await
+        writer.end(&made).await
     }
 }
 

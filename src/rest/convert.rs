@@ -11,11 +11,11 @@ use super::answer::{Made, StreamedAnswer};
 use super::lines::{IN_ENGINE, MEMORY, Table};
 use super::media::Media;
 use super::upload::TableBody;
+use super::writer::encoder;
 use super::{Job, TableLimits};
 use crate::engine::Engine;
 use crate::memory::Reservation;
-use crate::sink::batches::{ArrowEncoder, BatchEncoder};
-use crate::sink::texts::{CsvRows, JsonRows};
+use crate::sink::batches::BatchEncoder;
 use crate::source::csv::{CsvDecoder, texts};
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::ScorePlan;
@@ -44,17 +44,6 @@ pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_
     let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
     let making = |made| write(engine, Arc::new(plan.of_inputs()), in_flight, batches, encoder, made);
     answer.of(held, making).await
-}
-
-fn encoder(media: Media, schema: &SchemaRef) -> Result<Box<dyn BatchEncoder>> {
-    Ok(match (media, media.delimiter()) {
-        (_, Some(delimiter)) => Box::new(CsvRows::new(schema, delimiter)),
-        (Media::JsonLines, _) => Box::new(JsonRows::new(schema)?),
-        (Media::Arrow, _) => Box::new(ArrowEncoder::new(schema)?),
-        (Media::Parquet | Media::Csv | Media::Tsv, None) => {
-            return Err(Error::Failed(format!("no table is written as {} here", media.name())));
-        }
-    })
 }
 
 type Batch = Incoming<RecordBatch, Reservation>;

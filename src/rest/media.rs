@@ -62,7 +62,7 @@ impl Media {
     const fn answers(self) -> &'static [Self] {
         match self {
             Self::Parquet => &[Self::Parquet],
-            Self::Arrow => &[Self::Arrow],
+            Self::Arrow => &[Self::Arrow, Self::JsonLines, Self::Csv, Self::Tsv],
             Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow],
             Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow],
             Self::JsonLines => &[Self::JsonLines],

@@ -10,6 +10,7 @@
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `convert` | CSV that is answered in another type |
+//! | `writer` | scored batches in the type of the answer |
 //! | `tail` | what such an answer does not have in common with the body |
 //! | `answer` | an answer that is on its way while its body is |
 //! | `outgoing` | the answer on its way out, which looks complete only if it is |
@@ -29,6 +30,7 @@ mod relay;
 mod tail;
 mod time;
 mod upload;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +134,7 @@ impl Tables {
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
             Media::Parquet => score_file(job, upload).await?,
-            Media::Arrow => arrow::score(job, upload, is_whole).await?,
+            Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv if answer != media => {
                 let delimiter = media.delimiter().unwrap_or_default();
                 convert::score(job, upload, delimiter, answer, is_whole).await?

@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `file` | a local file: complete under its name, or absent |
 //! | [`batches`] | whole record batches, written as they come |
-//! | [`lines`], `cells` | lines of text, each with more cells than it came with |
+//! | [`lines`], `cells`, `elements` | lines of text, each with more cells than it came with |
 //! | [`chosen`] | the same, with chosen cells alone |
-//! | [`texts`] | tables of texts and scores, as CSV or JSON lines |
+//! | [`texts`] | tables written whole as CSV or JSON lines |
+//! | [`text_size`] | how long those become |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
 pub mod batches;
 mod cells;
 pub mod chosen;
+mod elements;
 mod file;
 pub mod lines;
 pub mod parquet;
+pub mod text_size;
 pub mod texts;
 
 use std::fs::File;

@@ -1,10 +1,10 @@
-//! Tables of texts and scores, written whole as CSV or JSON lines.
+//! Tables that are written whole as CSV or JSON lines.
 
 use std::collections::HashSet;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, FieldRef, Schema};
 
 use super::batches::BatchEncoder;
 use super::cells::{write_csv, write_csv_text, write_json};
@@ -20,14 +20,18 @@ pub struct CsvRows {
 
 impl CsvRows {
     /// Writes cells of these columns, with such bytes between them.
-    pub fn new(schema: &Schema, delimiter: u8) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for columns of which no text is made.
+    pub fn new(schema: &Schema, delimiter: u8) -> Result<Self> {
+        check_columns(schema, false)?;
         let mut names = Vec::new();
         for field in schema.fields() {
             write_csv_text(field.name(), delimiter, &mut names);
             names.push(delimiter);
         }
         end_line(&mut names);
-        Self { delimiter, names }
+        Ok(Self { delimiter, names })
     }
 }
 
@@ -35,8 +39,8 @@ impl BatchEncoder for CsvRows {
     fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Buffer>> {
         let mut out = std::mem::take(&mut self.names);
         for row in 0..batch.num_rows() {
-            for column in batch.columns() {
-                write_csv(column, row, self.delimiter, &mut out)?;
+            for (column, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {
+                write_csv(column, row, self.delimiter, &mut out).map_err(|error| about(error, field.name()))?;
                 out.push(self.delimiter);
             }
             end_line(&mut out);
@@ -64,13 +68,9 @@ impl JsonRows {
     /// Writes values of these columns.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for two of one name.
+    /// [`Error::Invalid`] for two of one name, and for columns of which no text is made.
     pub fn new(schema: &Schema) -> Result<Self> {
-        let mut names = HashSet::new();
-        if let Some(twice) = schema.fields().iter().find(|field| !names.insert(field.name())) {
-            let name = twice.name();
-            return Err(Error::Invalid(format!("more than one column is called {name:?}: JSON lines have a key once")));
-        }
+        check_columns(schema, true)?;
         Ok(Self { keys: schema.fields().iter().map(|field| json_key(field.name())).collect() })
     }
 }
@@ -80,10 +80,10 @@ impl BatchEncoder for JsonRows {
         let mut out = Vec::new();
         for row in 0..batch.num_rows() {
             let mut before = b'{';
-            for (key, column) in self.keys.iter().zip(batch.columns()) {
+            for ((key, column), field) in self.keys.iter().zip(batch.columns()).zip(batch.schema_ref().fields()) {
                 out.push(std::mem::replace(&mut before, b','));
                 out.extend_from_slice(key);
-                write_json(column, row, &mut out)?;
+                write_json(column, row, &mut out).map_err(|error| about(error, field.name()))?;
             }
             out.extend_from_slice(b"}\n");
         }
@@ -95,11 +95,65 @@ impl BatchEncoder for JsonRows {
     }
 }
 
+/// An error of a value, with its column.
+fn about(error: Error, column: &str) -> Error {
+    match error {
+        Error::Invalid(cause) => Error::Invalid(format!("column {column:?}: {cause}")),
+        other => other,
+    }
+}
+
+/// Fails at a union, for what it holds does not say which type it has, and where two keys are one.
+fn check_columns(schema: &Schema, has_keys: bool) -> Result<()> {
+    let fields = schema.fields();
+    if has_keys {
+        check_names(fields, "column")?;
+    }
+    fields
+        .iter()
+        .try_for_each(|field| check_type(field.data_type(), has_keys).map_err(|error| about(error, field.name())))
+}
+
+fn check_type(data_type: &DataType, has_keys: bool) -> Result<()> {
+    let inside = |field: &FieldRef| check_type(field.data_type(), has_keys);
+    match data_type {
+        DataType::Union(..) => {
+            let hint = "choose other columns with \"columns\", or accept an Arrow stream";
+            Err(Error::Invalid(format!("no text is made of a union: {hint}")))
+        }
+        DataType::Struct(fields) => {
+            if has_keys {
+                check_names(fields, "field")?;
+            }
+            fields.iter().try_for_each(inside)
+        }
+        DataType::Dictionary(_, values) => check_type(values, has_keys),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::RunEndEncoded(_, item)
+        | DataType::Map(item, _) => inside(item),
+        _ => Ok(()),
+    }
+}
+
+fn check_names(fields: &[FieldRef], what: &str) -> Result<()> {
+    let mut names = HashSet::new();
+    let twice = fields.iter().find(|field| !names.insert(field.name()));
+    twice.map_or(Ok(()), |field| {
+        let name = field.name();
+        Err(Error::Invalid(format!("more than one {what} is called {name:?}: JSON lines have a key once")))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Float32Array, StringArray};
+    use arrow::datatypes::{Field, UnionFields, UnionMode};
 
     use super::*;
 
@@ -120,17 +174,29 @@ mod tests {
         let schema = batch().schema();
         let halves = [batch().slice(0, 2), batch().slice(2, 1)];
         let csv = "\"the, text\",sure\n\"a\t\"\"b\"\", é\",0.5\n\"\",\n,1e-9\n";
-        assert_eq!(written(Box::new(CsvRows::new(&schema, b',')), &halves), csv);
+        assert_eq!(written(Box::new(CsvRows::new(&schema, b',').unwrap()), &halves), csv);
         let tsv = "the, text\tsure\n\"a\t\"\"b\"\", é\"\t0.5\n\"\"\t\n\t1e-9\n";
-        assert_eq!(written(Box::new(CsvRows::new(&schema, b'\t')), &halves), tsv);
+        assert_eq!(written(Box::new(CsvRows::new(&schema, b'\t').unwrap()), &halves), tsv);
         let json = "{\"the, text\":\"a\\t\\\"b\\\", é\",\"sure\":0.5}\n{\"the, text\":\"\",\"sure\":null}\n{\"the, text\":null,\"sure\":1e-9}\n";
         assert_eq!(written(Box::new(JsonRows::new(&schema).unwrap()), &halves), json);
-        assert_eq!(written(Box::new(CsvRows::new(&schema, b',')), &[]), "\"the, text\",sure\n");
+        assert_eq!(written(Box::new(CsvRows::new(&schema, b',').unwrap()), &[]), "\"the, text\",sure\n");
     }
 
     #[test]
     fn a_key_stands_once() {
         let schema = batch().schema().project(&[0, 0]).unwrap();
         assert!(matches!(JsonRows::new(&schema), Err(Error::Invalid(text)) if text.contains("the, text")));
+        let field = Field::new("x", DataType::Int32, true);
+        let twice = Field::new("s", DataType::Struct(vec![field.clone(), field].into()), true);
+        let error = JsonRows::new(&Schema::new(vec![twice])).err().unwrap().to_string();
+        assert!(error.contains("column \"s\": more than one field is called \"x\""), "{error}");
+    }
+
+    #[test]
+    fn a_union_is_refused() {
+        let union = DataType::Union(UnionFields::empty(), UnionMode::Dense);
+        let schema = Schema::new(vec![Field::new_list("u", Field::new("item", union, true), true)]);
+        let error = CsvRows::new(&schema, b',').err().unwrap().to_string();
+        assert!(error.contains("column \"u\": no text is made of a union"), "{error}");
     }
 }

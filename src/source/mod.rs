@@ -38,7 +38,7 @@ use futures::stream::BoxStream;
 
 pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
-pub use self::typed::typed;
+pub use self::typed::{typed, with_strings};
 use crate::Result;
 
 /// A table that can be read in parts, by several readers at once.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayData, ArrayRef, AsArray, RecordBatch, make_array};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, make_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -21,8 +21,26 @@ pub fn typed(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
         of_type(column, field.data_type())
             .map_err(|cause| Error::Invalid(format!("column {:?} does not fit its type: {cause}", field.name())))
     });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    of_columns(batch, columns.collect::<Result<Vec<_>>>()?, schema)
+}
+
+/// The batch with the types of `schema`, which has the same columns, where strings were read as bytes; views stay as they are.
+///
+/// # Errors
+/// [`Error::Invalid`] for a column with a string that is not UTF-8.
+pub fn with_strings(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            return Ok(Arc::clone(column));
+        }
+        let strings = renamed(column.to_data(), field.data_type()).map(make_array);
+        strings.map_err(|cause| Error::Invalid(format!("column {:?} does not fit its type: {cause}", field.name())))
+    });
+    of_columns(batch, columns.collect::<Result<Vec<_>>>()?, schema)
+}
+
+fn of_columns(batch: &RecordBatch, columns: Vec<ArrayRef>, schema: SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema, columns, &options)
         .map_err(|cause| Error::Invalid(format!("the columns do not fit their schema: {cause}")))
 }

@@ -1,4 +1,6 @@
-"""`POST /score` answers CSV in the type that its client accepts, and libraries read it."""
+"""`POST /score` answers tables in the type that their client accepts, and libraries read it."""
+import datetime
+import decimal
 import io
 import json
 
@@ -8,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from rest import post, refused
+from test_rest_arrow import written
 
 CSV, TSV = "text/csv", "text/tab-separated-values"
 NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
@@ -71,3 +74,81 @@ def test_what_is_wrong_is_said(server):
         assert status == 400 and what in detail, detail
     status, detail = refused(server, {"text": "text"}, TABLE, CSV, Accept="image/png")
     assert status == 406 and all(kind in detail for kind in [CSV, TSV, NDJSON, ARROW])
+
+
+def every_kind():
+    """A table with a column of each kind, and what its values are in JSON."""
+    utc = datetime.timezone.utc
+    columns = {
+        "text": (pa.array(["a joy", None, ""], pa.string_view()), ["a joy", None, ""]),
+        "dictionary": (pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
+        "runs": (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), ["r", None]), ["r", "r", None]),
+        "big": (pa.array([2**63 - 1, None, -1]), [2**63 - 1, None, -1]),
+        "small": (pa.array([255, 0, None], pa.uint8()), [255, 0, None]),
+        "float": (pa.array([0.1, None, float("nan")], pa.float64()), [0.1, None, None]),
+        "yes": (pa.array([True, None, False]), [True, None, False]),
+        "decimal": (pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-0.05")], pa.decimal128(9, 2)), [1.5, None, -0.05]),
+        "bytes": (pa.array([b"\xff\x00", None, b""]), ["ff00", None, ""]),
+        "date": (pa.array([datetime.date(2024, 2, 29), None, None]), ["2024-02-29", None, None]),
+        "time": (pa.array([datetime.datetime(2024, 2, 29, 1, tzinfo=utc), None, None], pa.timestamp("us", "Europe/Berlin")), ["2024-02-29T01:00:00Z", None, None]),
+        "nothing": (pa.nulls(3), [None] * 3),
+        "list": (pa.array([["p", None], [], None]), [["p", None], [], None]),
+        "struct": (pa.array([{"x": 1, "y": ["q"]}, {"x": None, "y": None}, None]), [{"x": 1, "y": ["q"]}, {"x": None, "y": None}, None]),
+        "map": (pa.array([[("k", 1)], [], None], pa.map_(pa.string(), pa.int32())), [{"k": 1}, {}, None]),
+    }
+    return pa.table({name: column for name, (column, _) in columns.items()}), {name: values for name, (_, values) in columns.items()}
+
+
+def test_arrow_as_json_lines(server):
+    table, values = every_kind()
+    kind, answer = answered(server, NDJSON, body=written(table), content_type=ARROW)
+    rows = [json.loads(line) for line in answer.splitlines()]
+    assert kind == NDJSON and {name: [row[name] for row in rows] for name in values} == values
+    in_kind = pa.ipc.open_stream(answered(server, "*/*", body=written(table), content_type=ARROW)[1]).read_all()
+    assert [row["label"] for row in rows] == in_kind["label"].to_pylist() and list(rows[0]) == in_kind.column_names
+    assert pl.read_ndjson(io.BytesIO(answer))["struct"].to_list()[0] == values["struct"][0]
+    assert pd.read_json(io.BytesIO(answer), lines=True)["dictionary"].tolist() == ["x", "y", "x"]
+
+
+@pytest.mark.parametrize(("accept", "separator"), [(CSV, ","), (TSV, "\t")])
+def test_arrow_as_csv(server, accept, separator):
+    table, values = every_kind()
+    kind, answer = answered(server, accept, body=written(table), content_type=ARROW)
+    frame = pl.read_csv(io.BytesIO(answer), separator=separator, infer_schema=False)
+    assert kind == accept and frame["text"].to_list() == ["a joy", None, ""] and frame["runs"].to_list() == ["r", "r", None]
+    assert frame["float"].to_list() == ["0.1", None, "NaN"] and frame["bytes"].to_list() == ["ff00", None, ""]
+    assert frame["time"].to_list()[0] == "2024-02-29T01:00:00Z" and frame["decimal"].to_list() == ["1.50", None, "-0.05"]
+    assert [value and json.loads(value) for value in frame["struct"]] == values["struct"]
+    assert pd.read_csv(io.BytesIO(answer), sep=separator, dtype={"big": "Int64"})["big"].tolist()[0] == 2**63 - 1
+    # What came back is CSV that is taken.
+    names = {"text": "text", "label_column": "l", "confidence_column": "c"}
+    again = answered(server, ARROW, names, answer, accept)[1]
+    again = pa.ipc.open_stream(again).read_all()
+    assert again["l"].to_pylist() == [value and int(value) if value and value.isdigit() else value for value in again["label"].to_pylist()]
+
+
+def test_arrow_that_is_no_text(server):
+    raw = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff"))
+    body = written(pa.table({"text": raw}))
+    query = {"text": "text", "on_error": "null"}
+    assert pa.ipc.open_stream(answered(server, ARROW, query, body, ARROW)[1]).read_all()["label"].null_count == 1
+    status, detail = refused(server, query, body, ARROW, Accept=NDJSON)
+    assert status == 400 and 'column "text" does not fit its type' in detail, detail
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    body = written(pa.table({"text": ["a"], "u": union}))
+    status, detail = refused(server, {"text": "text"}, body, ARROW, Accept=CSV)
+    assert status == 400 and 'column "u": no text is made of a union' in detail, detail
+    assert answered(server, CSV, {"text": "text", "columns": "text"}, body, ARROW)[1].startswith(b"text,label")
+
+
+def test_a_few_bytes_that_stand_for_many(server):
+    long = pa.array(["x" * 300_000])
+    many = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), long)
+    table = pa.table({"text": ["a"] * 100, "many": many})
+    answer = answered(server, CSV, {"text": "text"}, written(table), ARROW)[1]
+    assert len(answer) > 30_000_000 and answer.count(b"\n") == 101
+    lists = pa.ListArray.from_arrays(pa.array([0, 100, 100]), many)
+    body = written(pa.table({"text": ["a", "b"], "many": lists}))
+    status, detail = refused(server, {"text": "text"}, body, ARROW, Accept=NDJSON)
+    assert status == 413 and "row 0 may become more than" in detail and "--max-message-mib" in detail, detail
+    assert pa.ipc.open_stream(answered(server, ARROW, {"text": "text"}, body, ARROW)[1]).read_all().num_rows == 2

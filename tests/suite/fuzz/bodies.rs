@@ -50,7 +50,7 @@ const CSV: [&str; 4] = [
     "text;a\n1;2\n",
 ];
 
-/// What CSV is answered in beside itself.
+/// What tables are answered in beside their own type.
 const CONVERTED: [&str; 3] =
     ["application/vnd.apache.arrow.stream", "application/x-ndjson", "text/tab-separated-values"];
 
@@ -184,15 +184,17 @@ fn bodies_of_csv() {
 }
 
 #[test]
-fn bodies_of_csv_that_are_converted() {
-    let (score, seeds) = (Score::new(), text_seeds(&CSV));
-    let inputs = (any::<Index>(), vec(damage(), 0..4), select(&QUERIES[..]), select(&CONVERTED[..]));
-    fuzz(300, inputs, |(seed, damages, query, accept)| {
-        let body = damaged(&seeds[seed.index(seeds.len())], &damages);
-        score.check_as(accept, "text/csv", query, body).map(drop)
-    });
-    for accept in CONVERTED {
-        assert!(score.check_as(accept, "text/csv", QUERIES[0], seeds[0].clone()).unwrap().is_some());
+fn bodies_that_are_converted() {
+    let score = Score::new();
+    for (kind, seeds) in [("text/csv", text_seeds(&CSV)), (CONVERTED[0], streams())] {
+        let inputs = (any::<Index>(), vec(damage(), 0..4), select(&QUERIES[..]), select(&CONVERTED[..]));
+        fuzz(300, inputs, |(seed, damages, query, accept)| {
+            let body = damaged(&seeds[seed.index(seeds.len())], &damages);
+            score.check_as(accept, kind, query, body).map(drop)
+        });
+        for accept in CONVERTED {
+            assert!(score.check_as(accept, kind, QUERIES[0], seeds[0].clone()).unwrap().is_some());
+        }
     }
 }
 
