@@ -80,12 +80,15 @@ def large_body(running, client):
 
 
 def begin(running, path, kind, length):
-    """A request whose body does not come."""
+    """A request that the server has begun with: it asks for the body, which does not come."""
     connection = http.client.HTTPConnection(running.http, timeout=60)
     connection.putrequest("POST", path)
     connection.putheader("content-type", kind)
     connection.putheader("content-length", str(length))
-    connection.endheaders(b"text\n")
+    connection.putheader("expect", "100-continue")
+    connection.endheaders()
+    assert connection.sock.recv(100).startswith(b"HTTP/1.1 100")
+    connection.send(b"text\n")
     return connection
 
 
