@@ -15,7 +15,7 @@ use crate::Result;
 use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
-use crate::source::{strings_as_bytes, with_strings};
+use crate::source::strings_as_bytes;
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::{ScorePlan, text_bytes};
 
@@ -33,8 +33,8 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let plan = Arc::new(plan.reading(&raw));
     stream.read_as(raw);
     stream.weigh(plan.weights());
-    let writer = BatchWriter::new(media, &plan.schema(), &options)?;
-    let table = Table { stream, plan, media, writer };
+    let writer = BatchWriter::new(media, plan.schema(), &options)?;
+    let table = Table { stream, plan, writer };
     let (in_flight, spool) = (options.in_flight, options.spool.clone());
     let answer = StreamedAnswer { media, is_whole, spool, time };
     answer.of((place, memory), |made| table.score(engine, in_flight, made)).await
@@ -49,18 +49,14 @@ fn limits(options: &TableLimits, row_bytes: usize) -> MessageLimits {
 struct Table {
     stream: ArrowStream,
     plan: Arc<ScorePlan>,
-    media: Media,
     writer: BatchWriter,
 }
 
 impl Table {
     async fn score(self, engine: Engine, in_flight: InFlight, made: Made) -> Result<()> {
-        let Self { stream, plan, media, mut writer } = self;
-        let schema = plan.schema();
+        let Self { stream, plan, mut writer } = self;
         let mut scored = Box::pin(score_table(engine, plan, in_flight, batches(stream)));
         while let Some((batch, memory)) = scored.try_next().await? {
-            // A stream of Arrow has its bytes back as they came, also those that are no strings.
-            let batch = if media == Media::Arrow { batch } else { with_strings(&batch, Arc::clone(&schema))? };
             writer.write(batch, &made).await?;
             drop(memory);
         }

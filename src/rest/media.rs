@@ -61,7 +61,7 @@ impl Media {
     /// What a table of this format can be answered in, the best first.
     const fn answers(self) -> &'static [Self] {
         match self {
-            Self::Parquet => &[Self::Parquet],
+            Self::Parquet => &[Self::Parquet, Self::Arrow, Self::JsonLines, Self::Csv, Self::Tsv],
             Self::Arrow => &[Self::Arrow, Self::JsonLines, Self::Csv, Self::Tsv],
             Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow],
             Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow],
@@ -205,7 +205,8 @@ mod tests {
         {
             assert_eq!(accept(good).unwrap(), Media::Parquet, "{good}");
         }
-        for bad in ["text/html", "application/parquet;q=0", "*/*, application/vnd.apache.parquet;q=0", "*/*;q=x"] {
+        assert_eq!(accept("*/*, application/vnd.apache.parquet;q=0").unwrap(), Media::Arrow);
+        for bad in ["text/html", "application/parquet;q=0", "*/*;q=x"] {
             assert!(matches!(accept(bad), Err(Rejection::NotAcceptable(what)) if what.contains("parquet")), "{bad}");
         }
     }

@@ -8,6 +8,7 @@
 //! | `time` | how long a request may take |
 //! | `arrow` | a stream of Arrow IPC: scored as it comes |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
+//! | `decoded` | a Parquet file that is answered in another type |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `convert` | CSV that is answered in another type |
 //! | `writer` | scored batches in the type of the answer |
@@ -20,6 +21,7 @@
 mod answer;
 mod arrow;
 mod convert;
+mod decoded;
 mod lines;
 mod media;
 mod outgoing;
@@ -133,7 +135,8 @@ impl Tables {
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
-            Media::Parquet => score_file(job, upload).await?,
+            Media::Parquet if answer == media => score_file(job, upload).await?,
+            Media::Parquet => decoded::score(job, upload, answer, is_whole).await?,
             Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv if answer != media => {
                 let delimiter = media.delimiter().unwrap_or_default();

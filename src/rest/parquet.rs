@@ -42,15 +42,15 @@ const BATCHES_BEHIND: usize = 2;
 const READ_BYTES: usize = 256 << 10;
 
 /// What is reserved for a file that is scored, and what of it may be in the engine, in bytes.
-const MEMORY: usize = 12 << 20;
-const IN_ENGINE: usize = 8 << 20;
+pub const MEMORY: usize = 12 << 20;
+pub const IN_ENGINE: usize = 8 << 20;
 
 /// How many times its own length a footer takes once it is read. Measured: 24 to 31 where it lists thousands of columns, each
 /// in some fifty bytes.
 const FOOTER_COPIES: usize = 40;
 
 /// Rows that are decoded at once, at most: few, for their pages are held as long as they.
-const BATCH_ROWS: usize = 1024;
+pub const BATCH_ROWS: usize = 1024;
 
 /// Scores the file.
 ///
@@ -78,6 +78,17 @@ pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
     Ok((headers, outgoing.into_body()).into_response())
 }
 
+/// What the file says of itself, and how many bytes of `memory` are for that. Blocks.
+///
+/// # Errors
+/// What is wrong with the file, and [`crate::Error::Busy`] where there is no memory for its footer.
+pub fn opened(body: &SpoolFile, memory: &Reservation) -> Result<(ParquetFile, usize)> {
+    let name = Path::new(NAME);
+    let bytes = MEMORY.saturating_add(ParquetFile::footer_len(name, body.file()?)?.saturating_mul(FOOTER_COPIES));
+    memory.extend_to(bytes)?;
+    Ok((ParquetFile::of(name, body.file()?)?, bytes))
+}
+
 /// A file that can be scored as its client says, and where the new columns go.
 struct Table {
     source: Arc<ParquetFile>,
@@ -94,17 +105,13 @@ impl Table {
         classes: &[String],
         memory: &Reservation,
     ) -> Result<Self> {
-        let name = Path::new(NAME);
-        let mut bytes =
-            MEMORY.saturating_add(ParquetFile::footer_len(name, body.file()?)?.saturating_mul(FOOTER_COPIES));
-        memory.extend_to(bytes)?;
-        let source = ParquetFile::of(name, body.file()?)?;
+        let (source, bytes) = opened(body, memory)?;
         let plan = ScorePlan::beside(source.schema(), options, classes)?;
         let inputs = plan.inputs();
         let decoding = source.decoding_bytes(&inputs, BATCH_ROWS)?;
         let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
-        bytes = bytes.saturating_add(usize::try_from(decoding.saturating_add(encoded)).unwrap_or(usize::MAX));
-        memory.extend_to(bytes)?;
+        let more = usize::try_from(decoding.saturating_add(encoded)).unwrap_or(usize::MAX);
+        memory.extend_to(bytes.saturating_add(more))?;
         let tail = Tail::new(source.data_len(), spool.create()?);
         Ok(Self { source: Arc::new(source), plan, tail })
     }

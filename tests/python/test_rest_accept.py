@@ -7,13 +7,15 @@ import json
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from rest import post, refused
+from rest import parquet, post, refused
 from test_rest_arrow import written
 
 CSV, TSV = "text/csv", "text/tab-separated-values"
 NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 
 TABLE = b'id,text,note\r\n007,"good, fun",0.10\r\n008,,"a ""quoted"" note"\r\n\r\n009,""," x\ty "\n'
 COLUMNS = {"id": ["007", "008", "009"], "text": ["good, fun", None, ""], "note": ["0.10", 'a "quoted" note', " x\ty "]}
@@ -152,3 +154,41 @@ def test_a_few_bytes_that_stand_for_many(server):
     status, detail = refused(server, {"text": "text"}, body, ARROW, Accept=NDJSON)
     assert status == 413 and "row 0 may become more than" in detail and "--max-message-mib" in detail, detail
     assert pa.ipc.open_stream(answered(server, ARROW, {"text": "text"}, body, ARROW)[1]).read_all().num_rows == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"row_group_size": 2, "use_dictionary": False, "store_schema": False}])
+def test_parquet_as_what_an_arrow_stream_becomes(server, options):
+    table = every_kind()[0].drop_columns("runs")
+    body = parquet(table, **options)
+    read = pq.read_table(io.BytesIO(body))
+    in_kind = pq.read_table(io.BytesIO(answered(server, "*/*", body=body, content_type=PARQUET)[1]))
+    kind, answer = answered(server, ARROW, body=body, content_type=PARQUET)
+    streamed = pa.ipc.open_stream(answer).read_all()
+    assert kind == ARROW and streamed.schema.equals(in_kind.schema)
+    for name in in_kind.column_names:
+        assert repr(streamed[name].to_pylist()) == repr(in_kind[name].to_pylist()), name
+    for accept in [NDJSON, CSV, TSV]:
+        assert answered(server, accept, body=body, content_type=PARQUET) == answered(server, accept, body=written(read), content_type=ARROW)
+    chosen = answered(server, NDJSON, {"text": "text", "columns": "big"}, body, PARQUET)[1]
+    assert list(json.loads(chosen.splitlines()[0])) == ["big", "label", "confidence"]
+
+
+def test_parquet_of_many_rows_as_others(server, dev_texts):
+    texts = (dev_texts * (3000 // len(dev_texts) + 1))[:3000]
+    body = parquet(pa.table({"id": range(3000), "text": texts}), row_group_size=1700)
+    in_kind = pq.read_table(io.BytesIO(answered(server, PARQUET, body=body, content_type=PARQUET)[1]))
+    assert pa.ipc.open_stream(answered(server, ARROW, body=body, content_type=PARQUET)[1]).read_all().combine_chunks() == in_kind.combine_chunks()
+    frame = pl.read_ndjson(io.BytesIO(answered(server, NDJSON, body=body, content_type=PARQUET)[1]))
+    assert frame["label"].to_list() == in_kind["label"].to_pylist() and frame["text"].to_list() == texts
+
+
+def test_what_is_wrong_with_parquet_is_said(server):
+    body = parquet(pa.table({"text": ["a", "b"], "label": [1, 2]}))
+    for query, data, what in [
+        ({"text": "text"}, body, 'already has a column "label"'),
+        ({"text": "no"}, body, 'column "no" not found'),
+        ({"text": "text"}, body[:-1], "the body"),
+    ]:
+        status, detail = refused(server, query, data, PARQUET, Accept=CSV)
+        assert status == 400 and what in detail, detail
+    assert answered(server, CSV, {"text": "text", "columns": "new"}, body, PARQUET)[1].startswith(b"label,confidence\n")

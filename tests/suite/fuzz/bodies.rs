@@ -176,6 +176,14 @@ fn bodies_of_parquet() {
         score.check(kind, query, files::broken(seed, &steps)).map(drop)
     });
     assert!(score.check(kind, QUERIES[0], files::SEEDS[0].clone()).unwrap().is_some());
+    let inputs = (any::<Index>(), vec(files::step(), 0..4), select(&QUERIES[..]), select(&CONVERTED[..]));
+    fuzz(200, inputs, |(seed, steps, query, accept)| {
+        let seed = &files::SEEDS[seed.index(files::SEEDS.len())];
+        score.check_as(accept, kind, query, files::broken(seed, &steps)).map(drop)
+    });
+    for accept in CONVERTED {
+        assert!(score.check_as(accept, kind, QUERIES[0], files::SEEDS[0].clone()).unwrap().is_some());
+    }
 }
 
 #[test]
