@@ -223,7 +223,7 @@ mod tests {
             "",
             "name",
             "/no/such/folder",
-            "../a",
+            "../no-such-model",
             "a/b/c",
             "a/b@",
             "a/b@..",
