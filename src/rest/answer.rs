@@ -57,6 +57,8 @@ impl StreamedAnswer {
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let Self { media, is_whole, spool, time } = self;
+        // A Parquet file comes complete or not at all.
+        let is_whole = is_whole || media == Media::Parquet;
         let (made, pieces) = mpsc::channel(PIECES);
         let making = making(Made(made));
         let relay = Relay::new(spool, is_whole);

@@ -35,7 +35,7 @@ pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_
     let mut table = Table::new(upload, Box::new(CsvDecoder::new(delimiter)), memory);
     let schema = table.schema().await?.ok_or_else(|| Error::Invalid("no line of names".to_owned()))?;
     let plan = ScorePlan::new(&schema, &columns, &engine.model().labels)?;
-    let encoder = encoder(media, &plan.schema())?;
+    let encoder = encoder(media, &plan.schema(), &options.memory)?;
     let inputs = plan.inputs();
     table.begin(&inputs, &[])?;
     let read = schema.project(&inputs).map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;

@@ -1,4 +1,5 @@
-//! A Parquet file that is answered in another type: kept in the spool, and on its way out while its rows are decoded.
+//! A Parquet file that is answered in another type, or of which columns are chosen: kept in the spool, and on its way out while its
+//! rows are decoded.
 
 use std::sync::Arc;
 

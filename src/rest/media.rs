@@ -62,9 +62,9 @@ impl Media {
     const fn answers(self) -> &'static [Self] {
         match self {
             Self::Parquet => &[Self::Parquet, Self::Arrow, Self::JsonLines, Self::Csv, Self::Tsv],
-            Self::Arrow => &[Self::Arrow, Self::JsonLines, Self::Csv, Self::Tsv],
-            Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow],
-            Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow],
+            Self::Arrow => &[Self::Arrow, Self::Parquet, Self::JsonLines, Self::Csv, Self::Tsv],
+            Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow, Self::Parquet],
+            Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow, Self::Parquet],
             Self::JsonLines => &[Self::JsonLines],
         }
     }
@@ -189,7 +189,7 @@ mod tests {
             ("application/x-ndjson, */*;q=0.1", Media::JsonLines),
             ("text/csv;q=0.5, application/vnd.apache.arrow.stream;q=0.9", Media::Arrow),
             ("text/csv;q=0, text/*", Media::Tsv),
-            ("application/vnd.apache.parquet, application/jsonl;q=0.1", Media::JsonLines),
+            ("application/x-parquet, application/jsonl;q=0.1", Media::Parquet),
         ] {
             assert_eq!(accept(value).unwrap(), media, "{value}");
         }

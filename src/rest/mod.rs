@@ -8,7 +8,7 @@
 //! | `time` | how long a request may take |
 //! | `arrow` | a stream of Arrow IPC: scored as it comes |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
-//! | `decoded` | a Parquet file that is answered in another type |
+//! | `decoded` | a Parquet file of which another table is made |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `convert` | CSV that is answered in another type |
 //! | `writer` | scored batches in the type of the answer |
@@ -57,7 +57,7 @@ use crate::memory::Memory;
 use crate::readiness::Readiness;
 use crate::spool::Spool;
 use crate::stream::InFlight;
-use crate::table::ScoreOptions;
+use crate::table::{Columns, ScoreOptions};
 
 /// What bounds tables over HTTP.
 #[derive(Debug, Clone)]
@@ -131,11 +131,12 @@ impl Tables {
         let media = Media::of(&head.headers)?;
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
+        let keeps_all = columns.columns == Columns::All;
         let job = Job { engine, columns, options: Arc::clone(&self.options), time, place };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
-            Media::Parquet if answer == media => score_file(job, upload).await?,
+            Media::Parquet if answer == media && keeps_all => score_file(job, upload).await?,
             Media::Parquet => decoded::score(job, upload, answer, is_whole).await?,
             Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv if answer != media => {

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use super::TableLimits;
 use super::answer::Made;
 use super::media::Media;
-use crate::memory::Reservation;
+use crate::Result;
+use crate::memory::{Memory, Reservation};
 use crate::sink::batches::{ArrowEncoder, BatchEncoder};
+use crate::sink::row_groups::ParquetEncoder;
 use crate::sink::text_size::text_slices;
 use crate::sink::texts::{CsvRows, JsonRows};
 use crate::source::with_strings;
-use crate::{Error, Result};
 
 /// Text that is made at once, in bytes, and what is reserved for it: a buffer that grows is twice as large at most.
 const SLICE_BYTES: usize = 1 << 20;
@@ -22,15 +23,13 @@ const COPIES: usize = 2;
 /// What writes tables in that format.
 ///
 /// # Errors
-/// [`Error::Invalid`] for columns that it does not carry.
-pub fn encoder(media: Media, schema: &Schema) -> Result<Box<dyn BatchEncoder>> {
-    Ok(match (media, media.delimiter()) {
-        (_, Some(delimiter)) => Box::new(CsvRows::new(schema, delimiter)?),
-        (Media::JsonLines, _) => Box::new(JsonRows::new(schema)?),
-        (Media::Arrow, _) => Box::new(ArrowEncoder::new(schema)?),
-        (Media::Parquet | Media::Csv | Media::Tsv, None) => {
-            return Err(Error::Failed(format!("no table is written as {} here", media.name())));
-        }
+/// [`crate::Error::Invalid`] for columns that it does not carry, and those of [`Memory::try_reserve`].
+pub fn encoder(media: Media, schema: &SchemaRef, memory: &Memory) -> Result<Box<dyn BatchEncoder>> {
+    Ok(match media {
+        Media::Parquet => Box::new(ParquetEncoder::new(Arc::clone(schema), memory)?),
+        Media::Arrow => Box::new(ArrowEncoder::new(schema)?),
+        Media::JsonLines => Box::new(JsonRows::new(schema)?),
+        Media::Csv | Media::Tsv => Box::new(CsvRows::new(schema, media.delimiter().unwrap_or(b','))?),
     })
 }
 
@@ -40,7 +39,7 @@ pub struct BatchWriter {
     texts: Option<Texts>,
 }
 
-/// What writing text takes.
+/// What writing text takes, and Parquet, in which nothing stands for many texts either.
 struct Texts {
     /// With strings where scoring has bytes. A stream of Arrow has such bytes back as they came, also those that are no strings.
     schema: SchemaRef,
@@ -54,9 +53,9 @@ impl BatchWriter {
     /// Writes such columns in that format.
     ///
     /// # Errors
-    /// Those of [`encoder`], and of [`Memory::try_reserve`](crate::memory::Memory::try_reserve).
+    /// Those of [`encoder`].
     pub fn new(media: Media, schema: SchemaRef, limits: &TableLimits) -> Result<Self> {
-        let encoder = encoder(media, &schema)?;
+        let encoder = encoder(media, &schema, &limits.memory)?;
         let texts = || -> Result<Texts> {
             let memory = limits.memory.try_reserve(COPIES * SLICE_BYTES)?;
             Ok(Texts { schema, memory, longest_row: limits.message_bytes, rows_before: 0 })
@@ -68,7 +67,7 @@ impl BatchWriter {
     /// Writes the next rows, of which strings may be bytes.
     ///
     /// # Errors
-    /// Those of the encoder and of [`with_strings`], [`Error::TooLarge`] for a row that becomes too long, and [`Error::Busy`] where there is no memory for it.
+    /// Those of the encoder and of [`with_strings`], [`crate::Error::TooLarge`] for a row that becomes too long, and [`crate::Error::Busy`] where there is no memory for it.
     pub async fn write(&mut self, batch: RecordBatch, made: &Made) -> Result<()> {
         let Some(texts) = &mut self.texts else {
             let written = self.encoder.encode(&batch)?;

@@ -7,6 +7,7 @@
 //! | [`lines`], `cells`, `elements` | lines of text, each with more cells than it came with |
 //! | [`chosen`] | the same, with chosen cells alone |
 //! | [`texts`] | tables written whole as CSV or JSON lines |
+//! | [`row_groups`] | tables written whole as Parquet |
 //! | [`text_size`] | how long those become |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
@@ -17,6 +18,7 @@ mod elements;
 mod file;
 pub mod lines;
 pub mod parquet;
+pub mod row_groups;
 pub mod text_size;
 pub mod texts;
 

@@ -192,3 +192,56 @@ def test_what_is_wrong_with_parquet_is_said(server):
         status, detail = refused(server, query, data, PARQUET, Accept=CSV)
         assert status == 400 and what in detail, detail
     assert answered(server, CSV, {"text": "text", "columns": "new"}, body, PARQUET)[1].startswith(b"label,confidence\n")
+
+
+def read(kind, answer):
+    """A table of whatever kind, with its columns as texts."""
+    if kind == NDJSON:
+        rows = [json.loads(line) for line in answer.splitlines()]
+        return {name: [None if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
+    if kind in (CSV, TSV):
+        # Polars tells a blank text from null.
+        frame = pl.read_csv(io.BytesIO(answer), separator="," if kind == CSV else "\t", infer_schema=False)
+    else:
+        table = pa.ipc.open_stream(answer).read_all() if kind == ARROW else pq.read_table(io.BytesIO(answer))
+        frame = pl.from_arrow(table).cast(pl.String)
+    return frame.to_dict(as_series=False)
+
+
+@pytest.mark.parametrize(("query", "kept"), [({}, list(COLUMNS)), ({"columns": ["note", "id"]}, ["note", "id"]), ({"columns": "new"}, [])], ids=["all", "chosen", "new"])
+def test_every_pair_has_the_same_table(server, query, kept):
+    query = {"text": "text", **query}
+    table = pa.table({**COLUMNS, "text": ["good, fun", None, "ä 漢 🎉"]})
+    bodies = {ARROW: written(table), PARQUET: parquet(table)}
+    plain = pl.from_arrow(table)
+    bodies |= {CSV: plain.write_csv().encode(), TSV: plain.write_csv(separator="\t").encode()}
+    tables = {}
+    for kind, body in bodies.items():
+        for accept in [ARROW, PARQUET, CSV, TSV, NDJSON]:
+            given, answer = answered(server, accept, query, body, kind)
+            assert given == accept
+            columns = read(accept, answer)
+            columns["confidence"] = [value and round(float(value), 5) for value in columns["confidence"]]
+            tables[kind, accept] = columns
+    first = tables[CSV, CSV]
+    assert list(first) == kept + ["label", "confidence"]
+    for pair, columns in tables.items():
+        assert columns == first and list(columns) == list(first), pair
+
+
+def test_arrow_as_parquet(server):
+    table = every_kind()[0].drop_columns("runs")
+    kind, answer = answered(server, PARQUET, body=written(table), content_type=ARROW)
+    scored = pq.read_table(io.BytesIO(answer))
+    assert kind == PARQUET and scored.schema.field("time").type == table.schema.field("time").type
+    for name in table.column_names:
+        assert repr(scored[name].to_pylist()) == repr(table[name].to_pylist()), name
+    assert pl.read_parquet(io.BytesIO(answer), columns=["label"]).height == 3
+    # Whatever is wrong is said: the answer is complete, or none.
+    raw = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff"))
+    body = written(pa.table({"text": pa.chunked_array([pa.array(["b"] * 2000), raw])}))
+    status, detail = refused(server, {"text": "text"}, body, ARROW, Accept=PARQUET)
+    assert status == 400 and "row 2001 (counted from 0) is not text" in detail, detail
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    status, detail = refused(server, {"text": "text"}, written(pa.table({"text": ["a"], "u": union})), ARROW, Accept=PARQUET)
+    assert status == 400 and "no Parquet file has such columns" in detail, detail

@@ -51,8 +51,12 @@ const CSV: [&str; 4] = [
 ];
 
 /// What tables are answered in beside their own type.
-const CONVERTED: [&str; 3] =
-    ["application/vnd.apache.arrow.stream", "application/x-ndjson", "text/tab-separated-values"];
+const CONVERTED: [&str; 4] = [
+    "application/vnd.apache.arrow.stream",
+    "application/x-ndjson",
+    "text/tab-separated-values",
+    "application/vnd.apache.parquet",
+];
 
 const LINES: [&str; 3] = [
     "{\"id\": 7.0, \"text\": \"good\"}\n{\"text\": null, \"b\": [1, {\"c\": 2.50}]}\n",

@@ -1,0 +1,143 @@
+//! Tables that are written whole as Parquet, row group by row group.
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+use super::batches::BatchEncoder;
+use crate::memory::{Memory, Reservation};
+use crate::panics::caught;
+use crate::{Error, Result};
+
+/// Beyond so many bytes in memory a row group ends.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// What is held of a row group at a time: the pages of its columns, and all of it as it is passed on.
+const COPIES: usize = 2;
+
+/// What a leaf column takes before it has values, and what the footer takes of each in a row group, in bytes.
+const COLUMN_BYTES: usize = 8 << 10;
+const CHUNK_BYTES: usize = 1 << 10;
+
+/// Writes a Parquet file, in ZSTD. Without its footer it is none.
+pub struct ParquetEncoder {
+    writer: ArrowWriter<Vec<u8>>,
+    leaves: usize,
+    memory: Reservation,
+}
+
+impl ParquetEncoder {
+    /// One of a table with these columns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for columns that Parquet does not have, and those of [`Memory::try_reserve`].
+    pub fn new(schema: SchemaRef, memory: &Memory) -> Result<Self> {
+        let codec = Compression::ZSTD(ZstdLevel::default());
+        let properties = WriterProperties::builder().set_compression(codec).build();
+        let refused = |cause: String| Error::Invalid(format!("no Parquet file has such columns: {cause}"));
+        let made = caught(|| {
+            let leaves = ArrowSchemaConverter::new().convert(&schema)?.num_columns();
+            Ok::<_, ParquetError>((ArrowWriter::try_new(Vec::new(), schema, Some(properties))?, leaves))
+        });
+        let (writer, leaves) =
+            made.map_err(|panicked| refused(panicked.to_string()))?.map_err(|cause| refused(cause.to_string()))?;
+        let memory = memory.try_reserve(leaves.saturating_mul(COLUMN_BYTES))?;
+        Ok(Self { writer, leaves, memory })
+    }
+
+    /// Holds memory for the row group that is made, and for what the footer will say.
+    fn reserve(&self) -> Result<()> {
+        let groups = self.writer.flushed_row_groups().len() + 1;
+        let fixed = self.leaves.saturating_mul(COLUMN_BYTES + groups.saturating_mul(CHUNK_BYTES));
+        self.memory.extend_to(fixed.saturating_add(self.writer.memory_size().saturating_mul(COPIES)))
+    }
+}
+
+impl BatchEncoder for ParquetEncoder {
+    fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Buffer>> {
+        self.writer.write(batch).map_err(|cause| unwritten(&cause))?;
+        self.reserve()?;
+        if self.writer.memory_size() > GROUP_BYTES {
+            self.writer.flush().map_err(|cause| unwritten(&cause))?;
+        }
+        // The writer counts what it has passed on by itself.
+        Ok(vec![std::mem::take(self.writer.inner_mut()).into()])
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Buffer>> {
+        let rest = self.writer.into_inner().map_err(|cause| unwritten(&cause))?;
+        Ok(vec![rest.into()])
+    }
+}
+
+fn unwritten(cause: &ParquetError) -> Error {
+    Error::Invalid(format!("a row group cannot be written as Parquet: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::{DataType, Field, Schema, UnionFields, UnionMode};
+    use bytes::Bytes;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+
+    #[test]
+    fn row_groups_are_bounded_and_leave_as_they_are_made() {
+        // Texts that no dictionary and no codec makes small.
+        let mut number = 1_u64;
+        let mut text = || {
+            let mut next = || {
+                number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                format!("{:016x}", number ^ number >> 29)
+            };
+            (0..64).map(|_| next()).collect::<String>()
+        };
+        let mut batch = |rows: i64| {
+            let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|_| text())));
+            RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap()
+        };
+        let batches: Vec<_> = (0..50).map(|_| batch(1000)).collect();
+        let memory = Memory::new(256 << 20);
+        let mut encoder = Box::new(ParquetEncoder::new(batches[0].schema(), &memory).unwrap());
+        let (mut file, mut pieces) = (Vec::new(), 0);
+        for batch in &batches {
+            let written = encoder.encode(batch).unwrap();
+            pieces += usize::from(written.iter().any(|piece| !piece.is_empty()));
+            file.extend(written.iter().flat_map(|piece| piece.to_vec()));
+        }
+        assert!(pieces > 0 && memory.held() > 0 && memory.held() < 128 << 20, "{pieces} {}", memory.held());
+        file.extend(encoder.finish().unwrap().iter().flat_map(|piece| piece.to_vec()));
+        assert_eq!(memory.held(), 0);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+        assert!(reader.metadata().num_row_groups() > 1);
+        let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+        let schema = batches[0].schema();
+        assert_eq!(concat_batches(&schema, &read).unwrap(), concat_batches(&schema, &batches).unwrap());
+    }
+
+    #[test]
+    fn a_table_of_no_rows_is_a_file() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Utf8, true)]));
+        let written = Box::new(ParquetEncoder::new(schema, &Memory::default()).unwrap()).finish().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(written[0].to_vec())).unwrap();
+        assert_eq!((reader.metadata().file_metadata().num_rows(), reader.schema().fields().len()), (0, 1));
+    }
+
+    #[test]
+    fn columns_that_parquet_has_not_are_refused() {
+        let union = DataType::Union(UnionFields::empty(), UnionMode::Dense);
+        let schema = Arc::new(Schema::new(vec![Field::new("u", union, true)]));
+        let refused = ParquetEncoder::new(schema, &Memory::default());
+        assert!(matches!(refused, Err(Error::Invalid(text)) if text.starts_with("no Parquet file has such columns")));
+    }
+}
