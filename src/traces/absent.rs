@@ -11,9 +11,9 @@ use tracing_subscriber::{Layer, Registry};
 use crate::{Error, Result};
 
 /// Where spans go: there are none.
-pub struct Traces(Infallible);
+pub struct NoTraces(Infallible);
 
-impl Traces {
+impl NoTraces {
     /// No traces.
     ///
     /// # Errors

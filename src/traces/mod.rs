@@ -13,7 +13,7 @@ mod otlp;
 mod sender;
 
 #[cfg(not(feature = "otlp"))]
-pub use self::absent::{Traces, adopt, end};
+pub use self::absent::{NoTraces as Traces, adopt, end};
 #[cfg(feature = "otlp")]
 pub use self::otlp::{Traces, adopt, end};
 
