@@ -87,7 +87,8 @@ async fn pass_on(made: &mpsc::Sender<Bytes>, piece: Vec<u8>) -> Result<()> {
     made.send(Bytes::from(piece)).await.map_err(|_| left())
 }
 
-fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
+/// What reads the records of such a table.
+pub fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
     let named = || match &options.text {
         None => Vec::new(),
         Some(TextColumns::One(name)) => vec![name.clone()],

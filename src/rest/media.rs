@@ -65,7 +65,7 @@ impl Media {
             Self::Arrow => &[Self::Arrow, Self::Parquet, Self::JsonLines, Self::Csv, Self::Tsv],
             Self::Csv => &[Self::Csv, Self::Tsv, Self::JsonLines, Self::Arrow, Self::Parquet],
             Self::Tsv => &[Self::Tsv, Self::Csv, Self::JsonLines, Self::Arrow, Self::Parquet],
-            Self::JsonLines => &[Self::JsonLines],
+            Self::JsonLines => &[Self::JsonLines, Self::Arrow, Self::Parquet, Self::Csv, Self::Tsv],
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `arrow` | a stream of Arrow IPC: scored as it comes |
 //! | `parquet` | a Parquet file: kept in the spool, scored whole, then sent |
 //! | `decoded` | a Parquet file of which another table is made |
+//! | `keys` | JSON lines that are answered in another type |
 //! | `lines` | CSV and JSON lines: scored as they come |
 //! | `convert` | CSV that is answered in another type |
 //! | `writer` | scored batches in the type of the answer |
@@ -22,6 +23,7 @@ mod answer;
 mod arrow;
 mod convert;
 mod decoded;
+mod keys;
 mod lines;
 mod media;
 mod outgoing;
@@ -143,6 +145,7 @@ impl Tables {
                 let delimiter = media.delimiter().unwrap_or_default();
                 convert::score(job, upload, delimiter, answer, is_whole).await?
             }
+            Media::JsonLines if answer != media => keys::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
     }

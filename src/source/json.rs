@@ -3,6 +3,7 @@
 
 mod keys;
 mod record;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use self::keys::Keys;
 use self::record::Wanted;
+pub use self::values::KeyTexts;
 use super::lines::{Block, LONGEST_RECORD, LineDecoder, Lines, MARK, Pending, too_long};
 use crate::{Error, Result};
 

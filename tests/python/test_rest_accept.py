@@ -214,6 +214,7 @@ def test_every_pair_has_the_same_table(server, query, kept):
     table = pa.table({**COLUMNS, "text": ["good, fun", None, "ä 漢 🎉"]})
     bodies = {ARROW: written(table), PARQUET: parquet(table)}
     plain = pl.from_arrow(table)
+    bodies[NDJSON] = "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode()
     bodies |= {CSV: plain.write_csv().encode(), TSV: plain.write_csv(separator="\t").encode()}
     tables = {}
     for kind, body in bodies.items():
@@ -245,3 +246,27 @@ def test_arrow_as_parquet(server):
     union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
     status, detail = refused(server, {"text": "text"}, written(pa.table({"text": ["a"], "u": union})), ARROW, Accept=PARQUET)
     assert status == 400 and "no Parquet file has such columns" in detail, detail
+
+
+LINES = b'{"id": 7.50, "post": {"title": "a joy"}, "text": "\\u00e4", "tags": ["x", 1], "more": null}\n\n{"text": null, "id": 18446744073709551617}\n'
+
+
+def test_values_of_json_lines_are_texts_as_they_stood(server):
+    table = pa.ipc.open_stream(answered(server, ARROW, {"text": ["text", "post.title"]}, LINES, NDJSON)[1]).read_all()
+    assert table.select(["id", "post", "text", "tags", "more"]).to_pydict() == {
+        "id": ["7.50", "18446744073709551617"], "post": ['{"title": "a joy"}', None], "text": ["ä", None], "tags": ['["x", 1]', None], "more": [None, None]}
+    assert table.column_names[5:] == ["text_label", "text_confidence", "post.title_label", "post.title_confidence"]
+    assert answered(server, CSV, {"text": "text", "columns": "id"}, LINES, NDJSON)[1].startswith(b"id,label,confidence\n7.50,")
+    many = b"".join(b'{"id": %d, "text": "a joy"}\n' % row for row in range(5000))
+    table = pq.read_table(io.BytesIO(answered(server, PARQUET, {"text": "text"}, many, NDJSON)[1]))
+    assert table["id"].to_pylist() == [str(row) for row in range(5000)] and table["label"].null_count == 0
+
+
+def test_a_key_that_has_no_column_is_said(server):
+    body = b'{"text": "a"}\n{"text": "b", "late": 1}\n'
+    status, detail = refused(server, {"text": "text"}, body, NDJSON, Accept=PARQUET)
+    assert status == 400 and 'row 1 (counted from 0) has a key "late"' in detail and '"columns"' in detail, detail
+    assert answered(server, CSV, {"text": "text", "columns": "text"}, body, NDJSON)[1].count(b"\n") == 3
+    for body, what in [(b"", "no record"), (b'{"text": "a", "label": 1}\n', 'already has a column "label"'), (b'{"text": 1}\n', "not text")]:
+        status, detail = refused(server, {"text": "text"}, body, NDJSON, Accept=CSV)
+        assert status == 400 and what in detail, detail
