@@ -1,8 +1,11 @@
 //! Tables that are written whole as Parquet, row group by row group.
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -26,6 +29,8 @@ const CHUNK_BYTES: usize = 1 << 10;
 /// Writes a Parquet file, in ZSTD. Without its footer it is none.
 pub struct ParquetEncoder {
     writer: ArrowWriter<Vec<u8>>,
+    /// As it is written.
+    schema: SchemaRef,
     leaves: usize,
     memory: Reservation,
 }
@@ -36,17 +41,34 @@ impl ParquetEncoder {
     /// # Errors
     /// [`Error::Invalid`] for columns that Parquet does not have, and those of [`Memory::try_reserve`].
     pub fn new(schema: SchemaRef, memory: &Memory) -> Result<Self> {
+        let fields = schema.fields().iter().map(written_field).collect::<Vec<_>>();
+        let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let codec = Compression::ZSTD(ZstdLevel::default());
         let properties = WriterProperties::builder().set_compression(codec).build();
         let refused = |cause: String| Error::Invalid(format!("no Parquet file has such columns: {cause}"));
         let made = caught(|| {
             let leaves = ArrowSchemaConverter::new().convert(&schema)?.num_columns();
-            Ok::<_, ParquetError>((ArrowWriter::try_new(Vec::new(), schema, Some(properties))?, leaves))
+            Ok::<_, ParquetError>((ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?, leaves))
         });
         let (writer, leaves) =
             made.map_err(|panicked| refused(panicked.to_string()))?.map_err(|cause| refused(cause.to_string()))?;
         let memory = memory.try_reserve(leaves.saturating_mul(COLUMN_BYTES))?;
-        Ok(Self { writer, leaves, memory })
+        Ok(Self { writer, schema, leaves, memory })
+    }
+
+    /// The batch with the types that are written.
+    fn as_written(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
+            if column.data_type() == field.data_type() {
+                return Ok(Arc::clone(column));
+            }
+            cast_with_options(column, field.data_type(), &options)
+                .map_err(|cause| Error::Invalid(format!("column {:?} does not fit Parquet: {cause}", field.name())))
+        });
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|cause| Error::Failed(format!("columns do not fit: {cause}")))
     }
 
     /// Holds memory for the row group that is made, and for what the footer will say.
@@ -59,7 +81,7 @@ impl ParquetEncoder {
 
 impl BatchEncoder for ParquetEncoder {
     fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Buffer>> {
-        self.writer.write(batch).map_err(|cause| unwritten(&cause))?;
+        self.writer.write(&self.as_written(batch)?).map_err(|cause| unwritten(&cause))?;
         self.reserve()?;
         if self.writer.memory_size() > GROUP_BYTES {
             self.writer.flush().map_err(|cause| unwritten(&cause))?;
@@ -74,17 +96,40 @@ impl BatchEncoder for ParquetEncoder {
     }
 }
 
+fn written_field(field: &FieldRef) -> FieldRef {
+    let data_type = written_type(field.data_type());
+    if data_type == *field.data_type() {
+        Arc::clone(field)
+    } else {
+        Arc::new(Field::clone(field).with_data_type(data_type))
+    }
+}
+
+/// Parquet knows no seconds and no days in milliseconds: it would have bare numbers.
+fn written_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Date64 => DataType::Date32,
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(written_field).collect()),
+        DataType::List(item) => DataType::List(written_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(written_field(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(written_field(item), *length),
+        DataType::Map(entries, sorted) => DataType::Map(written_field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
 fn unwritten(cause: &ParquetError) -> Error {
     Error::Invalid(format!("a row group cannot be written as Parquet: {cause}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{Array, AsArray, Int64Array, ListArray, StringArray, TimestampSecondArray};
+    use arrow::buffer::OffsetBuffer;
     use arrow::compute::concat_batches;
-    use arrow::datatypes::{DataType, Field, Schema, UnionFields, UnionMode};
+    use arrow::datatypes::{TimestampMillisecondType, UnionFields, UnionMode};
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -139,5 +184,27 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("u", union, true)]));
         let refused = ParquetEncoder::new(schema, &Memory::default());
         assert!(matches!(refused, Err(Error::Invalid(text)) if text.starts_with("no Parquet file has such columns")));
+    }
+
+    #[test]
+    fn seconds_are_milliseconds() {
+        let seconds = DataType::Timestamp(TimeUnit::Second, Some("UTC".into()));
+        let times: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(5), None]).with_timezone("UTC"));
+        let item = Arc::new(Field::new("item", seconds, true));
+        let lists = ListArray::new(item, OffsetBuffer::from_lengths([2, 0]), Arc::clone(&times), None);
+        let columns: [(&str, ArrayRef); 2] = [("time", times), ("times", Arc::new(lists))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut encoder = Box::new(ParquetEncoder::new(batch.schema(), &Memory::default()).unwrap());
+        let mut file: Vec<u8> = encoder.encode(&batch).unwrap().iter().flat_map(|piece| piece.to_vec()).collect();
+        file.extend(encoder.finish().unwrap().iter().flat_map(|piece| piece.to_vec()));
+        let read = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap().build().unwrap();
+        let read: Vec<_> = read.map(Result::unwrap).collect();
+        let of_time = read[0]["time"].as_primitive::<TimestampMillisecondType>();
+        assert_eq!((of_time.value(0), of_time.is_null(1), of_time.timezone()), (5000, true, Some("UTC")));
+        assert_eq!(read[0]["times"].as_list::<i32>().values().as_primitive::<TimestampMillisecondType>(), of_time);
+        let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
+        let batch = RecordBatch::try_from_iter([("far", far)]).unwrap();
+        let error = ParquetEncoder::new(batch.schema(), &Memory::default()).unwrap().encode(&batch).unwrap_err();
+        assert!(error.to_string().contains("column \"far\" does not fit Parquet"), "{error}");
     }
 }

@@ -232,6 +232,8 @@ def test_every_pair_has_the_same_table(server, query, kept):
 
 def test_arrow_as_parquet(server):
     table = every_kind()[0].drop_columns("runs")
+    seconds = answered(server, PARQUET, body=written(table.append_column("s", pa.array([5, None, 7], pa.timestamp("s")))), content_type=ARROW)[1]
+    assert pq.read_schema(io.BytesIO(seconds)).field("s").type == pa.timestamp("ms")
     kind, answer = answered(server, PARQUET, body=written(table), content_type=ARROW)
     scored = pq.read_table(io.BytesIO(answer))
     assert kind == PARQUET and scored.schema.field("time").type == table.schema.field("time").type
