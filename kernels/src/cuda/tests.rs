@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::max_difference;
-use crate::{self, AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention};
+use crate::{AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention};
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let folder = std::env::var_os("TEXTFLIGHT_CUDA_LIBRARIES").map(PathBuf::from);
@@ -95,7 +95,7 @@ proptest! {
         prop_assume!(hidden > 4);
 
         let first: Vec<u32> = sequences().starts().iter().map(|row| *row as u32).collect();
-        let asking = kernels::select_rows(&x, &Place::Cpu.upload(&first).unwrap()).unwrap();
+        let asking = crate::select_rows(&x, &Place::Cpu.upload(&first).unwrap()).unwrap();
         let gpu = RowAttention::new(&weights, norm(&PLACE), heads, &reach, precision, &PLACE).unwrap();
         let found = here(&gpu.forward(there(&asking, dtype), &there(&x, dtype), &on_gpu).unwrap());
         let cpu = RowAttention::new(&weights, norm(&Place::Cpu), heads, &reach, Precision::Float32, &Place::Cpu).unwrap();
@@ -115,8 +115,8 @@ proptest! {
         let (x, residual) = (random(&[rows, width], 3.0, dtype), random(&[rows, width], 2.0, dtype));
         let affine = random(&[2, width], 1.0, DType::F32);
         let gpu = there(&x, dtype);
-        kernels::add_layer_norm(&gpu, &there(&residual, dtype), &there(&affine, DType::F32), 1e-12).unwrap();
-        kernels::add_layer_norm(&x, &residual, &affine, 1e-12).unwrap();
+        crate::add_layer_norm(&gpu, &there(&residual, dtype), &there(&affine, DType::F32), 1e-12).unwrap();
+        crate::add_layer_norm(&x, &residual, &affine, 1e-12).unwrap();
         // A single feature, or two, have almost no variance: both divide noise by almost nothing.
         if width > 4 {
             prop_assert!(max_difference(&here(&gpu), &x).unwrap() <= 16.0 * unit(dtype) + 1e-4);
@@ -128,8 +128,8 @@ proptest! {
         let dtype = TYPES[which].1;
         let table = random(&[rows, width], 1.0, dtype);
         let ids: Vec<u32> = (0..count as u32).map(|i| (i * 7 + 3) % rows as u32).collect();
-        let found = kernels::select_rows(&there(&table, dtype), &PLACE.upload(&ids).unwrap()).unwrap();
-        let expected = kernels::select_rows(&table, &Place::Cpu.upload(&ids).unwrap()).unwrap();
+        let found = crate::select_rows(&there(&table, dtype), &PLACE.upload(&ids).unwrap()).unwrap();
+        let expected = crate::select_rows(&table, &Place::Cpu.upload(&ids).unwrap()).unwrap();
         prop_assert_eq!(here(&found).to_vec2::<f32>().unwrap(), expected.to_vec2::<f32>().unwrap());
     }
 
@@ -148,15 +148,15 @@ proptest! {
         let deviation = 2.0 / (width as f32).powf(0.25);
         let q = random(&[queries.rows(), hidden], deviation, dtype);
         let kv = random(&[keys.rows(), 2 * hidden], deviation, dtype);
-        let expected = kernels::attention(&q, &kv, &queries, &keys, heads).unwrap();
+        let expected = crate::attention(&q, &kv, &queries, &keys, heads).unwrap();
         let (queries, keys) = (queries.at(&PLACE).unwrap(), keys.at(&PLACE).unwrap());
         let found = if first_only {
-            kernels::attention(&there(&q, dtype), &there(&kv, dtype), &queries, &keys, heads)
+            crate::attention(&there(&q, dtype), &there(&kv, dtype), &queries, &keys, heads)
         } else {
             // Side by side in one matrix, as the model has them.
             let all = there(&Tensor::cat(&[&q, &kv], 1).unwrap(), dtype);
             let (q, kv) = (all.narrow(1, 0, hidden).unwrap(), all.narrow(1, hidden, 2 * hidden).unwrap());
-            kernels::attention(&q, &kv, &queries, &keys, heads)
+            crate::attention(&q, &kv, &queries, &keys, heads)
         };
         prop_assert!(max_difference(&here(&found.unwrap()), &expected).unwrap() <= 8.0 * unit(dtype) + 2e-5);
     }
@@ -167,7 +167,7 @@ fn a_score_that_is_far_above_the_others_takes_all() {
     let two = Ragged::from_lengths([2]).at(&PLACE).unwrap();
     let q = there(&Tensor::new(&[[1e4f32], [-1e4]], &Device::Cpu).unwrap(), DType::F32);
     let kv = there(&Tensor::new(&[[1e4f32, 1.0], [-1e4, 2.0]], &Device::Cpu).unwrap(), DType::F32);
-    let context = here(&kernels::attention(&q, &kv, &two, &two, 1).unwrap()).to_vec2::<f32>().unwrap();
+    let context = here(&crate::attention(&q, &kv, &two, &two, 1).unwrap()).to_vec2::<f32>().unwrap();
     assert_eq!(context, [[1.0], [2.0]]);
 }
 
@@ -176,14 +176,14 @@ fn what_is_no_number_stays_none() {
     let x = there(&Tensor::new(&[[f32::NAN, 1.0], [1.0, 2.0]], &Device::Cpu).unwrap(), DType::F32);
     let affine = there(&Tensor::new(&[[1f32, 1.0], [0.0, 0.0]], &Device::Cpu).unwrap(), DType::F32);
     let zeros = there(&Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap(), DType::F32);
-    kernels::add_layer_norm(&x, &zeros, &affine, 1e-12).unwrap();
+    crate::add_layer_norm(&x, &zeros, &affine, 1e-12).unwrap();
     let x = here(&x).to_vec2::<f32>().unwrap();
     assert!(x[0].iter().all(|x| x.is_nan()) && x[1].iter().all(|x| x.is_finite()), "{x:?}");
 
     let two = Ragged::from_lengths([2]).at(&PLACE).unwrap();
     let kv = there(&Tensor::new(&[[f32::NAN, 1.0], [1.0, 2.0]], &Device::Cpu).unwrap(), DType::F32);
     let q = there(&Tensor::ones((2, 1), DType::F32, &Device::Cpu).unwrap(), DType::F32);
-    let context = here(&kernels::attention(&q, &kv, &two, &two, 1).unwrap()).to_vec2::<f32>().unwrap();
+    let context = here(&crate::attention(&q, &kv, &two, &two, 1).unwrap()).to_vec2::<f32>().unwrap();
     assert!(context.iter().flatten().all(|x| x.is_nan()), "{context:?}");
 }
 
@@ -193,13 +193,13 @@ fn refuses_what_it_has_no_kernel_for() {
     let wide = MAX_HEAD_WIDTH + 1;
     let q = there(&random(&[1, wide], 1.0, DType::F32), DType::F32);
     let kv = there(&random(&[1, 2 * wide], 1.0, DType::F32), DType::F32);
-    assert!(kernels::attention(&q, &kv, &one, &one, 1).is_err());
+    assert!(crate::attention(&q, &kv, &one, &one, 1).is_err());
     // The sequences must be where the kernel reads them.
     let not_there = Ragged::from_lengths([1]);
-    assert!(kernels::attention(&q, &kv, &not_there, &not_there, wide).is_err());
+    assert!(crate::attention(&q, &kv, &not_there, &not_there, wide).is_err());
     let x = there(&random(&[1, MAX_NORM_WIDTH + 4], 1.0, DType::F32), DType::F32);
     let affine = there(&random(&[2, MAX_NORM_WIDTH + 4], 1.0, DType::F32), DType::F32);
-    assert!(kernels::add_layer_norm(&x, &x.copy().unwrap(), &affine, 1e-12).is_err());
+    assert!(crate::add_layer_norm(&x, &x.copy().unwrap(), &affine, 1e-12).is_err());
     let layer = Linear::new(
         &random(&[8, 8], 1.0, DType::F32),
         &random(&[8], 1.0, DType::F32),
@@ -232,14 +232,14 @@ fn the_widest_norm_and_the_longest_text_fit() {
     let affine = random(&[2, MAX_NORM_WIDTH], 1.0, DType::F32);
     let zeros = x.zeros_like().unwrap();
     let gpu = there(&x, DType::F32);
-    kernels::add_layer_norm(&gpu, &there(&zeros, DType::F32), &there(&affine, DType::F32), 1e-12).unwrap();
-    kernels::add_layer_norm(&x, &zeros, &affine, 1e-12).unwrap();
+    crate::add_layer_norm(&gpu, &there(&zeros, DType::F32), &there(&affine, DType::F32), 1e-12).unwrap();
+    crate::add_layer_norm(&x, &zeros, &affine, 1e-12).unwrap();
     assert!(max_difference(&here(&gpu), &x).unwrap() < 1e-4);
 
     let keys = Ragged::from_lengths([512, 1, 511]);
     let (q, kv) = (random(&[1024, 64], 0.5, DType::F16), random(&[1024, 128], 0.5, DType::F16));
-    let expected = kernels::attention(&q, &kv, &keys, &keys, 1).unwrap();
+    let expected = crate::attention(&q, &kv, &keys, &keys, 1).unwrap();
     let keys = keys.at(&PLACE).unwrap();
-    let found = kernels::attention(&there(&q, DType::F16), &there(&kv, DType::F16), &keys, &keys, 1).unwrap();
+    let found = crate::attention(&there(&q, DType::F16), &there(&kv, DType::F16), &keys, &keys, 1).unwrap();
     assert!(max_difference(&here(&found), &expected).unwrap() < 4e-3);
 }
