@@ -2,19 +2,20 @@
 //! Dropping the stream cancels what is in flight.
 
 mod reads;
+mod scorer;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use futures::future::{OptionFuture, ready, try_join_all};
 use futures::stream::{FuturesOrdered, try_unfold, unfold};
 use futures::{Stream, StreamExt};
 
 use self::reads::Reads;
+pub use self::scorer::TextScorer;
 use crate::classifier::Scores;
-use crate::engine::{Engine, Lane};
 use crate::table::{ColumnTexts, ScorePlan};
 use crate::{Error, Result};
 
@@ -67,12 +68,12 @@ impl<T> Scored<T> {
 /// # Errors
 /// As for [`score_batches`].
 pub fn score_table<T: Send + 'static>(
-    engine: Engine,
+    scorer: impl TextScorer,
     plan: Arc<ScorePlan>,
     bound: InFlight,
     input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(RecordBatch, T)>> + Send {
-    let scored = score_batches(engine, Arc::clone(&plan), bound, input);
+    let scored = score_batches(scorer, Arc::clone(&plan), bound, input);
     scored.map(move |scored| {
         let Scored { batch, columns, rest, .. } = scored?;
         Ok((plan.append(&batch, columns)?, rest))
@@ -82,10 +83,10 @@ pub fn score_table<T: Send + 'static>(
 /// Scores the record batches of `input` in order.
 ///
 /// # Errors
-/// Those of `input`, of [`ScorePlan::texts`], of [`Engine::score_rows`] and of [`ScorePlan::columns`]: the stream ends with the
+/// Those of `input`, of [`ScorePlan::texts`], of [`TextScorer::score`] and of [`ScorePlan::columns`]: the stream ends with the
 /// first. A row in it is counted from the beginning of the stream.
 pub fn score_batches<T: Send + 'static>(
-    engine: Engine,
+    scorer: impl TextScorer,
     plan: Arc<ScorePlan>,
     bound: InFlight,
     input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
@@ -98,7 +99,7 @@ pub fn score_batches<T: Send + 'static>(
         rows_before += rest.1.num_rows();
         Ok(Incoming { rows: texts, bytes, rest })
     });
-    let scored = score_texts(engine, bound, texts).map(move |scored| {
+    let scored = score_texts(scorer, bound, texts).map(move |scored| {
         let (texts, scores, (rows_before, batch, rest)) = scored?;
         let columns = plan.columns(&texts, &scores, batch.num_rows()).map_err(|error| error.after_rows(rows_before))?;
         Ok(Scored { batch, texts, scores, columns, rest })
@@ -120,14 +121,14 @@ fn until_error<T>(stream: impl Stream<Item = Result<T>> + Send) -> impl Stream<I
 /// of the model, and at least one at a time.
 ///
 /// # Errors
-/// Those of `input`, which ends with the first, and of [`Engine::score_rows`].
+/// Those of `input`, which ends with the first, and of [`TextScorer::score`].
 fn score_texts<T: Send + 'static>(
-    engine: Engine,
+    scorer: impl TextScorer,
     bound: InFlight,
     input: impl Stream<Item = Result<Incoming<Vec<ColumnTexts>, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>> + Send {
     let pipeline = Pipeline {
-        engine: engine.for_stream(),
+        scorer: scorer.for_stream(),
         bound,
         input: Some(Reads::new(input.boxed())),
         in_flight: FuturesOrdered::new(),
@@ -147,7 +148,7 @@ type Outcome<T> = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>;
 type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 
 struct Pipeline<T> {
-    engine: Engine,
+    scorer: Arc<dyn TextScorer>,
     bound: InFlight,
     input: Option<Input<T>>,
     in_flight: FuturesOrdered<Pending<T>>,
@@ -192,13 +193,9 @@ impl<T: Send + 'static> Pipeline<T> {
         self.sizes.push_back(size);
         self.total.rows += size.rows;
         self.total.bytes += size.bytes;
-        let jobs: Vec<_> = texts.iter().map(|texts| score(self.engine.clone(), texts.values.clone())).collect();
+        let jobs: Vec<_> = texts.iter().map(|texts| self.scorer.score(texts.values.clone())).collect();
         self.in_flight.push_back(Box::pin(async move { Ok((texts, try_join_all(jobs).await?, rest)) }));
     }
-}
-
-async fn score(engine: Engine, texts: StringViewArray) -> Result<Scores> {
-    engine.score_rows(texts, Lane::Bulk).await
 }
 
 #[cfg(test)]

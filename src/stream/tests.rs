@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{BinaryArray, StringArray};
+use arrow::array::{BinaryArray, StringArray, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::poll;
 
