@@ -20,7 +20,7 @@ pub use self::score::{ColumnArgs, ErrorStyle, LabelStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
 pub use self::uploads::UploadArgs;
 
-use crate::config::LOG_LEVEL;
+use crate::config::defaults::LOG_LEVEL;
 
 /// Scores text columns: every row comes back with a label and a confidence.
 ///

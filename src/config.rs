@@ -1,9 +1,9 @@
 //! What the arguments mean: every limit with its name, unit and default.
 
 mod access;
-mod bounds;
+pub mod bounds;
 mod catalog;
-mod defaults;
+pub mod defaults;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,8 +21,9 @@ use textflight::spool::Spool;
 use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
-pub use self::bounds::*;
-pub use self::defaults::*;
+use self::defaults::{
+    AGREEMENT_TEXTS, BATCH_ROWS, IN_FLIGHT, MEASURED_TEXTS, MEASUREMENT, MEMORY, QUEUE_ROWS, TINY_TEXTS,
+};
 use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs, UploadArgs};
 
 impl ModelArgs {

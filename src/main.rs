@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Schema => schema(),
     };
     if let Some(traces) = traces {
-        traces.close(config::LAST_TRACES);
+        traces.close(config::defaults::LAST_TRACES);
     }
     // What still runs on a blocking thread must not hold the process.
     runtime.shutdown_background();
@@ -91,8 +91,8 @@ async fn score(args: ScoreArgs) -> Result<()> {
             output: pair.output,
             options: (&args.columns).into(),
             truth: args.truth.clone(),
-            in_flight: config::IN_FLIGHT,
-            batch_rows: config::IN_FLIGHT.rows,
+            in_flight: config::defaults::IN_FLIGHT,
+            batch_rows: config::defaults::IN_FLIGHT.rows,
         })
         .collect();
     let engine = start_local(&args.model)?;

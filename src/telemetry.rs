@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::cli::{LogArgs, LogFormat};
-use crate::config::LOG_LEVEL;
+use crate::config::defaults::LOG_LEVEL;
 
 /// Sends logs to stderr, and spans to `traces`.
 ///

@@ -7,7 +7,8 @@ use clap::Args;
 use textflight::classifier::DeviceChoice;
 
 use super::values::{seconds, whole, yes_or_no};
-use crate::config::{AGREEMENT_TEXTS, IN_A_CHECK, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
+use crate::config::bounds::IN_A_CHECK;
+use crate::config::defaults::{AGREEMENT_TEXTS, MEASURED_TEXTS, MEASUREMENT, TINY_TEXTS};
 
 /// `textflight check`
 #[derive(Debug, Args)]

@@ -7,7 +7,8 @@ use clap::Args;
 use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
 
 use super::values::whole;
-use crate::config::{AT_WORK, BATCH_ROWS, BATCH_TOKENS, IN_A_BATCH, IN_A_TEXT, MAX_LENGTH, TOKENS_OF_A_BATCH};
+use crate::config::bounds::{AT_WORK, IN_A_BATCH, IN_A_TEXT, TOKENS_OF_A_BATCH};
+use crate::config::defaults::{BATCH_ROWS, BATCH_TOKENS, MAX_LENGTH};
 
 /// Which checkpoint, and how it runs.
 #[derive(Debug, Args)]

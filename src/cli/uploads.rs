@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use super::values::{bytes, seconds, whole};
-use crate::config::{AT_A_TIME, IN_AN_UPLOAD, UPLOAD_LIMIT, UPLOAD_MEMORY, UPLOAD_ROWS, UPLOAD_SECONDS, UPLOADS};
+use crate::config::bounds::{AT_A_TIME, IN_AN_UPLOAD};
+use crate::config::defaults::{UPLOAD_LIMIT, UPLOAD_MEMORY, UPLOAD_ROWS, UPLOAD_SECONDS, UPLOADS};
 
 /// Tables that Flight clients bring with DoPut.
 #[derive(Debug, Args)]

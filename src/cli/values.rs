@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
-use crate::config::{LEAST_MEMORY, MOST_BYTES, SECONDS};
+use crate::config::bounds::{LEAST_MEMORY, MOST_BYTES, SECONDS};
 
 /// A whole number between two bounds.
 pub fn whole<T: TryFrom<usize>>(

@@ -9,7 +9,7 @@ use textflight::server::{Tls, TlsFiles};
 use textflight::{Error, Result};
 use tracing::warn;
 
-use super::HTTP;
+use super::defaults::HTTP;
 use crate::cli::{ServeArgs, TlsArgs};
 
 /// Cog's variable. Who sets it runs a container whose platform asks for it, and says who may reach it.

@@ -14,8 +14,8 @@ use textflight::reload::Watched;
 use textflight::spool::Spool;
 use textflight::{Error, Result};
 
-use super::PARTITIONS;
 use super::access::warn_of_readers;
+use super::defaults::PARTITIONS;
 use crate::cli::ServeArgs;
 
 impl ServeArgs {
