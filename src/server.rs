@@ -1,6 +1,7 @@
 //! Listeners, and how they end: on a signal what has begun may finish, on a dead model thread nothing goes on.
 
 mod activity;
+mod codes;
 mod connection;
 mod descriptors;
 mod frames;

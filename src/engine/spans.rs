@@ -7,12 +7,9 @@ use tracing::{Span, info_span};
 
 use super::Lane;
 use crate::Error;
-use crate::traces::TARGET;
+use crate::traces::{SPANS_OF_A_STREAM, TARGET};
 
-/// How many jobs of a stream have spans, as those of all would be too many.
-const JOBS: usize = 32;
-
-/// Which jobs have spans: all, or the first of a stream.
+/// Which jobs have spans: all, or the first of a stream. A record batch is a job for each of its text columns.
 #[derive(Clone, Default)]
 pub struct SpanLimit(Option<Arc<AtomicUsize>>);
 
@@ -23,7 +20,7 @@ impl SpanLimit {
     }
 
     fn has_room(&self) -> bool {
-        self.0.as_ref().is_none_or(|jobs| jobs.fetch_add(1, Ordering::Relaxed) < JOBS)
+        self.0.as_ref().is_none_or(|jobs| jobs.fetch_add(1, Ordering::Relaxed) < SPANS_OF_A_STREAM)
     }
 }
 

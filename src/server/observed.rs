@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tracing::Instrument;
 
+use super::codes::CODES;
 use super::spans::RequestSpan;
 use crate::error::ErrorKind;
 use crate::metrics::{PortMetrics, RequestOpen};
@@ -22,27 +23,6 @@ use crate::{flight, rest};
 
 /// Where no route of ours was asked for.
 const OTHER: &str = "other";
-
-/// gRPC's codes by their numbers.
-pub const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// A call whose client went before its end.
 const CANCELLED: &str = CODES[1];
@@ -61,9 +41,9 @@ pub fn observe_calls(metrics: PortMetrics, router: Router) -> Router {
 }
 
 async fn request(State(metrics): State<PortMetrics>, mut request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or(Cow::Borrowed(OTHER), |route| Cow::Owned(route.as_str().to_owned()));
-    let span = RequestSpan::of_request(&mut request, &route);
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let span = RequestSpan::of_request(&mut request, route.as_deref());
+    let route = route.map_or(Cow::Borrowed(OTHER), Cow::Owned);
     let mut open =
         Open { request: Some(metrics.begin(route)), code: Cow::Borrowed(CLIENT_CLOSED_REQUEST), error: None, span };
     let response = next.run(request).instrument(open.span.span()).await;

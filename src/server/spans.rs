@@ -1,6 +1,7 @@
 //! The span of a request or call, with the attributes that OpenTelemetry's conventions have for it. Paths, queries and headers are not
 //! among them: they are what a client sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -8,7 +9,7 @@ use axum::http::Method;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
-use super::observed::CODES;
+use super::codes::CODES;
 use crate::engine::Timings;
 use crate::error::ErrorKind;
 use crate::flight;
@@ -35,11 +36,11 @@ enum Protocol {
 }
 
 impl RequestSpan {
-    /// That of a request of HTTP.
-    pub fn of_request(request: &mut Request, route: &str) -> Self {
+    /// That of a request of HTTP, with its route's template where there is one.
+    pub fn of_request(request: &mut Request, route: Option<&str>) -> Self {
         let method = method_name(request.method());
         let span = info_span!(
-            target: TARGET, "request", otel.name = format!("{method} {route}"), otel.kind = "server",
+            target: TARGET, "request", otel.name = &*request_name(method, route), otel.kind = "server",
             http.request.method = method, http.route = route, http.response.status_code = Empty,
             error.type = Empty, otel.status_code = Empty,
             textflight.rows = Empty, textflight.queue_seconds = Empty, textflight.compute_seconds = Empty
@@ -103,6 +104,12 @@ impl RequestSpan {
     }
 }
 
+/// By its route's template, never by its path, which is what a client sent. A method that is none is called `HTTP` here.
+fn request_name<'a>(method: &'a str, route: Option<&str>) -> Cow<'a, str> {
+    let method = if method == OTHER { "HTTP" } else { method };
+    route.map_or(Cow::Borrowed(method), |route| Cow::Owned(format!("{method} {route}")))
+}
+
 /// The methods that there are; what a client invents is another.
 fn method_name(method: &Method) -> &str {
     let known = [
@@ -127,5 +134,8 @@ mod tests {
     fn what_a_client_invents_has_no_name() {
         assert_eq!(method_name(&Method::PATCH), "PATCH");
         assert_eq!(method_name(&Method::from_bytes(b"SECRET").unwrap()), "_OTHER");
+        assert_eq!(request_name(OTHER, None), "HTTP");
+        assert_eq!(request_name("GET", Some("/score")), "GET /score");
+        assert_eq!(request_name("GET", None), "GET");
     }
 }

@@ -7,10 +7,7 @@ use futures::Stream;
 use futures::stream::BoxStream;
 use tracing::{Span, info_span};
 
-use crate::traces::TARGET;
-
-/// How many items of a stream have spans, as those of all would be too many.
-const ITEMS: usize = 32;
+use crate::traces::{SPANS_OF_A_STREAM, TARGET};
 
 /// A stream whose first items have spans.
 pub struct Reads<T> {
@@ -24,7 +21,7 @@ pub struct Reads<T> {
 impl<T> Reads<T> {
     /// The same stream.
     pub const fn new(items: BoxStream<'static, T>) -> Self {
-        Self { items, left: ITEMS, span: None }
+        Self { items, left: SPANS_OF_A_STREAM, span: None }
     }
 }
 

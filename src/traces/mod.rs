@@ -19,3 +19,6 @@ pub use self::otlp::{Traces, adopt, end};
 
 /// The target of spans that are for traces alone: no log shows them.
 pub const TARGET: &str = "textflight::span";
+
+/// How many spans of one name a stream has, as those of all its record batches would be too many.
+pub const SPANS_OF_A_STREAM: usize = 32;

@@ -13,13 +13,21 @@ use super::request::PredictionRequest;
 use super::wishes::{is_asynchronous, wants_events};
 use super::{Shared, reply};
 use crate::cog::predictions::{NewPrediction, Prediction, Refusal, Started, Trace};
+use crate::engine::Timings;
 use crate::memory::Reservation;
 
 /// A body; as in Cog, a request without a content type has none that counts.
 type Body = Option<Json<PredictionRequest>>;
 
-/// The memory that was reserved for a body; none for an empty one.
-pub(super) type Claim = Option<Extension<Reservation>>;
+/// The memory that was reserved for a body, none for an empty one, and where the times of its rows go.
+pub(super) type Claim = (Option<Extension<Reservation>>, Option<Extension<Arc<Timings>>>);
+
+/// The same with what came beside its request.
+pub(super) fn with_claim(request: NewPrediction, (memory, timings): Claim) -> NewPrediction {
+    let memory = memory.map(|Extension(memory)| memory);
+    let timings = timings.map(|Extension(timings)| timings).unwrap_or_default();
+    NewPrediction { memory, timings, ..request }
+}
 
 /// By which name a client makes its predictions. Only the words of a refusal differ, and the order of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +50,14 @@ async fn create(
     State(shared): State<Arc<Shared>>,
     Extension(task): Extension<Task>,
     headers: HeaderMap,
-    memory: Claim,
+    claim: Claim,
     body: Body,
 ) -> Response {
     let Json(request) = body.unwrap_or_default();
     if wants_events(&headers) {
         return reply::not_streaming(task);
     }
-    run(&shared, &headers, request, memory).await
+    run(&shared, &headers, request, claim).await
 }
 
 /// `PUT /predictions/{id}`: the same again, while it runs, does not run twice.
@@ -58,7 +66,7 @@ async fn create_named(
     Extension(task): Extension<Task>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    memory: Claim,
+    claim: Claim,
     body: Body,
 ) -> Response {
     let Json(request) = body.unwrap_or_default();
@@ -72,7 +80,7 @@ async fn create_named(
     // Before the input is looked at, as in Cog, and whether or not there is a slot.
     match shared.predictions.find_running(&id) {
         Some(running) => reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
-        None => run(&shared, &headers, request, memory).await,
+        None => run(&shared, &headers, request, claim).await,
     }
 }
 
@@ -90,15 +98,14 @@ async fn cancel(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Re
     (status, Json(json!({}))).into_response()
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest, memory: Claim) -> Response {
+async fn run(shared: &Shared, headers: &HeaderMap, request: PredictionRequest, claim: Claim) -> Response {
     let request = match request.into_prediction(Trace::of(headers), &shared.uploads) {
         // Without a model Cog has no schema either.
         Err(violation) if shared.model.model().is_some() => return reply::unprocessable(&violation),
         Err(_) => return reply::refused(&Refusal::loading()),
         Ok(request) => request,
     };
-    let memory = memory.map(|Extension(memory)| memory);
-    let prediction = match shared.predictions.start(NewPrediction { memory, ..request }) {
+    let prediction = match shared.predictions.start(with_claim(request, claim)) {
         Ok(Started::Now(prediction)) => prediction,
         Ok(Started::Before(running)) => return reply::snapshot(StatusCode::ACCEPTED, &running, shared.version()),
         Err(refusal) => return reply::refused(&refusal),

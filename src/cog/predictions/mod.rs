@@ -19,6 +19,7 @@ use super::predict::Predictor;
 use super::uploads::Upload;
 use crate::Error;
 use crate::auth::Token;
+use crate::engine::Timings;
 use crate::memory::Reservation;
 use crate::readiness::Readiness;
 
@@ -39,6 +40,8 @@ pub struct NewPrediction {
     pub asked: Option<Asked>,
     /// The memory that was reserved for it.
     pub memory: Option<Reservation>,
+    /// Where the times of its rows go.
+    pub timings: Arc<Timings>,
 }
 
 /// A prediction that runs.
@@ -124,7 +127,7 @@ impl Predictions {
     /// [`Refusal`]: nothing was begun.
     pub fn start(self: &Arc<Self>, request: NewPrediction) -> Result<Started, Refusal> {
         let model = self.model.model().ok_or_else(Refusal::loading)?;
-        let predictor = Predictor::new(model.engine.clone());
+        let predictor = Predictor::new(model.engine.timed(request.timings));
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::AtCapacity)?;
         let file = request.file.as_ref().map(|upload| &*upload.file.content);
         let admitted = predictor.admit(&request.texts, file, request.memory.as_ref()).map_err(|error| match error {

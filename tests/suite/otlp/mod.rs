@@ -159,13 +159,16 @@ async fn requests_are_part_of_their_clients_traces() {
     .await;
     let prediction = spans.named("POST /predictions");
     let table = spans.named("POST /score");
-    let nothing = spans.named("GET other");
+    let nothing = spans.named("GET");
     for (span, status) in [(prediction, 200), (table, 200), (nothing, 404)] {
         check_incoming(span);
         assert_eq!(span.number("http.response.status_code"), status);
     }
     assert_eq!(prediction.text("http.route"), "/predictions");
     assert_eq!(prediction.text("http.request.method"), "POST");
+    assert!(!nothing.has("http.route"), "{nothing:?}");
+    assert_eq!(prediction.number("textflight.rows"), 1);
+    assert!(prediction.seconds("textflight.compute_seconds") > 0.0);
     assert_eq!(spans.below(prediction, "receive").len(), 1);
     check_jobs(&spans, prediction, 1);
     check_jobs(&spans, table, 1);

@@ -121,6 +121,10 @@ impl Span {
         self.status.as_ref().map_or(STATUS_UNSET, |status| status.code)
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.attributes.iter().any(|attribute| attribute.key == key)
+    }
+
     #[track_caller]
     pub fn text(&self, key: &str) -> String {
         match value(&self.attributes, key) {

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::request::{CreateRequest, wait};
 use super::{Problem, base, model};
 use crate::cog::http::Shared;
-use crate::cog::http::predictions::Claim;
+use crate::cog::http::predictions::{Claim, with_claim};
 use crate::cog::http::reply::Input;
 use crate::cog::http::time::rfc3339;
 use crate::cog::output::Output;
@@ -34,12 +34,12 @@ const PAGE: usize = 100;
 pub async fn create(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
-    memory: Claim,
+    claim: Claim,
     body: Body,
 ) -> Result<Response, Problem> {
     let Json(request) = body?;
     let asked = asked(&shared, request.version.as_deref())?;
-    run(&shared, &headers, request, asked, memory).await
+    run(&shared, &headers, request, asked, claim).await
 }
 
 /// `POST /v1/models/{owner}/{name}/predictions`, whatever the version.
@@ -47,12 +47,12 @@ pub async fn create_for_model(
     State(shared): State<Arc<Shared>>,
     Path((owner, name)): Path<(String, String)>,
     headers: HeaderMap,
-    memory: Claim,
+    claim: Claim,
     body: Body,
 ) -> Result<Response, Problem> {
     let asked = model::first_of(&shared, &owner, &name)?;
     let Json(request) = body?;
-    run(&shared, &headers, request, asked, memory).await
+    run(&shared, &headers, request, asked, claim).await
 }
 
 /// The name and version that a reference means.
@@ -74,13 +74,13 @@ async fn run(
     headers: &HeaderMap,
     request: CreateRequest,
     asked: Asked,
-    memory: Claim,
+    claim: Claim,
 ) -> Result<Response, Problem> {
-    let memory = memory.map(|Extension(memory)| memory);
     let request = request.into_cog().into_prediction(Trace::of(headers), &shared.uploads)?;
-    let prediction = match shared.predictions.start(NewPrediction { asked: Some(asked), memory, ..request })? {
-        Started::Now(prediction) | Started::Before(prediction) => prediction,
-    };
+    let prediction =
+        match shared.predictions.start(with_claim(NewPrediction { asked: Some(asked), ..request }, claim))? {
+            Started::Now(prediction) | Started::Before(prediction) => prediction,
+        };
     let ended = match wait(headers) {
         Some(patience) => timeout(patience, prediction.ended()).await.ok(),
         None => None,
