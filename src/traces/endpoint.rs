@@ -1,5 +1,8 @@
 //! Where traces go: by the command line, or by the variables that OpenTelemetry has for it.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use reqwest::Url;
 
 use crate::{Error, Result};
@@ -10,13 +13,17 @@ pub const OPTION: &str = "--otlp-endpoint";
 /// Where OTLP over HTTP takes traces, below the address of a collector.
 const PATH: &str = "v1/traces";
 
-/// What a collector is asked at.
+/// What a collector is asked at, and what variables say of how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The option or variable that names it.
     pub says: &'static str,
     /// With the path.
     pub url: Url,
+    /// How long a request may take.
+    pub timeout: Option<Duration>,
+    /// Spans that may wait.
+    pub queue: Option<usize>,
 }
 
 /// A variable of the environment. An empty one is none, as OpenTelemetry has it.
@@ -27,7 +34,8 @@ pub fn variable(name: &str) -> Option<String> {
 /// The endpoint, unless there is none, or traces are off: first the option's, then that of traces, then that of all signals.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what is no address, and for a protocol, an exporter or a sampler that we do not have.
+/// [`Error::Invalid`] for what is no address, for a protocol, an exporter or a sampler that we do not have, and for
+/// numbers and lists that are none.
 pub fn find(option: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Endpoint>> {
     let named = |name: &'static str| variable(name).map(|value| (name, value));
     let option = option.filter(|value| !value.is_empty()).map(|value| (OPTION, value.to_owned()));
@@ -38,9 +46,56 @@ pub fn find(option: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> 
     if is_off("OTEL_SDK_DISABLED", "true") || is_off("OTEL_TRACES_EXPORTER", "none") {
         return Ok(None);
     }
-    check_variables(variable)?;
-    let url = parse(says, &value)?;
-    Ok(Some(Endpoint { says, url }))
+    check_choices(variable)?;
+    check_ratio(variable)?;
+    check_pairs(variable)?;
+    for (name, bounds) in NUMBERS {
+        number(name, bounds, variable)?;
+    }
+    let timeout = number("OTEL_EXPORTER_OTLP_TIMEOUT", &MILLISECONDS, variable)?;
+    let timeout = number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", &MILLISECONDS, variable)?.or(timeout);
+    let queue = number("OTEL_BSP_MAX_QUEUE_SIZE", &SPANS, variable)?;
+    let (timeout, queue) = (timeout.map(|time| Duration::from_millis(time.into())), queue.map(|spans| spans as usize));
+    Ok(Some(Endpoint { says, url: parse(says, &value)?, timeout, queue }))
+}
+
+/// How long anything may take, in milliseconds: up to a day.
+const MILLISECONDS: RangeInclusive<u32> = 1..=86_400_000;
+
+/// Spans that may wait, or be sent together. Their places are made at the start.
+const SPANS: RangeInclusive<u32> = 1..=1_048_576;
+
+/// Attributes, events or links of a span.
+const OF_A_SPAN: RangeInclusive<u32> = 0..=65_536;
+
+/// Numbers that OpenTelemetry reads itself, and passes over without a word where they are none.
+const NUMBERS: &[(&str, RangeInclusive<u32>)] = &[
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", SPANS),
+    ("OTEL_BSP_SCHEDULE_DELAY", MILLISECONDS),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", OF_A_SPAN),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", OF_A_SPAN),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", OF_A_SPAN),
+];
+
+fn number(name: &str, bounds: &RangeInclusive<u32>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<u32>> {
+    let Some(value) = variable(name) else { return Ok(None) };
+    let (least, most) = bounds.clone().into_inner();
+    let wrong = || Error::Invalid(format!("{name} is {value:?}; expected a whole number from {least} to {most}"));
+    value.parse().ok().filter(|number| bounds.contains(number)).map(Some).ok_or_else(wrong)
+}
+
+/// Lists of `key=value`, of which OpenTelemetry leaves out what is none.
+const PAIRS: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"];
+
+fn check_pairs(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
+    let is_pair = |entry: &str| entry.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty());
+    let is_wrong = |list: &str| list.split(',').any(|entry| !entry.trim().is_empty() && !is_pair(entry));
+    match PAIRS.into_iter().find(|name| variable(name).is_some_and(|list| is_wrong(&list))) {
+        // Which one is not repeated: it may be a secret.
+        Some(name) => Err(Error::Invalid(format!("{name}: an entry is not key=value; expected a=1,b=2"))),
+        None => Ok(()),
+    }
 }
 
 /// What variables may say. Others would be passed over without a word.
@@ -63,12 +118,16 @@ const CHOICES: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn check_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
+fn check_choices(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     for (name, choices) in CHOICES {
         if let Some(value) = variable(name).filter(|value| !choices.contains(&value.as_str())) {
             return Err(Error::Invalid(format!("{name} is {value:?}; textflight has {}", choices.join(", "))));
         }
     }
+    Ok(())
+}
+
+fn check_ratio(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     let takes_ratio = variable("OTEL_TRACES_SAMPLER").is_some_and(|sampler| sampler.ends_with("traceidratio"));
     let ratio = variable("OTEL_TRACES_SAMPLER_ARG").filter(|_| takes_ratio);
     let is_ratio = |ratio: &String| ratio.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
@@ -162,6 +221,44 @@ mod tests {
         for (share, is_one) in [("0.25", true), ("1", true), ("2", false), ("much", false), ("nan", false)] {
             let variables = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", share)];
             assert_eq!(found(Some("http://a"), &variables).is_ok(), is_one, "{share}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_whole_and_in_bounds() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "30s"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "8k"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "18446744073709551615"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0.5"),
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ] {
+            let error = found(Some("http://a"), &[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(value) && error.contains("a whole number from "), "{error}");
+            check(None, &[(name, value)], None);
+        }
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "200"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "300"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "1048576"),
+        ];
+        let endpoint = found(Some("http://a"), &variables).unwrap().unwrap();
+        assert_eq!((endpoint.timeout, endpoint.queue), (Some(Duration::from_millis(300)), Some(1 << 20)));
+    }
+
+    #[test]
+    fn what_is_no_list_of_pairs_is_refused_and_not_repeated() {
+        for (name, list, is_one) in [
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1, b=x=y,", true),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,authorization: hush", false),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "=hush", false),
+            ("OTEL_RESOURCE_ATTRIBUTES", "hush", false),
+        ] {
+            let error = found(Some("http://a"), &[(name, list)]).err().map(|error| error.to_string());
+            assert_eq!(error.is_none(), is_one, "{list}");
+            assert!(error.is_none_or(|error| error.contains(name) && !error.contains("hush")), "{list}");
         }
     }
 }

@@ -29,8 +29,9 @@ impl Losses {
         self.0.lost.load(Ordering::Relaxed)
     }
 
-    fn lose(&self, spans: usize) {
-        if self.0.lost.fetch_add(spans, Ordering::Relaxed) == 0 {
+    /// So many more were lost.
+    pub fn lose(&self, spans: usize) {
+        if spans > 0 && self.0.lost.fetch_add(spans, Ordering::Relaxed) == 0 {
             warn!("spans are lost: too many wait, or the collector does not take them; how many is said at the end");
         }
     }
@@ -45,9 +46,8 @@ pub struct Bounded {
 }
 
 impl Bounded {
-    /// At most `most` spans wait, unless OpenTelemetry's variable says otherwise.
+    /// At most `most` spans wait.
     pub fn new(exporter: SpanExporter, most: usize, losses: Losses) -> Self {
-        let most = super::endpoint::variable("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|n| n.parse().ok()).unwrap_or(most);
         let exporter = Counted { exporter, losses: losses.clone() };
         // One place more than we give, so that what is lost is counted here.
         let config = BatchConfigBuilder::default().with_max_queue_size(most + 1).build();

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
-use opentelemetry::{Key, KeyValue};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use reqwest::Url;
 use tokio::runtime::Handle;
@@ -47,17 +48,17 @@ impl Traces {
     /// # Errors
     /// [`Error::Invalid`] for what is no address of a collector, and for what a variable asks for that is not there.
     pub fn open(option: Option<&str>, runtime: &Handle) -> Result<Option<Self>> {
-        let Some(Endpoint { says, url }) = endpoint::find(option, &variable)? else { return Ok(None) };
+        let Some(endpoint) = endpoint::find(option, &variable)? else { return Ok(None) };
+        let Endpoint { says, url, timeout, queue } = endpoint;
         let wrong = |error: &dyn std::fmt::Display| Error::Invalid(format!("{says}: {error}"));
-        let patience = patience();
-        let sender = Sender::new(runtime.clone(), patience).map_err(|error| wrong(&error))?;
+        let (patience, losses) = (timeout.unwrap_or(PATIENCE), Losses::default());
+        let sender = Sender::new(runtime.clone(), patience, losses.clone()).map_err(|error| wrong(&error))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(sender);
         let exporter = exporter.with_protocol(Protocol::HttpBinary).with_endpoint(url.as_str()).with_timeout(patience);
         let exporter = exporter.build().map_err(|error| wrong(&error))?;
-        let losses = Losses::default();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
-            .with_span_processor(Bounded::new(exporter, WAITING, losses.clone()))
+            .with_span_processor(Bounded::new(exporter, queue.unwrap_or(WAITING), losses.clone()))
             .build();
         Ok(Some(Self { provider, losses, url }))
     }
@@ -94,20 +95,17 @@ impl Traces {
     }
 }
 
-fn patience() -> Duration {
-    let said = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"].into_iter().find_map(variable);
-    said.and_then(|milliseconds| milliseconds.parse().ok()).map_or(PATIENCE, Duration::from_millis)
-}
-
 /// What all spans are of: as the variables say, and without them our name and version.
 fn resource() -> Resource {
-    let said = Resource::builder().build();
-    let service = said.get(&Key::new("service.name")).map(|name| name.to_string());
-    let service = variable("OTEL_SERVICE_NAME").or(service.filter(|name| !name.starts_with("unknown_service")));
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let own = Resource::builder_empty().with_attribute(version).with_service_name(service.unwrap_or(NAME.to_owned()));
-    let said = said.iter().filter(|(key, _)| key.as_str() != "service.name");
-    own.with_attributes(said.map(|(key, value)| KeyValue::new(key.clone(), value.clone()))).build()
+    let own = [KeyValue::new("service.name", NAME), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
+    let said: [Box<dyn ResourceDetector>; 2] =
+        [Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())];
+    let resource = Resource::builder_empty().with_attributes(own).with_detectors(&said);
+    match variable("OTEL_SERVICE_NAME") {
+        Some(name) => resource.with_service_name(name),
+        None => resource,
+    }
+    .build()
 }
 
 /// Makes a span part of the trace that a request's headers name, if they do.

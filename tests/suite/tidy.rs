@@ -30,7 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("csv_core", &["source/"]),
     ("lz4_flex", &["source/"]),
     ("flatbuffers", &["ipc_strings.rs"]),
-    ("prost", &["flight/"]),
+    ("prost", &["flight/", "traces/sender.rs"]),
     ("candle_core", &["check/", "classifier/"]),
     ("tokenizers", &["classifier/"]),
     ("unicode_normalization_alignments", &["classifier/tokenizer/"]),

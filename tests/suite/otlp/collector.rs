@@ -16,6 +16,9 @@ use super::protocol::{Attribute, Export, Kind, Span, value};
 /// What came: the headers and the spans of each request.
 type Received = Arc<Mutex<Vec<(HeaderMap, Export)>>>;
 
+/// What each request is answered with.
+type Answer = &'static [u8];
+
 pub struct Collector {
     pub endpoint: String,
     received: Received,
@@ -23,10 +26,14 @@ pub struct Collector {
 
 impl Collector {
     pub async fn start() -> Self {
+        Self::answering(b"").await
+    }
+
+    pub async fn answering(answer: Answer) -> Self {
         let received = Received::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&received));
+        let router = Router::new().route("/v1/traces", post(take)).with_state((Arc::clone(&received), answer));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { endpoint, received }
     }
@@ -48,9 +55,10 @@ impl Collector {
     }
 }
 
-async fn take(State(received): State<Received>, headers: HeaderMap, body: Bytes) {
+async fn take(State((received, answer)): State<(Received, Answer)>, headers: HeaderMap, body: Bytes) -> Answer {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     received.lock().unwrap().push((headers, Export::decode(body).unwrap()));
+    answer
 }
 
 /// The spans of a server.

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use super::collector::Collector;
 use super::{SOON, TEXT, command, end, post, start};
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -45,12 +46,27 @@ async fn a_collector_that_does_not_answer_holds_nobody() {
     assert!(log.contains("the last traces were not sent in time") && log.contains("spans were lost lost="), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_and_a_password_reach_the_collector_and_what_it_drops_is_lost() {
+    // ExportTraceServiceResponse { partial_success: { rejected_spans: 3 } }
+    let collector = Collector::answering(b"\x0a\x02\x08\x03").await;
+    let endpoint = collector.endpoint.replace("http://", "http://me:pass%20word@");
+    // All in one request.
+    let server = start(&endpoint, &[], &[("OTEL_BSP_SCHEDULE_DELAY", "600000")]);
+    predict(&server).await;
+    let log = end(server).await;
+    assert_eq!(collector.header("authorization"), "Basic bWU6cGFzcyB3b3Jk");
+    assert!(log.contains("spans were lost lost=3") && !log.contains("word"), "{log}");
+}
+
 #[test]
 fn what_is_no_collector_is_refused() {
     for (endpoint, variable, words) in [
         ("localhost:4318", ("A", ""), "--otlp-endpoint: it does not begin with http"),
         ("http://a", ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), "textflight has http/protobuf"),
         ("http://a", ("OTEL_TRACES_SAMPLER", "much"), "OTEL_TRACES_SAMPLER is \"much\""),
+        ("http://a", ("OTEL_EXPORTER_OTLP_TIMEOUT", "30s"), "OTEL_EXPORTER_OTLP_TIMEOUT is \"30s\""),
+        ("http://a", ("OTEL_BSP_MAX_QUEUE_SIZE", "18446744073709551615"), "a whole number from 1 to 1048576"),
         ("http://a", ("SSL_CERT_FILE", "/no/such/file"), "/no/such/file"),
     ] {
         let output = command(":", &["--otlp-endpoint", endpoint], &[variable]).output().unwrap();
