@@ -107,7 +107,7 @@ impl Flight {
     pub fn stream(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
             Error::Busy(format!(
-                "at capacity: {} exchanges are open (--max-exchanges); try again later",
+                "at capacity: {} streams are open (--max-exchanges); try again later",
                 self.limits.exchanges
             ))
         })

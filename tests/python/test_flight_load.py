@@ -96,7 +96,7 @@ def test_exchanges_over_the_limit_are_told_to_try_again(serve, connect_to):
     for writer, reader in held:
         writer.begin(table.schema)
         assert reader.schema.names == ["text", *NEW_COLUMNS]  # its place is taken
-    with pytest.raises(fl.FlightUnavailableError, match="2 exchanges are open .--max-exchanges.; try again later"):
+    with pytest.raises(fl.FlightUnavailableError, match="2 streams are open .--max-exchanges.; try again later"):
         score_in_turn(client, table)
     for writer, reader in held:
         writer.write_table(table)

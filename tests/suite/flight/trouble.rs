@@ -42,7 +42,7 @@ async fn one_exchange_too_many_is_told_to_try_again() {
     }
     let status = failure(&mut client, messages("", vec![batch(&[Some("a")])])).await;
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(status.message().contains("4 exchanges are open"), "{status:?}");
+    assert!(status.message().contains("4 streams are open"), "{status:?}");
     drop(open);
     for reply in replies {
         assert_eq!(read(reply).await.unwrap().len(), 1);
