@@ -5,6 +5,7 @@ mod blank;
 mod calibrate;
 mod checkpoint;
 mod device;
+mod facts;
 mod hub;
 mod label;
 mod model;
@@ -19,6 +20,7 @@ pub use blank::is_blank;
 pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
+pub use facts::ModelFacts;
 pub use scores::{BatchScores, Score, Scores};
 pub use textflight_kernels as kernels;
 pub use textflight_kernels::Precision;
@@ -50,7 +52,7 @@ pub struct ClassifierOptions {
 }
 
 /// What serves, for logs, health and clients.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ModelInfo {
     /// What `--model` named.
     pub name: String,
