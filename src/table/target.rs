@@ -108,12 +108,10 @@ fn places<'a>(among: &'a Fields, name: &str, by_name: &mut Names<'a>) -> Vec<Vec
         return whole.iter().map(|number| vec![*number]).collect();
     }
     let mut found = Vec::new();
-    for (dot, _) in name.match_indices('.') {
-        for number in by_name.called(among, &name[..dot]).to_vec() {
-            let Some(inside) = fields(among[number].data_type()) else { continue };
-            let inner = places(inside, &name[dot + 1..], by_name);
-            found.extend(inner.into_iter().map(|place| [vec![number], place].concat()));
-        }
+    for (number, rest) in by_name.leading(among, name) {
+        let Some(inside) = fields(among[number].data_type()) else { continue };
+        let inner = places(inside, rest, by_name);
+        found.extend(inner.into_iter().map(|place| [vec![number], place].concat()));
     }
     found
 }

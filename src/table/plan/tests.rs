@@ -173,3 +173,17 @@ fn many_columns_are_planned_at_once() {
         assert_eq!((plan.schema().fields().len(), plan.weights().len()), (3 * COLUMNS, COLUMNS));
     }
 }
+
+#[test]
+fn a_path_of_many_dots_is_followed_at_once() {
+    let inside = vec![Field::new("x", DataType::Utf8, true)];
+    let unnamed = Field::new("", DataType::Struct(inside.into()), true);
+    let schema = Schema::new(vec![unnamed; 10_000]);
+    let text = ".".repeat(1_000_000);
+    let options = ScoreOptions { text: Some(TextColumns::One(text)), ..Default::default() };
+    let began = std::time::Instant::now();
+    let error = ScorePlan::new(&schema, &options, &["NO", "YES"].map(str::to_owned)).unwrap_err();
+    // By a look at each dot, in each of them, it takes many minutes.
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert!(error.to_string().contains("not found"));
+}
