@@ -102,10 +102,14 @@ fn install_hook() {
     });
 }
 
-/// Whether the code that panicked lies beside this file: what cargo fetched lies elsewhere.
+/// Whether the code that panicked lies beside this file, or is a kernel's: what cargo fetched lies elsewhere.
 fn is_ours(panic: &PanicHookInfo<'_>) -> bool {
-    let sources = file!().trim_end_matches("panics.rs");
-    panic.location().is_some_and(|place| place.file().starts_with(sources))
+    panic.location().is_some_and(|place| is_our_file(place.file()))
+}
+
+fn is_our_file(file: &str) -> bool {
+    let root = file!().trim_end_matches("src/panics.rs");
+    file.strip_prefix(root).is_some_and(|path| path.starts_with("src/") || path.starts_with("kernels/src/"))
 }
 
 /// What `panic!` was given.
@@ -131,6 +135,15 @@ mod tests {
         assert_eq!(caught(foreign).unwrap_err().to_string(), "foreign");
         let formatted = caught(|| panic!("of {}", "ours"));
         assert_eq!(formatted.unwrap_err().to_string(), "of ours");
+    }
+
+    #[test]
+    fn what_is_ours_lies_in_the_two_crates() {
+        let beside = |path: &str| file!().replace("src/panics.rs", path);
+        assert!(is_our_file(file!()) && is_our_file(&beside("kernels/src/tile.rs")));
+        assert!(
+            !is_our_file("/registry/src/index/arrow-60.1.0/src/lib.rs") && !is_our_file(&beside("vendor/src/lib.rs"))
+        );
     }
 
     #[test]
