@@ -1,4 +1,5 @@
-//! What `textflight` multiplies with: kernels behind candle's custom ops, one a file, each beside the plain candle version that its tests hold it to.
+//! What `textflight` multiplies with: kernels behind candle's custom ops, one a file, each beside the plain candle version
+//! that its tests hold it to.
 //!
 //! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`, whose face is the same without it, in
 //! `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention
