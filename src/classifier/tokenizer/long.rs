@@ -6,12 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use tokenizers::Tokenizer;
 use tokenizers::utils::truncation::TruncationDirection;
 
-use super::cut::{Cuts, Effect, Scan};
-use super::failed;
+use super::characters::Effect;
+use super::cut::Cuts;
+use super::{Pause, failed};
 use crate::{Error, Result};
-
-/// What is called between pieces, for the thread to do what is more urgent.
-pub type Pause<'a> = &'a dyn Fn();
 
 /// Bytes of a piece: some milliseconds' work at most.
 const PIECE: usize = 4 << 10;
@@ -37,20 +35,20 @@ const LONG_WORD: usize = 512;
 /// [`Error::TooLarge`] when a long part of the text cannot be cut, and [`Error::Failed`] when the tokenizer fails.
 pub fn encode(
     tokenizer: &Tokenizer,
-    cuts: &Cuts,
+    cuts: Option<&Cuts>,
     text: &str,
     (room, side): (usize, TruncationDirection),
     pause: Pause<'_>,
 ) -> Result<(Vec<u32>, usize)> {
-    let Some(scan) = cuts.scan(tokenizer) else {
+    let Some(cuts) = cuts else {
         let ids = whole(tokenizer, text)?;
         let tokens = ids.len();
         return Ok((ids, tokens));
     };
-    let mut counter = Counter { tokenizer, scan: &scan, known: HashMap::new() };
+    let mut counter = Counter { tokenizer, cuts, known: HashMap::new() };
     let mut kept = Kept { pieces: VecDeque::new(), tokens: 0, room, side };
     let mut total = 0;
-    let mut pieces = Pieces { tokenizer, scan: &scan, rest: text, pause };
+    let mut pieces = Pieces { tokenizer, cuts, rest: text, pause };
     while let Some(piece) = pieces.next_piece()? {
         pause();
         let tokens = counter.count(&piece)?;
@@ -109,7 +107,7 @@ impl<'a> Kept<'a> {
 /// Counts tokens word by word, as most words come again.
 struct Counter<'a> {
     tokenizer: &'a Tokenizer,
-    scan: &'a Scan<'a>,
+    cuts: &'a Cuts,
     known: HashMap<String, usize>,
 }
 
@@ -120,7 +118,7 @@ impl Counter<'_> {
         let ends = piece.char_indices().map(|(at, after)| (at, Some(after))).chain([(piece.len(), None)]);
         for (at, after) in ends {
             let is_end = match (before, after) {
-                (Some(before), Some(after)) => self.scan.is_safe(piece, at, before, after),
+                (Some(before), Some(after)) => self.cuts.is_safe(piece, at, before, after),
                 (_, after) => after.is_none(),
             };
             if is_end {
@@ -140,7 +138,7 @@ impl Counter<'_> {
             return Ok(Some(0));
         }
         if word.len() > LONG_WORD {
-            let short = stand_in(self.scan, word);
+            let short = stand_in(self.cuts, word);
             return self.count_anew(short.as_deref().unwrap_or(word)).map(Some);
         }
         if let Some(tokens) = self.known.get(word) {
@@ -166,7 +164,7 @@ impl Counter<'_> {
 /// A text on its way into pieces.
 struct Pieces<'a> {
     tokenizer: &'a Tokenizer,
-    scan: &'a Scan<'a>,
+    cuts: &'a Cuts,
     rest: &'a str,
     pause: Pause<'a>,
 }
@@ -202,7 +200,7 @@ impl<'a> Pieces<'a> {
             if count % (16 * PIECE) == 16 * PIECE - 1 {
                 (self.pause)();
             }
-            if before.is_some_and(|before| self.scan.is_safe(self.rest, at, before, after)) {
+            if before.is_some_and(|before| self.cuts.is_safe(self.rest, at, before, after)) {
                 if at >= wanted {
                     return (last, at);
                 }
@@ -215,7 +213,7 @@ impl<'a> Pieces<'a> {
 
     /// What stands for a run in which there is no safe cut.
     fn shorten(&self, run: &'a str) -> Result<Cow<'a, str>> {
-        match stand_in(self.scan, run) {
+        match stand_in(self.cuts, run) {
             Some(short) => Ok(Cow::Owned(short)),
             None => whole(self.tokenizer, run).map(|_| Cow::Borrowed(run)),
         }
@@ -224,20 +222,20 @@ impl<'a> Pieces<'a> {
 
 /// A short text with the tokens of a run of letters, if we know of one: what vanishes is left out, and of a word that is
 /// too long to be known a beginning will do.
-fn stand_in(scan: &Scan<'_>, run: &str) -> Option<String> {
+fn stand_in(cuts: &Cuts, run: &str) -> Option<String> {
     let (mut letters, mut count) = (String::new(), 0);
     for character in run.chars() {
-        match scan.effect(character) {
+        match cuts.effect(character) {
             Effect::Separates => return None,
             Effect::Vanishes => {}
             Effect::Joins => {
                 count += 1;
-                if count <= scan.rules.longest_word + 1 {
+                if count <= cuts.longest_word + 1 {
                     letters.push(character);
                 }
             }
         }
     }
-    let is_known = !scan.has_token(run) && !scan.has_token(&letters);
-    (is_known && (count > scan.rules.longest_word || scan.keeps_order(&letters))).then_some(letters)
+    let is_known = !cuts.has_token(run) && !cuts.has_token(&letters);
+    (is_known && (count > cuts.longest_word || cuts.keeps_order(&letters))).then_some(letters)
 }

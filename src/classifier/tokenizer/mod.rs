@@ -2,6 +2,7 @@
 
 mod arguments;
 mod build;
+mod characters;
 mod class;
 mod cut;
 mod fit;
@@ -9,7 +10,9 @@ mod frame;
 mod json;
 mod kept_ids;
 mod long;
+mod pipeline;
 mod token_spec;
+mod trie;
 mod wordpiece;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ use self::build::Built;
 use self::cut::Cuts;
 use self::frame::Frame;
 use self::kept_ids::KeptIds;
-use self::long::Pause;
+use self::pipeline::BertPipeline;
 use self::wordpiece::WordPieces;
 use super::blank::is_blank;
 use super::checkpoint::TokenizerFiles;
@@ -30,7 +33,10 @@ use crate::{Error, Result};
 /// What a blank text is scored as.
 pub const EMPTY_TEXT: &str = "[EMPTY]";
 
-/// Bytes up to which a text is tokenized at once.
+/// What is called now and then within a long text, for the thread to do what is more urgent.
+pub type Pause<'a> = &'a dyn Fn();
+
+/// Bytes up to which the crate is given a text at once.
 const SHORT: usize = 8 << 10;
 
 /// One text as the model reads it.
@@ -50,8 +56,8 @@ pub struct TextTokenizer {
     tokenizer: Tokenizer,
     /// Where a long text is cut off.
     side: TruncationDirection,
-    /// Where a text may be cut into pieces.
-    cuts: Cuts,
+    /// Where a text may be cut into pieces for it.
+    cuts: Option<Cuts>,
     /// Special tokens around every text.
     frame: Frame,
     /// Rows of the embedding.
@@ -74,13 +80,15 @@ impl TextTokenizer {
             fit::check_same_vocabulary(&tokenizer, json, vocab)?;
         }
         let frame = Frame::of(&tokenizer).map_err(|why| unusable(path, &why))?;
-        let (words, cuts) = (WordPieces::of(&tokenizer), Cuts::of(&tokenizer));
+        let pipeline = BertPipeline::of(&tokenizer);
+        let words = pipeline.as_ref().and_then(|pipeline| WordPieces::of(pipeline, &tokenizer));
+        let cuts = pipeline.as_ref().and_then(Cuts::of);
         let loaded = Self { words, tokenizer, side, cuts, frame, rows, max_length };
         loaded.framed(Vec::new()).map_err(|why| unusable(path, &format!("its special tokens: {why}")))?;
         Ok(loaded)
     }
 
-    /// The ids of one text. Between the pieces of a long one it calls `pause`.
+    /// The ids of one text. Within a long one it calls `pause` now and then.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the text holds a token that the model has no row for, [`Error::TooLarge`] when it is long
@@ -101,7 +109,7 @@ impl TextTokenizer {
             kept.push(self.tokenizer.encode_fast(text, false).map_err(failed)?.get_ids());
             return Ok(kept.finish());
         }
-        let (ids, tokens) = long::encode(&self.tokenizer, &self.cuts, text, (room, self.side), pause)?;
+        let (ids, tokens) = long::encode(&self.tokenizer, self.cuts.as_ref(), text, (room, self.side), pause)?;
         kept.push(&ids);
         Ok((kept.finish().0, tokens))
     }

@@ -67,7 +67,8 @@ fn whole(tokenizer: &TextTokenizer, text: &str, side: TruncationDirection) -> (V
 }
 
 fn in_pieces(tokenizer: &TextTokenizer, text: &str, side: TruncationDirection) -> (Vec<u32>, usize) {
-    let (ids, tokens) = long::encode(&tokenizer.tokenizer, &tokenizer.cuts, text, (ROOM, side), &|| ()).unwrap();
+    let (ids, tokens) =
+        long::encode(&tokenizer.tokenizer, tokenizer.cuts.as_ref(), text, (ROOM, side), &|| ()).unwrap();
     (truncated(ids, side), tokens)
 }
 
@@ -190,6 +191,8 @@ fn a_text_of_megabytes_without_a_space() {
     }
     assert_eq!(count(plain, &times("\u{4e2d}")), (2 << 20) / 3);
     assert_eq!(count(plain, &times("\u{301}")), 0);
+    // A mark that stays, among others that do not.
+    assert_eq!(count(plain, &format!("a\u{302e}{}", times("\u{301}"))), 1);
     // A bracket and four letters.
     assert_eq!(count(plain, &times("[MASK")), (2 << 20) / 5 * 5);
     assert_eq!(count(cased, &times("\u{4e2d}")), 1);

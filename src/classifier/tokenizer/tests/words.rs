@@ -245,7 +245,14 @@ fn truncation_keeps_the_first_or_the_last() {
 fn a_long_text_pauses() {
     let (text, pauses) = ("a fine film! ".repeat(100_000), Cell::new(0));
     assert!(words(&TOKENIZERS[0]).encode(&text, &mut KeptIds::new(126, Right), &|| pauses.set(pauses.get() + 1)));
-    assert!(pauses.get() >= text.len() / (32 << 10), "{}", pauses.get());
+    assert!(pauses.get() >= text.len() / (8 << 10), "{}", pauses.get());
+}
+
+#[test]
+fn what_people_serve_is_of_this_kind() {
+    for (folder, rows) in [("data/sst2-mini", 30522), ("tests/fixtures/golden/f16", 384)] {
+        assert!(load(&repository(folder), rows, 128).unwrap().words.is_some(), "{folder}");
+    }
 }
 
 #[test]

@@ -1,29 +1,29 @@
 //! BERT's own pipeline, in one pass: characters are normalized into words, and words are cut into the longest pieces that the
 //! vocabulary has, as the `tokenizers` crate does it with a string for each of these.
 //!
-//! What becomes of a character is asked of the crate ([`characters`]), the pieces are found in a trie, from a word's start
+//! What becomes of a character is asked of the crate ([`Characters`]), the pieces are found in a trie, from a word's start
 //! on and, behind it, from the node of the prefix `##` on. (Wu et al., 2016, <https://arxiv.org/abs/1609.08144>, section 4.1;
 //! longest match first.) What the crate does beyond that stays with it: texts with added tokens, and marks that change places.
 
-mod characters;
-mod trie;
+use std::sync::Arc;
 
-use tokenizers::normalizers::NormalizerWrapper;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{Model, ModelWrapper, Tokenizer};
+use tokenizers::{Model, Tokenizer};
 use tracing::warn;
 
-use self::characters::{ALONE, BREAK, Characters, NOTHING, OTHER};
-use self::trie::{ROOT, Trie};
+use super::Pause;
+use super::characters::{ALONE, BREAK, Characters, NOTHING, OTHER};
 use super::kept_ids::KeptIds;
-use super::long::Pause;
+use super::pipeline::BertPipeline;
+use super::trie::{ROOT, Trie};
 
-/// Bytes between pauses: a fraction of a millisecond.
-const STRIDE: usize = 16 << 10;
+/// Bytes between pauses: tens of microseconds, but for characters that are seen for the first time.
+const STRIDE: usize = 4 << 10;
 
 /// A tokenizer of exactly BERT's kind.
 pub struct WordPieces {
-    characters: Characters,
+    characters: Arc<Characters>,
+    /// [`Characters::ascii`], where no added token begins.
+    ascii: [u8; 128],
     trie: Trie,
     /// Where a piece begins that is not a word's first; `None` where the vocabulary has none.
     inner: Option<u32>,
@@ -47,36 +47,30 @@ const SAMPLES: [&str; 6] = [
 ];
 
 impl WordPieces {
-    /// One that gives what `tokenizer` gives, where it is of the kind that this knows.
-    pub fn of(tokenizer: &Tokenizer) -> Option<Self> {
-        let ModelWrapper::WordPiece(model) = tokenizer.get_model() else { return None };
-        let normalizer = match tokenizer.get_normalizer() {
-            None => None,
-            Some(NormalizerWrapper::BertNormalizer(normalizer)) => Some(*normalizer),
-            Some(_) => return None,
-        };
-        let Some(PreTokenizerWrapper::BertPreTokenizer(_)) = tokenizer.get_pre_tokenizer() else { return None };
-        let added = tokenizer.get_added_tokens_decoder();
+    /// One that gives what `tokenizer`, whose pipeline this is, gives; `None` where ours does not.
+    pub fn of(pipeline: &BertPipeline<'_>, tokenizer: &Tokenizer) -> Option<Self> {
+        let BertPipeline { model, characters, added } = pipeline;
         // One that is normalized may stand in a text that does not hold it letter by letter.
-        if added.values().any(|token| token.normalized || token.content.is_empty()) {
+        if added.iter().any(|token| token.normalized || token.content.is_empty()) {
             return None;
         }
         let vocabulary = model.get_vocab();
         let trie = Trie::of(vocabulary.iter().map(|(word, id)| (word.as_str(), *id)))?;
         let mut prefix = model.continuing_subword_prefix.bytes();
         let mut pieces = Self {
-            characters: Characters::of(normalizer),
+            characters: Arc::clone(characters),
+            ascii: characters.ascii,
             inner: prefix.try_fold(ROOT, |node, byte| trie.step(node, byte)),
             trie,
             unknown: *vocabulary.get(&model.unk_token)?,
             longest_word: model.max_input_chars_per_word,
-            added: added.into_values().map(|token| token.content).collect(),
+            added: added.iter().map(|token| token.content.clone()).collect(),
             begins_added: [false; 256],
         };
         for token in &pieces.added {
             let first = token.as_bytes()[0];
             pieces.begins_added[usize::from(first)] = true;
-            if let Some(ascii) = pieces.characters.ascii.get_mut(usize::from(first)) {
+            if let Some(ascii) = pieces.ascii.get_mut(usize::from(first)) {
                 *ascii = OTHER;
             }
         }
@@ -103,7 +97,7 @@ impl WordPieces {
         let (bytes, mut at, mut stop) = (text.as_bytes(), 0, STRIDE);
         while let Some(byte) = bytes.get(at) {
             let mut length = 1;
-            match self.characters.ascii.get(usize::from(*byte)).copied().unwrap_or(OTHER) {
+            match self.ascii.get(usize::from(*byte)).copied().unwrap_or(OTHER) {
                 OTHER => {
                     let Some(character) = self.plain(text, at) else { return false };
                     let Some(becomes) = self.characters.get(character) else { return false };
