@@ -1,4 +1,4 @@
-//! The HTTP client of the field, set up as Cog sets it up: for webhooks, for a prediction made elsewhere, and for the hub.
+//! The HTTP client of the field, set up as Cog sets it up: for webhooks, a prediction made elsewhere, the hub and traces.
 //!
 //! It heeds `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, follows up to ten redirects, and trusts whom `trust`
 //! says.

@@ -13,7 +13,7 @@
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`rest`] | tables over HTTP: `POST /score` |
-//! | [`source`], [`sink`] | where tables come from and go to: Parquet files, and the splice that adds columns to one |
+//! | [`source`], [`sink`] | where tables come from and go to: Parquet, streams of Arrow IPC, CSV, JSON lines, staged tables; the splice that adds columns to a file |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
@@ -23,7 +23,7 @@
 //! | [`metrics`] | what is counted, and the page that shows it |
 //! | [`paths`] | paths that clients name, which never leave their root |
 //! | `panics` | panics of dependencies, caught and made errors |
-//! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub |
+//! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub, traces |
 //! | `trust` | which certificates clients of TLS trust |
 //! | [`traces`] | spans, and the collector that they go to |
 //! | [`auth`] | how clients prove themselves, on every transport |

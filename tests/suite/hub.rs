@@ -4,18 +4,18 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use self::server::{Hub, Server};
-use crate::support::fixture;
+use crate::support::{binary, closed_port, fixture};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const ID: &str = "owner/mini-model";
 
 fn predict(home: &Path, model: &str, endpoint: &str, environment: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_textflight"))
+    binary()
         .args(["predict", "-i", "texts=[\"good\", \"bad\"]", "--model", model])
         .env("HOME", home)
         .env("HF_HOME", home)
@@ -62,7 +62,9 @@ fn fetches_once_then_serves_from_the_cache() {
     assert!(stderr.contains(COMMIT), "{stderr}");
     assert!(server.hub.asked().is_empty(), "a commit that is there needs no hub");
 
-    let endpoint = server.stop();
+    drop(server);
+    let closed = closed_port();
+    let endpoint = format!("http://{}", closed.local_addr().unwrap());
     for environment in [&[][..], &[("HF_HUB_OFFLINE", "ON")][..], &[("TRANSFORMERS_OFFLINE", "yes")][..]] {
         let stderr = succeeds(&predict(home.path(), ID, &endpoint, environment));
         assert!(stderr.contains("serving the cached checkpoint") && stderr.contains(COMMIT), "{stderr}");
@@ -280,7 +282,7 @@ fn a_variable_that_makes_no_sense_is_named() {
 
 #[test]
 fn without_a_variable_for_a_home_nothing_panics() {
-    let output = Command::new(env!("CARGO_BIN_EXE_textflight"))
+    let output = binary()
         .args(["predict", "-i", "texts=[\"good\"]", "--model", ID])
         .env_clear()
         .env("HF_ENDPOINT", "http://127.0.0.1:1")
@@ -304,10 +306,11 @@ fn a_repository_without_weights_says_so() {
 #[test]
 fn no_network_and_no_cache_is_an_error_before_any_port_opens() {
     let home = tempfile::tempdir().unwrap();
-    let endpoint = Server::start(Hub::new()).stop();
+    let closed = closed_port();
+    let endpoint = format!("http://{}", closed.local_addr().unwrap());
     fails(&predict(home.path(), ID, &endpoint, &[]), &["cannot fetch owner/mini-model", "does not hold it", "--model"]);
 
-    let serve = Command::new(env!("CARGO_BIN_EXE_textflight"))
+    let serve = binary()
         .args(["serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--model", ID])
         .env("HF_HOME", home.path())
         .env("HF_ENDPOINT", &endpoint)

@@ -1,6 +1,8 @@
-//! What the tests share: where the fixtures are, and loaded checkpoints.
+//! What the tests share: where the fixtures are, loaded checkpoints, and the binary.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -8,6 +10,7 @@ use textflight::Result;
 use textflight::classifier::{
     Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource, Precision,
 };
+use tokio::net::TcpSocket;
 
 /// A path below the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -62,4 +65,29 @@ pub fn edit_config(folder: &Path, key: &str, value: Value) {
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     config[key] = value;
     std::fs::write(path, config.to_string()).unwrap();
+}
+
+/// The binary, without the variables of whoever runs the tests.
+pub fn binary() -> Command {
+    without_settings(Command::new(env!("CARGO_BIN_EXE_textflight")))
+}
+
+/// A command that inherits none of the variables that change what the binary does.
+pub fn without_settings(mut command: Command) -> Command {
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        let is_setting = ["TEXTFLIGHT_", "OTEL_", "HF_"].iter().any(|prefix| name.starts_with(prefix))
+            || name.to_ascii_uppercase().ends_with("_PROXY")
+            || ["PORT", "COG_MAX_CONCURRENCY", "WEBHOOK_AUTH_TOKEN"].contains(&&*name);
+        if is_setting {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A port that refuses whoever connects: it is bound, so that no other test's server gets it, and does not listen.
+pub fn closed_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    socket
 }

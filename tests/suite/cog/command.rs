@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::client;
 use crate::engines::Fake;
-use crate::support::repository;
+use crate::support::{closed_port, repository};
 
 /// What the fake makes of `["odd", "even", 1]`: `[EMPTY]` has seven characters.
 const EXPECTED: &str = "{\n  \"predicted_labels\": [\n    1,\n    0,\n    1\n  ],\n  \"confidences\": [\n    0.75,\n    \
@@ -205,7 +205,8 @@ async fn exit_codes_and_variables() {
     check_run(&["-i", "prompt=a", "--model", "no/such@model"], &[], "", 2, "unknown input `prompt`");
     // Failed.
     check_run(&["-i", "texts=fail"], &wrong, "", 1, "the device failed");
-    let gone = format!("http://{}", TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
+    let closed = closed_port();
+    let gone = format!("http://{}", closed.local_addr().unwrap());
     let refused = format!("error: {gone}/predictions: cannot connect: ");
     check_run(&["--url", &gone, "-i", texts], &[], "", 1, &refused);
 }

@@ -70,7 +70,7 @@ impl Hub {
 pub struct Server {
     pub hub: Arc<Hub>,
     address: SocketAddr,
-    runtime: tokio::runtime::Runtime,
+    _runtime: tokio::runtime::Runtime,
 }
 
 impl Server {
@@ -85,7 +85,7 @@ impl Server {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { hub, address, runtime }
+        Self { hub, address, _runtime: runtime }
     }
 
     pub fn endpoint(&self) -> String {
@@ -94,13 +94,6 @@ impl Server {
 
     pub fn predict(&self, home: &Path, model: &str) -> Output {
         predict(home, model, &self.endpoint(), &[])
-    }
-
-    /// Ends the server; its port refuses from then on.
-    pub fn stop(self) -> String {
-        let endpoint = self.endpoint();
-        drop(self.runtime);
-        endpoint
     }
 }
 

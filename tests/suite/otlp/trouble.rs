@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::collector::Collector;
 use super::{SOON, TEXT, command, end, post, start};
+use crate::support::closed_port;
 
 const JSON: &str = "content-type: application/json\r\n";
 
@@ -18,7 +19,8 @@ async fn predict(server: &super::Process) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_gone_is_told_once_and_without_its_password() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = closed_port();
+    let gone = closed.local_addr().unwrap();
     let variables = [("OTEL_BSP_SCHEDULE_DELAY", "20"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "200")];
     let server = start(&format!("http://me:hush@{gone}?key=hush"), &[], &variables);
     for _ in 0..5 {

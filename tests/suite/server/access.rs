@@ -1,6 +1,5 @@
 //! Who may come in: by which header, to which call, and who is asked nothing.
 
-use std::process::Command;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -21,6 +20,7 @@ use tower::ServiceExt;
 
 use super::{CONNECTIONS, Running, ask, config, start};
 use crate::engines::{Fake, VERSION};
+use crate::support::binary;
 
 const CALL: &str = "POST /predictions HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n";
 
@@ -276,7 +276,7 @@ fn a_variable_lets_whoever_comes_in_or_says_no() {
         ("", 2, "expected true or false"),
         ("perhaps", 2, "expected true or false"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_textflight"))
+        let output = binary()
             .args(["serve", "--flight", "0.0.0.0:0", "--http", "127.0.0.1:0", "--model"])
             .arg(empty.path())
             .env("TEXTFLIGHT_ALLOW_ANONYMOUS", value)

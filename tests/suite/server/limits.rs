@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 use tokio::task::JoinSet;
 
 use crate::flight::client::{batch, messages, read};
-use crate::support::repository;
+use crate::support::{repository, without_settings};
 
 /// A server as a process of its own. It ends with the value.
 pub struct Process {
@@ -52,7 +52,7 @@ impl Drop for Process {
 
 /// `textflight serve` of the bundled model.
 pub fn command(ulimit: &str, options: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new("bash");
+    let mut command = without_settings(Command::new("bash"));
     command.args(["-c", &format!("{ulimit}; exec \"$@\""), "bash", env!("CARGO_BIN_EXE_textflight"), "serve"]);
     command.arg("--model").arg(repository("data/sst2-mini"));
     command.args(["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(options);

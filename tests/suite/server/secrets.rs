@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 
 use textflight::auth::Authenticator;
 use textflight::flight::ticket::TicketKey;
 
 use super::CONNECTIONS;
 use super::limits::{Process, command};
+use crate::support::binary;
 
 #[test]
 fn the_configuration_prints_without_its_tokens() {
@@ -51,7 +51,7 @@ fn errors_and_help_do_without_them() {
         assert!(error.contains("--api-token: the token") && !error.contains("hu"), "{error}");
     }
     for subcommand in ["serve", "predict"] {
-        let help = Command::new(env!("CARGO_BIN_EXE_textflight"))
+        let help = binary()
             .args([subcommand, "--help"])
             .env("TEXTFLIGHT_API_TOKEN", "hush")
             .env("WEBHOOK_AUTH_TOKEN", "hush")
