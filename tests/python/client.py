@@ -114,12 +114,13 @@ def finish(writer, reader):
     writer.close()
 
 
-def wait_until(holds, seconds=30):
-    """Waits for what comes to be in its own time."""
+def wait_until(holds, seconds=60):
+    """Waits for what comes to be in its own time, and gives it back."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < deadline, f"it does not come to be in {seconds} s"
         time.sleep(0.02)
+    return found
 
 
 def wait_until_served(client):

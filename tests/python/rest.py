@@ -7,7 +7,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+CSV, TSV = "text/csv", "text/tab-separated-values"
+NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
 
 
 def post(server, query, body, content_type, **headers):
@@ -39,7 +44,15 @@ def parquet(table, **options):
     return sink.getvalue()
 
 
-def begun(server, first, query="?text=a", content_type="text/csv"):
+def written(table, chunk_rows=None, **options):
+    """An Arrow stream of the table, in batches of so many rows."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table, chunk_rows)
+    return sink.getvalue()
+
+
+def begun(server, first, query="?text=a", content_type=CSV):
     """A request whose answer has begun, while its body has not ended."""
     connection = http.client.HTTPConnection(server.http, timeout=60)
     connection.putrequest("POST", f"/score{query}")

@@ -17,8 +17,8 @@ STOP_SECONDS = 30
 
 
 def environment():
-    """Ours without the TEXTFLIGHT_… variables, which would change what is tested, and without Cog's PORT."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TEXTFLIGHT_") and name != "PORT"}
+    """Ours without the TEXTFLIGHT_… and OTEL_… variables, which would change what is tested, and without Cog's PORT."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TEXTFLIGHT_", "OTEL_")) and name != "PORT"}
 
 
 def run(*arguments, **options):

@@ -6,8 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from client import score, texts
+from metrics import page
+from predictions import predict
 from server import REPOSITORY
-from test_metrics import page, predict
 
 DASHBOARD = json.loads((REPOSITORY / "deploy/grafana/textflight.json").read_text())
 ALERTS = (REPOSITORY / "deploy/prometheus/alerts.yaml").read_text()
@@ -21,7 +22,7 @@ def exported(server):
 
     with connect(server) as client:
         score(client, texts("a"))
-    predict(server, "a")
+    predict(server, ["a"])
     page(server)
     found = {}
     for family in text_string_to_metric_families(page(server)[1]):

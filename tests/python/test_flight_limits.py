@@ -10,7 +10,7 @@ import pytest
 
 import flightdata as raw
 import server as servers
-from client import CALL, assert_kept, assert_serving, close, descriptor, score, score_in_turn, take_place, texts
+from client import assert_kept, assert_serving, close, descriptor, score, score_in_turn, take_place, texts
 
 TABLE = pa.table({"id": range(20_000), "text": ["a fine film", "dull , dull"] * 10_000})
 

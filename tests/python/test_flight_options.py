@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
-from client import CALL, NEW_COLUMNS, descriptor, score, score_in_turn, texts
+from client import NEW_COLUMNS, score, score_in_turn, texts
 
 REVIEWS = pa.table({"id": [1, 2, 3], "title": ["good", None, "bad"], "body": ["a joy to watch", "x", "a dreadful bore"]})
 BODY = REVIEWS.select(["id", "body"])

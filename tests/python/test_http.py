@@ -1,29 +1,7 @@
 """The JSON entrypoint beside Flight, as a script without any library calls it."""
-import json
-import urllib.error
-import urllib.request
-
 import pytest
 
-
-def call(server, path, body=None, content_type="application/json"):
-    """Status and JSON of a GET, or of a POST of the body."""
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://{server.http}{path}", data, {"Content-Type": content_type} if data is not None else {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read().decode()
-        return error.code, json.loads(text) if error.headers.get_content_type() == "application/json" else text
-
-
-def predict(server, texts):
-    """The output for a list of texts."""
-    status, answer = call(server, "/predictions", {"input": {"texts": json.dumps(texts)}})
-    assert (status, answer["status"]) == (200, "succeeded"), answer
-    return answer["output"]
+from predictions import call, predict
 
 
 def test_health_check(server):

@@ -5,17 +5,15 @@ import socket
 import time
 
 import pyarrow as pa
-import pyarrow.flight as fl
 import pytest
 
 import client as clients
 import server as servers
 from client import CALL, close, descriptor, score_in_turn, take_place, texts, wait_until
 from conftest import connect
-from rest import post
+from metrics import page
+from rest import CSV, post
 from uploads import commit, put, stats
-
-CSV = "text/csv"
 
 
 def said(call, *arguments):
@@ -50,8 +48,8 @@ def another_exchange(running, client):
 
 
 def open_exchange(running, client):
-    writer, reader = take_place(client, texts("a"))
-    text = said(reader.read_all)
+    writer, reader = client.do_exchange(descriptor(), CALL)
+    text = said(lambda: [writer.begin(texts("a").schema), reader.read_all()])
     close(writer)
     return text
 
@@ -94,11 +92,10 @@ def begin(running, path, kind, length):
 
 def another_table(running, client):
     waiting = begin(running, "/score", CSV, 1000)
-    answer = lambda: post(running, {}, b"text\na\n", CSV)
-    wait_until(lambda: answer()[0] == 503)
-    text = answer()[2].decode()
+    status, headers, text = post(running, {}, b"text\na\n", CSV)
+    assert (status, headers["retry-after"]) == (503, "1")
     waiting.close()
-    return text
+    return text.decode()
 
 
 def logged(running, words):
@@ -123,19 +120,11 @@ def silent_connection(running, client):
 
 def slow_end(running, client):
     waiting = begin(running, "/score", CSV, 1000)
-    wait_until(lambda: stats(client) and "textflight_requests_open{port=\"http\",route=\"/score\"} 1" in metrics(running))
+    wait_until(lambda: 'textflight_requests_open{port="http",route="/score"} 1' in page(running)[1])
     running.terminate()
     running.process.wait(30)
     waiting.close()
     return logged(running, "stopped")
-
-
-def metrics(running):
-    connection = http.client.HTTPConnection(running.http, timeout=30)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
 
 
 # What the server is given, and how the limit is met.

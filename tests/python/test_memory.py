@@ -16,7 +16,7 @@ import pytest
 
 from client import CALL, NEW_COLUMNS, assert_serving, close, descriptor, score, score_in_turn, take_place, texts, wait_until
 from conftest import connect
-from rest import parquet, post, refused
+from rest import NDJSON, PARQUET, parquet, post, refused
 from uploads import commit, put, stats
 
 MIB = 1024 * 1024
@@ -248,7 +248,7 @@ def test_many_large_tables_over_http(bounded):
     running, before = bounded
     line = json.dumps({"text": "a fine film", "pad": "x" * 12 * MIB}).encode() + b"\n"
     packed = parquet(pa.table({"text": ["a fine film " * (MIB // 2)] * 2 + ["dull"], "n": [1, 2, 3]}), compression="zstd", use_dictionary=False)
-    bodies = [(line * 2, "application/x-ndjson"), (packed, "application/vnd.apache.parquet")]
+    bodies = [(line * 2, NDJSON), (packed, PARQUET)]
 
     def ask(number):
         body, kind = bodies[number % 2]
@@ -269,14 +269,14 @@ def test_a_file_that_unpacks_to_more_than_there_is(bounded):
     running, before = bounded
     packed = parquet(pa.table({"text": ["a" * 80 * MIB]}), compression="zstd", use_dictionary=False)
     assert len(packed) < MIB
-    status, detail = refused(running, {"text": "text"}, packed, "application/vnd.apache.parquet")
+    status, detail = refused(running, {"text": "text"}, packed, PARQUET)
     assert status == 413 and "--memory-limit" in detail
     assert_bounded(running, before)
     assert_given_back(running, before)
 
 
 def test_clients_that_never_read_hold_nothing_for_long(bounded, connect_to):
-    """Of exchanges and of data sets, and more of them than there are places: each is let go, with what is held for it."""
+    """Of exchanges and of data sets: each is let go, with what is held for it."""
     running, before = bounded
     client = connect_to(running)
     table = wide(60, 3840)

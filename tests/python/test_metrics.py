@@ -1,5 +1,4 @@
 """`GET /metrics`: what Prometheus reads is well formed, and true to the last row."""
-import json
 import re
 import threading
 import urllib.error
@@ -13,60 +12,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from client import CALL, close, descriptor, score, take_place, texts
-from test_http import call
+from metrics import BULK, INTERACTIVE, Deltas, page, samples
+from predictions import call, predict
+from rest import PARQUET, parquet, post, refused
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
-
-
-def page(server, accept=None, token=None):
-    """The content type and the text of the page."""
-    headers = {"Accept": accept} if accept else {}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    request = urllib.request.Request(f"http://{server.http}/metrics", headers=headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 200
-        return answer.headers["Content-Type"], answer.read().decode()
-
-
-def samples(server):
-    """Every sample of the page by its name and labels."""
-    _, text = page(server)
-    found = [sample for family in parse_text(text) for sample in family.samples]
-    named = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in found}
-    assert len(named) == len(found), "a sample is there twice"
-    return named
-
-
-class Deltas:
-    """What has been counted since it was made."""
-
-    def __init__(self, server):
-        self.server = server
-        self.before = samples(server)
-
-    def read(self):
-        """How much each sample has grown."""
-        return {key: value - self.before.get(key, 0) for key, value in samples(self.server).items()}
-
-    def __getitem__(self, what):
-        name, labels = what
-        return self.read()[(f"textflight_{name}", *sorted(labels.items()))]
 
 
 @pytest.fixture
 def alone(serve):
     """A server that nobody else asks, with one model thread, whose batches are therefore known."""
     return serve("--threads", "1")
-
-
-INTERACTIVE, BULK = {"lane": "interactive"}, {"lane": "bulk"}
-
-
-def predict(server, *values):
-    status, answer = call(server, "/predictions", {"input": {"texts": json.dumps(values)}})
-    assert status == 200
-    return answer
 
 
 def test_text_for_all_and_openmetrics_for_who_asks(server):
@@ -84,7 +40,7 @@ def test_text_for_all_and_openmetrics_for_who_asks(server):
 
 def test_names_keep_to_the_rules(server):
     """What promtool checks, and that each metric says what it is."""
-    predict(server, "a")
+    predict(server, ["a"])
     _, text = page(server)
     for family in parse_text(text):
         name = family.name
@@ -126,7 +82,7 @@ def test_rows_and_tokens_are_true(alone, connect_to):
 
 def test_equal_texts_go_through_the_model_once(alone):
     counted = Deltas(alone)
-    predict(alone, *["fine"] * 40, "dull")
+    predict(alone, ["fine"] * 40 + ["dull"])
     assert counted["rows_total", INTERACTIVE] == 41
     assert counted["sequences_total", INTERACTIVE] == 2
     assert counted["queue_seconds_count", INTERACTIVE] == 1
@@ -143,7 +99,7 @@ def test_batches_are_as_large_as_they_may_be(alone, connect_to):
 def test_requests_and_calls_by_route_and_code(alone, connect_to):
     http, flight = {"port": "http"}, {"port": "flight"}
     counted = Deltas(alone)
-    predict(alone, "a")
+    predict(alone, ["a"])
     assert call(alone, "/predictions", b"{")[0] == 400
     assert call(alone, "/predictions/some-name-of-a-client")[0] == 404
     assert call(alone, "/nowhere/at/all?x=y")[0] == 404
@@ -251,18 +207,10 @@ def test_a_call_whose_time_has_passed_is_counted(serve, connect_to):
 
 def test_a_table_over_http_counts_as_one(alone, reviews):
     counted = Deltas(alone)
-    table = pq.read_table(reviews).slice(0, 40)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    headers = {"Content-Type": "application/vnd.apache.parquet"}
-    request = urllib.request.Request(f"http://{alone.http}/score?text=text", sink.getvalue().to_pybytes(), headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert pq.read_table(pa.BufferReader(answer.read())).num_rows == 40
+    table = parquet(pq.read_table(reviews).slice(0, 40))
+    status, _, answer = post(alone, {"text": "text"}, table, PARQUET)
+    assert status == 200 and pq.read_table(pa.BufferReader(answer)).num_rows == 40
     assert counted["rows_total", BULK] == 40 and counted["rows_total", INTERACTIVE] == 0
     assert counted["requests_total", {"port": "http", "route": "/score", "code": "200"}] == 1
-    request = urllib.request.Request(f"http://{alone.http}/score?text=nothing", sink.getvalue().to_pybytes(), headers)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=60)
-    refused.value.close()
-    assert refused.value.code == 400
+    assert refused(alone, {"text": "nothing"}, table, PARQUET)[0] == 400
     assert counted["errors_total", {"port": "http", "kind": "invalid"}] == 1

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import server as servers
-from test_http import call
+from predictions import call
 
 
 def test_schemathesis_finds_no_fault(serve, tmp_path):

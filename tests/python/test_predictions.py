@@ -4,38 +4,14 @@ import http.server
 import json
 import socket
 import threading
-import time
 
 import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
 import server as servers
-from test_http import call
-
-
-def until(holds, seconds=60):
-    """Waits for it, with a bound."""
-    end = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return found
-
-
-def body(texts, **fields):
-    return {"input": {"texts": texts}, **fields}
-
-
-def asynchronous(server, request):
-    """Status and JSON of an asynchronous prediction."""
-    with socket.create_connection(server.http.split(":"), timeout=60) as line:
-        data = json.dumps(request).encode()
-        head = f"POST /predictions HTTP/1.1\r\nHost: a\r\nPrefer: respond-async\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
-        line.sendall(head.encode() + data)
-        answer = b"".join(iter(lambda: line.recv(65536), b""))
-    head, _, text = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(text)
+from client import wait_until
+from predictions import asynchronous, body, call
 
 
 @pytest.fixture
@@ -63,7 +39,7 @@ def receiver():
 def test_webhooks_hear_of_an_asynchronous_prediction(server, receiver):
     url, heard = receiver
     assert asynchronous(server, body('["a joy"]', id="hooked", webhook=url)) == (202, {"id": "hooked", "status": "starting"})
-    until(lambda: len(heard) == 3)
+    wait_until(lambda: len(heard) == 3)
     assert [event["status"] for event in heard] == ["processing", "processing", "succeeded"]
     assert heard[1]["output"] == [heard[2]["output"]]
     assert call(server, "/predictions/hooked")[1]["output"] == heard[2]["output"]
@@ -84,8 +60,8 @@ def test_a_client_that_hangs_up_cancels(server):
     data = json.dumps(body(many, id="left alone")).encode()
     with socket.create_connection(server.http.split(":"), timeout=60) as line:
         line.sendall(f"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
-        until(lambda: call(server, "/predictions/left%20alone")[1].get("status") == "processing")
-    until(lambda: call(server, "/predictions/left%20alone")[1]["status"] == "canceled", seconds=5)
+        wait_until(lambda: call(server, "/predictions/left%20alone")[1].get("status") == "processing")
+    wait_until(lambda: call(server, "/predictions/left%20alone")[1]["status"] == "canceled", seconds=5)
 
 
 def test_requests_that_never_come_to_an_end_leave_the_others_alone(server):
@@ -106,7 +82,7 @@ def test_ten_thousand_at_once(serve):
     refused = [answer for status, answer in answers if status == 409]
     assert len(taken) + len(refused) == 10_000
     assert all(answer["error"] == "At capacity - all prediction slots busy" for answer in refused)
-    until(lambda: call(server, "/health-check")[1]["status"] == "READY")
+    wait_until(lambda: call(server, "/health-check")[1]["status"] == "READY")
     assert call(server, "/predictions", body("after"))[1]["status"] == "succeeded"
     assert server.peak_memory() < 300 * 2**20
 
@@ -131,7 +107,7 @@ def test_cog_s_variables(tmp_path, monkeypatch, receiver):
         assert call(server, "/health-check")[1]["status"] == "BUSY"
         assert call(server, "/predictions", body("a"))[0] == 409
         assert call(server, "/predictions/long/cancel", b"") == (200, {})
-        until(lambda: heard[-1:] and heard[-1]["status"] == "canceled")
+        wait_until(lambda: heard[-1:] and heard[-1]["status"] == "canceled")
         assert call(server, "/predictions/long")[1]["status"] == "canceled"
         assert call(server, "/predictions/long/cancel", b"")[0] == 404
 

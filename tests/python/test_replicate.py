@@ -7,7 +7,7 @@ import time
 import pytest
 import replicate
 
-from test_http import call
+from predictions import call
 
 OWNER, NAME = "someone", "sentiment"
 TEXTS = json.dumps(["an absolute joy to watch", "a dull , lifeless mess"])
@@ -70,8 +70,10 @@ def test_run_that_does_not_wait(client, version):
 
 
 def test_a_wait_that_runs_out(client, version):
-    output = client.run(f"{OWNER}/{NAME}:{version.id}", input={"texts": MANY}, wait=1)
-    assert len(output["predicted_labels"]) == 20_000
+    created = client.predictions.create(version=version.id, input={"texts": MANY}, wait=1)
+    assert created.status in ("starting", "processing")
+    created.wait()
+    assert len(created.output["predicted_labels"]) == 20_000
 
 
 def test_create_get_wait_list(client, version):

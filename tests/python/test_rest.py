@@ -17,11 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rest import begun, chunk, curl, parquet, post, refused
+from rest import CSV, NDJSON, PARQUET, TSV, begun, chunk, curl, parquet, post, refused
 from server import MODEL, REPOSITORY, run
-
-PARQUET = "application/vnd.apache.parquet"
-
 
 OPTIONS = {
     "none": {},
@@ -75,14 +72,13 @@ def test_only_post(server):
     caught.value.close()
 
 
-def test_limits_are_named(serve, tmp_path):
+def test_a_body_that_is_too_large_leaves_nothing(serve, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     server = serve("--max-score-body", "100KiB", "--spool-dir", str(spool), "--spool-limit", "50KiB")
-    for length in [True, False]:
-        body = bytes(200_000)
-        status, detail = refused(server, {}, body if length else iter([body[:100_000], body[100_000:]]), PARQUET)
-        assert status == 413 and "102400 bytes" in detail and "--max-score-body" in detail
+    without_a_length = iter([bytes(100_000), bytes(100_000)])
+    status, detail = refused(server, {}, without_a_length, PARQUET)
+    assert status == 413 and "102400 bytes" in detail and "--max-score-body" in detail
     status, detail = refused(server, {}, bytes(60_000), PARQUET)
     assert status == 413 and "51200 bytes" in detail and "--spool-limit" in detail
     assert post(server, {"text": "t"}, SMALL, PARQUET)[0] == 200
@@ -118,9 +114,6 @@ def test_the_token_is_asked_for(serve):
     assert refused(server, {"text": "t"}, SMALL, PARQUET)[0] == 401
     assert post(server, {"text": "t"}, SMALL, PARQUET, Authorization="Bearer secret")[0] == 200
 
-
-CSV = "text/csv"
-NDJSON = "application/x-ndjson"
 
 TABLE = 'id,text,note\r\n007,"good, fun",0.10\r\n008,,"a ""quoted"" note"\r\n\n009,"", x \n'
 
@@ -226,7 +219,7 @@ def test_chosen_columns_come_first_as_they_stood(server):
 
 
 def test_tabs(server):
-    _, _, answer = post(server, {"text": "a"}, b"a\tb\nx,y\t1\n", "text/tab-separated-values")
+    _, _, answer = post(server, {"text": "a"}, b"a\tb\nx,y\t1\n", TSV)
     assert answer.split(b"\n")[0] == b"a\tb\tlabel\tconfidence"
 
 
@@ -289,18 +282,8 @@ def test_curl_says_that_an_answer_broke_off(server):
     assert lines == [b"a,b,label,confidence\n"] and process.returncode in (18, 56)
 
 
-def test_one_request_too_many_is_told_to_come_again(serve):
-    server = serve("--max-score-requests", "1")
-    connection, answer = begun(server, b"a\ngood\n")
-    status, headers, text = post(server, {}, b"a\nx\n", CSV)
-    assert (status, headers["retry-after"]) == (503, "1") and b"1 requests to /score at a time" in text
-    connection.send(b"0\r\n\r\n")
-    assert answer.read().endswith(b"\n")
-    connection.close()
-
-
 def test_clients_that_stand_still_are_given_up(serve):
-    server = serve("--stall-timeout", "1")
+    server = serve("--stall-timeout", "3")
     connection, answer = begun(server, b"a\ngood\n")
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         answer.read()
@@ -311,7 +294,7 @@ def test_clients_that_stand_still_are_given_up(serve):
     silent.putheader("content-length", "10")
     silent.endheaders(b"a\n")
     answer = silent.getresponse()
-    assert answer.status == 408 and b"nothing came of the body for 1 s" in answer.read()
+    assert answer.status == 408 and b"nothing came of the body for 3 s" in answer.read()
     silent.close()
 
 
@@ -322,7 +305,7 @@ def test_a_line_that_is_too_long(server):
 
 def test_a_request_that_takes_too_long_in_all(serve):
     """Though its client is never silent."""
-    server = serve("--stream-timeout", "1")
+    server = serve("--stream-timeout", "3")
     connection, answer = begun(server, b"a\ngood\n")
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         # readline would take an answer that broke off for one that has ended.
@@ -335,12 +318,20 @@ def test_a_request_that_takes_too_long_in_all(serve):
     slow.putheader("transfer-encoding", "chunked")
     slow.endheaders()
     ended = threading.Event()
-    trickle = threading.Thread(target=lambda: [slow.send(chunk(b"x")) for _ in iter(lambda: ended.wait(0.05), True)])
-    trickle.start()
+
+    def trickle():
+        try:
+            while not ended.wait(0.05):
+                slow.send(chunk(b"x"))
+        except OSError:
+            pass  # The server has answered and closed.
+
+    trickling = threading.Thread(target=trickle)
+    trickling.start()
     answer = slow.getresponse()
     ended.set()
-    trickle.join()
-    assert answer.status == 408 and b"the 1 s that --stream-timeout gives" in answer.read()
+    trickling.join()
+    assert answer.status == 408 and b"the 3 s that --stream-timeout gives" in answer.read()
     slow.close()
 
 

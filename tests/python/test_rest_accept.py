@@ -10,12 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rest import parquet, post, refused
-from test_rest_arrow import written
-
-CSV, TSV = "text/csv", "text/tab-separated-values"
-NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
-PARQUET = "application/vnd.apache.parquet"
+from rest import ARROW, CSV, NDJSON, PARQUET, TSV, parquet, post, refused, written
 
 TABLE = b'id,text,note\r\n007,"good, fun",0.10\r\n008,,"a ""quoted"" note"\r\n\r\n009,""," x\ty "\n'
 COLUMNS = {"id": ["007", "008", "009"], "text": ["good, fun", None, ""], "note": ["0.10", 'a "quoted" note', " x\ty "]}

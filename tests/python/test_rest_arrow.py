@@ -8,18 +8,9 @@ import pyarrow as pa
 import pytest
 
 from client import assert_kept
-from rest import begun, chunk, post, refused
+from rest import ARROW, begun, chunk, post, refused, written
 
-ARROW = "application/vnd.apache.arrow.stream"
 TEXTS = ["a joy", None, "", "a bore", "ä 漢 🎉"]
-
-
-def written(table, chunk_rows=None, **options):
-    """A stream of the table, in batches of so many rows."""
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
-        writer.write_table(table, chunk_rows)
-    return sink.getvalue()
 
 
 def score(server, table, query=None, **options):

@@ -9,7 +9,7 @@ import pytest
 import server as servers
 from client import CALL, descriptor, score
 from conftest import connect
-from test_http import predict
+from predictions import predict
 
 
 def bits(confidences):

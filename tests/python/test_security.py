@@ -3,7 +3,6 @@ import base64
 import contextlib
 import http.client
 import json
-import os
 import re
 import socket
 import ssl

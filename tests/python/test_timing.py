@@ -13,7 +13,7 @@ import pytest
 import flightdata as raw
 import server as servers
 from client import score, texts
-from test_metrics import BULK, Deltas
+from metrics import BULK, Deltas
 
 QUEUE, COMPUTE = "x-textflight-queue-seconds", "x-textflight-compute-seconds"
 

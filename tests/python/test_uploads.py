@@ -8,7 +8,7 @@ import pytest
 
 import client as clients
 from client import CALL, assert_serving, texts, wait_until
-from test_metrics import samples
+from metrics import samples
 from uploads import act, commit, drop, get, names, put, stats
 
 
@@ -170,18 +170,13 @@ def test_the_servers_own_data_sets_stay(serve, connect_to, reviews):
     assert names(client) == ["reviews"]
 
 
-def test_limits(serve, connect_to):
-    client = connect_to(serve("--max-uploads", "2", "--upload-rows", "10", "--upload-limit", "64KiB", "--stall-timeout", "5"))
-    put(client, "ten", texts(*["a"] * 10), 3)
-    with pytest.raises(pa.ArrowInvalid, match="10 rows: .*--upload-rows"):
-        put(client, "eleven", texts(*["a"] * 11), 3)
-    with pytest.raises(pa.ArrowInvalid, match="65536 bytes: .*--upload-limit"):
-        put(client, "heavy", clients.heavy(2), 1)
+def test_drop_frees_a_place(serve, connect_to):
+    client = connect_to(serve("--max-uploads", "1"))
+    put(client, "one", texts("a"))
+    with pytest.raises(fl.FlightUnavailableError):
+        put(client, "two", texts("b"))
+    drop(client, "one")
     put(client, "two", texts("b"))
-    with pytest.raises(fl.FlightUnavailableError, match="2 uploads .*--max-uploads"):
-        put(client, "three", texts("c"))
-    drop(client, "two")
-    put(client, "three", texts("c"))
 
 
 def test_what_nobody_uses_expires(serve, connect_to):
@@ -234,14 +229,15 @@ def test_a_table_without_rows(client):
 
 
 def test_metrics_tell_of_uploads_and_of_the_spool(serve, connect_to, tmp_path):
-    running = serve("--upload-memory", "64KiB", "--spool-dir", str(tmp_path), "--spool-limit", "64MiB", "--upload-expiry", "2")
-    client = connect_to(running)
-    table = clients.heavy(8)
-    assert put(client, "mine", table) == 8
+    spool = ["--upload-memory", "64KiB", "--spool-dir", str(tmp_path), "--spool-limit", "64MiB"]
+    running = serve(*spool)
+    put(connect_to(running), "mine", clients.heavy(8))
     told = samples(running)
     assert told["textflight_uploads", ("state", "staged")] == told["textflight_uploads_received_total",] == 1
     assert told["textflight_uploads_kept_bytes",] == told["textflight_spool_used_bytes",] > 8 * 64 * 1024
     assert told["textflight_spool_limit_bytes",] == 64 * 2**20
+    running = serve(*spool, "--upload-expiry", "0.2")
+    put(connect_to(running), "mine", clients.heavy(8))
     wait_until(lambda: samples(running)["textflight_uploads_expired_total",] == 1)
     told = samples(running)
     assert told["textflight_uploads", ("state", "staged")] == told["textflight_uploads_kept_bytes",] == told["textflight_spool_used_bytes",] == 0

@@ -10,8 +10,8 @@ import time
 import pytest
 
 import server as servers
-from test_http import call
-from test_predictions import asynchronous, body, until
+from client import wait_until
+from predictions import asynchronous, body, call
 
 TLS = servers.REPOSITORY / "tests" / "fixtures" / "tls"
 ANSWER = {"status": "succeeded", "output": {"predicted_labels": [1]}}
@@ -55,7 +55,7 @@ def test_https_with_another_authority(serve, monkeypatch):
         for host in ["localhost", "127.0.0.1"]:
             url = f"https://{host}:{port}"
             assert call(serve(), "/predictions", body("a", webhook=f"{url}/hook"))[0] == 200
-            until(lambda: len(heard) == 3)
+            wait_until(lambda: len(heard) == 3)
             assert [path for path, _, _ in heard] == ["/hook"] * 3 and heard[-1][1]["status"] == "succeeded"
             heard.clear()
             asked = servers.run("predict", "--url", url, "-i", "texts=a")
@@ -83,7 +83,7 @@ def test_a_proxy(serve, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         for host, heard, path in [("models.invalid", through, "http://models.invalid/hook"), (f"127.0.0.1:{direct}", past, "/hook")]:
             assert call(serve(), "/predictions", body("a", webhook=f"http://{host}/hook"))[0] == 200
-            until(lambda: len(heard) == 3)
+            wait_until(lambda: len(heard) == 3)
             assert {heard[0][0], heard[-1][0]} == {path}
         asked = servers.run("predict", "--url", "http://models.invalid", "-i", "texts=a")
         assert asked.returncode == 0 and through[-1][0] == "http://models.invalid/predictions"
@@ -104,7 +104,7 @@ def test_receivers_that_do_not_answer_do_not_hold_up_the_end(serve, way):
         for port in [deaf.getsockname()[1], 1]:
             hook = f"http://me:word@127.0.0.1:{port}/hook?token=secret"
             assert asynchronous(server, body("a", webhook=hook))[0] == 202
-        until(lambda: call(server, "/health-check")[1]["status"] == "READY")
+        wait_until(lambda: call(server, "/health-check")[1]["status"] == "READY")
         began = time.monotonic()
         if way == "signal":
             server.terminate()
