@@ -16,7 +16,7 @@ use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceC
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
 
 use crate::golden::equal_transformers;
-use crate::support::{BF16, F32, INT8, fixture, json, load, load_with, repository};
+use crate::support::{BF16, F32, INT8, binary, fixture, json, load, load_with, repository};
 
 const F16: DTypeChoice = DTypeChoice::Exactly(Precision::Float16);
 
@@ -147,7 +147,7 @@ fn run(emulator: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output
 }
 
 fn command(emulator: &Path, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_textflight"));
+    let mut command = binary();
     command
         .env("TEXTFLIGHT_CUDA_LIBRARIES", emulator)
         .envs(settings.iter().map(|(name, value)| (format!("TEXTFLIGHT_EMULATOR_{name}"), value)))

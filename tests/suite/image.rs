@@ -1,11 +1,10 @@
 //! The container image: its labels make it a Cog image, and say what the binary says.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::repository;
+use crate::support::{binary, repository};
 
 /// The instructions of the Dockerfile's last stage, each as one line.
 fn last_stage() -> Vec<String> {
@@ -100,7 +99,7 @@ fn the_labels_say_what_the_manifest_says() {
 fn what_the_image_sets_is_what_the_binary_takes() {
     let environment: Vec<String> = all("ENV").join(" ").split_whitespace().map(str::to_owned).collect();
     let value = |name: &str| environment.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
-    let help = Command::new(env!("CARGO_BIN_EXE_textflight")).args(["serve", "--help"]).output().unwrap();
+    let help = binary().args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for entry in &environment {
         let name = entry.split_once('=').unwrap().0;

@@ -75,9 +75,10 @@ pub fn binary() -> Command {
 /// A command that inherits none of the variables that change what the binary does.
 pub fn without_settings(mut command: Command) -> Command {
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
-        let is_setting = ["TEXTFLIGHT_", "OTEL_", "HF_"].iter().any(|prefix| name.starts_with(prefix))
-            || name.to_ascii_uppercase().ends_with("_PROXY")
-            || ["PORT", "COG_MAX_CONCURRENCY", "WEBHOOK_AUTH_TOKEN"].contains(&&*name);
+        let is_setting =
+            ["TEXTFLIGHT_", "COG_", "OTEL_", "HF_", "HUGGING"].iter().any(|prefix| name.starts_with(prefix))
+                || name.to_ascii_uppercase().ends_with("_PROXY")
+                || ["PORT", "WEBHOOK_AUTH_TOKEN", "TRANSFORMERS_OFFLINE"].contains(&&*name);
         if is_setting {
             command.env_remove(name);
         }
