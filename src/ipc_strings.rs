@@ -14,6 +14,9 @@ const MOST: usize = 256;
 /// Bytes of a header in which that takes no time.
 const LARGEST: usize = 64 * 1024;
 
+/// Bytes of such a string that an error shows, from its beginning.
+const SHOWN: usize = 64;
+
 /// Fails if the header of a message has a string that is not UTF-8.
 ///
 /// # Errors
@@ -22,7 +25,8 @@ pub fn check(header: &[u8]) -> Result<()> {
     let Err(InvalidFlatbuffer::Utf8Error { range, error_trace, .. }) = ipc::root_as_message(header) else {
         return Ok(());
     };
-    let bytes = header.get(range.clone()).unwrap_or_default().escape_ascii().to_string();
+    let bytes = header.get(range.clone()).unwrap_or_default();
+    let bytes = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();
     let around = blanked(header, range);
     let schema = around.as_deref().and_then(|header| ipc::root_as_message(header).ok()?.header_as_schema());
     let place = schema.and_then(|schema| Place::at(error_trace.as_ref(), schema));
@@ -111,8 +115,7 @@ impl Place {
             What::Name => format!("the name of {field} is not UTF-8: b\"{bytes}\"; rename it"),
             What::Key => format!("a key in the metadata of {field} is not UTF-8: b\"{bytes}\"; {remedy}"),
             What::Value(key) => {
-                let shown: String = bytes.chars().take(64).collect();
-                format!("the metadata of {field} has under the key {key:?} what is not UTF-8: b\"{shown}\"; {remedy}")
+                format!("the metadata of {field} has under the key {key:?} what is not UTF-8: b\"{bytes}\"; {remedy}")
             }
             What::Type(what) => format!("the {what} of {field} is not UTF-8: b\"{bytes}\""),
         }
@@ -203,6 +206,20 @@ mod tests {
         let large = said(&Schema::new(fields.collect::<Vec<_>>()));
         for said in [flood, large] {
             assert!(said.starts_with("a message's header has a string that is not UTF-8: b\""), "{said}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_string_the_beginning_is_shown() {
+        let long = "MARK".repeat(100_000);
+        let shown = "\\xff\\xfeAB".repeat(SHOWN / 4);
+        let inner = Field::new("inner", DataType::Int8, true);
+        for schema in [
+            Schema::new(vec![Field::new(&long, DataType::Int8, true)]),
+            Schema::new(vec![inner.clone()]).with_metadata(metadata(&long, "v")),
+            Schema::new(vec![inner]).with_metadata(metadata("k", &long)),
+        ] {
+            assert_eq!(said(&schema), format!("a message's header has a string that is not UTF-8: b\"{shown}\""));
         }
     }
 
