@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -124,11 +124,11 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-            return Poll::Ready(frame);
+        let Self { body: Some(body), end, .. } = &mut *self else { return Poll::Ready(None) };
+        // Asked first: a client that reads slowly always finds more of its answer.
+        if end.as_mut().poll(context).is_pending() {
+            return Pin::new(body).poll_frame(context);
         }
-        ready!(self.end.as_mut().poll(context));
         // Whoever makes the answer ends with it.
         self.body = None;
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&self.bound.passed())))))
@@ -145,6 +145,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use futures::stream;
+    use http_body_util::{BodyExt, StreamBody};
     use tonic::Code;
 
     use super::*;
@@ -166,6 +168,23 @@ mod tests {
         for text in ["", "S", "1", "1s", "1 S", "+1S", "-1S", "1.5S", "100000000S", "1ä", "ä", "１S"] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_always_there_ends_in_time_too() {
+        let time = Duration::from_secs(10);
+        let endless =
+            StreamBody::new(stream::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"row")))));
+        let bound = Bound { time, says: "it has passed".to_owned() };
+        let mut body = BoundBody { body: Some(endless), end: Box::pin(sleep(time)), bound };
+        for _ in 0..9 {
+            assert!(body.frame().await.unwrap().unwrap().is_data());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], (Code::DeadlineExceeded as i32).to_string());
+        assert!(body.frame().await.is_none());
     }
 
     #[test]
