@@ -1,5 +1,6 @@
 //! Answers that list endpoints: bounded, and each with its memory before it is made.
 
+use super::request;
 use crate::memory::{Memory, Reservation};
 use crate::{Error, Result};
 
@@ -16,15 +17,15 @@ const SHORT: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct AnswerMemory {
     held: Reservation,
-    /// What was held for the request.
+    /// What its request takes of that.
     before: usize,
     bytes: usize,
 }
 
 impl AnswerMemory {
-    /// One that takes its memory from that of its request, for as long as that is held.
-    pub fn to(request: &Reservation) -> Self {
-        Self { held: request.clone(), before: request.bytes(), bytes: 0 }
+    /// One that takes its memory from that of its request, a message of so many bytes, for as long as that is held.
+    pub fn to(request: &Reservation, message: usize) -> Self {
+        Self { held: request.clone(), before: request::COPIES * message, bytes: 0 }
     }
 
     /// One that outlives its request.
@@ -72,21 +73,32 @@ mod tests {
     #[test]
     fn an_answer_has_its_memory_before_it_is_made() {
         let memory = Memory::new(80 * MIB);
-        let request = memory.try_reserve(MIB).unwrap();
-        let mut answer = AnswerMemory::to(&request);
+        let request = memory.try_reserve(request::COPIES * MIB).unwrap();
+        let mut answer = AnswerMemory::to(&request, MIB);
         answer.take(MIB).unwrap();
         answer.take(MIB).unwrap();
-        assert_eq!(memory.held(), 9 * MIB);
+        assert_eq!(memory.held(), 12 * MIB);
         drop(answer);
-        assert_eq!(memory.held(), 9 * MIB, "as long as the request");
-        let _others = memory.try_reserve(60 * MIB).unwrap();
-        assert!(matches!(AnswerMemory::to(&request).take(4 * MIB), Err(Error::Busy(_))));
+        assert_eq!(memory.held(), 12 * MIB, "as long as the request");
+        let _others = memory.try_reserve(58 * MIB).unwrap();
+        assert!(matches!(AnswerMemory::to(&request, MIB).take(4 * MIB), Err(Error::Busy(_))));
         drop(request);
-        assert_eq!(memory.held(), 60 * MIB);
+        assert_eq!(memory.held(), 58 * MIB);
         let mut kept = AnswerMemory::kept(&memory).unwrap();
         kept.take(1024).unwrap();
         let kept = kept.close();
-        assert_eq!((kept.bytes(), memory.held()), (COPIES * 1024, 60 * MIB + COPIES * 1024));
+        assert_eq!((kept.bytes(), memory.held()), (COPIES * 1024, 58 * MIB + COPIES * 1024));
+    }
+
+    #[test]
+    fn a_small_answer_has_room_in_what_its_request_holds() {
+        let memory = Memory::new(80 * MIB);
+        let _tables = memory.try_reserve(70 * MIB).unwrap();
+        let request = memory.try_reserve(64 * 1024).unwrap();
+        let mut answer = AnswerMemory::to(&request, 1024);
+        answer.take(15 * 1024).unwrap();
+        assert!(matches!(answer.take(1), Err(Error::Busy(_))));
+        assert_eq!(request.bytes(), 64 * 1024);
     }
 
     #[test]

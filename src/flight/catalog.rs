@@ -19,7 +19,7 @@ use super::survey::Survey;
 use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, as_time, expiry};
 use super::uploads::{StagedUploads, UploadLimits};
 use crate::memory::Reservation;
-use crate::panics::blocking;
+use crate::panics::{blocking, blocking_while_awaited};
 use crate::spool::Spool;
 use crate::{Error, Result};
 
@@ -71,14 +71,13 @@ impl Catalog {
         classes: Vec<String>,
         mut answer: AnswerMemory,
     ) -> Result<(FlightInfo, Reservation)> {
-        let (catalog, waiting) = (self.clone(), Arc::new(()));
-        let waits = Arc::downgrade(&waiting);
-        let info = blocking(move || {
+        let catalog = self.clone();
+        blocking_while_awaited(move |is_awaited| {
             let selection = Selection::read(&descriptor)?;
             let set = catalog.datasets.get(&selection.data)?;
             let mut survey = Survey::begin(set, selection, &classes)?;
             while survey.step()? {
-                if waits.strong_count() == 0 {
+                if !is_awaited() {
                     return Err(Error::Cancelled("the client is gone".to_owned()));
                 }
             }
@@ -86,10 +85,8 @@ impl Catalog {
             let info = catalog.flight(&survey, flight, descriptor, &mut answer)?;
             let info = info.with_endpoints(catalog.endpoints(&mut survey, flight, &mut answer)?);
             Ok((info, answer.close()))
-        });
-        let info = info.await;
-        drop(waiting);
-        info
+        })
+        .await
     }
 
     /// GetSchema: that of the stream.
@@ -111,6 +108,7 @@ impl Catalog {
     /// text, its file is damaged) is listed all the same, without endpoints, and says why in its `app_metadata`.
     ///
     /// # Errors
+    /// What is not the data set's: [`Error::Busy`] when others hold too much memory, [`Error::Stopped`], [`Error::Cancelled`], and
     /// [`Error::Failed`] for a bug of ours.
     pub async fn listed(
         &self,
@@ -121,6 +119,7 @@ impl Catalog {
         let descriptor = FlightDescriptor::new_path(vec![set.name().to_owned()]);
         match self.info(descriptor.clone(), classes, answer).await {
             Ok((info, memory)) => Ok((info, Some(memory))),
+            Err(error @ (Error::Busy(_) | Error::Stopped(_) | Error::Cancelled(_) | Error::Failed(_))) => Err(error),
             Err(error) => {
                 let schema = blocking(move || Ok(set.schema().unwrap_or_else(|_| Arc::new(Schema::empty())))).await?;
                 let why = serde_json::json!({ "error": error.to_string() }).to_string();

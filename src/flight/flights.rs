@@ -7,6 +7,7 @@ use arrow_flight::{FlightDescriptor, FlightInfo, PollInfo, SchemaResult};
 use bytes::Bytes;
 use futures::stream;
 use futures::{Stream, StreamExt, TryFutureExt};
+use prost::Message;
 use tonic::Status;
 use tracing::info_span;
 
@@ -30,7 +31,8 @@ impl Flight {
 
     /// All about what a descriptor selects. The answer's memory is taken beside that of its request.
     pub async fn info(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<FlightInfo> {
-        let (info, _) = self.catalog.info(descriptor, self.classes()?, AnswerMemory::to(request)).await?;
+        let answer = AnswerMemory::to(request, descriptor.encoded_len());
+        let (info, _) = self.catalog.info(descriptor, self.classes()?, answer).await?;
         Ok(info)
     }
 
@@ -41,7 +43,8 @@ impl Flight {
 
     /// How far what a descriptor selects was looked at. The answer's memory is taken beside that of its request.
     pub async fn poll(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<PollInfo> {
-        self.catalog.poll(descriptor, self.classes()?, &self.memory, AnswerMemory::to(request)).await
+        let answer = AnswerMemory::to(request, descriptor.encoded_len());
+        self.catalog.poll(descriptor, self.classes()?, &self.memory, answer).await
     }
 
     /// The data sets whose names begin with `prefix`.

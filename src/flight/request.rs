@@ -20,7 +20,7 @@ const PREFIX: usize = 5;
 const SHORT: usize = 64 * 1024;
 
 /// How often its bytes are there at a time: as they came, as tonic has them, as a message, and as what that says.
-const COPIES: usize = 4;
+pub const COPIES: usize = 4;
 
 /// What bounds a request.
 pub struct RequestLimits {

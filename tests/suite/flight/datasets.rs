@@ -265,3 +265,28 @@ async fn files_of_a_folder_have_the_same_columns() {
     assert_eq!((listed.len(), listed[0].total_records, listed[0].endpoint.len()), (1, -1, 0));
     assert!(String::from_utf8_lossy(&listed[0].app_metadata).contains("has not the columns"));
 }
+
+#[tokio::test]
+async fn small_answers_have_room_beside_tables_and_large_ones_are_told_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (folder.path().join("small.parquet"), folder.path().join("large.parquet"));
+    write(&small, &rows(0, 10), 100);
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let columns = (0..200).map(|column| (format!("a number {column}"), Arc::clone(&ids)));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    write(&large, &RecordBatch::try_from_iter(columns.chain([("text".to_owned(), text)])).unwrap(), 100);
+    let catalog = catalog();
+    catalog.datasets.add_path("small", &small).unwrap();
+    catalog.datasets.add_path("large", &large).unwrap();
+    let memory = Memory::new(64 << 20);
+    let tables = memory.try_reserve(56 << 20).unwrap();
+    let mut client = connect_to(Fake::engine(1000), LIMITS, memory, catalog).await;
+    assert_eq!(info(&mut client, r#"{"data": "small"}"#).await.unwrap().total_records, 10);
+    let mut listed = async |prefix: &'static str| -> Result<Vec<FlightInfo>, Status> {
+        client.list_flights(Criteria { expression: prefix.into() }).await?.into_inner().try_collect().await
+    };
+    assert_eq!(listed("small").await.unwrap()[0].total_records, 10);
+    assert_eq!(listed("large").await.unwrap_err().code(), Code::Unavailable);
+    drop(tables);
+    assert_eq!(listed("large").await.unwrap()[0].total_records, 1);
+}
