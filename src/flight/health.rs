@@ -14,7 +14,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::service::Flight;
-use super::status::to_status;
+use super::status::{excerpt, to_status};
 use crate::readiness::{Phase, Readiness};
 use crate::{Error, Result};
 
@@ -73,11 +73,6 @@ impl Health for Probes {
 
 fn is_known(service: &str) -> bool {
     service.is_empty() || service == FLIGHT
-}
-
-/// As much of a name as an error repeats.
-fn excerpt(name: &str) -> String {
-    name.chars().take(100).collect()
 }
 
 /// The phase now, and all that follow.

@@ -28,7 +28,7 @@ use super::inbound::{Inbound, MessageEncoding, Quiet};
 use super::prompt::Prompt;
 use super::put::Put;
 use super::reply::Reply;
-use super::status::to_status;
+use super::status::{excerpt, to_status, unimplemented};
 use super::timing::{Timed, timings};
 use super::{action, health, reflection};
 use crate::auth::Authenticator;
@@ -160,13 +160,16 @@ impl Flight {
 /// What holds the memory of a request, until the end of its answer.
 fn held<T>(request: &Request<T>) -> Result<Reservation, Status> {
     let memory = request.extensions().get::<Reservation>().cloned();
-    memory.ok_or_else(|| Status::internal("requests have their memory before they come here"))
+    memory.ok_or_else(|| came_here("a request without its memory"))
 }
 
-/// The name may be long, and the error goes into a header.
+/// What the router is there to keep from coming.
+fn came_here(what: &str) -> Status {
+    to_status(&Error::Failed(format!("met a bug of textflight: {what} came here")))
+}
+
 fn unknown_action(name: &str) -> Status {
-    let name: String = name.chars().take(100).collect();
-    Status::unimplemented(format!("there is no action {name:?}; actions: {}", action::names()))
+    unimplemented(&format!("there is no action {:?}; actions: {}", excerpt(name), action::names()))
 }
 
 #[tonic::async_trait]
@@ -180,7 +183,7 @@ impl FlightService for Flight {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::internal("exchanges are answered before they come here"))
+        Err(came_here("an exchange"))
     }
 
     async fn handshake(
@@ -218,7 +221,7 @@ impl FlightService for Flight {
     }
 
     async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        Err(Status::internal("uploads are answered before they come here"))
+        Err(came_here("an upload"))
     }
 
     async fn do_action(&self, action: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

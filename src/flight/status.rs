@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 
 use super::names::ERROR_KIND;
 use crate::Error;
+use crate::error::ErrorKind;
 
 /// When a client that found no room may come again.
 const RETRY_SECONDS: &str = "1";
@@ -30,12 +31,27 @@ pub fn to_status(error: &Error) -> Status {
         | Error::OutOfMemory(_)
         | Error::Unscorable { .. } => Code::Internal,
     };
-    let mut status = Status::new(code, brief(&error.to_string()));
-    status.metadata_mut().insert(ERROR_KIND, MetadataValue::from_static(error.kind().name()));
+    let mut status = with_kind(code, &error.to_string(), error.kind());
     if matches!(error, Error::Busy(_)) {
         status.metadata_mut().insert("retry-after", MetadataValue::from_static(RETRY_SECONDS));
     }
     status
+}
+
+/// What is not to be had here. The text says what is.
+pub fn unimplemented(text: &str) -> Status {
+    with_kind(Code::Unimplemented, text, ErrorKind::INVALID)
+}
+
+fn with_kind(code: Code, text: &str, kind: ErrorKind) -> Status {
+    let mut status = Status::new(code, brief(text));
+    status.metadata_mut().insert(ERROR_KIND, MetadataValue::from_static(kind.name()));
+    status
+}
+
+/// As much of a name as an error repeats.
+pub fn excerpt(name: &str) -> String {
+    name.chars().take(100).collect()
 }
 
 /// The answer to a request of one message. What tonic cannot read of it is its sender's fault, which tonic calls INTERNAL: of ours each
@@ -109,5 +125,8 @@ mod tests {
     fn the_kind_is_said_beside_the_code() {
         let status = to_status(&Error::TooLarge(String::new()));
         assert_eq!(status.metadata().get("x-textflight-error").unwrap(), "too_large");
+        let status = unimplemented(&"x".repeat(2 * TEXT));
+        assert_eq!(status.metadata().get("x-textflight-error").unwrap(), "invalid");
+        assert!(status.message().len() < TEXT + 200, "{}", status.message());
     }
 }

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 
+use crate::flight::status::{excerpt, unimplemented};
 use crate::{Error, Result};
 
 /// What a client may compress its messages with.
@@ -45,9 +46,9 @@ impl MessageEncoding {
             b"gzip" => Ok(Some(Self::Gzip)),
             b"zstd" => Ok(Some(Self::Zstd)),
             other => {
-                let mut status = Status::unimplemented(format!(
-                    "messages in {} are not taken; send them in gzip or zstd, or with gRPC's compression off",
-                    String::from_utf8_lossy(other)
+                let mut status = unimplemented(&format!(
+                    "messages in {:?} are not taken; send them in gzip or zstd, or with gRPC's compression off",
+                    excerpt(&String::from_utf8_lossy(other))
                 ));
                 status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static(ENCODINGS));
                 Err(status)
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_named() {
-        let of = |name: &'static str| {
+        let of = |name: &str| {
             MessageEncoding::of(&HeaderMap::from_iter([(
                 http::HeaderName::from_static("grpc-encoding"),
                 name.parse().unwrap(),
@@ -178,6 +179,8 @@ mod tests {
         assert_eq!(of("identity").unwrap(), None);
         let status = of("snappy").unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unimplemented);
+        assert!(status.metadata().contains_key("x-textflight-error"), "{status:?}");
+        assert!(of(&"x".repeat(8000)).unwrap_err().message().len() < 300);
         assert!(status.message().contains("snappy") && status.message().contains("gzip or zstd"), "{status:?}");
     }
 }
