@@ -4,30 +4,36 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::FlightData;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Received};
 use crate::Result;
 use crate::source::ipc::Decoder;
 
 /// A client's messages, which can be read to their end after the call has failed.
 pub type SharedInbound = Arc<Mutex<Inbound>>;
 
-/// A record batch, and the message that it came in.
-pub type Decoded = (RecordBatch, FlightData);
+/// A record batch that has come.
+pub struct Decoded {
+    pub rows: RecordBatch,
+    /// What its columns hold, in bytes.
+    pub bytes: usize,
+    /// The metadata of its message: a slice of the whole of that.
+    pub app_metadata: Bytes,
+}
 
 /// What a client sends.
 pub struct Batches {
-    messages: BoxStream<'static, Result<FlightData>>,
+    messages: BoxStream<'static, Result<Received>>,
     decoder: Decoder,
 }
 
 impl Batches {
     /// That of which `first` is the first message.
-    pub fn new(first: FlightData, inbound: SharedInbound) -> Self {
+    pub fn new(first: Received, inbound: SharedInbound) -> Self {
         Self { messages: data_messages(first, inbound).boxed(), decoder: Decoder::default() }
     }
 
@@ -36,8 +42,8 @@ impl Batches {
     /// # Errors
     /// [`crate::Error::Invalid`] for what is none, and those of [`Inbound::message`].
     pub async fn schema(&mut self) -> Result<Option<SchemaRef>> {
-        let Some(message) = self.messages.try_next().await? else { return Ok(None) };
-        self.decoder.decode(&message.data_header, &message.data_body)?;
+        let Some(Received { data, .. }) = self.messages.try_next().await? else { return Ok(None) };
+        self.decoder.decode(&data.data_header, &data.data_body)?;
         Ok(self.decoder.schema().cloned())
     }
 
@@ -51,9 +57,9 @@ impl Batches {
     /// # Errors
     /// [`crate::Error::Invalid`] for what is none, and those of [`Inbound::message`].
     pub async fn next(&mut self) -> Result<Option<Decoded>> {
-        while let Some(message) = self.messages.try_next().await? {
-            if let Some(batch) = self.decoder.decode(&message.data_header, &message.data_body)? {
-                return Ok(Some((batch, message)));
+        while let Some(Received { data, unpacked }) = self.messages.try_next().await? {
+            if let Some(rows) = self.decoder.decode(&data.data_header, &data.data_body)? {
+                return Ok(Some(Decoded { rows, bytes: unpacked, app_metadata: data.app_metadata }));
             }
         }
         Ok(None)
@@ -64,14 +70,14 @@ impl Batches {
 ///
 /// C++ and Python send the descriptor, and what `write_metadata` writes, in messages without a header. Metadata without data is
 /// not echoed: pyarrow's `read_all` ends at such a message.
-fn data_messages(first: FlightData, inbound: SharedInbound) -> impl Stream<Item = Result<FlightData>> + Send + 'static {
+fn data_messages(first: Received, inbound: SharedInbound) -> impl Stream<Item = Result<Received>> + Send + 'static {
     let rest = futures::stream::unfold(inbound, async |inbound| {
         let message = inbound.lock().await.message().await;
         Some((message.transpose()?, inbound))
     });
     let messages = futures::stream::iter([Ok(first)]).chain(rest);
     messages.filter(|message| {
-        let carries_data = message.as_ref().map_or(true, |message| !message.data_header.is_empty());
+        let carries_data = message.as_ref().map_or(true, |message| !message.data.data_header.is_empty());
         std::future::ready(carries_data)
     })
 }

@@ -18,7 +18,6 @@ use super::encode::Encoder;
 use super::inbound::Inbound;
 use super::reply::ReplySender;
 use crate::engine::Engine;
-use crate::ipc_compression::unpacked_bytes;
 use crate::memory::Reservation;
 use crate::source::strings_as_bytes;
 use crate::stream::{InFlight, Incoming, score_table};
@@ -61,7 +60,7 @@ impl Exchange {
     async fn open(&self, inbound: &SharedInbound) -> Result<Option<Opened>> {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
-        let options = options(first.flight_descriptor.as_ref())?;
+        let options = options(first.data.flight_descriptor.as_ref())?;
         let mut batches = Batches::new(first, Arc::clone(inbound));
         let Some(schema) = batches.schema().await? else { return Ok(None) };
         let plan = ScorePlan::new(&schema, &options, &self.engine.model().labels)?;
@@ -84,7 +83,7 @@ impl Exchange {
         let input = try_unfold((batches, Arc::clone(inbound), quiet.clone()), async |(mut batches, inbound, quiet)| {
             let Some(decoded) = batches.next().await? else { return Ok(None) };
             quiet.begin();
-            let incoming = incoming(decoded, inbound.lock().await.claimed())?;
+            let incoming = incoming(decoded, inbound.lock().await.claimed());
             Ok(Some((incoming, (batches, inbound, quiet))))
         });
         let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
@@ -140,10 +139,12 @@ struct Attached {
 }
 
 /// A batch with the metadata of its message.
-fn incoming((rows, message): Decoded, memory: Vec<Reservation>) -> Result<Incoming<RecordBatch, Attached>> {
-    let unpacked = unpacked_bytes(&message.data_header, &message.data_body)?;
-    let bytes = unpacked.unwrap_or(message.data_body.len()) + message.app_metadata.len();
+fn incoming(
+    Decoded { rows, bytes, app_metadata }: Decoded,
+    memory: Vec<Reservation>,
+) -> Incoming<RecordBatch, Attached> {
+    let bytes = bytes + app_metadata.len();
     // Copied, since it is a slice of the whole message, which the batch no longer needs.
-    let app_metadata = Bytes::copy_from_slice(&message.app_metadata);
-    Ok(Incoming { rows, bytes, rest: Attached { app_metadata, memory } })
+    let app_metadata = Bytes::copy_from_slice(&app_metadata);
+    Incoming { rows, bytes, rest: Attached { app_metadata, memory } }
 }

@@ -37,6 +37,13 @@ pub struct Inbound {
     quiet: Quiet,
 }
 
+/// A message that has come.
+pub struct Received {
+    pub data: FlightData,
+    /// Bytes of its columns, once they are unpacked.
+    pub unpacked: usize,
+}
+
 /// gRPC's prefix: whether the message is compressed, and its length.
 const PREFIX: usize = 5;
 
@@ -62,7 +69,7 @@ impl Inbound {
     /// # Errors
     /// [`Error::TooLarge`] for a message that no memory would do for, [`Error::Stalled`] for one that does not arrive,
     /// [`Error::Busy`] when a call that keeps much gets no more, and [`Error::Invalid`] for what is no message.
-    pub async fn message(&mut self) -> Result<Option<FlightData>> {
+    pub async fn message(&mut self) -> Result<Option<Received>> {
         let quiet = self.quiet.clone();
         let Some(prefix) = quiet.wait(self.prefix()).await?? else { return Ok(None) };
         let (bytes, memory) =
@@ -71,8 +78,9 @@ impl Inbound {
         let data =
             FlightData::decode(bytes).map_err(|e| Error::Invalid(format!("a message cannot be decoded: {e}")))?;
         ipc_strings::check(&data.data_header)?;
-        self.allowance.admit(&data.data_header, &data.data_body, length, memory).await?;
-        Ok(Some(data))
+        let unpacked = self.allowance.admit(&data.data_header, &data.data_body, length, memory).await?;
+        let unpacked = unpacked.unwrap_or(data.data_body.len());
+        Ok(Some(Received { data, unpacked }))
     }
 
     /// A message that comes as it is, and its memory.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::decode::{Batches, SharedInbound};
+use super::decode::{Batches, Decoded, SharedInbound};
 use super::inbound::Inbound;
 use super::outbound::whole;
 use super::reply::ReplySender;
@@ -66,7 +66,7 @@ impl Put {
     async fn open(&self, inbound: &SharedInbound) -> Result<Opened> {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the upload has no message".to_owned()))?;
-        let upload = self.uploads.begin(name(first.flight_descriptor.as_ref())?)?;
+        let upload = self.uploads.begin(name(first.data.flight_descriptor.as_ref())?)?;
         let mut batches = Batches::new(first, Arc::clone(inbound));
         let schema = batches.schema().await?;
         let schema = schema.ok_or_else(|| Error::Invalid("the upload ended before its schema".to_owned()))?;
@@ -83,11 +83,11 @@ impl Put {
         inbound: &SharedInbound,
     ) -> Result<StagedWriter> {
         let mut told = None;
-        while let Some((batch, _)) = batches.next().await? {
+        while let Some(Decoded { rows, .. }) = batches.next().await? {
             let memory = inbound.lock().await.claimed();
             staging = blocking(move || {
                 let _memory = memory;
-                staging.append(&batch)?;
+                staging.append(&rows)?;
                 Ok(staging)
             })
             .await?;

@@ -140,3 +140,67 @@ fn columns(batch: &RecordBatch) -> usize {
     });
     arrays.chain(buffers).fold(0, usize::saturating_add)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, DictionaryArray, RecordBatch};
+    use arrow::datatypes::Int32Type;
+    use arrow::ipc::writer::{
+        DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
+    };
+
+    use super::*;
+    use crate::memory::Memory;
+
+    /// The header of a message, and bytes of the whole.
+    type Message = (Vec<u8>, usize);
+
+    fn texts(count: usize) -> RecordBatch {
+        let values: Vec<String> = (0..count).map(|number| format!("{number} {}", "a".repeat(1000))).collect();
+        let column: DictionaryArray<Int32Type> = values.iter().map(String::as_str).collect();
+        RecordBatch::try_from_iter([("text", Arc::new(column) as ArrayRef)]).unwrap()
+    }
+
+    /// The messages of a dictionary of 1000 values, and of the same with 500 more.
+    fn growing(handling: DictionaryHandling) -> [Message; 2] {
+        let options = IpcWriteOptions::default().with_dictionary_handling(handling);
+        let (generator, mut tracker) = (IpcDataGenerator::default(), DictionaryTracker::new(false));
+        let batches = [texts(1000), texts(1500)];
+        generator.schema_to_bytes_with_dictionary_tracker(&batches[0].schema(), &mut tracker, &options);
+        let mut context = IpcWriteContext::default();
+        batches.map(|batch| {
+            let (mut dictionaries, _) = generator.encode(&batch, &mut tracker, &options, &mut context).unwrap();
+            let message = dictionaries.remove(0);
+            let length = message.ipc_message.len() + message.arrow_data.len();
+            (message.ipc_message, length)
+        })
+    }
+
+    /// Bytes that a stream keeps of both messages, and how much more the second takes because of the first.
+    fn kept([first, second]: &[Message; 2]) -> (usize, usize) {
+        let memory = Memory::default().try_reserve(0).unwrap();
+        let mut claims = Claims::new(100);
+        let alone = claims.of(&second.0, second.1).bytes;
+        claims.keep(&first.0, first.1, &memory);
+        let more = claims.of(&second.0, second.1).bytes - alone;
+        claims.keep(&second.0, second.1, &memory);
+        (claims.kept(), more)
+    }
+
+    #[test]
+    fn deltas_count_with_what_they_are_added_to() {
+        let messages = growing(DictionaryHandling::Delta);
+        let [(_, first), (_, second)] = messages;
+        assert!(second < first, "only what is new");
+        assert_eq!(kept(&messages), (first + second, 2 * first));
+    }
+
+    #[test]
+    fn what_comes_anew_replaces_what_was_there() {
+        let messages = growing(DictionaryHandling::Resend);
+        let [_, (_, second)] = messages;
+        assert_eq!(kept(&messages), (second, 0));
+    }
+}
