@@ -12,8 +12,9 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+use super::request::too_late;
 use super::status::to_status;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A service whose answers begin within its patience. How long they go on is not its concern.
 #[derive(Clone)]
@@ -47,14 +48,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (answer, patience) = (self.service.call(request), self.patience);
-        async move { timeout(patience, answer).await.unwrap_or_else(|_| Ok(too_late(patience))) }.boxed()
+        let late = move || to_status(&too_late(patience)).into_http();
+        async move { timeout(patience, answer).await.unwrap_or_else(|_| Ok(late())) }.boxed()
     }
-}
-
-fn too_late(patience: Duration) -> Response<Body> {
-    to_status(&Error::Stalled(format!(
-        "the request did not come within {} s (--stall-timeout)",
-        patience.as_secs_f32()
-    )))
-    .into_http()
 }

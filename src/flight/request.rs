@@ -122,11 +122,13 @@ impl Arriving {
             }
             Ok(())
         };
-        timeout(patience, all).await.unwrap_or_else(|_| {
-            let seconds = patience.as_secs_f32();
-            Err(Error::Stalled(format!("the request did not come within {seconds} s (--stall-timeout)")))
-        })
+        timeout(patience, all).await.unwrap_or_else(|_| Err(too_late(patience)))
     }
+}
+
+/// What a client is told whose request did not come within so long.
+pub fn too_late(patience: Duration) -> Error {
+    Error::Stalled(format!("the request did not come within {} s (--stall-timeout)", patience.as_secs_f32()))
 }
 
 /// Memory for a message of so many bytes. Others may hold it, and wait for what this one holds.

@@ -73,13 +73,13 @@ pub fn routes(
         let model = model.clone();
         move |call: Request<()>| model.engine().map(|_| call).map_err(|error| to_status(&error))
     };
-    let patience = limits.stall_timeout;
     let (reflection, old_reflection) = reflection::services();
     let longest = limits.stream_timeout;
     let routes = Routes::new(InterceptedService::new(calls, admit))
-        .add_service(Prompt::new(health::service(model), patience))
-        .add_service(Prompt::new(reflection, patience))
-        .add_service(Prompt::new(old_reflection, patience));
+        .add_service(Prompt::new(health::service(model), limits.stall_timeout))
+        // Its answers begin before a request has come.
+        .add_service(reflection)
+        .add_service(old_reflection);
     routes.into_axum_router().layer(layer_fn(move |service| Timed(Deadline::new(service, longest)))).into()
 }
 
