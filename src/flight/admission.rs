@@ -3,17 +3,14 @@
 use http::Response;
 use tonic::Status;
 
+use super::names::{FLIGHT, HEALTH, rpc};
 use super::status::to_status;
 use crate::Error;
 use crate::auth::Denied;
 
-/// Probes carry no token, and whoever shakes hands is about to get one.
-const OPEN: [&str; 3] =
-    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/arrow.flight.protocol.FlightService/Handshake"];
-
-/// Whether everybody may make the call at this path.
+/// Whether everybody may make the call at this path: probes carry no token, and whoever shakes hands is about to get one.
 pub fn is_open(path: &str) -> bool {
-    OPEN.contains(&path)
+    matches!(rpc(path), Some((HEALTH, "Check" | "Watch") | (FLIGHT, "Handshake")))
 }
 
 /// What a call hears that brings no token, or a wrong one.
@@ -32,12 +29,23 @@ mod tests {
 
     #[test]
     fn what_is_open_is_named_whole() {
-        assert!(is_open("/grpc.health.v1.Health/Check"));
-        for path in
-            ["", "/", "/grpc.health.v1.Health/", "/grpc.health.v1.Health/Check/", "//grpc.health.v1.Health/Check"]
-        {
+        for path in [
+            "/grpc.health.v1.Health/Check",
+            "/grpc.health.v1.Health/Watch",
+            "/arrow.flight.protocol.FlightService/Handshake",
+        ] {
+            assert!(is_open(path), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/grpc.health.v1.Health/",
+            "/grpc.health.v1.Health/List",
+            "/grpc.health.v1.Health/Check/",
+            "//grpc.health.v1.Health/Check",
+            "/arrow.flight.protocol.FlightService/DoExchange",
+        ] {
             assert!(!is_open(path), "{path}");
         }
-        assert!(!is_open("/arrow.flight.protocol.FlightService/DoExchange"));
     }
 }

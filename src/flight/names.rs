@@ -1,5 +1,12 @@
 //! How calls, and the kinds of their errors, are known beyond this room.
 
+pub use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
+use tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME as REFLECTION;
+use tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME as OLD_REFLECTION;
+
+/// The service of the Flight protocol.
+pub const FLIGHT: &str = "arrow.flight.protocol.FlightService";
+
 /// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
 pub const ERROR_KIND: &str = "x-textflight-error";
 
@@ -17,26 +24,22 @@ const CALLS: [&str; 10] = [
     "ListActions",
 ];
 
-const FLIGHT: &str = "arrow.flight.protocol.FlightService";
-
 /// The calls of the other services.
 const OTHERS: [(&str, &str); 5] = [
-    ("grpc.health.v1.Health", "Check"),
-    ("grpc.health.v1.Health", "List"),
-    ("grpc.health.v1.Health", "Watch"),
-    ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo"),
-    ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo"),
+    (HEALTH, "Check"),
+    (HEALTH, "List"),
+    (HEALTH, "Watch"),
+    (REFLECTION, "ServerReflectionInfo"),
+    (OLD_REFLECTION, "ServerReflectionInfo"),
 ];
 
 /// The name of the call at a path, from a short list: a call of Flight, `Health` or `Reflection`. None for what nobody answers.
 pub fn call_name(path: &str) -> Option<&'static str> {
-    let (service, call) = path.strip_prefix('/')?.split_once('/')?;
-    match service {
-        FLIGHT => CALLS.into_iter().find(|name| *name == call),
-        "grpc.health.v1.Health" => Some("Health"),
-        _ if service.starts_with("grpc.reflection.") => Some("Reflection"),
-        _ => None,
-    }
+    Some(match rpc(path)? {
+        (FLIGHT, call) => call,
+        (HEALTH, _) => "Health",
+        _ => "Reflection",
+    })
 }
 
 /// The service and method at a path, as RPC's conventions name them. None for what nobody answers.
@@ -66,6 +69,8 @@ mod tests {
             ("/arrow.flight.protocol.FlightService/DoMagic", None),
             ("/grpc.health.v1.Health/Check", Some("Health")),
             ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Some("Reflection")),
+            ("/grpc.health.v1.Health/secret", None),
+            ("/grpc.reflection.v9.ServerReflection/ServerReflectionInfo", None),
             ("/no.such.Service/DoGet", None),
             ("/DoGet", None),
             ("", None),

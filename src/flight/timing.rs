@@ -13,15 +13,12 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 use tower::Service;
 
+use super::names::call_name;
 use crate::engine::Timings;
 
 /// The trailers' names.
 const QUEUE: &str = "x-textflight-queue-seconds";
 const COMPUTE: &str = "x-textflight-compute-seconds";
-
-/// The calls that score rows.
-const SCORING: [&str; 2] =
-    ["/arrow.flight.protocol.FlightService/DoExchange", "/arrow.flight.protocol.FlightService/DoGet"];
 
 /// The same service, whose calls find a [`Timings`] beside their request, and say in their trailers what it shows.
 #[derive(Clone)]
@@ -46,7 +43,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<R>) -> Self::Future {
-        if !SCORING.contains(&request.uri().path()) {
+        let is_scoring = matches!(call_name(request.uri().path()), Some("DoExchange" | "DoGet"));
+        if !is_scoring {
             return self.0.call(request).map(|response| response.map(|response| response.map(Body::new))).boxed();
         }
         let timings = timings(request.extensions());
