@@ -7,7 +7,7 @@ use std::time::Duration;
 use textflight::flight::Location;
 use textflight::flight::catalog::Catalog;
 use textflight::flight::datasets::Datasets;
-use textflight::flight::long::Flights;
+use textflight::flight::queries::Flights;
 use textflight::flight::ticket::TicketKey;
 use textflight::flight::{StagedUploads, UploadLimits};
 use textflight::reload::Watched;

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use serde_json::Value;
 
-use super::service::Flight;
+use super::serving::Flight;
 use crate::memory::Reservation;
 use crate::{Error, Result};
 

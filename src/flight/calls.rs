@@ -8,7 +8,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tonic::Status;
@@ -19,10 +19,11 @@ use tower::Service as _;
 
 use super::answer::ANSWER_BYTES;
 use super::inbound::{ENCODINGS, MessageEncoding};
+use super::names::call_name;
 use super::reply::Reply;
 use super::request::{self, RequestLimits};
-use super::service::Flight;
-use super::status::{to_status, unread_is_invalid};
+use super::serving::Flight;
+use super::status::{to_status, trailers, unread_is_invalid};
 use super::timing;
 use crate::Result;
 
@@ -34,18 +35,7 @@ pub struct Calls {
     rest: FlightServiceServer<Flight>,
 }
 
-/// The paths of an exchange and of an upload.
-const EXCHANGE: &str = "/arrow.flight.protocol.FlightService/DoExchange";
-const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
-
-/// Of a handshake, which is a stream that has bounds of its own.
-const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
-
-/// Calls that bring back what they were given: tickets, and whole answers with these.
-const RETURNING: [&str; 2] =
-    ["/arrow.flight.protocol.FlightService/DoGet", "/arrow.flight.protocol.FlightService/DoAction"];
-
-/// Bytes of the one message of any other call: names, descriptors, filters.
+/// Bytes of the one message of most calls: names, descriptors, filters.
 const REQUEST: usize = 64 * 1024;
 
 impl Calls {
@@ -63,15 +53,15 @@ impl Calls {
     /// Whatever is neither exchange nor upload. The memory of the request is held until the end of its answer.
     async fn rest(mut self, request: Request<Body>) -> Result<Response<Body>, Status> {
         let encoding = MessageEncoding::of(request.headers())?;
-        if request.uri().path() == HANDSHAKE {
-            return Ok(unread_is_invalid(answered(self.handshake.call(request).await)));
-        }
-        let is_returning = RETURNING.contains(&request.uri().path());
-        let limits = RequestLimits {
-            memory: self.service.memory.clone(),
-            bytes: if is_returning { ANSWER_BYTES + REQUEST } else { REQUEST },
-            patience: self.service.limits.stall_timeout,
+        let bytes = match call_name(request.uri().path()) {
+            // A stream that has bounds of its own.
+            Some("Handshake") => return Ok(unread_is_invalid(answered(self.handshake.call(request).await))),
+            // They bring back what they were given: tickets, and whole answers with these.
+            Some("DoGet" | "DoAction") => ANSWER_BYTES + REQUEST,
+            _ => REQUEST,
         };
+        let (memory, patience) = (self.service.memory.clone(), self.service.limits.stall_timeout);
+        let limits = RequestLimits { memory, bytes, patience };
         let (request, memory) = request::read(request, encoding, limits).await.map_err(|error| to_status(&error))?;
         let mut response = answered(self.rest.call(request).await);
         if let Some(reply) = response.extensions_mut().remove().and_then(Aside::take) {
@@ -121,9 +111,9 @@ impl tower::Service<Request<Body>> for Calls {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let calls = self.clone();
         async move {
-            let begin = match request.uri().path() {
-                EXCHANGE => Flight::exchange,
-                PUT => |service: &Flight, body, encoding, _| service.put(body, encoding),
+            let begin = match call_name(request.uri().path()) {
+                Some("DoExchange") => Flight::exchange,
+                Some("DoPut") => |service: &Flight, body, encoding, _| service.put(body, encoding),
                 _ => return Ok(calls.rest(request).await.unwrap_or_else(Status::into_http)),
             };
             let (head, body) = request.into_parts();
@@ -154,14 +144,4 @@ fn answer(reply: Reply<Bytes>) -> Response<Body> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(ENCODINGS));
     response
-}
-
-/// How a call ended, behind its answer.
-pub fn trailers(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    // A text that no header takes is left out; the code is always there.
-    if status.add_header(&mut trailers).is_err() {
-        trailers.insert("grpc-status", HeaderValue::from(status.code() as i32));
-    }
-    trailers
 }

@@ -13,7 +13,7 @@ use super::answer::AnswerMemory;
 use super::datasets::{DataSet, Datasets};
 use super::endpoints::share_out;
 use super::location::{Location, SAME_CONNECTION};
-use super::long::Flights;
+use super::queries::Flights;
 use super::selection::Selection;
 use super::survey::Survey;
 use super::ticket::{FlightNumber, Span, TicketClaim, TicketKey, as_time, expiry};

@@ -16,8 +16,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use super::calls::trailers;
-use super::status::to_status;
+use super::status::{to_status, trailers};
 use crate::Error;
 
 /// A service whose calls end in time.

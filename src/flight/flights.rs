@@ -14,7 +14,7 @@ use tracing::info_span;
 use super::answer::AnswerMemory;
 use super::get::{Get, GetLimits};
 use super::reply::Reply;
-use super::service::{Flight, FlightLimits};
+use super::serving::{Flight, FlightLimits};
 use super::status::to_status;
 use crate::engine::Timings;
 use crate::memory::Reservation;

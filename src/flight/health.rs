@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::stream::{BoxStream, unfold};
 use futures::{Stream, StreamExt};
 use tokio::sync::Semaphore;
 use tonic::codec::CompressionEncoding;
-use tonic::server::NamedService;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::service::Flight;
+use super::names::FLIGHT;
 use super::status::{excerpt, to_status};
 use crate::readiness::{Phase, Readiness};
 use crate::{Error, Result};
-
-/// What is asked about besides the server as a whole, which has no name.
-const FLIGHT: &str = FlightServiceServer::<Flight>::NAME;
 
 /// Watches at a time, of all clients. They cost little, but they need no token, and stay for as long as a client likes.
 const WATCHES: usize = 1024;
@@ -71,6 +66,7 @@ impl Health for Probes {
     }
 }
 
+/// The server as a whole has no name.
 fn is_known(service: &str) -> bool {
     service.is_empty() || service == FLIGHT
 }

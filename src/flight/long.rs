@@ -1,26 +1,13 @@
 //! What can be done with a flight after it was made: cancelling it, and renewing its endpoints.
 
-use std::sync::Arc;
-
 use arrow_flight::{
     CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint, FlightInfo,
     RenewFlightEndpointRequest,
 };
 
-use super::cancelled::Cancelled;
 use super::catalog::Catalog;
-use super::poll::Queries;
 use super::ticket::{FlightNumber, TicketClaim};
 use crate::{Error, Result};
-
-/// The flights that were made here. Cheap to clone, and all clones are the same ones.
-#[derive(Debug, Clone, Default)]
-pub struct Flights {
-    /// Those that were given up.
-    pub cancelled: Arc<Cancelled>,
-    /// Those that are polled.
-    pub queries: Arc<Queries>,
-}
 
 impl Catalog {
     /// Cancels a flight: its tickets are refused from now on, its streams end, and nobody looks for more endpoints. Servers that

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::Response;
+use http::{HeaderMap, HeaderValue, Response};
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -63,6 +63,16 @@ pub fn unread_is_invalid(answer: Response<Body>) -> Response<Body> {
         }
         _ => answer,
     }
+}
+
+/// How a call ended, behind its answer.
+pub fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // A text that no header takes is left out; the code is always there.
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert("grpc-status", HeaderValue::from(status.code() as i32));
+    }
+    trailers
 }
 
 /// Bytes of an error's text on the wire. Clients take 8 KiB of trailers in all, and lose the error with a connection that

@@ -4,7 +4,7 @@ use arrow_flight::{CancelFlightInfoRequest, FlightDescriptor, RenewFlightEndpoin
 use bytes::Bytes;
 use prost::Message;
 
-use crate::flight::service::Flight;
+use crate::flight::serving::Flight;
 use crate::memory::Reservation;
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::flight::service::Flight;
+use crate::flight::serving::Flight;
 use crate::readiness::{Phase, ServedModel};
 use crate::table::{ScoreOptions, ScorePlan};
 
