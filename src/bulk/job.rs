@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::progress::Progress;
-use super::summary::{Summary, Tally};
-use super::texts::{Truths, batches, within};
+use super::summary::{Run, Summary};
+use super::tally::{Place, Tally};
+use super::texts::{batches, within};
 use super::truth::Truth;
 use crate::engine::Engine;
 use crate::panics::{blocking, blocking_while_awaited, joined};
@@ -27,7 +28,7 @@ use crate::sink::parquet::Splice;
 use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::stream::{InFlight, Incoming, Scored, score_batches};
+use crate::stream::{InFlight, Incoming, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -77,7 +78,7 @@ pub async fn score_files(engine: Engine, jobs: &[FileJob], progress: &Progress) 
         tally.merge(&score_one(&engine, job, progress).await?);
     }
     progress.finish();
-    Ok(tally.summary(started.elapsed()))
+    Ok(Summary::new(tally, &Run { took: started.elapsed(), ..Run::default() }))
 }
 
 /// An input that can be scored as its job says.
@@ -120,10 +121,12 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
         let (batch, truths) = batch?;
         Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
     });
+    let file = source.path().display().to_string();
     let mut scored = pin!(score_batches(engine.clone(), reader, job.in_flight, batches));
     while let Some(item) = scored.next().await {
         let scored = item.map_err(|error| of_file(&source, error))?;
-        count(&mut tally, &scored);
+        let first = Place { file: &file, row: tally.rows };
+        tally.add(first, &scored, &scored.rest);
         progress.advance(scored.batch.num_rows() as u64);
         if columns.send(scored.columns).await.is_err() {
             // The writer has failed, and says below of what.
@@ -135,13 +138,6 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     source.check_unchanged()?;
     target.commit()?;
     Ok(tally)
-}
-
-fn count(tally: &mut Tally, scored: &Scored<Truths>) {
-    tally.add_rows(scored.batch.num_rows());
-    for (row, label) in scored.labels() {
-        tally.add(label, scored.rest.get(row).copied().flatten());
-    }
 }
 
 /// A row that has no score or is no text, with the file that it is in.

@@ -5,68 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// Counts rows as they are scored.
-#[derive(Debug, Clone)]
-pub struct Tally {
-    rows: u64,
-    nulls: u64,
-    labels: Vec<(String, u64)>,
-    accuracy: Option<Accuracy>,
-}
-
-impl Tally {
-    /// Nothing counted yet. `judged` says whether right answers will come.
-    pub fn new(classes: &[String], judged: bool) -> Self {
-        Self {
-            rows: 0,
-            nulls: 0,
-            labels: classes.iter().map(|class| (class.clone(), 0)).collect(),
-            accuracy: judged.then(Accuracy::default),
-        }
-    }
-
-    /// Counts rows, whatever became of them.
-    pub fn add_rows(&mut self, rows: usize) {
-        self.rows += rows as u64;
-    }
-
-    /// Counts one text: the class that it got, and the right one. Texts without either are not judged.
-    pub fn add(&mut self, label: Option<usize>, truth: Option<usize>) {
-        match label.and_then(|label| self.labels.get_mut(label)) {
-            Some((_, rows)) => *rows += 1,
-            None => self.nulls += 1,
-        }
-        if let (Some(accuracy), Some(label), Some(truth)) = (&mut self.accuracy, label, truth) {
-            accuracy.judged += 1;
-            accuracy.right += u64::from(label == truth);
-        }
-    }
-
-    /// Adds what another file's rows counted.
-    pub fn merge(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.nulls += other.nulls;
-        for ((_, rows), (_, more)) in self.labels.iter_mut().zip(&other.labels) {
-            *rows += more;
-        }
-        if let (Some(accuracy), Some(more)) = (&mut self.accuracy, &other.accuracy) {
-            accuracy.judged += more.judged;
-            accuracy.right += more.right;
-        }
-    }
-
-    /// The counts, and the time that they took.
-    pub fn summary(self, took: Duration) -> Summary {
-        Summary {
-            rows: self.rows,
-            seconds: took.as_secs_f64(),
-            rows_per_second: rate(self.rows, took),
-            nulls: self.nulls,
-            labels: LabelCounts(self.labels),
-            accuracy: self.accuracy,
-        }
-    }
-}
+use super::tally::{Accuracy, Confidences, Confusion, Examples, LengthBin, Tally};
 
 /// Rows a second; zero for no rows or no time.
 pub fn rate(rows: u64, took: Duration) -> f64 {
@@ -76,6 +15,28 @@ pub fn rate(rows: u64, took: Duration) -> f64 {
     rows as f64 / took.as_secs_f64()
 }
 
+/// How a run went that counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Wall-clock time.
+    pub took: Duration,
+    /// Rows among those counted whose scores an earlier run had left in the journal.
+    pub replayed: u64,
+    /// What became of the files.
+    pub files: FileCounts,
+}
+
+/// What became of the files of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FileCounts {
+    /// Scored to their end.
+    pub done: u64,
+    /// Left alone, since they are scored already.
+    pub skipped: u64,
+    /// Given up.
+    pub failed: u64,
+}
+
 /// What a run did. As text it is the closing line, without the line end; as JSON what `--json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -83,51 +44,71 @@ pub struct Summary {
     pub rows: u64,
     /// Wall-clock time of the run.
     pub seconds: f64,
-    /// The quotient of the two.
+    /// Rows that this run scored, in each of these seconds.
     pub rows_per_second: f64,
-    /// Rows without a text, and so without a label.
+    /// Rows among them whose scores an earlier run had left in the journal.
+    pub replayed: u64,
+    /// Texts that are null, and so without a label.
     pub nulls: u64,
-    /// Rows of each label, in class order.
+    /// Texts that could not be scored, and so without a label.
+    pub errors: u64,
+    /// Texts of each label, in class order.
     pub labels: LabelCounts,
     /// Against the truth column, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+    /// For each true class, in class order, how often each label was given to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
+    /// Texts longer than the model takes.
+    pub truncated: u64,
+    /// Tokens of the scored texts, before they were cut.
+    pub tokens: u64,
+    /// Scored texts that the model did not see, since it had seen the same before.
+    pub duplicates_saved: u64,
+    /// Texts by their confidence, in hundredths from 0 to 1.
+    pub confidences: Confidences,
+    /// Texts by their length in tokens.
+    pub lengths: Vec<LengthBin>,
+    /// The texts of which the model was most and least sure.
+    #[serde(flatten)]
+    pub examples: Examples,
+    /// What became of the files.
+    pub files: FileCounts,
 }
 
-/// Label and number of rows, in class order; a map in JSON.
+impl Summary {
+    /// What was counted, and how it went.
+    pub fn new(tally: Tally, run: &Run) -> Self {
+        let scored = tally.rows.saturating_sub(run.replayed);
+        Self {
+            rows: tally.rows,
+            seconds: run.took.as_secs_f64(),
+            rows_per_second: rate(scored, run.took),
+            replayed: run.replayed,
+            nulls: tally.nulls,
+            errors: tally.errors,
+            labels: LabelCounts(tally.labels),
+            accuracy: tally.accuracy,
+            confusion: tally.confusion,
+            truncated: tally.truncated,
+            tokens: tally.tokens,
+            duplicates_saved: tally.saved,
+            confidences: tally.confidences,
+            lengths: tally.lengths.bins(),
+            examples: tally.examples,
+            files: run.files,
+        }
+    }
+}
+
+/// Label and number of texts, in class order; a map in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelCounts(pub Vec<(String, u64)>);
 
 impl Serialize for LabelCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(label, rows)| (label, rows)))
-    }
-}
-
-/// How many labels were right.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Accuracy {
-    /// Rows whose label is the one in the truth column.
-    pub right: u64,
-    /// Rows with both a label and a right answer.
-    pub judged: u64,
-}
-
-impl Accuracy {
-    /// The part of the judged rows that is right, from 0 to 1; `None` if none was judged.
-    pub fn share(&self) -> Option<f64> {
-        (self.judged > 0).then(|| self.right as f64 / self.judged as f64)
-    }
-}
-
-impl Serialize for Accuracy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Accuracy", 3)?;
-        fields.serialize_field("share", &self.share())?;
-        fields.serialize_field("right", &self.right)?;
-        fields.serialize_field("judged", &self.judged)?;
-        fields.end()
     }
 }
 
@@ -143,6 +124,10 @@ impl fmt::Display for Summary {
         }
         if self.nulls > 0 {
             write!(f, "{before}{} null", self.nulls)?;
+            before = ", ";
+        }
+        if self.errors > 0 {
+            write!(f, "{before}{} without a score", self.errors)?;
         }
         let Some(accuracy) = self.accuracy else {
             return Ok(());
@@ -160,68 +145,74 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::tally::testing::{Row, tally};
+    use serde_json::json;
 
-    fn classes() -> [String; 2] {
-        ["NEGATIVE", "POSITIVE"].map(str::to_owned)
-    }
-
-    fn tally(rows: &[(Option<usize>, Option<usize>)], judged: bool) -> Tally {
-        let mut tally = Tally::new(&classes(), judged);
-        for (label, truth) in rows {
-            tally.add_rows(1);
-            tally.add(*label, *truth);
-        }
-        tally
+    fn summary(rows: &[Row], judged: bool, took: Duration) -> Summary {
+        Summary::new(tally(rows, judged), &Run { took, ..Run::default() })
     }
 
     #[test]
     fn the_closing_line() {
-        let mut rows = vec![(Some(0), None); 431];
-        rows.extend(vec![(Some(1), None); 441]);
-        let summary = tally(&rows, false).summary(Duration::from_millis(1200));
+        let mut rows = vec![Row::of(0); 431];
+        rows.extend(vec![Row::of(1); 441]);
+        let summary = summary(&rows, false, Duration::from_millis(1200));
         assert_eq!(summary.to_string(), "872 rows in 1.2 s (727 rows/s): 431 NEGATIVE, 441 POSITIVE");
     }
 
     #[test]
-    fn nulls_and_accuracy_are_told_when_there_are_any() {
-        let rows = [(Some(0), Some(0)), (Some(0), Some(1)), (Some(1), Some(1)), (Some(1), None), (None, Some(1))];
-        let summary = tally(&rows, true).summary(Duration::from_secs(2));
+    fn what_has_no_label_and_accuracy_are_told_when_there_are_any() {
+        let judged = |label, truth| Row { truth: Some(truth), ..Row::of(label) };
+        let null = Row { truth: Some(1), ..Row::null() };
+        let rows = [judged(0, 0), judged(0, 1), judged(1, 1), Row::of(1), null, Row::error()];
         assert_eq!(
-            summary.to_string(),
-            "5 rows in 2.0 s (2 rows/s): 2 NEGATIVE, 2 POSITIVE, 1 null; accuracy 66.7% (2 of 3)"
+            summary(&rows, true, Duration::from_secs(2)).to_string(),
+            "6 rows in 2.0 s (3 rows/s): 2 NEGATIVE, 2 POSITIVE, 1 null, 1 without a score; accuracy 66.7% (2 of 3)"
         );
     }
 
     #[test]
     fn nothing_is_a_line_too() {
-        let summary = tally(&[], true).summary(Duration::ZERO);
         assert_eq!(
-            summary.to_string(),
+            summary(&[], true, Duration::ZERO).to_string(),
             "0 rows in 0.0 s (0 rows/s): 0 NEGATIVE, 0 POSITIVE; \
              accuracy unknown: no row has both a label and a truth"
         );
     }
 
     #[test]
-    fn the_json_keeps_the_order_of_classes() {
-        let rows = [(Some(1), Some(1)), (None, None)];
-        let summary = tally(&rows, true).summary(Duration::from_secs(4));
-        assert_eq!(
-            serde_json::to_string(&summary).unwrap(),
-            r#"{"rows":2,"seconds":4.0,"rows_per_second":0.5,"nulls":1,"#.to_owned()
-                + r#""labels":{"NEGATIVE":0,"POSITIVE":1},"#
-                + r#""accuracy":{"share":1.0,"right":1,"judged":1}}"#
-        );
-        let summary = tally(&rows, false).summary(Duration::from_secs(4));
-        assert!(!serde_json::to_string(&summary).unwrap().contains("accuracy"));
+    fn rows_of_an_earlier_run_are_no_speed_of_this() {
+        let run = Run { took: Duration::from_secs(2), replayed: 6, ..Run::default() };
+        let summary = Summary::new(tally(&vec![Row::of(0); 10], false), &run);
+        assert_eq!(summary.to_string(), "10 rows in 2.0 s (2 rows/s): 10 NEGATIVE, 0 POSITIVE");
     }
 
     #[test]
-    fn files_add_up() {
-        let mut sum = tally(&[(Some(0), Some(0))], true);
-        sum.merge(&tally(&[(Some(0), Some(1)), (None, None), (Some(1), Some(1))], true));
-        let rows = [(Some(0), Some(0)), (Some(0), Some(1)), (None, None), (Some(1), Some(1))];
-        let took = Duration::from_secs(1);
-        assert_eq!(sum.summary(took), tally(&rows, true).summary(took));
+    fn the_json_has_all_that_was_counted() {
+        let rows = [Row { text: Some("good"), truth: Some(1), ..Row::of(1) }, Row::null(), Row::error()];
+        let summary = summary(&rows, true, Duration::from_secs(4));
+        let mut json = serde_json::to_value(&summary).unwrap();
+        let hundredths = json.as_object_mut().unwrap().remove("confidences").unwrap();
+        assert_eq!(hundredths.as_array().unwrap().iter().position(|texts| texts == 1), Some(90));
+        let example = json!({
+            "text": "good", "is_cut": false, "label": "POSITIVE", "confidence": 0.90625, "file": "a.parquet", "row": 0
+        });
+        let expected = json!({
+            "rows": 3, "seconds": 4.0, "rows_per_second": 0.75, "replayed": 0, "nulls": 1, "errors": 1,
+            "labels": {"NEGATIVE": 0, "POSITIVE": 1},
+            "accuracy": {"share": 1.0, "right": 1, "judged": 1}, "confusion": [[0, 0], [0, 1]],
+            "truncated": 0, "tokens": 3, "duplicates_saved": 0, "lengths": [{"from": 0, "to": 4, "texts": 1}],
+            "most_certain": [example], "least_certain": [example],
+            "files": {"done": 0, "skipped": 0, "failed": 0},
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn the_json_keeps_the_order_of_classes_and_no_accuracy_where_nobody_knows_it() {
+        let summary = summary(&[Row::of(1)], false, Duration::from_secs(4));
+        let json = serde_json::to_string(&summary).unwrap();
+        assert!(json.contains(r#""labels":{"NEGATIVE":0,"POSITIVE":1}"#), "{json}");
+        assert!(!json.contains("accuracy") && !json.contains("confusion"), "{json}");
     }
 }
