@@ -14,8 +14,8 @@ fn rows(count: usize) -> Vec<Row> {
         label: Some(number % 2),
         confidence: 0.5 + (number * 37 % 101) as f32 / 202.0,
         tokens: 2 + number * number % 300,
-        truncated: number % 5 == 0,
-        truth: (number % 3 > 0).then_some(number / 2 % 2),
+        truncated: number.is_multiple_of(5),
+        truth: (!number.is_multiple_of(3)).then_some(number / 2 % 2),
     };
     (0..count)
         .map(|number| match number % 11 {
