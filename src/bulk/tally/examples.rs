@@ -93,14 +93,17 @@ impl Offer<'_> {
             kept.remove(same);
         }
         let at = kept.partition_point(|old| !self.is_before(old, order));
-        kept.insert(at, Example {
-            text: text.to_owned(),
-            is_cut: self.is_cut || is_cut,
-            label: self.label.to_owned(),
-            confidence: self.confidence,
-            file: self.place.file.to_owned(),
-            row: self.place.row,
-        });
+        kept.insert(
+            at,
+            Example {
+                text: text.to_owned(),
+                is_cut: self.is_cut || is_cut,
+                label: self.label.to_owned(),
+                confidence: self.confidence,
+                file: self.place.file.to_owned(),
+                row: self.place.row,
+            },
+        );
         kept.truncate(EACH);
     }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The longest text of each bin, in tokens: two to the octave, so that where texts are cut is most often an edge. One more
 /// bin has what is longer.
 const EDGES: [u32; 28] = [
-    4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288,
-    16_384, 24_576, 32_768, 49_152,
+    4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192,
+    12_288, 16_384, 24_576, 32_768, 49_152,
 ];
 
 /// How many texts had how many tokens before they were cut, with the special ones.
