@@ -44,17 +44,23 @@ impl<T: Send + 'static> Reply<T> {
         // The messages must not end before their end can be read.
         let open = sender.clone();
         let work = caught_future(work(ReplySender { messages: sender, stall_timeout }));
-        let task = async move {
+        let work = async move {
             let result = work.await.unwrap_or_else(|panicked| Err(broken(panicked)));
             let result = result.map_err(|error| to_status(&error));
             if let Err(status) = &result {
                 warn!(error = status.message(), "a call failed");
             }
+            result
+        };
+        // Its span ends with it, and so before that of the call, which ends behind the messages.
+        let work = work.in_current_span();
+        let task = async move {
+            let result = work.await;
             // A client that is gone is not told.
             let _ = ended.send(result);
             drop(open);
         };
-        Self { messages, end: Some(end), task: tokio::spawn(task.in_current_span()) }
+        Self { messages, end: Some(end), task: tokio::spawn(task) }
     }
 }
 

@@ -82,6 +82,13 @@ fn check_below(above: &Span, span: &Span) {
     assert!(above.start <= span.start && span.start <= span.end && span.end <= above.end, "{above:?} {span:?}");
 }
 
+/// The span of the work on a stream, which ends before its call does.
+#[track_caller]
+fn check_work(spans: &Spans, call: &Span, name: &str) {
+    let [work] = spans.below(call, name)[..] else { panic!("no {name}: {spans:?}") };
+    check_below(call, work);
+}
+
 /// The spans of jobs below a request: each has its phases, one behind the other.
 #[track_caller]
 fn check_jobs(spans: &Spans, request: &Span, jobs: usize) {
@@ -115,6 +122,7 @@ async fn an_exchange_is_part_of_its_clients_trace() {
     assert_eq!(call.number("rpc.grpc.status_code"), 0);
     assert_eq!(call.number("textflight.rows"), 4);
     assert!(call.seconds("textflight.queue_seconds") > 0.0 && call.seconds("textflight.compute_seconds") > 0.0);
+    check_work(&spans, call, "exchange");
     check_jobs(&spans, call, 2);
     // Each batch, and the end.
     assert_eq!(spans.below(call, "read").len(), 3, "{spans:?}");
@@ -138,6 +146,7 @@ async fn a_data_set_is_part_of_its_clients_trace() {
     let call = spans.named("arrow.flight.protocol.FlightService/DoGet");
     check_incoming(call);
     assert_eq!(call.number("textflight.rows"), 2);
+    check_work(&spans, call, "get");
     check_jobs(&spans, call, 1);
     assert!(!spans.says("films"), "{spans:?}");
 }
@@ -236,6 +245,7 @@ async fn a_long_stream_has_the_spans_of_its_beginning_and_the_sum_of_all() {
     })
     .await;
     let call = spans.named("arrow.flight.protocol.FlightService/DoExchange");
+    check_work(&spans, call, "exchange");
     check_jobs(&spans, call, 32);
     assert_eq!(call.number("textflight.rows"), 100);
 }
