@@ -36,6 +36,8 @@ pub struct CsvDecoder {
     schema: Option<SchemaRef>,
     /// Which columns have texts, once that was said.
     texts: Option<Vec<Texts>>,
+    /// Which of them a cell belongs to, by its column.
+    places: Vec<Option<usize>>,
     /// Ends of lines that the reader was not shown.
     unseen_lines: u64,
 }
@@ -64,6 +66,7 @@ impl CsvDecoder {
             fields: Vec::new(),
             schema: None,
             texts: None,
+            places: Vec::new(),
             unseen_lines: 0,
         }
     }
@@ -155,8 +158,8 @@ impl CsvDecoder {
 
     /// The texts that the current cell belongs to.
     fn wanted(&mut self) -> Option<&mut Texts> {
-        let cell = self.cells;
-        self.texts.iter_mut().flatten().find(|texts| texts.column == cell)
+        let place = (*self.places.get(self.cells)?)?;
+        self.texts.as_mut()?.get_mut(place)
     }
 
     /// Ends a record whose last cell ends at `end`.
@@ -259,6 +262,10 @@ impl LineDecoder for CsvDecoder {
 
     fn begin(&mut self, texts: &[usize], _new_names: &[String]) -> Result<Lines> {
         let names = self.take_lines();
+        self.places = vec![None; self.schema.as_ref().map_or(0, |schema| schema.fields().len())];
+        for (place, &column) in texts.iter().enumerate() {
+            self.places[column] = Some(place);
+        }
         let texts = texts.iter().map(|&column| Texts { column, values: BinaryViewBuilder::new(), current: None });
         self.texts = Some(texts.collect());
         self.read()?;
