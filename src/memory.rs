@@ -75,8 +75,15 @@ impl Memory {
     /// [`Error::Busy`] when others hold too much, [`Error::TooLarge`] when it would not fit if nobody held anything.
     pub fn try_reserve(&self, bytes: usize) -> Result<Reservation> {
         let small = if bytes <= SMALL { self.small.take(bytes) } else { None };
-        let permit = small.map_or_else(|| self.large.try_take(bytes), Ok)?;
-        Ok(self.reservation(permit))
+        small.map_or_else(|| self.try_reserve_large(bytes), |permit| Ok(self.reservation(permit)))
+    }
+
+    /// Takes so many bytes now, and leaves the reserve of small requests alone: a part of a large request is none.
+    ///
+    /// # Errors
+    /// As [`Memory::try_reserve`].
+    pub fn try_reserve_large(&self, bytes: usize) -> Result<Reservation> {
+        self.large.try_take(bytes).map(|permit| self.reservation(permit))
     }
 
     /// Takes so many bytes when it is this request's turn, first come, first served. The reserve of small requests is left
@@ -247,6 +254,10 @@ mod tests {
         assert!(matches!(memory.try_reserve(1), Err(Error::Busy(_))));
         drop(small);
         assert!(matches!(memory.try_reserve(2 * MIB), Err(Error::Busy(_))));
+        // A part of a large request is no small one.
+        let _rest = memory.try_reserve_large(MIB).unwrap();
+        assert!(matches!(memory.try_reserve_large(1), Err(Error::Busy(_))));
+        memory.try_reserve(1).unwrap();
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl ParquetEncoder {
         });
         let (writer, leaves) =
             made.map_err(|panicked| refused(panicked.to_string()))?.map_err(|cause| refused(cause.to_string()))?;
-        let memory = memory.try_reserve(leaves.saturating_mul(COLUMN_BYTES))?;
+        let memory = memory.try_reserve_large(leaves.saturating_mul(COLUMN_BYTES))?;
         Ok(Self { writer, schema, leaves, memory })
     }
 
