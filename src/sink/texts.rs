@@ -128,15 +128,33 @@ fn check_type(data_type: &DataType, has_keys: bool) -> Result<()> {
             fields.iter().try_for_each(inside)
         }
         DataType::Dictionary(_, values) => check_type(values, has_keys),
+        DataType::Map(entries, _) => check_map_keys(entries).and_then(|()| inside(entries)),
         DataType::List(item)
         | DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _)
-        | DataType::RunEndEncoded(_, item)
-        | DataType::Map(item, _) => inside(item),
+        | DataType::RunEndEncoded(_, item) => inside(item),
         _ => Ok(()),
     }
+}
+
+/// Fails at keys that are nested: as the text that a key of JSON is, each level of them would be twice as long.
+fn check_map_keys(entries: &FieldRef) -> Result<()> {
+    let DataType::Struct(fields) = entries.data_type() else { return Ok(()) };
+    let mut keys = fields.first().map(|keys| keys.data_type());
+    while let Some(data_type) = keys {
+        keys = match data_type {
+            DataType::Dictionary(_, values) => Some(values),
+            DataType::RunEndEncoded(_, values) => Some(values.data_type()),
+            nested if nested.is_nested() => {
+                let hint = "choose other columns with \"columns\", or accept an Arrow stream";
+                return Err(Error::Invalid(format!("no text is made of a map whose keys are lists or structs: {hint}")));
+            }
+            _ => None,
+        };
+    }
+    Ok(())
 }
 
 fn check_names(fields: &[FieldRef], what: &str) -> Result<()> {
@@ -190,6 +208,19 @@ mod tests {
         let twice = Field::new("s", DataType::Struct(vec![field.clone(), field].into()), true);
         let error = JsonRows::new(&Schema::new(vec![twice])).err().unwrap().to_string();
         assert!(error.contains("column \"s\": more than one field is called \"x\""), "{error}");
+    }
+
+    #[test]
+    fn nested_keys_of_a_map_are_refused() {
+        let list = || DataType::new_list(DataType::Int32, true);
+        let behind = DataType::Dictionary(Box::new(DataType::Int8), Box::new(list()));
+        let kinds = [(DataType::Utf8, false), (DataType::Int32, false), (list(), true), (behind, true)];
+        for (keys, is_refused) in kinds {
+            let (keys, values) = (Field::new("key", keys, false), Field::new("value", DataType::Utf8, true));
+            let maps = Field::new_map("m", "entries", keys, values, false, true);
+            let error = CsvRows::new(&Schema::new(vec![Field::new_list("l", maps, true)]), b',').err();
+            assert_eq!(error.is_some(), is_refused, "{error:?}");
+        }
     }
 
     #[test]
