@@ -28,6 +28,13 @@ pub struct InFlight {
     pub bytes: usize,
 }
 
+impl InFlight {
+    /// The same with so many bytes at most.
+    pub fn within(self, bytes: usize) -> Self {
+        Self { bytes: self.bytes.min(bytes), ..self }
+    }
+}
+
 /// Rows on their way in: texts alone, or a record batch.
 pub struct Incoming<R, T> {
     /// The rows.

@@ -41,9 +41,17 @@ impl Made {
     /// [`crate::Error::Cancelled`] when the client is gone.
     pub async fn send(&self, written: Vec<Buffer>) -> Result<()> {
         for piece in written.iter().flat_map(|buffer| buffer.chunks(PIECE_BYTES)) {
-            self.0.send(Bytes::copy_from_slice(piece)).await.map_err(|_| left())?;
+            self.pass(Bytes::copy_from_slice(piece)).await?;
         }
         Ok(())
+    }
+
+    /// Passes on a piece as it is.
+    ///
+    /// # Errors
+    /// As [`Made::send`].
+    pub async fn pass(&self, piece: Bytes) -> Result<()> {
+        self.0.send(piece).await.map_err(|_| left())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use futures::StreamExt;
 use futures::stream::{Stream, try_unfold};
-use futures::{StreamExt, TryStreamExt};
 
 use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
@@ -54,13 +54,8 @@ struct Table {
 
 impl Table {
     async fn score(self, engine: Engine, in_flight: InFlight, made: Made) -> Result<()> {
-        let Self { stream, plan, mut writer } = self;
-        let mut scored = Box::pin(score_table(engine, plan, in_flight, batches(stream)));
-        while let Some((batch, memory)) = scored.try_next().await? {
-            writer.write(batch, &made).await?;
-            drop(memory);
-        }
-        writer.end(&made).await
+        let Self { stream, plan, writer } = self;
+        writer.write_all(score_table(engine, plan, in_flight, batches(stream)), &made).await
     }
 }
 

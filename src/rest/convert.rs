@@ -5,19 +5,17 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use axum::response::Response;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 
-use super::answer::{Made, StreamedAnswer};
+use super::answer::StreamedAnswer;
 use super::lines::{IN_ENGINE, MEMORY, Table};
 use super::media::Media;
 use super::upload::TableBody;
-use super::writer::encoder;
+use super::writer::BatchWriter;
 use super::{Job, TableLimits};
-use crate::engine::Engine;
 use crate::memory::Reservation;
-use crate::sink::batches::BatchEncoder;
 use crate::source::csv::{CsvDecoder, texts};
-use crate::stream::{InFlight, Incoming, score_table};
+use crate::stream::{Incoming, score_table};
 use crate::table::ScorePlan;
 use crate::{Error, Result};
 
@@ -35,15 +33,14 @@ pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_
     let mut table = Table::new(upload, Box::new(CsvDecoder::new(delimiter)), memory);
     let schema = table.schema().await?.ok_or_else(|| Error::Invalid("no line of names".to_owned()))?;
     let plan = ScorePlan::new(&schema, &columns, &engine.model().labels)?;
-    let encoder = encoder(media, &plan.schema(), &options.memory)?;
+    let writer = BatchWriter::new(media, plan.schema(), &options)?;
     let inputs = plan.inputs();
     table.begin(&inputs, &[])?;
     let read = schema.project(&inputs).map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
     let batches = batches(table, Arc::new(read), Arc::clone(&options));
-    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    let scored = score_table(engine, Arc::new(plan.of_inputs()), options.in_flight.within(IN_ENGINE), batches);
     let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
-    let making = |made| write(engine, Arc::new(plan.of_inputs()), in_flight, batches, encoder, made);
-    answer.of(held, making).await
+    answer.of(held, async |made| writer.write_all(scored, &made).await).await
 }
 
 type Batch = Incoming<RecordBatch, Reservation>;
@@ -64,26 +61,9 @@ fn batches(
         let (schema, limits) = (Arc::clone(&schema), Arc::clone(&limits));
         async move {
             drop(lines);
-            let held = limits.memory.try_reserve(COPIES * bytes)?;
+            let held = limits.memory.try_reserve_large(COPIES * bytes)?;
             let rows = texts(&rows, schema).map_err(|error| error.after_rows(before))?;
             Ok(Incoming { rows, bytes, rest: held })
         }
     })
-}
-
-/// Scores the batches and writes them.
-async fn write(
-    engine: Engine,
-    plan: Arc<ScorePlan>,
-    in_flight: InFlight,
-    batches: impl Stream<Item = Result<Batch>> + Send + 'static,
-    mut encoder: Box<dyn BatchEncoder>,
-    made: Made,
-) -> Result<()> {
-    let mut scored = score_table(engine, plan, in_flight, batches).boxed();
-    while let Some((batch, held)) = scored.try_next().await? {
-        made.send(encoder.encode(&batch)?).await?;
-        drop(held);
-    }
-    made.send(encoder.finish()?).await
 }

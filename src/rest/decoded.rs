@@ -21,7 +21,7 @@ use crate::panics::blocking;
 use crate::source::parquet::ParquetFile;
 use crate::source::{Source, slices, strings_as_bytes, typed, typed_bytes};
 use crate::spool::SpoolFile;
-use crate::stream::{InFlight, Incoming, score_table};
+use crate::stream::{Incoming, score_table};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::traces::TARGET;
 use crate::{Error, Result};
@@ -77,15 +77,11 @@ impl Table {
         Ok(Self { source: Arc::new(source), inputs, read, plan })
     }
 
-    async fn score(self, engine: Engine, options: Arc<TableLimits>, mut writer: BatchWriter, made: Made) -> Result<()> {
-        let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    async fn score(self, engine: Engine, options: Arc<TableLimits>, writer: BatchWriter, made: Made) -> Result<()> {
+        let in_flight = options.in_flight.within(IN_ENGINE);
         let plan = Arc::clone(&self.plan);
-        let mut scored = score_table(engine, plan, in_flight, self.batches(options.memory.clone())).boxed();
-        while let Some((batch, held)) = scored.try_next().await? {
-            writer.write(batch, &made).await?;
-            drop(held);
-        }
-        writer.end(&made).await
+        let scored = score_table(engine, plan, in_flight, self.batches(options.memory.clone()));
+        writer.write_all(scored, &made).await
     }
 
     /// The rows with the types of the table, each batch with the memory for all that is made of it.
@@ -99,7 +95,7 @@ impl Table {
         let split = decoded.map_ok(|batch| stream::iter(slices(&batch, LARGEST_BATCH)).map(Ok)).try_flatten();
         split.and_then(move |batch| {
             let bytes = COPIES * typed_bytes(&batch) + plan.weight(&batch);
-            let incoming = memory.try_reserve(bytes).and_then(|held| {
+            let incoming = memory.try_reserve_large(bytes).and_then(|held| {
                 let rows = typed(&batch, Arc::clone(&read))?;
                 Ok(Incoming { rows, bytes, rest: held })
             });

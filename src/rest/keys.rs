@@ -8,15 +8,15 @@ use axum::response::Response;
 use futures::TryStreamExt;
 
 use super::answer::{Made, StreamedAnswer};
-use super::lines::{IN_ENGINE, MEMORY, Table, decoder};
+use super::lines::{IN_ENGINE, MEMORY, Table, decoder, scored_names};
 use super::media::Media;
 use super::upload::TableBody;
 use super::writer::BatchWriter;
 use super::{Job, TableLimits};
 use crate::engine::Engine;
-use crate::source::json::KeyTexts;
+use crate::source::json::{KeptKeys, paths};
 use crate::source::lines::Lines;
-use crate::stream::{InFlight, Scored, score_batches};
+use crate::stream::{Scored, score_batches};
 use crate::table::{Columns, ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
 struct Shape {
     /// Of the new columns alone.
     plan: ScorePlan,
-    kept: KeyTexts,
+    kept: KeptKeys,
     schema: SchemaRef,
 }
 
@@ -60,10 +60,12 @@ impl Shape {
         let plan = ScorePlan::new(first, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)?;
         let is_all = options.columns == Columns::All;
         let kept = whole.kept_columns().iter().map(|column| first.field(*column).name().clone());
-        let keys: Vec<String> = kept.filter(|name| !(is_all && is_path(first, name))).collect();
+        let scored = scored_names(&whole, first);
+        let is_kept = |name: &String| !(is_all && scored.contains(name) && is_path(first, name));
+        let keys: Vec<String> = kept.filter(is_kept).collect();
         let fields = keys.iter().map(|key| Arc::new(Field::new(key, DataType::Utf8, true)));
         let fields: Vec<FieldRef> = fields.chain(plan.new_fields().iter().cloned()).collect();
-        let kept = if is_all { KeyTexts::of_all(keys) } else { KeyTexts::of(keys) };
+        let kept = if is_all { KeptKeys::all(keys, &scored) } else { KeptKeys::new(keys, &scored) };
         Ok(Self { plan, kept, schema: Arc::new(Schema::new(fields)) })
     }
 
@@ -75,12 +77,12 @@ impl Shape {
         mut writer: BatchWriter,
         made: Made,
     ) -> Result<()> {
-        let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+        let in_flight = options.in_flight.within(IN_ENGINE);
         let plan = Arc::new(self.plan.clone().of_inputs());
         let mut scored = Box::pin(score_batches(engine, plan, in_flight, table.blocks()));
         let mut rows_before = 0;
         while let Some(scored) = scored.try_next().await? {
-            let held = options.memory.try_reserve(COPIES * scored.rest.bytes.len())?;
+            let held = options.memory.try_reserve_large(COPIES * scored.rest.bytes.len())?;
             let rows = scored.rest.ends.len();
             for first in (0..rows).step_by(self.batch_rows()) {
                 writer.write(self.batch(&scored, first, rows_before)?, &made).await?;
@@ -99,7 +101,7 @@ impl Shape {
     fn batch(&self, scored: &Scored<Lines>, first: usize, rows_before: usize) -> Result<RecordBatch> {
         let Scored { columns: new, rest: lines, .. } = scored;
         let count = self.batch_rows().min(lines.ends.len() - first);
-        let mut columns = self.kept.read(lines, first, count, rows_before)?;
+        let mut columns = self.kept.texts(lines, first, count, rows_before)?;
         columns.extend(new.iter().map(|column| column.slice(first, count)));
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|cause| Error::Failed(format!("values do not fit: {cause}")))
@@ -110,5 +112,5 @@ impl Shape {
 fn is_path(first: &Schema, name: &str) -> bool {
     let is_object =
         |name: &str| first.field_with_name(name).is_ok_and(|field| matches!(field.data_type(), DataType::Struct(_)));
-    name.match_indices('.').any(|(dot, _)| is_object(&name[..dot]))
+    paths(name).any(|(key, _)| is_object(key))
 }

@@ -1,29 +1,26 @@
 //! CSV and JSON lines: scored as they come, with the answer on its way while the body is.
 
+use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use axum::body::Bytes;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use futures::{FutureExt, Stream, TryStreamExt};
-use tokio::sync::mpsc;
+use axum::response::Response;
+use futures::{Stream, TryStreamExt};
 
 use super::Job;
+use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
-use super::outgoing::{Outgoing, left};
-use super::relay::Relay;
 use super::upload::TableBody;
 use crate::Result;
-use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::sink::chosen::{ChosenCells, ChosenKeys};
-use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder};
+use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder, spans};
 use crate::source::csv::CsvDecoder;
-use crate::source::json::JsonDecoder;
+use crate::source::json::{JsonDecoder, KeptKeys};
 use crate::source::lines::{Block, LineDecoder, Lines};
-use crate::stream::{InFlight, Incoming, Scored, score_batches};
+use crate::stream::{Incoming, Scored, score_batches};
 use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
@@ -35,9 +32,6 @@ const USUAL_RECORD: usize = 256 << 10;
 
 /// How often a record lies in memory: as it came, as text, and as it goes.
 const COPIES: usize = 4;
-
-/// Pieces of the answer that may wait.
-const PIECES: usize = 2;
 
 /// A table that is on its way in.
 pub struct Table {
@@ -56,35 +50,34 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(media, &columns), memory);
-    let (made, pieces) = mpsc::channel(PIECES);
-    let making = match table.schema().await? {
-        None => {
-            let rest = table.rest()?;
-            async move { pass_on(&made, rest).await }.boxed()
-        }
-        Some(schema) => {
-            let shape = Shape::new(media, &schema, &columns, &engine.model().labels)?;
-            let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
-            table.scored(engine, shape, in_flight, made)?.boxed()
-        }
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let Some(schema) = table.schema().await? else {
+        let rest = table.rest()?;
+        return answer.of(held, async |made| made.pass(rest.into()).await).await;
     };
-    let relay = Relay::new(options.spool.clone(), is_whole);
-    let mut outgoing = Outgoing::spawn(time, async move |outlet| {
-        // What was read is copied on its way out: as much is held as it was at most.
-        let _held = held;
-        tokio::try_join!(making, relay.run(pieces, outlet, time.stall)).map(drop)
-    });
-    let length = outgoing.begin().await?;
-    let mut response = ([(header::CONTENT_TYPE, media.name())], outgoing.into_body()).into_response();
-    if let Some(length) = length {
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    }
-    Ok(response)
+    let Shape { plan, encoder, taken } = Shape::new(media, &schema, &columns, &engine.model().labels)?;
+    // Goes with the first records, so that what is wrong with those is said before anything.
+    let names = encoder.names(table.begin(&plan.inputs(), &taken)?);
+    let in_flight = options.in_flight.within(IN_ENGINE);
+    let scored = score_batches(engine, Arc::new(plan.of_inputs()), in_flight, table.blocks());
+    answer.of(held, |made| write(scored, encoder, names, made)).await
 }
 
-/// Passes on a piece of the answer.
-async fn pass_on(made: &mpsc::Sender<Bytes>, piece: Vec<u8>) -> Result<()> {
-    made.send(Bytes::from(piece)).await.map_err(|_| left())
+/// Writes the records with their new columns, behind the `names`.
+async fn write(
+    scored: impl Stream<Item = Result<Scored<Lines>>> + Send,
+    encoder: Box<dyn LineEncoder>,
+    names: Vec<u8>,
+    made: Made,
+) -> Result<()> {
+    let (mut scored, mut piece) = (pin!(scored), names);
+    while let Some(Scored { columns, rest: lines, .. }) = scored.try_next().await? {
+        for rows in spans(lines.ends.len(), encoder.added_bytes()) {
+            piece.extend(encoder.encode(&lines, rows, &columns)?);
+            made.pass(std::mem::take(&mut piece).into()).await?;
+        }
+    }
+    made.pass(piece.into()).await
 }
 
 /// What reads the records of such a table.
@@ -98,6 +91,11 @@ pub fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
         Some(delimiter) => Box::new(CsvDecoder::new(delimiter)),
         None => Box::new(JsonDecoder::new(named())),
     }
+}
+
+/// The names of the columns that are scored.
+pub fn scored_names(plan: &ScorePlan, schema: &Schema) -> HashSet<String> {
+    plan.text_columns().map(|column| schema.field(column).name().clone()).collect()
 }
 
 /// What becomes of the records.
@@ -123,7 +121,7 @@ impl Shape {
             (None, true) => Box::new(JsonEncoder::new(&names)),
             (None, false) => {
                 let kept = kept.into_iter().map(|column| schema.field(column).name().clone());
-                Box::new(ChosenKeys::new(kept.collect(), &names))
+                Box::new(ChosenKeys::new(KeptKeys::new(kept.collect(), &scored_names(&whole, schema)), &names))
             }
         };
         Ok(Self { plan, encoder, taken })
@@ -158,27 +156,6 @@ impl Table {
         }
         let unusual = self.decoder.waiting().saturating_sub(USUAL_RECORD);
         self.memory.extend_to(MEMORY + COPIES * unusual)
-    }
-
-    /// Scores the records, and passes them on with their new columns.
-    fn scored(
-        mut self,
-        engine: Engine,
-        Shape { plan, encoder, taken }: Shape,
-        in_flight: InFlight,
-        made: mpsc::Sender<Bytes>,
-    ) -> Result<impl Future<Output = Result<()>> + Send + 'static> {
-        // Goes with the first records, so that what is wrong with those is said before anything.
-        let mut piece = encoder.names(self.begin(&plan.inputs(), &taken)?);
-        let plan = Arc::new(plan.of_inputs());
-        Ok(async move {
-            let mut batches = Box::pin(score_batches(engine, plan, in_flight, self.blocks()));
-            while let Some(Scored { columns, rest: lines, .. }) = batches.try_next().await? {
-                piece.extend(encoder.encode(lines, &columns)?);
-                pass_on(&made, std::mem::take(&mut piece)).await?;
-            }
-            pass_on(&made, piece).await
-        })
     }
 
     /// Reads on, as [`LineDecoder::begin`] has it.

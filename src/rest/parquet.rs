@@ -66,7 +66,7 @@ pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
         Ok((body, table))
     })
     .await?;
-    let in_flight = InFlight { bytes: options.in_flight.bytes.min(IN_ENGINE), ..options.in_flight };
+    let in_flight = options.in_flight.within(IN_ENGINE);
     table.score(engine, in_flight).await.map_err(|error| table.tail.failure(error))?;
     let answer = Answer { common: table.source.data_len(), body, tail: table.tail };
     let length = (answer.common + answer.tail.len()).to_string();

@@ -1,9 +1,11 @@
 //! Scored batches in the type of the answer, written piece by piece however long they become as text.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::{Stream, TryStreamExt};
 
 use super::TableLimits;
 use super::answer::Made;
@@ -12,7 +14,7 @@ use crate::Result;
 use crate::memory::{Memory, Reservation};
 use crate::sink::batches::{ArrowEncoder, BatchEncoder};
 use crate::sink::row_groups::ParquetEncoder;
-use crate::sink::text_size::text_slices;
+use crate::sink::text_size::{names_bytes, text_slices};
 use crate::sink::texts::{CsvRows, JsonRows};
 use crate::source::with_strings;
 
@@ -24,7 +26,7 @@ const COPIES: usize = 2;
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] for columns that it does not carry, and those of [`Memory::try_reserve`].
-pub fn encoder(media: Media, schema: &SchemaRef, memory: &Memory) -> Result<Box<dyn BatchEncoder>> {
+fn encoder(media: Media, schema: &SchemaRef, memory: &Memory) -> Result<Box<dyn BatchEncoder>> {
     Ok(match media {
         Media::Parquet => Box::new(ParquetEncoder::new(Arc::clone(schema), memory)?),
         Media::Arrow => Box::new(ArrowEncoder::new(schema)?),
@@ -55,13 +57,31 @@ impl BatchWriter {
     /// # Errors
     /// Those of [`encoder`].
     pub fn new(media: Media, schema: SchemaRef, limits: &TableLimits) -> Result<Self> {
-        let encoder = encoder(media, &schema, &limits.memory)?;
         let texts = || -> Result<Texts> {
-            let memory = limits.memory.try_reserve(COPIES * SLICE_BYTES)?;
-            Ok(Texts { schema, memory, longest_row: limits.message_bytes, rows_before: 0 })
+            // What is written for the names is kept from the first row to the last.
+            let bytes = SLICE_BYTES.saturating_add(names_bytes(&schema));
+            let memory = limits.memory.try_reserve(bytes.saturating_mul(COPIES))?;
+            Ok(Texts { schema: Arc::clone(&schema), memory, longest_row: limits.message_bytes, rows_before: 0 })
         };
         let texts = (media != Media::Arrow).then(texts).transpose()?;
-        Ok(Self { encoder, texts })
+        Ok(Self { encoder: encoder(media, &schema, &limits.memory)?, texts })
+    }
+
+    /// Writes all batches, each with what it holds until it is written, and ends the answer.
+    ///
+    /// # Errors
+    /// Those of the batches, of [`BatchWriter::write`] and of [`BatchWriter::end`].
+    pub async fn write_all<H>(
+        mut self,
+        batches: impl Stream<Item = Result<(RecordBatch, H)>>,
+        made: &Made,
+    ) -> Result<()> {
+        let mut batches = pin!(batches);
+        while let Some((batch, held)) = batches.try_next().await? {
+            self.write(batch, made).await?;
+            drop(held);
+        }
+        self.end(made).await
     }
 
     /// Writes the next rows, of which strings may be bytes.

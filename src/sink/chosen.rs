@@ -1,14 +1,14 @@
 //! Tables whose records are lines of text, of which chosen cells alone come back, as they came, before the new ones.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow::array::ArrayRef;
-use serde_json::value::RawValue;
 
 use super::cells::{write_csv, write_csv_text, write_json};
-use super::lines::{LineEncoder, json_key};
+use super::lines::{LineEncoder, VALUE_BYTES, json_key};
+use crate::Result;
+use crate::source::json::KeptKeys;
 use crate::source::lines::{Lines, MARK};
-use crate::{Error, Result};
 
 /// Writes chosen cells, and new ones behind them.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl ChosenCells {
 
 impl LineEncoder for ChosenCells {
     fn names(&self, names: Lines) -> Vec<u8> {
-        let written = rewritten_cells(&names, |_, record, out| {
+        let written = rewritten_cells(&names, 0..names.ends.len(), |_, record, out| {
             self.write(record, self.names.len(), out, |number, out| {
                 write_csv_text(&self.names[number], self.delimiter, out);
                 Ok(())
@@ -60,47 +60,53 @@ impl LineEncoder for ChosenCells {
         written.unwrap_or(names.bytes)
     }
 
-    fn encode(&self, lines: Lines, columns: &[ArrayRef]) -> Result<Vec<u8>> {
-        rewritten_cells(&lines, |row, record, out| {
+    fn added_bytes(&self) -> usize {
+        VALUE_BYTES * self.names.len()
+    }
+
+    fn encode(&self, lines: &Lines, rows: Range<usize>, columns: &[ArrayRef]) -> Result<Vec<u8>> {
+        rewritten_cells(lines, rows, |row, record, out| {
             self.write(record, columns.len(), out, |number, out| write_csv(&columns[number], row, self.delimiter, out))
         })
     }
 }
 
 /// The records, each behind the ends of lines that stand before it.
-fn rewritten_cells(lines: &Lines, write: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>) -> Result<Vec<u8>> {
+fn rewritten_cells(
+    lines: &Lines,
+    rows: Range<usize>,
+    write: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>,
+) -> Result<Vec<u8>> {
     let before = |bytes: &[u8]| {
         let mark = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
         mark + bytes[mark..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
     };
-    rewritten(lines, 0, before, write)
+    rewritten(lines, rows, 0, before, write)
 }
 
 /// Writes the values of chosen keys, and those of new ones behind them.
-#[derive(Debug)]
 pub struct ChosenKeys {
-    kept: Vec<(String, Vec<u8>)>,
-    new: Vec<Vec<u8>>,
+    kept: KeptKeys,
+    /// The keys as JSON, with the colon: those that are kept, and the new ones.
+    keys: Vec<Vec<u8>>,
 }
 
 impl ChosenKeys {
     /// Those of these keys, in this order, and the new ones.
-    pub fn new(kept: Vec<String>, names: &[String]) -> Self {
-        let kept = kept.into_iter().map(|name| (json_key(&name), name)).map(|(key, name)| (name, key));
-        Self { kept: kept.collect(), new: names.iter().map(|name| json_key(name)).collect() }
+    pub fn new(kept: KeptKeys, names: &[String]) -> Self {
+        let keys = kept.names().iter().chain(names).map(|name| json_key(name)).collect();
+        Self { kept, keys }
     }
 
     fn write(&self, record: &[u8], row: usize, columns: &[ArrayRef], out: &mut Vec<u8>) -> Result<()> {
-        let failed = |cause| Error::Failed(format!("a record was not read again: {cause}"));
-        // Of a key that comes twice the last counts.
-        let values: HashMap<String, &RawValue> = serde_json::from_slice(record).map_err(failed)?;
         let start = out.len();
-        for (name, key) in &self.kept {
+        let (kept, new) = self.keys.split_at(self.kept.names().len());
+        for (key, value) in kept.iter().zip(self.kept.values(record, row)?) {
             out.push(b',');
             out.extend_from_slice(key);
-            out.extend_from_slice(values.get(name).map_or("null", |value| value.get()).as_bytes());
+            out.extend_from_slice(value.unwrap_or("null").as_bytes());
         }
-        for (key, column) in self.new.iter().zip(columns) {
+        for (key, column) in new.iter().zip(columns) {
             out.push(b',');
             out.extend_from_slice(key);
             write_json(column, row, out)?;
@@ -118,30 +124,39 @@ impl LineEncoder for ChosenKeys {
         names.bytes
     }
 
-    fn encode(&self, lines: Lines, columns: &[ArrayRef]) -> Result<Vec<u8>> {
+    fn added_bytes(&self) -> usize {
+        self.keys.iter().map(|key| key.len() + VALUE_BYTES).sum()
+    }
+
+    fn encode(&self, lines: &Lines, rows: Range<usize>, columns: &[ArrayRef]) -> Result<Vec<u8>> {
         let before = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte != b'{').count();
-        rewritten(&lines, 1, before, |row, record, out| self.write(record, row, columns, out))
+        rewritten(lines, rows, 1, before, |row, record, out| self.write(record, row, columns, out))
     }
 }
 
-/// The lines, with what `write` writes in place of each record. Each ends `behind` bytes behind the place of new cells, and begins
-/// where `before` says, which is shown what stands between.
+/// The lines of these rows, with what `write` writes in place of each record. Each ends `behind` bytes behind the place of new cells,
+/// and begins where `before` says, which is shown what stands between.
 fn rewritten(
     lines: &Lines,
+    rows: Range<usize>,
     behind: usize,
     before: impl Fn(&[u8]) -> usize,
     mut write: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(lines.bytes.len() / 2 + 32 * lines.ends.len());
-    let mut from = 0;
-    for (row, &end) in lines.ends.iter().enumerate() {
+    let mut out = Vec::new();
+    let is_last = rows.end == lines.ends.len();
+    let mut from = lines.ends[..rows.start].last().map_or(0, |end| end + behind);
+    for row in rows {
+        let end = lines.ends[row];
         let bytes = &lines.bytes[from..end + behind];
         let (between, record) = bytes.split_at(before(bytes));
         out.extend_from_slice(between);
         write(row, record, &mut out)?;
         from = end + behind;
     }
-    out.extend_from_slice(&lines.bytes[from..]);
+    if is_last {
+        out.extend_from_slice(&lines.bytes[from..]);
+    }
     Ok(out)
 }
 

@@ -1,21 +1,42 @@
 //! Tables whose records are lines of text, with cells added to every record and no other byte changed.
 
+use std::iter::successors;
+use std::ops::Range;
+
 use arrow::array::ArrayRef;
 
 use super::cells::{write_csv, write_csv_text, write_json};
 use crate::Result;
 use crate::source::lines::Lines;
 
+/// What a new value takes, as text and with what stands around it, in bytes: a label or a number.
+pub(super) const VALUE_BYTES: usize = 32;
+
+/// Text that is added to records at once, in bytes: a line of three may have keys of many more.
+const ADDED_BYTES: usize = 256 << 10;
+
+/// So many rows in ranges for which not much is added at once, where each has so many bytes. The last may be empty: what stands
+/// behind the records comes with it.
+pub fn spans(rows: usize, added_bytes: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (ADDED_BYTES / added_bytes.max(1)).max(1);
+    let span = move |start: usize| start..rows.min(start.saturating_add(step));
+    successors(Some(span(0)), move |last| (last.end < rows).then(|| span(last.end)))
+}
+
 /// Adds cells to records.
 pub trait LineEncoder: Send {
     /// The line of names, if the format has one.
     fn names(&self, names: Lines) -> Vec<u8>;
 
-    /// The records with a cell of each of `columns`.
+    /// About how much is added to a record, in bytes.
+    fn added_bytes(&self) -> usize;
+
+    /// The records of these rows with a cell of each of `columns`, in which each has its row. What stands before a record comes
+    /// with it, and what stands behind the last with that.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] for values of a type that no such column has.
-    fn encode(&self, lines: Lines, columns: &[ArrayRef]) -> Result<Vec<u8>>;
+    fn encode(&self, lines: &Lines, rows: Range<usize>, columns: &[ArrayRef]) -> Result<Vec<u8>>;
 }
 
 /// Adds cells behind the last one.
@@ -29,7 +50,7 @@ pub struct CsvEncoder {
 
 impl LineEncoder for CsvEncoder {
     fn names(&self, names: Lines) -> Vec<u8> {
-        let added = added(&names, |_, _, out| {
+        let added = added(&names, 0..names.ends.len(), |_, _, out| {
             for name in &self.names {
                 out.push(self.delimiter);
                 write_csv_text(name, self.delimiter, out);
@@ -39,8 +60,12 @@ impl LineEncoder for CsvEncoder {
         added.unwrap_or(names.bytes)
     }
 
-    fn encode(&self, lines: Lines, columns: &[ArrayRef]) -> Result<Vec<u8>> {
-        added(&lines, |row, _, out| {
+    fn added_bytes(&self) -> usize {
+        VALUE_BYTES * self.names.len()
+    }
+
+    fn encode(&self, lines: &Lines, rows: Range<usize>, columns: &[ArrayRef]) -> Result<Vec<u8>> {
+        added(lines, rows, |row, _, out| {
             columns.iter().try_for_each(|column| {
                 out.push(self.delimiter);
                 write_csv(column, row, self.delimiter, out)
@@ -73,8 +98,12 @@ impl LineEncoder for JsonEncoder {
         names.bytes
     }
 
-    fn encode(&self, lines: Lines, columns: &[ArrayRef]) -> Result<Vec<u8>> {
-        added(&lines, |row, before, out| {
+    fn added_bytes(&self) -> usize {
+        self.keys.iter().map(|key| key.len() + VALUE_BYTES).sum()
+    }
+
+    fn encode(&self, lines: &Lines, rows: Range<usize>, columns: &[ArrayRef]) -> Result<Vec<u8>> {
+        added(lines, rows, |row, before, out| {
             let mut is_first = before.trim_ascii_end().last() == Some(&b'{');
             self.keys.iter().zip(columns).try_for_each(|(key, column)| {
                 if !std::mem::take(&mut is_first) {
@@ -87,17 +116,25 @@ impl LineEncoder for JsonEncoder {
     }
 }
 
-/// The lines, with what `write` writes for each record, which is told its number and what stands before.
-fn added(lines: &Lines, mut write: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(lines.bytes.len() + 32 * lines.ends.len());
-    let mut from = 0;
-    for (row, &end) in lines.ends.iter().enumerate() {
+/// The lines of these rows, with what `write` writes for each record, which is told its number and what stands before.
+fn added(
+    lines: &Lines,
+    rows: Range<usize>,
+    mut write: impl FnMut(usize, &[u8], &mut Vec<u8>) -> Result<()>,
+) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let is_last = rows.end == lines.ends.len();
+    let mut from = lines.ends[..rows.start].last().copied().unwrap_or_default();
+    for row in rows {
+        let end = lines.ends[row];
         let before = &lines.bytes[from..end];
         out.extend_from_slice(before);
         write(row, before, &mut out)?;
         from = end;
     }
-    out.extend_from_slice(&lines.bytes[from..]);
+    if is_last {
+        out.extend_from_slice(&lines.bytes[from..]);
+    }
     Ok(out)
 }
 

@@ -42,7 +42,7 @@ pub fn text_slices(
     longest: usize,
     rows_before: usize,
 ) -> impl Iterator<Item = Result<TextSlice>> + Send {
-    let names = fields_size(&batch.schema());
+    let names = names_bytes(&batch.schema()) as u64;
     let mut begin = 0;
     from_fn(move || {
         let (mut end, mut bytes) = (begin, 0);
@@ -141,9 +141,9 @@ fn own_size(data_type: &DataType) -> u64 {
     }
 }
 
-/// The names, which stand in every line of JSON.
-fn fields_size(schema: &Schema) -> u64 {
-    own_size(&DataType::Struct(schema.fields().clone()))
+/// How long the names become, at most, in bytes: they stand in every line of JSON.
+pub fn names_bytes(schema: &Schema) -> usize {
+    usize::try_from(own_size(&DataType::Struct(schema.fields().clone()))).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod keys;
 mod record;
+mod sought;
 mod values;
 
 use std::fmt;
@@ -12,7 +13,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use self::keys::Keys;
 use self::record::Wanted;
-pub use self::values::KeyTexts;
+pub use self::sought::paths;
+pub use self::values::KeptKeys;
 use super::lines::{Block, LONGEST_RECORD, LineDecoder, Lines, MARK, Pending, too_long};
 use crate::{Error, Result};
 

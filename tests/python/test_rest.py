@@ -216,6 +216,18 @@ def test_chosen_columns_come_first_as_they_stood(server):
     first, second = answer.decode().splitlines()
     assert first.startswith('{"id":7.50,"t":"good","label":"') and second == '{"id":null,"t":null,"label":null,"confidence":null}'
     assert post(server, {"text": "t", "columns": "new"}, body, NDJSON)[2].startswith(b'{"label":"')
+    body = b'{"post":{"title":"good","id":1}}\n{"post":null}\n{"post.title":"bad","post":{"title":"good"}}\n{"a.b":1}\n'
+    _, _, answer = post(server, {"text": "post.title", "columns": ["post.title"]}, body, NDJSON)
+    assert [json.loads(line)["post.title"] for line in answer.splitlines()] == ["good", None, "bad", None]
+
+
+def test_long_keys_of_short_lines(server):
+    name = "x" * 10_000
+    body = b'{"t":"good"}\n' + b"{}\n" * 2000
+    for query in [{"label_column": name}, {"columns": ["t", "t" + name]}]:
+        first = body.replace(b"}", b',"t%b":1}' % name.encode(), 1)
+        _, _, answer = post(server, {"text": "t", **query}, first, NDJSON)
+        assert answer.count(b"\n") == 2001 and len(answer) > 20_000_000 and json.loads(answer.splitlines()[-1])["confidence"] is None
 
 
 def test_tabs(server):

@@ -151,6 +151,17 @@ def test_a_few_bytes_that_stand_for_many(server):
     assert pa.ipc.open_stream(answered(server, ARROW, {"text": "text"}, body, ARROW)[1]).read_all().num_rows == 2
 
 
+def test_names_that_every_line_would_repeat(server):
+    name = b"x" * 12_000_000
+    body = b"text,%b\na,b\n" % name
+    status, detail = refused(server, {"text": "text"}, body, CSV, Accept=NDJSON)
+    assert status == 413 and "row 0 may become more than" in detail, detail
+    maps = pa.array([[([1], 2)]], pa.map_(pa.list_(pa.int8()), pa.int8()))
+    body = written(pa.table({"text": ["a"], "m": maps}))
+    status, detail = refused(server, {"text": "text"}, body, ARROW, Accept=CSV)
+    assert status == 400 and 'column "m": no text is made of a map whose keys are lists' in detail, detail
+
+
 @pytest.mark.parametrize("options", [{}, {"row_group_size": 2, "use_dictionary": False, "store_schema": False}])
 def test_parquet_as_what_an_arrow_stream_becomes(server, options):
     table = every_kind()[0].drop_columns("runs")

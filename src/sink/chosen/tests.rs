@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, StringArray};
@@ -18,7 +19,9 @@ fn written(mut decoder: impl LineDecoder, encoder: &dyn LineEncoder, table: &str
     let rows = block.texts.num_rows();
     let labels: ArrayRef = Arc::new(StringArray::from_iter((0..rows).map(|row| (row != 1).then_some("a,b"))));
     let sure: ArrayRef = Arc::new(Float32Array::from(vec![0.5; rows]));
-    out.extend(encoder.encode(block.lines, &[labels, sure]).unwrap());
+    for row in 0..rows {
+        out.extend(encoder.encode(&block.lines, row..row + 1, &[Arc::clone(&labels), Arc::clone(&sure)]).unwrap());
+    }
     String::from_utf8(out).unwrap()
 }
 
@@ -31,7 +34,7 @@ fn csv(kept: &[usize], table: &str) -> String {
 }
 
 fn json(kept: &[&str], table: &str) -> String {
-    let kept = kept.iter().map(|&name| name.to_owned()).collect();
+    let kept = KeptKeys::new(kept.iter().map(|&name| name.to_owned()).collect(), &HashSet::new());
     written(JsonDecoder::new(vec!["t".to_owned()]), &ChosenKeys::new(kept, &names()), table)
 }
 

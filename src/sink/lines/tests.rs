@@ -39,7 +39,9 @@ fn added_to(pieces: &[&[u8]], mut decoder: impl LineDecoder, encoder: &dyn LineE
             let len = block.texts.num_rows();
             assert_eq!(block.lines.ends.len(), len, "{:?}", block.lines);
             let all: Vec<_> = columns(rows + len).iter().map(|column| column.slice(rows, len)).collect();
-            out.extend(encoder.encode(block.lines, &all)?);
+            for rows in (0..len.max(1)).step_by(2).map(|start| start..len.min(start + 2)) {
+                out.extend(encoder.encode(&block.lines, rows, &all)?);
+            }
             rows += len;
         }
     }
@@ -84,6 +86,18 @@ fn keys_come_before_the_closing_brace() {
     for pieces in cuts(&table) {
         assert_eq!(json(&pieces), expected, "{pieces:?}");
     }
+}
+
+#[test]
+fn no_more_is_added_at_once_than_there_is_room_for() {
+    let ranges = |rows, added_bytes| spans(rows, added_bytes).collect::<Vec<_>>();
+    assert_eq!(ranges(5, ADDED_BYTES / 2), [0..2, 2..4, 4..5]);
+    assert_eq!(ranges(2, usize::MAX), [0..1, 1..2]);
+    assert_eq!(ranges(3, 0), [0..3]);
+    // What stands behind no record at all.
+    assert_eq!(ranges(0, 1), [0..0]);
+    let keys = JsonEncoder::new(&["x".repeat(1 << 20), "y".to_owned()]);
+    assert!(keys.added_bytes() > 1 << 20);
 }
 
 /// A cell, as it is written.

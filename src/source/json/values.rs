@@ -1,48 +1,65 @@
-//! The values of records as texts: strings as what they say, null as null, and all else as it stands.
+//! The values of records as they stand, and as texts: strings as what they say, null as null, and all else as it stands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
-use serde_json::value::RawValue;
 
+use super::sought::{Found, Others, Sought};
 use super::unplaced;
 use crate::source::lines::Lines;
 use crate::{Error, Result};
 
-/// The keys whose values are read.
-pub struct KeyTexts {
+/// Keys whose values come back as they stand.
+pub struct KeptKeys {
     keys: Vec<String>,
-    /// All that records may have; any where nobody minds.
-    known: Option<HashSet<String>>,
+    sought: Sought,
 }
 
-impl KeyTexts {
-    /// Reads these keys, and passes over others.
-    pub const fn of(keys: Vec<String>) -> Self {
-        Self { keys, known: None }
+impl KeptKeys {
+    /// These keys; those that are `scored` may be paths. Others are passed over.
+    pub fn new(keys: Vec<String>, scored: &HashSet<String>) -> Self {
+        let sought = Sought::new(&keys, |key| scored.contains(key), Others::Any);
+        Self { keys, sought }
     }
 
-    /// Reads these keys; another one is an error.
-    pub fn of_all(keys: Vec<String>) -> Self {
-        let known = keys.iter().cloned().collect();
-        Self { keys, known: Some(known) }
+    /// The same where another key is an error.
+    pub fn all(keys: Vec<String>, scored: &HashSet<String>) -> Self {
+        let sought = Sought::new(&keys, |key| scored.contains(key), Others::None);
+        Self { keys, sought }
     }
 
-    /// The values of so many records behind the first `skipped`, a column for each key.
+    /// What they are called.
+    pub fn names(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Their values in a record that was read before, each as it stands.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a key that is not known, [`Error::NotText`] for a string that has half of a surrogate pair. Both name the
-    /// row, counted from the first of the table: `rows_before` are those before the first record.
-    pub fn read(&self, lines: &Lines, skipped: usize, count: usize, rows_before: usize) -> Result<Vec<ArrayRef>> {
+    /// [`Error::Invalid`] for another key, where that is an error: `row` is the record's, counted from the first of the table.
+    pub fn values<'de>(&self, record: &'de [u8], row: usize) -> Result<Vec<Option<&'de str>>> {
+        let failed = |cause| Error::Failed(format!("a record was not read again: {cause}"));
+        let record = str::from_utf8(record).map_err(failed)?;
+        let wrong = |cause| Error::Invalid(format!("row {row} (counted from 0) {cause}"));
+        let value = |found: Option<Found<'_, 'de>>| {
+            let value = found.map_or(Ok(None), Found::value).map_err(wrong)?;
+            Ok(value.map(|value| value.get()))
+        };
+        self.sought.find(record).map_err(wrong)?.into_iter().map(value).collect()
+    }
+
+    /// Their values as texts in so many records behind the first `skipped`, a column for each key.
+    ///
+    /// # Errors
+    /// Those of [`KeptKeys::values`], and [`Error::NotText`] for a string that has half of a surrogate pair. Both name the row,
+    /// counted from the first of the table: `rows_before` are those before the first record.
+    pub fn texts(&self, lines: &Lines, skipped: usize, count: usize, rows_before: usize) -> Result<Vec<ArrayRef>> {
         let mut columns: Vec<_> = self.keys.iter().map(|_| StringBuilder::new()).collect();
         for (record, row) in records(lines).zip(rows_before..).skip(skipped).take(count) {
-            let failed = |cause| Error::Failed(format!("a record was not read again: {cause}"));
-            // Of a key that comes twice the last counts.
-            let values: HashMap<String, &RawValue> = serde_json::from_slice(record).map_err(failed)?;
-            self.check(&values, row)?;
-            for (key, column) in self.keys.iter().zip(&mut columns) {
-                match values.get(key).map(|value| value.get()) {
+            let values = self.values(record, row)?;
+            for ((key, value), column) in self.keys.iter().zip(values).zip(&mut columns) {
+                match value {
                     None | Some("null") => column.append_null(),
                     Some(value) if value.starts_with('"') => column.append_value(string(value, key, row)?),
                     Some(value) => column.append_value(value),
@@ -50,17 +67,6 @@ impl KeyTexts {
             }
         }
         Ok(columns.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect())
-    }
-
-    fn check(&self, values: &HashMap<String, &RawValue>, row: usize) -> Result<()> {
-        let Some(known) = &self.known else { return Ok(()) };
-        let unknown = values.keys().filter(|key| !known.contains(*key)).min();
-        unknown.map_or(Ok(()), |key| {
-            let hint = "choose keys with \"columns\", or accept JSON lines";
-            Err(Error::Invalid(format!(
-                "row {row} (counted from 0) has a key {key:?}, for which the first line has no column: {hint}"
-            )))
-        })
     }
 }
 
@@ -97,7 +103,7 @@ mod tests {
             lines("\u{feff}{\"a\": 7.50, \"b\":\"\\u00e4\"}\n\n{\"b\": null,\"a\":[1, 2]}\n{\"a\":\"\", \"a\":true}\n");
         let keys = || vec!["b".to_owned(), "a".to_owned()];
         let read = |skipped, count| {
-            let columns = KeyTexts::of_all(keys()).read(&lines, skipped, count, 0).unwrap();
+            let columns = KeptKeys::all(keys(), &HashSet::new()).texts(&lines, skipped, count, 0).unwrap();
             columns
                 .iter()
                 .map(|column| column.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
@@ -108,16 +114,30 @@ mod tests {
         assert_eq!(all, [vec![some("ä"), None, None], vec![some("7.50"), some("[1, 2]"), some("true")]]);
         let last: Vec<Vec<Option<String>>> = read(2, 5);
         assert_eq!(last, [vec![None], vec![some("true")]]);
-        let columns = KeyTexts::of(vec!["b".to_owned()]).read(&lines, 0, 3, 0).unwrap();
+        let columns = KeptKeys::new(vec!["b".to_owned()], &HashSet::new()).texts(&lines, 0, 3, 0).unwrap();
         assert_eq!((columns.len(), columns[0].len(), columns[0].null_count()), (1, 3, 2));
     }
 
     #[test]
     fn what_no_column_has_is_said() {
         let lines = lines("{\"a\":1}\n{\"a\":1,\"b\":2}\n{\"a\":\"\\ud800\"}\n");
-        let read = |count| KeyTexts::of_all(vec!["a".to_owned()]).read(&lines, 0, count, 10).unwrap_err();
+        let keys = || vec!["a".to_owned()];
+        let read = |count| KeptKeys::all(keys(), &HashSet::new()).texts(&lines, 0, count, 10).unwrap_err();
         assert!(matches!(read(2), Error::Invalid(text) if text.starts_with("row 11 (counted from 0) has a key \"b\"")));
-        let error = KeyTexts::of(vec!["a".to_owned()]).read(&lines, 0, 3, 10).unwrap_err();
+        let error = KeptKeys::new(keys(), &HashSet::new()).texts(&lines, 0, 3, 10).unwrap_err();
         assert!(matches!(error, Error::NotText { row: 12, .. }));
+    }
+
+    #[test]
+    fn a_path_is_followed_where_it_is_scored() {
+        let lines = lines("{\"a\":{\"b\":\"x\"},\"c\":1}\n{\"a\":null}\n{\"a.b\":\"y\",\"a\":{\"b\":\"z\"}}\n");
+        let read = |scored: &[&str]| {
+            let scored = scored.iter().map(|&name| name.to_owned()).collect();
+            let columns = KeptKeys::new(vec!["a.b".to_owned()], &scored).texts(&lines, 0, 3, 0).unwrap();
+            columns[0].as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read(&["a.b"]), [some("x"), None, some("y")]);
+        assert_eq!(read(&[]), [None, None, some("y")]);
     }
 }
