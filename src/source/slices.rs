@@ -4,11 +4,11 @@ use std::iter::once;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, RecordBatch, RecordBatchOptions,
-    StructArray,
+    Array, ArrayData, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch,
+    RecordBatchOptions, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{ArrowNativeType, DataType, Field};
 use arrow::error::ArrowError;
 
 /// The batch in slices of at most so many bytes, or of one row. What is not made less by that stays whole: most of it is a
@@ -39,6 +39,10 @@ fn array_bytes(array: &ArrayData) -> usize {
         DataType::Struct(_) => array.child_data().iter().map(array_bytes).sum(),
         DataType::List(_) | DataType::Map(..) => list_bytes::<i32>(array),
         DataType::LargeList(_) => list_bytes::<i64>(array),
+        DataType::FixedSizeList(_, length) => {
+            let [first, items] = [array.offset(), array.len()].map(|rows| rows * usize::try_from(*length).unwrap_or(0));
+            array.child_data().iter().map(|child| array_bytes(&child.slice(first, items))).sum()
+        }
         _ => return array.get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
     };
     own + array.nulls().map_or(0, |_| array.len().div_ceil(8))
@@ -73,6 +77,12 @@ fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         }
         DataType::List(items) if has_views(items) => Arc::new(compact_list::<i32>(array.as_list())?),
         DataType::LargeList(items) if has_views(items) => Arc::new(compact_list::<i64>(array.as_list())?),
+        DataType::Map(entries, _) if has_views(entries) => Arc::new(compact_map(array.as_map())?),
+        DataType::FixedSizeList(items, length) if has_views(items) => {
+            let values = compact_array(array.as_fixed_size_list().values())?;
+            let (items, nulls) = (Arc::clone(items), array.nulls().cloned());
+            Arc::new(FixedSizeListArray::try_new_with_length(items, *length, values, nulls, array.len())?)
+        }
         _ => Arc::clone(array),
     })
 }
@@ -85,18 +95,32 @@ fn compact_list<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> Result<Generi
     GenericListArray::try_new(Arc::clone(field), offsets, items, list.nulls().cloned())
 }
 
+fn compact_map(map: &MapArray) -> Result<MapArray, ArrowError> {
+    let (field, offsets, entries, nulls, is_sorted) = map.clone().into_parts();
+    let [first, last] = [0, map.len()].map(|at| offsets[at].as_usize());
+    let entries: ArrayRef = Arc::new(entries.slice(first, last - first));
+    let entries = compact_array(&entries)?.as_struct().clone();
+    MapArray::try_new(field, OffsetBuffer::from_lengths(offsets.lengths()), entries, nulls, is_sorted)
+}
+
 fn has_views(field: &Field) -> bool {
     match field.data_type() {
         DataType::Utf8View | DataType::BinaryView => true,
         DataType::Struct(fields) => fields.iter().any(|field| has_views(field)),
-        DataType::List(items) | DataType::LargeList(items) => has_views(items),
+        DataType::List(items)
+        | DataType::LargeList(items)
+        | DataType::FixedSizeList(items, _)
+        | DataType::Map(items, _) => has_views(items),
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{DictionaryArray, Int32Array, ListBuilder, StringArray, StringViewArray, StringViewBuilder};
+    use arrow::array::{
+        DictionaryArray, FixedSizeListBuilder, Int32Array, ListBuilder, MapBuilder, StringArray, StringViewArray,
+        StringViewBuilder,
+    };
     use arrow::compute::concat_batches;
     use arrow::datatypes::Int32Type;
 
@@ -114,6 +138,26 @@ mod tests {
             lists.append_option((row % 7 > 0).then(|| (0..row % 3).map(|item| Some(text(row + item)))));
         }
         Arc::new(lists.finish())
+    }
+
+    fn fixed_lists() -> ArrayRef {
+        let mut lists = FixedSizeListBuilder::new(StringViewBuilder::new(), 2);
+        for row in 0..ROWS {
+            lists.values().append_value(text(row));
+            lists.values().append_null();
+            lists.append(row % 7 > 0);
+        }
+        Arc::new(lists.finish())
+    }
+
+    fn maps() -> ArrayRef {
+        let mut maps = MapBuilder::new(None, StringViewBuilder::new(), StringViewBuilder::new());
+        for row in 0..ROWS {
+            maps.keys().append_value("key");
+            maps.values().append_value(text(row));
+            maps.append(row % 7 > 0).unwrap();
+        }
+        Arc::new(maps.finish())
     }
 
     fn check(column: ArrayRef, largest: usize, count: std::ops::RangeInclusive<usize>) {
@@ -138,6 +182,8 @@ mod tests {
         check(Arc::clone(&views), 20_000, 6..=8);
         check(Arc::new(nested), 20_000, 6..=8);
         check(lists(), 20_000, 4..=8);
+        check(fixed_lists(), 20_000, 6..=8);
+        check(maps(), 20_000, 6..=16);
         check(views, 200_000, 1..=1);
         check(Arc::new(StringArray::from(vec!["x".repeat(50_000); 4])), 20_000, 4..=4);
     }

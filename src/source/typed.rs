@@ -57,7 +57,7 @@ fn of_type(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError>
             let strings: ArrayRef = Arc::new(column.as_binary_view().clone().to_string_view()?);
             of_type(&strings, wanted)
         }
-        (_, DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_)) => {
+        (_, wanted) if wanted.is_nested() => {
             // Views in them become bytes, and only then strings: a cast would make nulls of what is not UTF-8.
             let bytes = cast(column, &raw_type(wanted))?;
             Ok(make_array(renamed(bytes.to_data(), wanted)?))

@@ -1,14 +1,10 @@
 //! Pages whose values are noted as differences: how many there are stands within the page, and `parquet` makes room for as many.
 
-use std::sync::Arc;
-
 use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader};
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::column::page::Page;
+use parquet::schema::types::ColumnDescriptor;
 
-use super::pages::{PageRoom, most_unpacked};
-use crate::source::ranged::RangedFile;
+use super::levels::split;
 
 /// As headers number them: `DELTA_BINARY_PACKED`, `DELTA_LENGTH_BYTE_ARRAY`, `DELTA_BYTE_ARRAY`.
 pub const ENCODINGS: [i64; 3] = [5, 6, 7];
@@ -16,38 +12,15 @@ pub const ENCODINGS: [i64; 3] = [5, 6, 7];
 /// Values that one page may have, whatever its header says.
 const VALUES: u64 = 1 << 24;
 
-/// The pages of the chunk have no more differences than they have values, and become no larger than pages may. They must be
-/// known to be no bombs. Gives `room` what they take.
-///
-/// # Errors
-/// What is wrong with one of them.
-pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, mut room: PageRoom) -> Result<PageRoom, String> {
-    let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
-    let pages = SerializedPageReader::new(Arc::new(file.clone()), chunk, rows, None);
-    let mut pages = pages.map_err(|cause| cause.to_string())?;
-    while let Some(page) = pages.get_next_page().map_err(|cause| cause.to_string())? {
-        let texts =
-            check_page(&page, chunk).ok_or("a page has more values than its header says, or not the bytes for them")?;
-        let (bytes, most) = (page.buffer().len() as u64, most_unpacked(page.buffer().len() as u64));
-        if texts > most {
-            return Err(format!("a page's texts would have {texts} bytes; at most {most} are taken"));
-        }
-        match page {
-            Page::DictionaryPage { .. } => room.add_dictionary(bytes),
-            _ => room.add_page(u64::from(page.num_values()), bytes.saturating_add(texts)),
-        }
-    }
-    Ok(room)
-}
-
-/// The bytes of texts that are put together of the one before and what is new.
-fn check_page(page: &Page, chunk: &ColumnChunkMetaData) -> Option<u64> {
+/// The bytes of texts that are put together of the one before and what is new; none where a page has more differences than it has
+/// values.
+pub fn texts(page: &Page, column: &ColumnDescriptor) -> Option<u64> {
     let numbers = match page.encoding() {
         Encoding::DELTA_BINARY_PACKED | Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
         Encoding::DELTA_BYTE_ARRAY => 2,
         _ => return Some(0),
     };
-    let (mut values, mut texts) = (values(page, chunk)?, 0_u64);
+    let (mut values, mut texts) = (values(page, column)?, 0_u64);
     for _ in 0..numbers {
         let found = Numbers::read(values)?;
         if found.count > VALUES.min(u64::from(page.num_values())) {
@@ -62,24 +35,14 @@ fn check_page(page: &Page, chunk: &ColumnChunkMetaData) -> Option<u64> {
 }
 
 /// What stands behind the levels.
-fn values<'a>(page: &'a Page, chunk: &ColumnChunkMetaData) -> Option<&'a [u8]> {
-    let column = chunk.column_descr();
+fn values<'a>(page: &'a Page, column: &ColumnDescriptor) -> Option<&'a [u8]> {
     match page {
         Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
             buf.get(*def_levels_byte_len as usize..)?.get(*rep_levels_byte_len as usize..)
         }
         Page::DataPage { buf, num_values, def_level_encoding, rep_level_encoding, .. } => {
-            let levels = [(column.max_rep_level(), rep_level_encoding), (column.max_def_level(), def_level_encoding)];
-            levels.iter().filter(|(most, _)| *most > 0).try_fold(&buf[..], |rest, (most, encoding)| match encoding {
-                Encoding::RLE => {
-                    let (len, rest) = rest.split_first_chunk()?;
-                    rest.get(u32::from_le_bytes(*len) as usize..)
-                }
-                _ => {
-                    let bits = u64::from(*num_values) * u64::from(i16::BITS - most.leading_zeros());
-                    rest.get(usize::try_from(bits.div_ceil(8)).ok()?..)
-                }
-            })
+            let (_, rest) = split(buf, *num_values, *rep_level_encoding, column.max_rep_level())?;
+            split(rest, *num_values, *def_level_encoding, column.max_def_level()).map(|(_, values)| values)
         }
         Page::DictionaryPage { .. } => Some(&[]),
     }
@@ -132,7 +95,7 @@ fn longer(sum: u64, length: i64) -> Option<u64> {
 }
 
 /// The number at this place, of so many bits, the lowest first.
-fn unpacked(packed: &[u8], place: u64, width: u32) -> i64 {
+pub fn unpacked(packed: &[u8], place: u64, width: u32) -> i64 {
     let bit = place * u64::from(width);
     let from = usize::try_from(bit / 8).unwrap_or(usize::MAX).min(packed.len());
     let mut window = [0; 16];
@@ -147,7 +110,8 @@ fn integer(bytes: &mut &[u8]) -> Option<i64> {
     Some((raw >> 1) as i64 ^ -((raw & 1) as i64))
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+/// An integer of any length, of which each byte has seven bits.
+pub fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

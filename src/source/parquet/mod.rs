@@ -5,13 +5,14 @@
 //! | `layout` | where the parts of a file lie |
 //! | `footer`, `edits`, `thrift` | the footer as bytes |
 //! | `schema`, `unmarked` | the Arrow types of its columns, and how they are read |
-//! | `pages`, `delta` | whether pages are as large as they say, before they are decoded |
+//! | `pages`, `delta`, `levels` | whether pages are as large as they say, before they are decoded |
 //! | `room` | how much memory decoding takes |
 
 mod delta;
 pub(crate) mod edits;
 pub(crate) mod footer;
 mod layout;
+mod levels;
 mod pages;
 mod room;
 mod schema;

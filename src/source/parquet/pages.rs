@@ -2,6 +2,7 @@
 //! and what cannot be had ends the process.
 
 mod room;
+mod unpacked;
 
 use std::io::{Read, copy, sink};
 
@@ -23,6 +24,9 @@ const PACKED: u64 = 16;
 /// Bytes in which a header is looked for at first, and at last: it may hold long minima and maxima.
 const HEADER: (usize, usize) = (512, 8 << 20);
 
+/// Bytes that a value takes once it is decoded, beside its own: two levels, and the view of it or the wide number that it becomes.
+const VALUE: u64 = 36;
+
 /// Bytes that what so many others become may have at most.
 pub fn most_unpacked(packed: u64) -> u64 {
     PAGE.max(packed.saturating_mul(PACKED))
@@ -36,10 +40,10 @@ pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) 
     let (start, len) = chunk.byte_range();
     let (mut at, end) = (start, start + len);
     let (mut values, mut is_delta) = (0_i64, false);
-    // Where rows are lists nobody knows how many values a row has.
+    // How many values their rows have is not in headers.
     let is_list = chunk.column_descr().max_rep_level() > 0;
-    let batch_values = if is_list { u64::MAX } else { batch_rows as u64 };
-    let mut room = PageRoom::new(batch_values);
+    let new_room = || PageRoom::new(batch_rows as u64, VALUE + value_bytes(chunk), is_list);
+    let mut room = new_room();
     while at < end {
         let header = match Header::read(file, at, end) {
             Ok(header) => header,
@@ -54,12 +58,13 @@ pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) 
         if header.is_dictionary {
             room.add_dictionary(header.unpacked as u64);
         } else {
-            room.add_page(header.values as u64, header.unpacked as u64);
+            room.add_values(true, header.values as u64);
+            room.add_page(header.unpacked as u64);
             values = values.saturating_add(header.values);
         }
         is_delta |= delta::ENCODINGS.contains(&header.encoding);
     }
-    if is_delta { delta::check(file, chunk, PageRoom::new(batch_values)) } else { Ok(room) }
+    if is_delta || is_list { unpacked::check(file, chunk, new_room()) } else { Ok(room) }
 }
 
 /// A page's header.
@@ -142,21 +147,22 @@ impl Header {
                 "a page of {packed} bytes would have {unpacked} once it is unpacked; at most {most} are taken"
             ));
         }
-        // PageRoom is made for each.
-        if self.is_dictionary && values.saturating_mul(width(chunk)) > unpacked {
+        // Room is made for each.
+        if self.is_dictionary && (values as u64).saturating_mul(value_bytes(chunk).max(1)) > unpacked as u64 {
             return Err(format!("a dictionary of {values} values has {unpacked} bytes"));
         }
         Ok(())
     }
 }
 
-/// Bytes that a value of the chunk's dictionary has at least.
-fn width(chunk: &ColumnChunkMetaData) -> i64 {
+/// Bytes that a value of the chunk has at least where it is written out.
+pub fn value_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     match chunk.column_type() {
         Type::INT64 | Type::DOUBLE => 8,
         Type::INT96 => 12,
         Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
-        Type::BOOLEAN | Type::FIXED_LEN_BYTE_ARRAY => 1,
+        Type::BOOLEAN => 0,
+        Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(chunk.column_descr().type_length()).unwrap_or(0),
     }
 }
 

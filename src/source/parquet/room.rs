@@ -78,6 +78,8 @@ impl ParquetFile {
 
 /// About how much memory a chunk takes once decoded.
 fn decoded_bytes(chunk: &ColumnChunkMetaData) -> u64 {
-    let bytes = chunk.unencoded_byte_array_data_bytes();
-    u64::try_from(bytes.unwrap_or(chunk.uncompressed_size())).unwrap_or(0)
+    let bytes = chunk.unencoded_byte_array_data_bytes().unwrap_or(chunk.uncompressed_size());
+    // Those of one length are there whole, also where a dictionary holds them, or nothing does.
+    let whole = u64::try_from(chunk.num_values()).unwrap_or(0).saturating_mul(pages::value_bytes(chunk));
+    u64::try_from(bytes).unwrap_or(0).max(whole)
 }

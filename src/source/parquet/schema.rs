@@ -93,13 +93,15 @@ fn as_read(schema: &Schema) -> Schema {
     Schema::new_with_metadata(schema.fields().iter().map(raw).collect::<Vec<_>>(), schema.metadata().clone())
 }
 
-/// The type with views in place of bytes in lists and structs. Of a dictionary each value is there once as it is.
+/// The type with views in place of bytes in lists, maps and structs. Of a dictionary each value is there once as it is.
 fn with_views(data_type: &DataType) -> DataType {
     let viewed = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(with_views(field.data_type())));
     match data_type {
         DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
         DataType::List(item) => DataType::List(viewed(item)),
         DataType::LargeList(item) => DataType::LargeList(viewed(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(viewed(item), *length),
+        DataType::Map(entries, is_sorted) => DataType::Map(viewed(entries), *is_sorted),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(viewed).collect()),
         other => other.clone(),
     }

@@ -1,6 +1,9 @@
 use std::fs::{self, File};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeBinaryArray, FixedSizeListArray, Int64Array, ListArray, MapArray, RecordBatch,
+    StringArray, StructArray,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -8,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, encode_arrow_schema};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
 use super::*;
 use crate::source::parquet::testing::{rows, write};
@@ -99,7 +102,7 @@ async fn a_long_text_that_repeats_is_held_once() {
 
 /// A row of each has the text, and what it is part of comes back as it was.
 #[tokio::test]
-async fn a_long_text_that_repeats_in_lists_and_structs_is_held_once() {
+async fn a_long_text_that_repeats_in_what_is_nested_is_held_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nested.parquet");
     let long = "long ".repeat(100_000);
@@ -112,7 +115,14 @@ async fn a_long_text_that_repeats_in_lists_and_structs_is_held_once() {
     let fields = [("n", &numbers), ("title", &texts), ("tags", &lists)];
     let structs = fields.map(|(name, array)| (field(name, array), Arc::clone(array)));
     let structs: ArrayRef = Arc::new(StructArray::from(structs.to_vec()));
-    for nested in [lists, structs] {
+    let fixed: ArrayRef = Arc::new(FixedSizeListArray::new(Arc::clone(&item), 1, Arc::clone(&texts), None));
+    let keys: ArrayRef = Arc::new(StringArray::from(vec!["key"; 100]));
+    let entries = [("key", false, keys), ("value", true, Arc::clone(&texts))];
+    let entries = entries.map(|(name, is_null, array)| (Arc::new(Field::new(name, DataType::Utf8, is_null)), array));
+    let entries = StructArray::from(entries.to_vec());
+    let of_entries = Arc::new(Field::new("entries", entries.data_type().clone(), false));
+    let maps: ArrayRef = Arc::new(MapArray::new(of_entries, OffsetBuffer::from_lengths([1; 100]), entries, None, false));
+    for nested in [lists, structs, fixed, maps] {
         let given = RecordBatch::try_from_iter([("nested", nested)]).unwrap();
         write(&path, &given, &[100], WriterProperties::builder().build());
         let source = Arc::new(ParquetFile::open(&path).unwrap());
@@ -139,6 +149,36 @@ fn what_decoding_takes_is_known_before() {
     assert_eq!((mebibytes(1), mebibytes(2), mebibytes(1024)), (4, 8, 80));
     let source = ParquetFile::open(&file(folder.path())).unwrap();
     assert_eq!((source.largest_group(&[1]), source.decoding_bytes(&[], 32).unwrap()), (60, 0));
+}
+
+/// Values that a page has for next to nothing: by a run of a dictionary's numbers, or as nulls.
+#[test]
+fn what_few_bytes_stand_for_is_counted_as_it_is_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let decoding = |version, column: ArrayRef, rows: usize| {
+        let path = folder.path().join("few.parquet");
+        let batch = RecordBatch::try_from_iter_with_nullable([("few", column, true)]).unwrap();
+        let properties = WriterProperties::builder().set_writer_version(version);
+        write(&path, &batch, &[batch.num_rows()], properties.build());
+        assert!(fs::metadata(&path).unwrap().len() < 64 << 10);
+        ParquetFile::open(&path).unwrap().decoding_bytes(&[0], rows).unwrap()
+    };
+    let nulls: ArrayRef = Arc::new(FixedSizeBinaryArray::new_null(1 << 16, 400));
+    let of_nulls = |rows| decoding(WriterVersion::PARQUET_1_0, Arc::clone(&nulls), rows);
+    let (one, all) = (of_nulls(1), of_nulls(1024));
+    assert!((256 << 10..257 << 10).contains(&one), "{one}");
+    assert!((50 << 20..51 << 20).contains(&all), "{all}");
+    let lists = |lengths: &[usize]| -> ArrayRef {
+        let ones: ArrayRef = Arc::new(Int64Array::from_value(1, lengths.iter().sum()));
+        let item = Arc::new(Field::new("item", DataType::Int64, true));
+        Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths.iter().copied()), ones, None))
+    };
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        let of_lists = |lengths| decoding(version, lists(lengths), 1);
+        let (long, short) = (of_lists(&[1_000_000]), of_lists(&[1000; 1000]));
+        assert!((80 << 20..100 << 20).contains(&long), "{long}");
+        assert!((100_000..500_000).contains(&short), "{short}");
+    }
 }
 
 #[test]
