@@ -30,6 +30,7 @@ pub struct InFlight {
 
 impl InFlight {
     /// The same with so many bytes at most.
+    #[must_use]
     pub fn within(self, bytes: usize) -> Self {
         Self { bytes: self.bytes.min(bytes), ..self }
     }

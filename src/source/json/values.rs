@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
 
+use serde_json::value::RawValue;
+
 use super::sought::{Found, Others, Sought};
 use super::unplaced;
 use crate::source::lines::Lines;
@@ -44,7 +46,7 @@ impl KeptKeys {
         let wrong = |cause| Error::Invalid(format!("row {row} (counted from 0) {cause}"));
         let value = |found: Option<Found<'_, 'de>>| {
             let value = found.map_or(Ok(None), Found::value).map_err(wrong)?;
-            Ok(value.map(|value| value.get()))
+            Ok(value.map(RawValue::get))
         };
         self.sought.find(record).map_err(wrong)?.into_iter().map(value).collect()
     }
