@@ -23,7 +23,7 @@ pub use self::packed::{ENCODINGS, MessageEncoding};
 pub use self::quiet::Quiet;
 use crate::ipc_strings;
 use crate::memory::{Pace, Reservation, SMALL};
-use crate::source::ipc::{Allowance, Buffer, Look, MessageLimits, Weight};
+use crate::source::ipc::{ARRIVAL, Allowance, Buffer, GLANCE, Look, MessageLimits, Weight};
 use crate::{Error, Result};
 
 /// What a client sends in one call.
@@ -46,12 +46,6 @@ pub struct Received {
 
 /// gRPC's prefix: whether the message is compressed, and its length.
 const PREFIX: usize = 5;
-
-/// Bytes of a message that are looked at before its memory is reserved: enough for the header of a thousand columns.
-const GLANCE: usize = 64 * 1024;
-
-/// In which a message must arrive, once its memory is reserved.
-const ARRIVAL: Duration = Duration::from_mins(2);
 
 impl Inbound {
     /// The messages in the body of a call.
@@ -168,14 +162,9 @@ impl Inbound {
         let mut message = Buffer::new(length, body);
         let pace = Pace::new(ARRIVAL);
         loop {
-            let more = self.arrived.len().min(message.missing());
-            message.bytes.extend_from_slice(&self.arrived[..more]);
-            self.arrived.advance(more);
-            if message.missing() == 0 {
+            if message.fill(&mut self.arrived) {
                 return Ok(message.freeze(memory));
             }
-            // Empty as it is, it would keep the room that the last message took.
-            self.arrived = BytesMut::new();
             let by = pace.deadline(length - message.missing(), length);
             match timeout_at(by, self.arrive()).await {
                 Ok(Ok(true)) => {}

@@ -1,11 +1,19 @@
 //! Where a message arrives.
 
-use bytes::Bytes;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::memory::Reservation;
 
 /// The alignment from which Arrow reads columns where they lie.
 pub const ALIGNMENT: usize = 64;
+
+/// Bytes of a message that are looked at before its memory is reserved: enough for the header of a thousand columns.
+pub const GLANCE: usize = 64 * 1024;
+
+/// In which a message must arrive, once its memory is reserved.
+pub const ARRIVAL: Duration = Duration::from_mins(2);
 
 /// A message on its way in, with the columns at its end on an aligned address.
 pub struct Buffer {
@@ -28,6 +36,19 @@ impl Buffer {
     /// Bytes that have not come.
     pub fn missing(&self) -> usize {
         self.start + self.length - self.bytes.len()
+    }
+
+    /// Takes what is its own of what has arrived; true once it is whole.
+    pub fn fill(&mut self, arrived: &mut BytesMut) -> bool {
+        let more = arrived.len().min(self.missing());
+        self.bytes.extend_from_slice(&arrived[..more]);
+        arrived.advance(more);
+        let is_whole = self.missing() == 0;
+        if !is_whole {
+            // Empty as it is, it would keep the room that the last message took.
+            *arrived = BytesMut::new();
+        }
+        is_whole
     }
 
     /// The message, which holds its memory from now on.

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::time::timeout_at;
 
 use super::allowance::{Allowance, MessageLimits};
-use super::buffer::Buffer;
+use super::buffer::{ARRIVAL, Buffer, GLANCE};
 use super::decode::undecodable;
 use crate::ipc_strings;
 use crate::memory::{Pace, Reservation};
@@ -18,12 +18,6 @@ const CONTINUATION: u32 = u32::MAX;
 
 /// The first bytes of a file of Arrow IPC, which holds such a stream between others.
 const FILE: &[u8] = b"ARRO";
-
-/// Bytes of a header for which nothing is reserved before it is read: enough for one of a thousand columns.
-const GLANCE: usize = 64 * 1024;
-
-/// In which a message must arrive, once its memory is reserved.
-const ARRIVAL: std::time::Duration = std::time::Duration::from_mins(2);
 
 /// A message, which holds its memory as long as anybody keeps its bytes.
 pub struct Message {
@@ -137,14 +131,9 @@ impl Framing {
         let mut taken = Buffer::new(length, aligned);
         let pace = Pace::new(ARRIVAL);
         loop {
-            let more = self.arrived.len().min(taken.missing());
-            taken.bytes.extend_from_slice(&self.arrived[..more]);
-            self.arrived.advance(more);
-            if taken.missing() == 0 {
+            if taken.fill(&mut self.arrived) {
                 return Ok(taken);
             }
-            // Empty as it is, it would keep the room that the last message took.
-            self.arrived = BytesMut::new();
             let by = pace.deadline(length - taken.missing(), length);
             let Ok(arrived) = timeout_at(by, self.arrive()).await else { return Err(too_slow(length)) };
             if !arrived? {

@@ -15,6 +15,6 @@ mod decode;
 mod framing;
 
 pub use self::allowance::{Allowance, MessageLimits};
-pub use self::buffer::{ALIGNMENT, Buffer};
+pub use self::buffer::{ALIGNMENT, ARRIVAL, Buffer, GLANCE};
 pub use self::claim::{Claims, Look, Weight};
 pub use self::decode::{ArrowStream, Decoder, ReceivedBatch};
