@@ -149,7 +149,9 @@ fn check_map_keys(entries: &FieldRef) -> Result<()> {
             DataType::RunEndEncoded(_, values) => Some(values.data_type()),
             nested if nested.is_nested() => {
                 let hint = "choose other columns with \"columns\", or accept an Arrow stream";
-                return Err(Error::Invalid(format!("no text is made of a map whose keys are lists or structs: {hint}")));
+                return Err(Error::Invalid(format!(
+                    "no text is made of a map whose keys are lists or structs: {hint}"
+                )));
             }
             _ => None,
         };

@@ -121,7 +121,8 @@ async fn a_long_text_that_repeats_in_what_is_nested_is_held_once() {
     let entries = entries.map(|(name, is_null, array)| (Arc::new(Field::new(name, DataType::Utf8, is_null)), array));
     let entries = StructArray::from(entries.to_vec());
     let of_entries = Arc::new(Field::new("entries", entries.data_type().clone(), false));
-    let maps: ArrayRef = Arc::new(MapArray::new(of_entries, OffsetBuffer::from_lengths([1; 100]), entries, None, false));
+    let maps: ArrayRef =
+        Arc::new(MapArray::new(of_entries, OffsetBuffer::from_lengths([1; 100]), entries, None, false));
     for nested in [lists, structs, fixed, maps] {
         let given = RecordBatch::try_from_iter([("nested", nested)]).unwrap();
         write(&path, &given, &[100], WriterProperties::builder().build());
