@@ -16,7 +16,7 @@ pub use self::access::{AccessArgs, TlsArgs};
 pub use self::check::CheckArgs;
 pub use self::model::ModelArgs;
 pub use self::predict::PredictArgs;
-pub use self::score::{ColumnArgs, ErrorStyle, LabelStyle, ScoreArgs};
+pub use self::score::{ColumnArgs, ErrorStyle, LabelStyle, ProgressStyle, ScoreArgs};
 pub use self::serve::ServeArgs;
 pub use self::uploads::UploadArgs;
 

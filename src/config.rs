@@ -8,6 +8,7 @@ pub mod defaults;
 use std::path::Path;
 use std::time::Duration;
 
+use textflight::bulk::ProgressKind;
 use textflight::check::{CheckOptions, Size};
 use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
@@ -24,7 +25,7 @@ use textflight::{Error, Result};
 use self::defaults::{
     AGREEMENT_TEXTS, BATCH_ROWS, IN_FLIGHT, MEASURED_TEXTS, MEASUREMENT, MEMORY, QUEUE_ROWS, TINY_TEXTS,
 };
-use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ServeArgs, UploadArgs};
+use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ProgressStyle, ServeArgs, UploadArgs};
 
 impl ModelArgs {
     /// How the checkpoint is served.
@@ -173,6 +174,18 @@ impl ServeArgs {
             memory,
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),
+        }
+    }
+}
+
+impl From<ProgressStyle> for ProgressKind {
+    fn from(style: ProgressStyle) -> Self {
+        match style {
+            ProgressStyle::Auto => Self::Auto,
+            ProgressStyle::Bar => Self::Bar,
+            ProgressStyle::Lines => Self::Lines,
+            ProgressStyle::Json => Self::Json,
+            ProgressStyle::None => Self::None,
         }
     }
 }

@@ -5,11 +5,12 @@ mod config;
 mod signal;
 mod telemetry;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, FileJob, Progress};
+use textflight::bulk::{self, Details, FileJob, Progress};
 use textflight::classifier::{Checkpoint, Classifier};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -96,11 +97,14 @@ async fn score(args: ScoreArgs) -> Result<()> {
         })
         .collect();
     let engine = start_local(&args.model)?;
-    let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr()).await?;
+    let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr(args.progress.into())).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
     } else {
         println!("{summary}");
+        if std::io::stdout().is_terminal() {
+            print!("{}", Details(&summary));
+        }
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ pub async fn score_files(engine: Engine, jobs: &[FileJob], progress: &Progress) 
     let classes = &engine.model().labels;
     for job in jobs {
         let opened = Opened::open(job, classes).await?;
-        progress.expect(opened.source.rows());
+        progress.expect(1, Some(opened.source.data_len()));
     }
     let mut tally = Tally::new(classes, jobs.iter().any(|job| job.truth.is_some()));
     for job in jobs {
@@ -110,6 +110,8 @@ impl Opened {
 
 async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {
     let Opened { source, plan, truth } = Opened::open(job, &engine.model().labels).await?;
+    let file_progress = progress.begin(source.data_len());
+    file_progress.expect_rows(source.rows());
     let target = Target::create(&job.output)?;
     let sink = begin(&source, &plan, &target).await?;
     let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
@@ -127,7 +129,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
         let scored = item.map_err(|error| of_file(&source, error))?;
         let first = Place { file: &file, row: tally.rows };
         tally.add(first, &scored, &scored.rest);
-        progress.advance(scored.batch.num_rows() as u64);
+        file_progress.advance(scored.batch.num_rows() as u64);
         if columns.send(scored.columns).await.is_err() {
             // The writer has failed, and says below of what.
             break;
@@ -137,6 +139,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
     joined(writer).await.map_err(|error| named(target.path(), error))?;
     source.check_unchanged()?;
     target.commit()?;
+    file_progress.done();
     Ok(tally)
 }
 

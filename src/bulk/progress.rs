@@ -1,199 +1,269 @@
-//! How far a run is: a bar on a terminal, a line now and then in a log.
+//! How far a run is: a bar on a terminal, a line now and then in a log, JSON for programs. What is over within two seconds is
+//! not told of in lines.
 
-use std::io::{IsTerminal, Write, stderr};
-use std::sync::{Mutex, PoisonError};
+mod state;
+mod view;
+
+use std::fmt;
+use std::io::{IsTerminal, stderr};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressDrawTarget;
 
-use super::summary::rate;
+use self::state::State;
+use self::view::{Event, View};
 
-/// How often a log hears of a run.
-const LINE_EVERY: Duration = Duration::from_secs(10);
-
-const BAR: &str = "{bar:30} {human_pos}/{human_len} rows, {per_sec}, {eta} left";
+/// How a run tells on stderr how far it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProgressKind {
+    /// As a bar if it is a terminal, in lines if it is not.
+    #[default]
+    Auto,
+    /// As a bar.
+    Bar,
+    /// In lines, once it takes two seconds.
+    Lines,
+    /// As JSON objects, one a line.
+    Json,
+    /// Not at all.
+    None,
+}
 
 /// Where a run tells how far it is.
-#[derive(Debug)]
-pub struct Progress(Kind);
+pub struct Progress {
+    shared: Arc<Shared>,
+    /// `None` where nobody is told, and once it is over.
+    ticker: Mutex<Option<Ticker>>,
+}
 
-#[derive(Debug)]
-enum Kind {
-    Silent,
-    Bar(ProgressBar),
-    Lines(Mutex<Lines>),
+struct Shared {
+    began: Instant,
+    state: Mutex<State>,
+    view: Mutex<View>,
+}
+
+/// The thread that tells now and then; it ends when `stop` is dropped.
+struct Ticker {
+    stop: SyncSender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Progress").field(&*lock(&self.shared.state)).finish()
+    }
 }
 
 impl Progress {
     /// Tells nobody.
     pub fn silent() -> Self {
-        Self(Kind::Silent)
+        Self::new(View::None)
     }
 
-    /// A bar on stderr if that is a terminal, and lines if it is not.
-    pub fn on_stderr() -> Self {
-        if stderr().is_terminal() {
-            Self::bar(ProgressDrawTarget::stderr())
-        } else {
-            Self::lines(Box::new(stderr()), LINE_EVERY)
-        }
+    /// Tells on stderr.
+    pub fn on_stderr(kind: ProgressKind) -> Self {
+        let bar = || View::bar(ProgressDrawTarget::stderr());
+        Self::new(match kind {
+            ProgressKind::Auto if stderr().is_terminal() => bar(),
+            ProgressKind::Bar => bar(),
+            ProgressKind::Auto | ProgressKind::Lines => View::Lines(Box::new(stderr())),
+            ProgressKind::Json => View::Json(Box::new(stderr())),
+            ProgressKind::None => View::None,
+        })
     }
 
-    fn bar(target: ProgressDrawTarget) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        // The template is a constant of this file, and a test reads it.
-        if let Ok(style) = ProgressStyle::with_template(BAR) {
-            bar.set_style(style.with_key(
-                "per_sec",
-                |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                    // A bar that cannot be drawn is no reason to stop.
-                    let _ = write!(out, "{:.0} rows/s", state.per_sec());
-                },
-            ));
-        }
-        Self(Kind::Bar(bar))
+    /// Counts no further row, as if that were a bug.
+    #[cfg(test)]
+    pub(super) fn that_panics() -> Self {
+        let progress = Self::silent();
+        progress.state().rows = u64::MAX;
+        progress
     }
 
-    pub(super) fn lines(out: Box<dyn Write + Send>, every: Duration) -> Self {
-        let now = Instant::now();
-        Self(Kind::Lines(Mutex::new(Lines { out, every, started: now, told: now, done: 0, total: 0 })))
+    fn new(view: View) -> Self {
+        let first = view.pace(true);
+        let shared = Arc::new(Shared { began: Instant::now(), state: Mutex::default(), view: Mutex::new(view) });
+        shared.show(Event::Start);
+        let ticker = Mutex::new(first.map(|first| Ticker::start(Arc::clone(&shared), first)));
+        Self { shared, ticker }
     }
 
-    /// More rows will come.
-    pub(super) fn expect(&self, rows: u64) {
-        match &self.0 {
-            Kind::Silent => {}
-            Kind::Bar(bar) => bar.inc_length(rows),
-            Kind::Lines(lines) => lock(lines).total += rows,
-        }
+    /// More files will be scored, of so many bytes in sum; `None` if nobody knows how many.
+    pub fn expect(&self, files: u64, bytes: Option<u64>) {
+        let mut state = self.state();
+        state.files.total += files;
+        state.bytes_total += bytes.unwrap_or(0);
+        state.is_endless |= bytes.is_none();
     }
 
-    /// These rows are done.
-    pub(super) fn advance(&self, rows: u64) {
-        match &self.0 {
-            Kind::Silent => {}
-            Kind::Bar(bar) => bar.inc(rows),
-            Kind::Lines(lines) => lock(lines).advance(rows),
-        }
+    /// One of the expected files is begun. `bytes` is its part of what was expected.
+    pub fn begin(&self, bytes: u64) -> FileProgress<'_> {
+        FileProgress { progress: self, bytes, counted: Mutex::default() }
+    }
+
+    /// Something that people have to know at once.
+    pub fn tell(&self, text: &str) {
+        lock(&self.shared.view).tell(text);
     }
 
     /// The run is over: takes the bar away, so that the closing line stands alone.
-    pub(super) fn finish(&self) {
-        if let Kind::Bar(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
+    pub fn finish(&self) {
+        self.end(Event::End);
+    }
+
+    fn end(&self, event: Event) {
+        let Some(Ticker { stop, thread }) = lock(&self.ticker).take() else { return };
+        drop(stop);
+        // It ends at once, and a panic in it is no reason to stop.
+        let _ = thread.map(JoinHandle::join);
+        self.shared.show(event);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
     }
 }
 
 /// A run that ends early leaves no bar behind on the terminal.
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.finish();
+        self.end(Event::Stopped);
+    }
+}
+
+impl Ticker {
+    fn start(shared: Arc<Shared>, first: Duration) -> Self {
+        let (stop, stopped) = sync_channel(0);
+        let tick = move || {
+            let mut pace = Some(first);
+            while let Some(pause) = pace {
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                pace = shared.show(Event::Progress);
+            }
+        };
+        // A run that nobody can be told of goes on.
+        let thread = thread::Builder::new().name("progress".to_owned()).spawn(tick).ok();
+        Self { stop, thread }
+    }
+}
+
+impl Shared {
+    /// Gives back how long until it is shown again.
+    fn show(&self, event: Event) -> Option<Duration> {
+        let moment = lock(&self.state).at(self.began.elapsed());
+        let mut view = lock(&self.view);
+        view.show(event, &moment);
+        view.pace(false)
     }
 }
 
 /// Counters stay right even if a thread died while it held them.
-fn lock(lines: &Mutex<Lines>) -> std::sync::MutexGuard<'_, Lines> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Lines {
-    out: Box<dyn Write + Send>,
-    every: Duration,
-    started: Instant,
-    told: Instant,
-    done: u64,
-    total: u64,
+/// How far a file is. One that is dropped without a word of what became of it is still to do.
+#[derive(Debug)]
+pub struct FileProgress<'a> {
+    progress: &'a Progress,
+    bytes: u64,
+    counted: Mutex<Counted>,
 }
 
-impl std::fmt::Debug for Lines {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { done, total, .. } = self;
-        write!(f, "Lines({done} of {total})")
-    }
+/// What was counted of a file.
+#[derive(Debug, Default)]
+struct Counted {
+    /// `None` as long as they are not known.
+    of_rows: Option<u64>,
+    rows: u64,
+    bytes: u64,
 }
 
-impl Lines {
-    fn advance(&mut self, rows: u64) {
-        self.done += rows;
-        if self.told.elapsed() < self.every || self.done >= self.total {
-            return;
+impl FileProgress<'_> {
+    /// It is open, and has so many rows.
+    pub fn expect_rows(&self, rows: u64) {
+        if lock(&self.counted).of_rows.replace(rows).is_none() {
+            let mut state = self.progress.state();
+            state.counted_files += 1;
+            state.counted_rows += rows;
         }
-        self.told = Instant::now();
-        let Self { done, total, .. } = self;
-        let a_second = rate(*done, self.started.elapsed());
-        let percent = 100.0 * *done as f64 / *total as f64;
-        let left = (*total - *done) as f64 / a_second;
-        // A log that cannot be written is no reason to stop.
-        let _ =
-            writeln!(self.out, "{done} of {total} rows ({percent:.0}%), {a_second:.0} rows/s, about {left:.0} s left");
+    }
+
+    /// These rows are done. Their bytes are the part of the file's that they are of its rows.
+    pub fn advance(&self, rows: u64) {
+        self.advance_by(rows, self.share(rows));
+    }
+
+    /// These rows are done, which were read from so many bytes.
+    pub fn advance_by(&self, rows: u64, bytes: u64) {
+        let bytes = self.count(rows, bytes);
+        let mut state = self.progress.state();
+        state.rows += rows;
+        state.bytes += bytes;
+    }
+
+    /// An earlier run has done these rows.
+    pub fn resume(&self, rows: u64) {
+        let bytes = self.count(rows, self.share(rows));
+        let mut state = self.progress.state();
+        state.rows += rows;
+        state.resumed += rows;
+        state.bytes += bytes;
+        state.bytes_resumed += bytes;
+    }
+
+    /// It is scored to its end.
+    pub fn done(self) {
+        // What is no row of a file, as its footer, and rounding.
+        let rest = self.count(0, self.bytes);
+        let mut state = self.progress.state();
+        state.files.done += 1;
+        state.bytes += rest;
+    }
+
+    /// There was nothing to do.
+    pub fn skipped(self) {
+        self.leave().files.skipped += 1;
+    }
+
+    /// It was given up.
+    pub fn failed(self) {
+        self.leave().files.failed += 1;
+    }
+
+    /// What is left of it is expected no more.
+    fn leave(&self) -> MutexGuard<'_, State> {
+        let rest = self.count(0, self.bytes);
+        let counted = lock(&self.counted);
+        let mut state = self.progress.state();
+        state.bytes_total = state.bytes_total.saturating_sub(rest);
+        match counted.of_rows {
+            Some(rows) => state.counted_rows -= rows.saturating_sub(counted.rows),
+            None => state.counted_files += 1,
+        }
+        state
+    }
+
+    fn share(&self, rows: u64) -> u64 {
+        let of_rows = lock(&self.counted).of_rows.unwrap_or(0);
+        let share = u128::from(self.bytes) * u128::from(rows) / u128::from(of_rows.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
+    /// Gives back how many bytes that are: no more than there are left.
+    fn count(&self, rows: u64, bytes: u64) -> u64 {
+        let mut counted = lock(&self.counted);
+        let bytes = bytes.min(self.bytes - counted.bytes);
+        counted.rows += rows;
+        counted.bytes += bytes;
+        bytes
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Screen;
-    use std::sync::Arc;
-
-    /// Output that the test can read while the other end is in use.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    #[test]
-    fn a_log_hears_of_a_long_run_until_its_last_row() {
-        let log = Log::default();
-        let progress = Progress::lines(Box::new(log.clone()), Duration::ZERO);
-        progress.expect(10);
-        progress.advance(4);
-        let line = log.text();
-        assert!(line.starts_with("4 of 10 rows (40%), "), "{line}");
-        assert!(line.ends_with(" s left\n"), "{line}");
-        progress.advance(6);
-        assert_eq!(log.text(), line);
-    }
-
-    #[test]
-    fn a_log_hears_nothing_of_a_short_run() {
-        let log = Log::default();
-        let progress = Progress::lines(Box::new(log.clone()), LINE_EVERY);
-        progress.expect(10);
-        progress.advance(4);
-        assert_eq!(log.text(), "");
-    }
-
-    #[test]
-    fn a_bar_tells_rows_speed_and_time_and_goes() {
-        let screen = Screen::default();
-        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-        let progress = Progress::bar(target);
-        progress.expect(2000);
-        progress.advance(1000);
-        let Kind::Bar(bar) = &progress.0 else {
-            panic!("no bar");
-        };
-        bar.force_draw();
-        let shown = screen.text();
-        assert!(shown.contains("1,000/2,000 rows, "), "{shown}");
-        assert!(shown.contains(" rows/s, "), "{shown}");
-        assert!(shown.trim_end().ends_with(" left"), "{shown}");
-        drop(progress);
-        assert_eq!(screen.text().trim(), "");
-    }
-}
+mod tests;

@@ -100,6 +100,11 @@ impl Summary {
             files: run.files,
         }
     }
+
+    /// Texts that have a label.
+    pub fn texts(&self) -> u64 {
+        self.labels.0.iter().map(|(_, texts)| texts).sum()
+    }
 }
 
 /// Label and number of texts, in class order; a map in JSON.

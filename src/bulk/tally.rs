@@ -152,11 +152,6 @@ impl Tally {
             confusion.merge(more);
         }
     }
-
-    /// Texts that have a label.
-    pub fn texts(&self) -> u64 {
-        self.labels.iter().map(|(_, texts)| texts).sum()
-    }
 }
 
 /// A text's number, class and confidence, if it has a score.

@@ -53,6 +53,21 @@ pub enum ErrorStyle {
     Null,
 }
 
+/// How a run tells how far it is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// A bar.
+    Bar,
+    /// A line every ten seconds, once the run takes two.
+    Lines,
+    /// A JSON object a line, every two seconds.
+    Json,
+    /// Nothing.
+    None,
+}
+
 /// `textflight score`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -74,6 +89,9 @@ pub struct ScoreArgs {
     /// A column with the true class, by number or name: the closing line then gives the accuracy.
     #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
     pub truth: Option<String>,
+    /// How stderr is told how far the run is.
+    #[arg(long, env = "TEXTFLIGHT_PROGRESS", value_enum, default_value = "auto", value_name = "HOW")]
+    pub progress: ProgressStyle,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Duration;
 
 use arrow::array::{
     Array, AsArray, BinaryArray, DictionaryArray, Int64Array, LargeStringArray, ListBuilder, NullArray, RecordBatch,

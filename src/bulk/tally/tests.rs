@@ -31,7 +31,7 @@ fn a_tally_counts() {
     let judged = |label, truth| Row { truth: Some(truth), ..Row::of(label) };
     let long = Row { tokens: 129, truncated: true, confidence: 1.0, ..Row::of(1) };
     let tally = tally(&[judged(0, 0), judged(0, 1), judged(1, 1), long, Row::null(), Row::error()], true);
-    assert_eq!((tally.rows, tally.nulls, tally.errors, tally.texts()), (6, 1, 1, 4));
+    assert_eq!((tally.rows, tally.nulls, tally.errors), (6, 1, 1));
     assert_eq!((tally.tokens, tally.truncated, tally.saved), (138, 1, 0));
     assert_eq!(tally.accuracy, Some(Accuracy { right: 2, judged: 3 }));
     assert_eq!(tally.confusion.unwrap().counts, [[1, 0], [1, 1]]);
@@ -80,7 +80,7 @@ fn what_a_dictionary_holds_once_was_saved() {
     let mut tally = Tally::new(&classes(), true);
     let truths = [Some(1), Some(0), Some(0), None, Some(1)];
     tally.add(Place { file: "a", row: 10 }, &batch, &truths);
-    assert_eq!((tally.texts(), tally.nulls, tally.saved), (4, 1, 2));
+    assert_eq!((tally.nulls, tally.saved), (1, 2));
     assert_eq!(tally.labels, [("NEGATIVE".to_owned(), 3), ("POSITIVE".to_owned(), 1)]);
     assert_eq!(tally.accuracy, Some(Accuracy { right: 1, judged: 3 }), "truths are of rows");
     tally.add_saved(5);

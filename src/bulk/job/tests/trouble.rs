@@ -31,20 +31,10 @@ async fn a_model_that_dies_leaves_nothing_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_leaves_nothing() {
-    struct Panics;
-    impl std::io::Write for Panics {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            panic!("as if a bug");
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let case = Case::large();
     let job = case.job.clone();
     let run = tokio::spawn(async move {
-        let progress = Progress::lines(Box::new(Panics), Duration::ZERO);
+        let progress = Progress::that_panics();
         score_file(engine(), &job, &progress).await
     });
     assert!(run.await.unwrap_err().is_panic());
