@@ -113,7 +113,7 @@ def week():
 
 
 TABLES = {
-    "A row, a token, a card": answer,
+    "Time and money": answer,
     "By length": lengths,
     "What was measured": measured,
     "Bytes": stored,
