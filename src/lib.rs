@@ -15,6 +15,7 @@
 //! | [`rest`] | tables over HTTP: `POST /score` |
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet, streams of Arrow IPC, CSV, JSON lines, staged tables; the splice that adds columns to a file |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
+//! | [`store`] | object stores: where a file is, and what can be done with one that no local path leads to |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `ipc_strings` | what is not UTF-8 in the schema of a message of Arrow IPC |
@@ -67,6 +68,7 @@ pub mod server;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod store;
 pub mod stream;
 pub mod table;
 #[cfg(test)]

@@ -67,7 +67,8 @@ mod tests {
     fn pieces(rows: &[(u8, u64)]) -> Vec<Piece> {
         let mut rows = rows.to_vec();
         rows.sort_by_key(|(file, _)| *file);
-        let version = |file: u8| Version::of(&file.to_string(), &Fingerprint { len: 1, modified: None }, 0).into();
+        let version =
+            |file: u8| Version::of(&file.to_string(), &Fingerprint { len: 1, modified: None, etag: None }, 0).into();
         rows.iter().enumerate().map(|(part, &(file, rows))| Piece { file: version(file), part, rows }).collect()
     }
 

@@ -29,6 +29,7 @@ use arrow::array::ArrayRef;
 
 pub use self::file::{Target, check_pair};
 use crate::Result;
+use crate::store::UploadWriter;
 
 /// Takes the new columns of a table, in the order of its rows.
 pub trait Sink: Send {
@@ -52,6 +53,12 @@ pub trait Destination: Write + Send {
     /// # Errors
     /// What the system says.
     fn sync(&mut self) -> std::io::Result<()>;
+}
+
+impl Destination for UploadWriter {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.finish()
+    }
 }
 
 impl Destination for File {

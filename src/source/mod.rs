@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `ranged` | a local file, read by range |
+//! | `ranged` | a local file or an object, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
 //! | `slices` | batches in slices of some bytes |
 //! | [`ipc`] | streams of Arrow IPC |
@@ -40,6 +40,7 @@ pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::{typed, with_strings};
 use crate::Result;
+use crate::store::Entry;
 
 /// A table that can be read in parts, by several readers at once.
 pub trait Source: Debug + Send + Sync {
@@ -102,17 +103,24 @@ pub struct Part {
 }
 
 /// What tells a file from what it was before, as cheaply as can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// In bytes.
     pub len: u64,
     /// When it was last written; none where the system does not say.
     pub modified: Option<SystemTime>,
+    /// What its store knows its content by; none of a local file, and where the store does not say.
+    pub etag: Option<Arc<str>>,
 }
 
 impl Fingerprint {
     /// That of a file of which the system says so.
     pub fn of(found: &Metadata) -> Self {
-        Self { len: found.len(), modified: found.modified().ok() }
+        Self { len: found.len(), modified: found.modified().ok(), etag: None }
+    }
+
+    /// That of an object.
+    pub fn of_object(found: &Entry) -> Self {
+        Self { len: found.len, modified: Some(found.modified), etag: found.etag.clone() }
     }
 }

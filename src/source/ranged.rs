@@ -1,17 +1,39 @@
-//! A local file, read by range. Every read says where, so any number of readers share one handle.
+//! A file that is read by range: a local one, or an object of a store. Every read says where, so any number of readers share
+//! one handle.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `object` | an object: what of it is kept, and what is asked for |
+//! | `kept` | bytes that came before they are read |
+//! | `passage` | an object from front to back, of which some is kept |
+
+mod kept;
+mod object;
+mod passage;
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::object::Expected;
+use self::object::ObjectFile;
+use self::passage::Passage;
 use super::Fingerprint;
+use crate::store::Object;
 
 /// An open file, read no further than it went when it was opened.
 #[derive(Debug, Clone)]
 pub struct RangedFile {
-    file: Arc<File>,
+    place: Place,
     opened: Fingerprint,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Local(Arc<File>),
+    Object(Arc<ObjectFile>),
 }
 
 impl RangedFile {
@@ -32,7 +54,13 @@ impl RangedFile {
         if !found.is_file() {
             return Err(Error::other("not a file"));
         }
-        Ok(Self { file: Arc::new(file), opened: Fingerprint::of(&found) })
+        Ok(Self { place: Place::Local(Arc::new(file)), opened: Fingerprint::of(&found) })
+    }
+
+    /// An object. Its reads block.
+    pub fn of_object(object: Object) -> Self {
+        let opened = Fingerprint::of_object(object.entry());
+        Self { place: Place::Object(Arc::new(ObjectFile::new(object))), opened }
     }
 
     /// Its length when it was opened, in bytes.
@@ -41,16 +69,19 @@ impl RangedFile {
     }
 
     /// What it was when it was opened.
-    pub const fn opened(&self) -> Fingerprint {
-        self.opened
+    pub const fn opened(&self) -> &Fingerprint {
+        &self.opened
     }
 
-    /// What it is now.
+    /// What it is now. Blocks.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system or the store says.
     pub fn fingerprint(&self) -> Result<Fingerprint> {
-        Ok(Fingerprint::of(&self.file.metadata()?))
+        match &self.place {
+            Place::Local(file) => Ok(Fingerprint::of(&file.metadata()?)),
+            Place::Object(object) => object.fingerprint(),
+        }
     }
 
     /// The `len` bytes from `start` on.
@@ -70,7 +101,32 @@ impl RangedFile {
 
     /// A reader of its own, of what follows `start`.
     pub fn reader(&self, start: u64) -> RangeReader {
-        RangeReader { file: Arc::clone(&self.file), at: start }
+        RangeReader { place: self.place.clone(), at: start }
+    }
+
+    /// These ranges will be read soon: of an object they are fetched now, and kept until the value is dropped. A local file is
+    /// as near as it can be.
+    pub fn expect(&self, ranges: &[Range<u64>]) -> Expected {
+        match &self.place {
+            Place::Local(_) => Expected::default(),
+            Place::Object(object) => object.expect(ranges),
+        }
+    }
+
+    /// These ranges, group by group, will be read after [`RangedFile::onward`] has passed them: what comes by of an object is
+    /// kept until [`RangedFile::expect`] has them and lets them go, so that each byte of it is asked for once.
+    pub fn keep_passing(&self, groups: Vec<Vec<Range<u64>>>) {
+        if let Place::Object(object) = &self.place {
+            object.keep_passing(groups);
+        }
+    }
+
+    /// All that follows `start`, from front to back.
+    pub fn onward(&self, start: u64) -> Onward {
+        match &self.place {
+            Place::Local(_) => Onward::Local(self.reader(start)),
+            Place::Object(object) => Onward::Object(object.onward(start)),
+        }
     }
 
     /// Reads what stands at `at`, as much as the system gives at once; nothing at the end.
@@ -85,15 +141,36 @@ impl RangedFile {
 /// Reads on from a place in a file.
 #[derive(Debug)]
 pub struct RangeReader {
-    file: Arc<File>,
+    place: Place,
     at: u64,
 }
 
 impl Read for RangeReader {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
-        let read = RangedFile::read_at(&self.file, bytes, self.at)?;
+        let read = match &self.place {
+            Place::Local(file) => RangedFile::read_at(file, bytes, self.at)?,
+            Place::Object(object) => object.read_at(bytes, self.at)?,
+        };
         self.at += read as u64;
         Ok(read)
+    }
+}
+
+/// Reads a file from front to back.
+#[derive(Debug)]
+pub enum Onward {
+    /// A local file.
+    Local(RangeReader),
+    /// An object.
+    Object(Passage),
+}
+
+impl Read for Onward {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Local(reader) => reader.read(bytes),
+            Self::Object(passage) => passage.read(bytes),
+        }
     }
 }
 

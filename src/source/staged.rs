@@ -182,7 +182,7 @@ impl Source for StagedTable {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { len: self.log.len(), modified: Some(self.finished) }
+        Fingerprint { len: self.log.len(), modified: Some(self.finished), etag: None }
     }
 
     fn check_unchanged(&self) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Where the parts of a Parquet file lie, checked before anything is read from there.
 
+use std::ops::Range;
+
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::ENCRYPTED;
@@ -9,6 +11,14 @@ use crate::source::ranged::RangedFile;
 pub const TAIL: u64 = 8;
 pub const MAGIC: &[u8; 4] = b"PAR1";
 const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
+
+/// Bytes at the end of a file that most footers fit into.
+const MOST_FOOTERS: u64 = 64 << 10;
+
+/// What is read of a file of this length to find its footer.
+pub fn ends(len: u64) -> [Range<u64>; 2] {
+    [0..len.min(MAGIC.len() as u64), len.saturating_sub(MOST_FOOTERS)..len]
+}
 
 /// Where the footer begins, and how many bytes it has, or what about the file is wrong.
 pub fn footer_range(file: &RangedFile) -> Result<(u64, usize), String> {

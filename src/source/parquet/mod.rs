@@ -39,13 +39,14 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use self::footer::Footer;
-use self::layout::{TAIL, check_ranges, footer_range};
+use self::layout::{TAIL, check_ranges, ends, footer_range};
 pub use self::schema::UnfitSchema;
 use self::schema::{TypedMetadata, with_types};
 use super::ahead::{Give, decoded_ahead};
-use super::ranged::{RangeReader, RangedFile};
+use super::ranged::{Expected, Onward, RangeReader, RangedFile};
 use super::{Fingerprint, Part, Source};
 use crate::panics::caught;
+use crate::store::{Location, Stores};
 use crate::{Error, Result};
 
 const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
@@ -57,6 +58,8 @@ const FOOTER: &str = "damaged footer: it cannot be decoded";
 pub struct ParquetFile {
     path: PathBuf,
     file: RangedFile,
+    /// What was read to find the footer: of an object it is kept, for the last row group may reach into it.
+    _ends: Expected,
     footer: Vec<u8>,
     schema: SchemaRef,
     reading: ArrowReaderMetadata,
@@ -72,6 +75,23 @@ impl ParquetFile {
     pub fn open(path: &Path) -> Result<Self> {
         let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
         Self::opened(path, file)
+    }
+
+    /// The same of a file wherever it is. Blocks.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`], and what the store says.
+    pub fn open_at(location: &Location, stores: &Stores) -> Result<Self> {
+        match location {
+            Location::Path(path) => Self::open(path),
+            Location::Object(url) => {
+                let object = stores.wait(stores.open(url))?;
+                Self::opened(&location.name(), RangedFile::of_object(object))
+            }
+            Location::Standard => {
+                Err(Error::Invalid("Parquet cannot be read from standard input: its footer is at its end".to_owned()))
+            }
+        }
     }
 
     /// The same of a file that is open, and that errors call `path`. Blocks.
@@ -92,12 +112,16 @@ impl ParquetFile {
     }
 
     fn opened(path: &Path, file: RangedFile) -> Result<Self> {
-        let opened = caught(|| Self::read(path, file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
+        let ends = file.expect(&ends(file.len()));
+        ends.ready()?;
+        let opened = caught(|| Self::read(path, file, ends)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
         opened.map_err(|cause| Error::file(path, cause))
     }
 
-    fn read(path: &Path, file: RangedFile) -> Result<Self, String> {
+    fn read(path: &Path, file: RangedFile, ends: Expected) -> Result<Self, String> {
         let (start, len) = footer_range(&file)?;
+        let whole = file.expect(&[start..start + len as u64]);
+        whole.ready().map_err(|cause| cause.to_string())?;
         let footer = file.range(start, len).map_err(|cause| cause.to_string())?;
         let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
         if parsed.is_encrypted() {
@@ -106,7 +130,7 @@ impl ParquetFile {
         let TypedMetadata { schema, reading, unfit } = with_types(&parsed, parsed.decode()?)?;
         let groups = reading.metadata().row_groups().iter();
         let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
-        let opened = Self { path: path.to_owned(), file, footer, schema, reading, parts, unfit };
+        let opened = Self { path: path.to_owned(), file, _ends: ends, footer, schema, reading, parts, unfit };
         check_ranges(opened.parquet(), opened.data_len())?;
         Ok(opened)
     }
@@ -126,9 +150,24 @@ impl ParquetFile {
         self.file.len() - TAIL - self.footer.len() as u64
     }
 
-    /// The file's bytes from `start` on.
-    pub fn bytes_from(&self, start: u64) -> RangeReader {
-        self.file.reader(start)
+    /// The file's bytes from `start` on, from front to back.
+    pub fn bytes_from(&self, start: u64) -> Onward {
+        self.file.onward(start)
+    }
+
+    /// These columns of these parts will be read after [`ParquetFile::bytes_from`] has passed them: of an object they are kept
+    /// as they pass, so that it gives each byte once. What is no longer needed is let go as the parts are read.
+    pub fn keep_passing(&self, parts: Range<usize>, columns: &[usize]) {
+        let mask = ProjectionMask::roots(self.reading.parquet_schema(), columns.iter().copied());
+        let parts = parts.start..parts.end.min(self.parts.len());
+        self.file.keep_passing(parts.map(|group| self.places(group, &mask)).collect());
+    }
+
+    /// Where the columns of a row group lie.
+    fn places(&self, group: usize, mask: &ProjectionMask) -> Vec<Range<u64>> {
+        let chunks = self.parquet().row_group(group).columns().iter().enumerate();
+        let read = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk.byte_range());
+        read.map(|(start, len)| start..start + len).collect()
     }
 
     /// The codec of a column: of its first chunk, for a file may change its mind.
@@ -139,6 +178,21 @@ impl ParquetFile {
     /// An error that names this file.
     pub fn error(&self, cause: impl std::fmt::Display) -> Error {
         Error::file(&self.path, cause)
+    }
+
+    /// Decodes row groups, and has the next one fetched meanwhile.
+    fn decode_all(&self, groups: Range<usize>, plan: &Decoding, give: &mut Give<'_>) -> Result<()> {
+        let expect = |group| self.file.expect(&self.places(group, &plan.mask));
+        let mut next = groups.clone().next().map(expect);
+        for group in groups.clone() {
+            let Some(here) = next.take() else { break };
+            here.ready()?;
+            next = (group + 1 < groups.end).then(|| expect(group + 1));
+            if !self.decode(group, plan, give)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Decodes a row group batch by batch, until `give` wants no more: then false.
@@ -214,14 +268,7 @@ impl Source for ParquetFile {
             mask: ProjectionMask::roots(self.reading.parquet_schema(), columns.iter().copied()),
             batch_rows: self.batch_rows(columns, batch_rows),
         };
-        decoded_ahead(move |give| {
-            for group in parts.start..parts.end.min(self.parts.len()) {
-                if !self.decode(group, &plan, give)? {
-                    break;
-                }
-            }
-            Ok(())
-        })
+        decoded_ahead(move |give| self.decode_all(parts.start..parts.end.min(self.parts.len()), &plan, give))
     }
 
     fn bytes(&self, part: usize, columns: &[usize]) -> Option<u64> {
@@ -237,12 +284,12 @@ impl Source for ParquetFile {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        self.file.opened()
+        self.file.opened().clone()
     }
 
     fn check_unchanged(&self) -> Result<()> {
         let now = self.file.fingerprint().map_err(|cause| self.error(cause))?;
-        if now != self.file.opened() {
+        if now != *self.file.opened() {
             return Err(self.error("it changed while it was read; run again"));
         }
         Ok(())

@@ -1,0 +1,255 @@
+//! Bytes of an object that came before they are read: in memory up to a bound, beyond it in files without a name.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::store::Fault;
+
+/// What is kept in memory of one object, in bytes.
+const MEMORY: u64 = 16 << 20;
+
+/// How large a file grows before the next is begun. Each goes away with the last range in it.
+const SEGMENT: u64 = 1 << 30;
+
+/// A range of an object, filled from front to back.
+#[derive(Debug)]
+pub struct Kept {
+    range: Range<u64>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// How many expect it.
+    holders: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    filled: u64,
+    place: Place,
+    failed: Option<Fault>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory(Vec<u8>, #[expect(dead_code, reason = "given back when it is dropped")] Share),
+    File(Arc<Segment>, u64),
+}
+
+/// Where ranges of one object are kept.
+#[derive(Debug, Default)]
+pub struct Room {
+    /// Bytes that are kept in memory.
+    used: Arc<AtomicU64>,
+    segment: Mutex<Option<Arc<Segment>>>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    len: AtomicU64,
+}
+
+/// A part of the memory, given back when it is dropped.
+#[derive(Debug)]
+struct Share(Arc<AtomicU64>, u64);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    /// Makes room for a range.
+    ///
+    /// # Errors
+    /// Why the system gives no file.
+    pub fn keep(&self, range: Range<u64>) -> Result<Kept, Fault> {
+        let place = self.place(range.end - range.start)?;
+        let state = Mutex::new(State { filled: 0, place, failed: None });
+        Ok(Kept { range, state, changed: Condvar::new(), holders: AtomicUsize::new(0) })
+    }
+
+    fn place(&self, len: u64) -> Result<Place, Fault> {
+        let fits = |used: u64| used.checked_add(len).filter(|sum| *sum <= MEMORY);
+        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok() {
+            return Ok(Place::Memory(Vec::new(), Share(Arc::clone(&self.used), len)));
+        }
+        let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match segment.take().filter(|segment| segment.len.load(Ordering::Relaxed) < SEGMENT) {
+            Some(open) => open,
+            None => {
+                let file = tempfile::tempfile().map_err(unwritten)?;
+                Arc::new(Segment { file, len: AtomicU64::new(0) })
+            }
+        };
+        let start = open.len.fetch_add(len, Ordering::Relaxed);
+        *segment = Some(Arc::clone(&open));
+        Ok(Place::File(open, start))
+    }
+}
+
+fn unwritten(cause: std::io::Error) -> Fault {
+    let folder = std::env::temp_dir();
+    Fault::local(format!(
+        "no room in {} for what was fetched: {cause}; name another folder with TMPDIR",
+        folder.display()
+    ))
+}
+
+impl Kept {
+    /// Which bytes it has, once it has them.
+    pub const fn range(&self) -> &Range<u64> {
+        &self.range
+    }
+
+    /// One more expects it.
+    pub fn hold(&self) {
+        self.holders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One fewer expects it. Whether that was the last.
+    pub fn let_go(&self) -> bool {
+        self.holders.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The next bytes have come.
+    ///
+    /// # Errors
+    /// Why they cannot be kept.
+    pub fn append(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut state = self.lock();
+        let State { filled, place, .. } = &mut *state;
+        let kept = match place {
+            Place::Memory(kept, _) => {
+                kept.reserve_exact((self.range.end - self.range.start) as usize - kept.len());
+                kept.extend_from_slice(bytes);
+                Ok(())
+            }
+            Place::File(segment, start) => write_all_at(&segment.file, bytes, *start + *filled).map_err(unwritten),
+        };
+        match kept {
+            Ok(()) => state.filled += bytes.len() as u64,
+            Err(fault) => state.failed = Some(fault),
+        }
+        self.changed.notify_all();
+        state.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// No more bytes will come.
+    pub fn fail(&self, fault: Fault) {
+        let mut state = self.lock();
+        if state.filled < self.range.end - self.range.start {
+            state.failed.get_or_insert(fault);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether it has failed, or will never have more.
+    pub fn has_failed(&self) -> bool {
+        self.lock().failed.is_some()
+    }
+
+    /// Waits until all of it is there. Blocks.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub fn ready(&self) -> Result<(), Fault> {
+        self.wait_for(self.range.end - self.range.start).map(drop)
+    }
+
+    /// Waits for what stands at `at`, and reads what is there of it. Blocks.
+    ///
+    /// # Errors
+    /// Why it will never be there.
+    pub fn read_at(&self, bytes: &mut [u8], at: u64) -> Result<usize, Fault> {
+        let from = at - self.range.start;
+        let state = self.wait_for(from + 1)?;
+        let len = bytes.len().min(usize::try_from(state.filled - from).unwrap_or(usize::MAX));
+        match &state.place {
+            Place::Memory(kept, _) => {
+                let from = from as usize;
+                bytes[..len].copy_from_slice(&kept[from..from + len]);
+                Ok(len)
+            }
+            Place::File(segment, start) => {
+                let (segment, start) = (Arc::clone(segment), *start + from);
+                drop(state);
+                let read = super::RangedFile::read_at(&segment.file, &mut bytes[..len], start);
+                read.map_err(Fault::local)
+            }
+        }
+    }
+
+    fn wait_for(&self, filled: u64) -> Result<MutexGuard<'_, State>, Fault> {
+        let is_coming = |state: &mut State| state.filled < filled && state.failed.is_none();
+        let state = self.changed.wait_while(self.lock(), is_coming).unwrap_or_else(PoisonError::into_inner);
+        match &state.failed {
+            Some(fault) if state.filled < filled => Err(fault.clone()),
+            _ => Ok(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_all_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, at);
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < bytes.len() {
+            done += std::os::windows::fs::FileExt::seek_write(file, &bytes[done..], at + done as u64)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_memory_cannot_hold_lies_in_files() {
+        let room = Room::default();
+        let small = room.keep(10..10 + MEMORY).unwrap();
+        let large = room.keep(0..100).unwrap();
+        assert!(matches!(large.lock().place, Place::File(..)));
+        small.append(b"0123").unwrap();
+        large.append(b"0123").unwrap();
+        large.append(b"456").unwrap();
+        let read = |kept: &Kept, at, len| {
+            let mut bytes = vec![0; len];
+            let read = kept.read_at(&mut bytes, at).unwrap();
+            bytes.truncate(read);
+            bytes
+        };
+        assert_eq!(
+            (read(&small, 11, 9), read(&large, 2, 3), read(&large, 2, 9)),
+            (b"123".to_vec(), b"234".to_vec(), b"23456".to_vec())
+        );
+        drop(small);
+        assert!(matches!(room.keep(0..100).unwrap().lock().place, Place::Memory(..)));
+    }
+
+    #[test]
+    fn readers_wait_for_what_comes_and_are_told_when_it_does_not() {
+        let kept = Room::default().keep(0..8).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut bytes = [0; 4];
+                kept.read_at(&mut bytes, 2).map(|len| bytes[..len].to_vec())
+            });
+            let ready = scope.spawn(|| kept.ready());
+            kept.append(b"0123").unwrap();
+            assert_eq!(reader.join().unwrap(), Ok(b"23".to_vec()));
+            kept.fail(Fault::local("gone"));
+            assert_eq!(ready.join().unwrap(), Err(Fault::local("gone")));
+        });
+        assert!(kept.read_at(&mut [0], 3).is_ok() && kept.read_at(&mut [0], 4).is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! Object stores: where a file is, and what can be done with one that no local path leads to.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `location` | what a user writes for a file: a path, the URL of an object, `-` |
+//! | `url` | the URL of an object |
+//! | `options` | `--store-option` |
+//! | `connect` | the HTTP client that stores are asked through |
+//! | `stores` | one store a bucket, and small objects |
+//! | `object` | an object that is read: ranges, and streams that go on after a broken connection |
+//! | `upload` | an object that is written: nothing is seen of it before it is complete |
+//! | `failure` | what stores say, as errors |
+//! | `counters` | bytes and requests |
+//!
+//! This room alone knows `object_store`.
+
+mod connect;
+mod counters;
+mod failure;
+mod location;
+mod object;
+mod options;
+mod stores;
+#[cfg(test)]
+pub(crate) mod testing;
+mod upload;
+mod url;
+
+pub use self::counters::{StoreCounters, Traffic};
+pub(crate) use self::failure::Fault;
+pub use self::location::Location;
+pub use self::object::Object;
+pub use self::options::StoreOptions;
+pub use self::stores::{Entry, Stores};
+pub use self::upload::{Upload, UploadWriter};
+pub use self::url::ObjectUrl;

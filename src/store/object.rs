@@ -1,0 +1,176 @@
+//! An object that is read.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::failure::{Fault, FaultKind};
+use super::stores::{entry, fault};
+use super::{Entry, Stores};
+
+/// How many bytes are asked for at once, and how many times over at the same time.
+const PART: u64 = 4 << 20;
+const PARTS_IN_FLIGHT: usize = 3;
+
+/// How often in a row a range is asked for again that gives no byte before it breaks off. The store's own retries come before.
+const TRIES: u32 = 4;
+
+/// How long to wait after a connection that broke.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An object as it was when it was opened: reading one that has changed since is an error. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Object {
+    stores: Stores,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    entry: Entry,
+}
+
+impl Object {
+    pub(super) const fn new(stores: Stores, store: Arc<dyn ObjectStore>, path: Path, entry: Entry) -> Self {
+        Self { stores, store, path, entry }
+    }
+
+    /// What it was when it was opened.
+    pub const fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Where it is.
+    pub const fn url(&self) -> &super::ObjectUrl {
+        &self.entry.url
+    }
+
+    /// Blocks until `future` is done: for threads that may.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.stores.wait(future)
+    }
+
+    /// Lets `future` go on by itself until what is returned is dropped.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> AbortOnDropHandle<T> {
+        AbortOnDropHandle::new(self.stores.runtime().spawn(future))
+    }
+
+    /// What it is now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn now(&self) -> Result<Entry, Fault> {
+        self.stores.counters().add_request();
+        let found = self.store.head(&self.path).await.map_err(|error| fault(&self.entry.url, &error))?;
+        Ok(entry(self.entry.url.clone(), found))
+    }
+
+    /// These bytes of it, each asked for once: after a broken connection the rest is asked for.
+    ///
+    /// # Errors
+    /// Why the store does not give them.
+    pub(crate) async fn fetch(&self, range: Range<u64>) -> Result<Bytes, Fault> {
+        let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let mut bytes = BytesMut::new();
+        let mut failures = 0;
+        while bytes.len() < len {
+            let before = bytes.len();
+            let rest = range.start + before as u64..range.end;
+            let Err(fault) = self.fetch_into(rest, &mut bytes, len).await else { break };
+            failures = if bytes.len() > before { 1 } else { failures + 1 };
+            if fault.kind() != FaultKind::Passing || failures > TRIES {
+                return Err(fault);
+            }
+            tokio::time::sleep(PAUSE * failures).await;
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Reads on until there are `len` bytes.
+    async fn fetch_into(&self, range: Range<u64>, bytes: &mut BytesMut, len: usize) -> Result<(), Fault> {
+        let options = GetOptions { range: Some(range.into()), if_match: self.strong_etag(), ..GetOptions::default() };
+        self.stores.counters().add_request();
+        let failed = |error: &object_store::Error| fault(&self.entry.url, error);
+        let found = self.store.get_opts(&self.path, options).await.map_err(|error| failed(&error))?;
+        self.check(&found)?;
+        let mut stream = found.into_stream();
+        while let Some(piece) = stream.try_next().await.map_err(|error| failed(&error))? {
+            if bytes.capacity() == 0 {
+                bytes.reserve(len);
+            }
+            let piece = &piece[..piece.len().min(len - bytes.len())];
+            self.stores.counters().add_read(piece.len());
+            bytes.extend_from_slice(piece);
+        }
+        if bytes.len() < len { Err(Fault::cut_off()) } else { Ok(()) }
+    }
+
+    /// By which the store itself sees to it that the object is still the same one. A weak one matches nothing.
+    fn strong_etag(&self) -> Option<String> {
+        self.entry.etag.as_deref().filter(|etag| !etag.starts_with("W/")).map(str::to_owned)
+    }
+
+    /// Not all stores heed what they are asked to.
+    fn check(&self, found: &GetResult) -> Result<(), Fault> {
+        let now = entry(self.entry.url.clone(), found.meta.clone());
+        let is_same = match (&now.etag, &self.entry.etag) {
+            (Some(now), Some(opened)) => now == opened,
+            _ => now.modified == self.entry.modified,
+        };
+        if is_same && now.len == self.entry.len { Ok(()) } else { Err(Fault::changed()) }
+    }
+
+    /// These bytes of it, in order: a few requests are under way at once, also while nobody takes what has come.
+    pub(crate) fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Fault>> {
+        let object = self.clone();
+        let starts = (range.start..range.end).step_by(PART as usize);
+        let parts = starts.map(move |start| start..range.end.min(start + PART));
+        let fetched = futures::stream::iter(parts).map(move |part| {
+            let object = object.clone();
+            object.clone().spawn(async move { object.fetch(part).await })
+        });
+        let joined = fetched.buffered(PARTS_IN_FLIGHT);
+        joined.map(|joined| joined.unwrap_or_else(|died| Err(Fault::local(died)))).boxed()
+    }
+
+    /// Its bytes from `start` on, for readers that may block.
+    pub fn reader(&self, start: u64) -> ObjectReader {
+        let stream = self.stream(start..self.entry.len);
+        ObjectReader { object: self.clone(), stream, piece: Bytes::new() }
+    }
+}
+
+/// Reads an object from a place to its end. Blocks.
+pub struct ObjectReader {
+    object: Object,
+    stream: BoxStream<'static, Result<Bytes, Fault>>,
+    piece: Bytes,
+}
+
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ObjectReader({})", self.object.url())
+    }
+}
+
+impl io::Read for ObjectReader {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.object.wait(self.stream.next()) {
+                Some(piece) => self.piece = piece?,
+                None => return Ok(0),
+            }
+        }
+        let len = bytes.len().min(self.piece.len());
+        bytes[..len].copy_from_slice(&self.piece.split_to(len));
+        Ok(len)
+    }
+}

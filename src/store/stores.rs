@@ -1,0 +1,283 @@
+//! One store a bucket, and what is done with whole objects.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::ClientConfigKey;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::{BackoffConfig, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use tokio::runtime::Handle;
+
+use super::connect::Connector;
+use super::failure::{Fault, FaultKind};
+use super::url::{Kind, Root};
+use super::{Object, ObjectUrl, StoreCounters, StoreOptions, Upload, UploadWriter};
+use crate::{Error, Result};
+
+/// The stores of a process. Cheap to clone; all clones are the same ones.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: StoreOptions,
+    opened: Mutex<HashMap<Root, Arc<dyn ObjectStore>>>,
+    counters: StoreCounters,
+    runtime: Handle,
+}
+
+/// An object that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub url: ObjectUrl,
+    /// In bytes.
+    pub len: u64,
+    /// When it was written.
+    pub modified: SystemTime,
+    /// What the store knows its content by, where it says so.
+    pub etag: Option<Arc<str>>,
+}
+
+impl Stores {
+    /// Stores by what the environment says, and by `options` where they say otherwise. What blocks is done by `runtime`.
+    pub fn new(options: StoreOptions, runtime: Handle) -> Self {
+        let (opened, counters) = (Mutex::default(), StoreCounters::default());
+        Self { shared: Arc::new(Shared { options, opened, counters, runtime }) }
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &StoreCounters {
+        &self.shared.counters
+    }
+
+    /// Blocks until `future` is done: for threads that may.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.shared.runtime.block_on(future)
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.shared.runtime
+    }
+
+    /// What is known of an object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, [`Error::Denied`] and [`Error::Unauthenticated`] where it is not ours to know,
+    /// [`Error::Invalid`] for options that are wrong, and [`Error::File`] where the store cannot be reached or fails.
+    pub async fn head(&self, url: &ObjectUrl) -> Result<Entry> {
+        let (store, path) = self.store(url)?;
+        self.shared.counters.add_request();
+        match store.head(&path).await {
+            Ok(meta) => Ok(entry(url.clone(), meta)),
+            // What is wrong stands in the body, which the answer to this request never has.
+            Err(error) => {
+                let told = store.get_opts(&path, GetOptions::new().with_range(Some(0..1))).await;
+                Err(fault(url, &told.err().unwrap_or(error)).at(url))
+            }
+        }
+    }
+
+    /// The objects below a folder, also of folders below it, as the store lists them.
+    pub fn list(&self, folder: &ObjectUrl) -> BoxStream<'static, Result<Entry>> {
+        let (store, path) = match self.store(folder) {
+            Ok(found) => found,
+            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
+        };
+        self.shared.counters.add_request();
+        let (below, asked) = (folder.clone(), folder.clone());
+        let listed = store.list(Some(&path).filter(|path| !path.as_ref().is_empty()));
+        let listed = listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta));
+        listed.map_err(move |error| fault(&asked, &error).at(&asked)).boxed()
+    }
+
+    /// A whole object of at most `most` bytes.
+    ///
+    /// # Errors
+    /// As [`Stores::head`], and [`Error::TooLarge`].
+    pub async fn get(&self, url: &ObjectUrl, most: u64) -> Result<Bytes> {
+        let (store, path) = self.store(url)?;
+        self.shared.counters.add_request();
+        let found = store.get(&path).await.map_err(|error| fault(url, &error).at(url))?;
+        if found.meta.size > most {
+            return Err(Error::TooLarge(format!("{url}: has {} bytes; at most {most} are taken", found.meta.size)));
+        }
+        let bytes = found.bytes().await.map_err(|error| fault(url, &error).at(url))?;
+        self.shared.counters.add_read(bytes.len());
+        Ok(bytes)
+    }
+
+    /// Writes a whole object, in place of one that is there.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn put(&self, url: &ObjectUrl, bytes: Bytes) -> Result<()> {
+        let (store, path) = self.writable(url)?;
+        self.shared.counters.add_request();
+        let len = bytes.len();
+        store.put(&path, bytes.into()).await.map_err(|error| fault(url, &error).at(url))?;
+        self.shared.counters.add_written(len);
+        Ok(())
+    }
+
+    /// Deletes an object; one that is not there is deleted already.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn delete(&self, url: &ObjectUrl) -> Result<()> {
+        let (store, path) = self.writable(url)?;
+        self.shared.counters.add_request();
+        let deleted = store.delete(&path).await.map_err(|error| fault(url, &error));
+        match deleted {
+            Err(fault) if fault.kind() != FaultKind::Missing => Err(fault.at(url)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens an object to read it.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn open(&self, url: &ObjectUrl) -> Result<Object> {
+        let entry = self.head(url).await?;
+        self.open_entry(entry)
+    }
+
+    /// Opens an object that was listed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for options that are wrong.
+    pub fn open_entry(&self, entry: Entry) -> Result<Object> {
+        let (store, path) = self.store(&entry.url)?;
+        Ok(Object::new(self.clone(), store, path, entry))
+    }
+
+    /// Begins to write an object of about `len` bytes, if anybody knows: nothing is seen of it before it is committed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for options that are wrong, and for what cannot be written.
+    pub fn create(&self, url: &ObjectUrl, len: Option<u64>) -> Result<(Upload, UploadWriter)> {
+        let (store, path) = self.writable(url)?;
+        Ok(Upload::begin(self.clone(), store, path, url.clone(), len))
+    }
+
+    fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
+        if !url.is_writable() {
+            return Err(Error::Invalid(format!(
+                "{url}: files are read over HTTP, and not written; name an object store"
+            )));
+        }
+        self.store(url)
+    }
+
+    fn store(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
+        let path = url.path()?;
+        let mut opened = self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = opened.get(&url.root) {
+            return Ok((Arc::clone(store), path));
+        }
+        let made = make(&url.root, &self.shared.options);
+        let store =
+            made.map_err(|error| Error::Invalid(format!("{}: {}", url.root.shown, Fault::of(url.root.kind, &error))))?;
+        opened.insert(url.root.clone(), Arc::clone(&store));
+        Ok((store, path))
+    }
+
+    /// Puts a store in place of the one that a URL would lead to.
+    #[cfg(test)]
+    pub(crate) fn put_store(&self, url: &ObjectUrl, store: Arc<dyn ObjectStore>) {
+        self.shared.opened.lock().unwrap().insert(url.root.clone(), store);
+    }
+}
+
+pub(super) fn fault(url: &ObjectUrl, error: &object_store::Error) -> Fault {
+    Fault::of(url.root.kind, error)
+}
+
+pub(super) fn entry(url: ObjectUrl, meta: ObjectMeta) -> Entry {
+    Entry { url, len: meta.size, modified: meta.last_modified.into(), etag: meta.e_tag.map(Into::into) }
+}
+
+/// The store of a bucket. What the environment says, the library reads.
+fn make(root: &Root, options: &StoreOptions) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let connector = Connector::new(options.limits);
+    let limits = options.limits;
+    let retry = RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: limits.retries,
+        retry_timeout: limits.all_retries,
+    };
+    macro_rules! with_options {
+        ($builder:expr) => {{
+            let builder = $builder.with_retry(retry).with_http_connector(connector);
+            options.of(root.kind).try_fold(builder, |builder, (key, value)| {
+                Ok::<_, object_store::Error>(builder.with_config(key.parse()?, value))
+            })?
+        }};
+    }
+    Ok(match root.kind {
+        Kind::S3 => Arc::new(with_options!(AmazonS3Builder::from_env()).with_bucket_name(&root.place).build()?),
+        Kind::Google => {
+            Arc::new(with_options!(GoogleCloudStorageBuilder::from_env()).with_bucket_name(&root.place).build()?)
+        }
+        Kind::Azure => Arc::new(with_options!(MicrosoftAzureBuilder::from_env()).with_url(&root.shown).build()?),
+        Kind::Http => {
+            let builder = HttpBuilder::new().with_url(&root.place).with_retry(retry).with_http_connector(connector);
+            // Who writes http:// has said so.
+            Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Location;
+    use crate::store::testing::{stores, url};
+
+    #[tokio::test]
+    async fn small_objects_come_and_go() {
+        let (stores, _counting) = stores();
+        for key in ["a/1", "a/b/2", "ab"] {
+            stores.put(&url(key), Bytes::from_static(b"text")).await.unwrap();
+        }
+        let listed: Vec<Entry> = stores.list(&url("a")).try_collect().await.unwrap();
+        let mut names: Vec<_> = listed.iter().map(|entry| entry.url.to_string()).collect();
+        names.sort();
+        assert_eq!(names, ["s3://bucket/a/1", "s3://bucket/a/b/2"]);
+        assert_eq!(listed[0], stores.head(&listed[0].url).await.unwrap());
+        assert_eq!(stores.list(&url("")).count().await, 3);
+        assert!(matches!(stores.get(&url("ab"), 3).await, Err(Error::TooLarge(_))));
+        for _ in 0..2 {
+            stores.delete(&url("ab")).await.unwrap();
+        }
+        assert!(matches!(stores.get(&url("ab"), 9).await, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn a_server_is_read_and_not_written() {
+        let (stores, _counting) = stores();
+        let location = Location::parse("https://host/a".as_ref()).unwrap();
+        let error = stores.put(location.object().unwrap(), Bytes::new()).await.unwrap_err();
+        assert!(matches!(&error, Error::Invalid(text) if text.starts_with("https://host/a: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_told_soon() {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let stores = Stores::new(StoreOptions::default(), Handle::current());
+        let location = Location::parse(format!("http://{gone}/a").as_ref()).unwrap();
+        let error = stores.head(location.object().unwrap()).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("http://{gone}/a: the store cannot be reached: ")), "{error}");
+        assert!(error.contains("refused"), "{error}");
+    }
+}

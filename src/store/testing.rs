@@ -1,0 +1,121 @@
+//! A store in memory that counts, and that fails when it is told to.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::runtime::Handle;
+
+use super::{Location, ObjectUrl, StoreOptions, Stores};
+
+/// Stores with one bucket, `s3://bucket`, that lies in memory.
+pub(crate) fn stores() -> (Stores, Arc<Counting>) {
+    let (stores, counting) = (Stores::new(StoreOptions::default(), Handle::current()), Arc::<Counting>::default());
+    stores.put_store(&url(""), Arc::clone(&counting) as _);
+    (stores, counting)
+}
+
+/// The URL of a key in that bucket.
+pub(crate) fn url(key: &str) -> ObjectUrl {
+    match Location::parse(format!("s3://bucket/{key}").as_ref()) {
+        Ok(Location::Object(url)) => url,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    inner: InMemory,
+    /// Ranges that were asked for.
+    gets: Mutex<Vec<Range<u64>>>,
+    /// How many answers are still to break off in the middle.
+    pub breaks: AtomicUsize,
+    /// How many parts are still to fail.
+    pub refusals: AtomicUsize,
+}
+
+impl Counting {
+    /// The ranges that were asked for since the last time, in order of their places.
+    pub(crate) fn take_gets(&self) -> Vec<Range<u64>> {
+        let mut gets = std::mem::take(&mut *self.gets.lock().unwrap());
+        gets.sort_by_key(|range| (range.start, range.end));
+        gets
+    }
+}
+
+fn takes_one(counter: &AtomicUsize) -> bool {
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+fn broken() -> object_store::Error {
+    object_store::Error::Generic { store: "test", source: "HTTP error: connection closed".into() }
+}
+
+impl std::fmt::Display for Counting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counting")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Counting {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        if takes_one(&self.refusals) {
+            return Err(broken());
+        }
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let head = options.head;
+        let range = options.range.clone();
+        let found = self.inner.get_opts(path, options).await?;
+        if head {
+            return Ok(found);
+        }
+        if let Some(GetRange::Bounded(range)) = range {
+            self.gets.lock().unwrap().push(range);
+        }
+        let (meta, range, attributes) = (found.meta.clone(), found.range.clone(), found.attributes.clone());
+        let extensions = found.extensions.clone();
+        let mut bytes = found.bytes().await?;
+        let end = if takes_one(&self.breaks) {
+            bytes.truncate(bytes.len() / 2);
+            Some(Err(broken()))
+        } else {
+            None
+        };
+        let pieces: Vec<_> = bytes.chunks(1000).map(|piece| Ok(bytes.slice_ref(piece))).collect();
+        let payload = GetResultPayload::Stream(futures::stream::iter(pieces.into_iter().chain(end)).boxed());
+        Ok(GetResult { payload, meta, range, attributes, extensions })
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

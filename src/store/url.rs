@@ -1,0 +1,179 @@
+//! The URL of an object, or of a folder of them.
+
+use std::fmt::{self, Debug, Display};
+
+use object_store::path::Path;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::Url;
+
+use crate::{Error, Result};
+
+/// What speaks with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    S3,
+    Google,
+    Azure,
+    Http,
+}
+
+/// Schemes of each, the one that is recommended first.
+const SCHEMES: [(Kind, &[&str]); 4] = [
+    (Kind::S3, &["s3", "s3a"]),
+    (Kind::Google, &["gs", "gcs"]),
+    (Kind::Azure, &["az", "azure", "abfs", "abfss"]),
+    (Kind::Http, &["https", "http"]),
+];
+
+/// What stands for something else in the path of a URL.
+const SPECIAL: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
+
+/// Where an object is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectUrl {
+    pub(super) root: Root,
+    /// What follows the root and a slash, as it was typed.
+    key: Option<String>,
+}
+
+/// What one store is made for: a bucket, a container, a server.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Root {
+    pub kind: Kind,
+    /// The URL up to the key, as it was typed, without what is secret.
+    pub shown: String,
+    /// Of a server, the URL with the name, the password and the query that were typed; of others what follows the scheme.
+    pub place: String,
+}
+
+impl Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl Debug for ObjectUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl Display for ObjectUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.root.shown)?;
+        self.key.as_ref().map_or(Ok(()), |key| write!(f, "/{key}"))
+    }
+}
+
+/// For errors.
+pub(super) fn known_schemes() -> String {
+    let first = SCHEMES.iter().filter_map(|(_, schemes)| schemes.first());
+    first.map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
+}
+
+impl ObjectUrl {
+    /// The URL `text`, which is `rest` behind a scheme; none if that is not one of a store's.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is wrong.
+    pub(super) fn parse(scheme: &str, text: &str, rest: &str) -> Result<Option<Self>> {
+        let Some((kind, _)) = SCHEMES.iter().find(|(_, schemes)| schemes.contains(&scheme)) else {
+            return Ok(None);
+        };
+        let url = if *kind == Kind::Http { Self::of_server(text)? } else { Self::of_bucket(*kind, text, rest)? };
+        url.path().map(|_| Some(url))
+    }
+
+    fn of_bucket(kind: Kind, text: &str, rest: &str) -> Result<Self> {
+        let (bucket, key) = match rest.split_once('/') {
+            Some((bucket, key)) => (bucket, Some(key.to_owned())),
+            None => (rest, None),
+        };
+        let invalid = |what: &str| {
+            let scheme = &text[..text.len() - rest.len()];
+            Error::Invalid(format!("{text}: {what}; write {scheme}BUCKET/KEY"))
+        };
+        if bucket.is_empty() {
+            return Err(invalid("no bucket is named"));
+        }
+        let may_be = |char: char| char.is_ascii_alphanumeric() || "-_.$".contains(char);
+        if !bucket.chars().all(|char| may_be(char) || kind == Kind::Azure && char == '@') {
+            return Err(invalid("not the name of a bucket"));
+        }
+        let shown = text[..text.len() - rest.len() + bucket.len()].to_owned();
+        Ok(Self { root: Root { kind, shown, place: bucket.to_owned() }, key })
+    }
+
+    fn of_server(text: &str) -> Result<Self> {
+        let mut url: Url = text.parse().map_err(|cause| Error::Invalid(format!("{text}: {cause}")))?;
+        let shown = url.origin().ascii_serialization();
+        // As it was typed, for the parser writes it in its own way.
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+        let key = rest.split_once('/').map(|(_, key)| key.to_owned());
+        url.set_path("");
+        url.set_fragment(None);
+        Ok(Self { root: Root { kind: Kind::Http, shown, place: url.into() }, key })
+    }
+
+    fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or("")
+    }
+
+    /// Its name within the store.
+    pub(super) fn path(&self) -> Result<Path> {
+        let path = match self.root.kind {
+            Kind::Http => Path::from_url_path(self.key()),
+            _ => Path::parse(self.key()),
+        };
+        path.map_err(|_| {
+            let what = "a key has no empty parts, none that are . or .., and no control characters";
+            Error::Invalid(format!("{self}: {what}"))
+        })
+    }
+
+    /// What the store calls so.
+    pub(super) fn with_path(&self, path: &Path) -> Self {
+        let root = Self { root: self.root.clone(), key: None };
+        if path.as_ref().is_empty() { root } else { root.join(path.as_ref()) }
+    }
+
+    /// Whether it can only be a folder: a bucket, or what ends in a slash.
+    pub fn is_folder(&self) -> bool {
+        self.key().is_empty() || self.key().ends_with('/')
+    }
+
+    /// What `name`, which may have slashes in it, is below this folder.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        let name = match self.root.kind {
+            Kind::Http => utf8_percent_encode(name, SPECIAL).to_string(),
+            _ => name.to_owned(),
+        };
+        let key = match self.key().trim_end_matches('/') {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        };
+        Self { root: self.root.clone(), key: Some(key) }
+    }
+
+    /// The last part of its name.
+    pub fn file_name(&self) -> Option<&str> {
+        self.key().trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty())
+    }
+
+    /// The folder that it lies in; that of a bucket is none.
+    pub fn folder(&self) -> Option<Self> {
+        let key = self.key().trim_end_matches('/');
+        if key.is_empty() {
+            return None;
+        }
+        Some(Self { root: self.root.clone(), key: key.rsplit_once('/').map(|(folder, _)| folder.to_owned()) })
+    }
+
+    /// Whether files can be written there.
+    pub(super) const fn is_writable(&self) -> bool {
+        !matches!(self.root.kind, Kind::Http)
+    }
+}
