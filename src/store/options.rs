@@ -105,9 +105,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            request: Duration::from_secs(60),
+            request: Duration::from_mins(1),
             retries: 10,
-            all_retries: Duration::from_secs(60),
+            all_retries: Duration::from_mins(1),
         }
     }
 }

@@ -60,9 +60,9 @@ impl Stores {
         &self.shared.counters
     }
 
-    /// Blocks until `future` is done: for threads that may.
+    /// Blocks until `future` is done: for threads that may, and within tasks of a runtime of several threads.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.shared.runtime.block_on(future)
+        tokio::task::block_in_place(|| self.shared.runtime.block_on(future))
     }
 
     pub(super) fn runtime(&self) -> &Handle {

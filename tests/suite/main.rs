@@ -14,6 +14,7 @@ mod image;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod server;
+mod stores;
 mod support;
 mod tidy;
 mod twin;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::ENCRYPTED;
+use super::open::ENCRYPTED;
 use crate::source::ranged::RangedFile;
 
 /// What ends a Parquet file: the length of the footer, then the magic.

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `layout` | where the parts of a file lie |
+//! | `open` | how a file is opened, wherever it is |
 //! | `footer`, `edits`, `thrift` | the footer as bytes |
 //! | `schema`, `unmarked` | the Arrow types of its columns, and how they are read |
 //! | `pages`, `delta`, `levels` | whether pages are as large as they say, before they are decoded |
@@ -13,6 +14,7 @@ pub(crate) mod edits;
 pub(crate) mod footer;
 mod layout;
 mod levels;
+mod open;
 mod pages;
 mod room;
 mod schema;
@@ -22,7 +24,6 @@ pub(crate) mod thrift;
 mod unmarked;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -38,20 +39,13 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
-use self::footer::Footer;
-use self::layout::{TAIL, check_ranges, ends, footer_range};
+use self::layout::TAIL;
 pub use self::schema::UnfitSchema;
-use self::schema::{TypedMetadata, with_types};
 use super::ahead::{Give, decoded_ahead};
 use super::ranged::{Expected, Onward, RangeReader, RangedFile};
 use super::{Fingerprint, Part, Source};
 use crate::panics::caught;
-use crate::store::{Location, Stores};
 use crate::{Error, Result};
-
-const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
-
-const FOOTER: &str = "damaged footer: it cannot be decoded";
 
 /// An open Parquet file.
 #[derive(Debug)]
@@ -68,73 +62,6 @@ pub struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Opens the file and reads its footer. Blocks.
-    ///
-    /// # Errors
-    /// [`Error::File`] if it cannot be read, or is none.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
-        Self::opened(path, file)
-    }
-
-    /// The same of a file wherever it is. Blocks.
-    ///
-    /// # Errors
-    /// As [`ParquetFile::open`], and what the store says.
-    pub fn open_at(location: &Location, stores: &Stores) -> Result<Self> {
-        match location {
-            Location::Path(path) => Self::open(path),
-            Location::Object(url) => {
-                let object = stores.wait(stores.open(url))?;
-                Self::opened(&location.name(), RangedFile::of_object(object))
-            }
-            Location::Standard => {
-                Err(Error::Invalid("Parquet cannot be read from standard input: its footer is at its end".to_owned()))
-            }
-        }
-    }
-
-    /// The same of a file that is open, and that errors call `path`. Blocks.
-    ///
-    /// # Errors
-    /// As [`ParquetFile::open`].
-    pub fn of(path: &Path, file: File) -> Result<Self> {
-        Self::opened(path, RangedFile::of(file).map_err(|cause| Error::file(path, cause))?)
-    }
-
-    /// How long the footer of a file is, in bytes, before anything of it is read. Blocks.
-    ///
-    /// # Errors
-    /// As [`ParquetFile::open`].
-    pub fn footer_len(path: &Path, file: File) -> Result<usize> {
-        let file = RangedFile::of(file).map_err(|cause| Error::file(path, cause))?;
-        footer_range(&file).map(|(_, len)| len).map_err(|cause| Error::file(path, cause))
-    }
-
-    fn opened(path: &Path, file: RangedFile) -> Result<Self> {
-        let ends = file.expect(&ends(file.len()));
-        ends.ready()?;
-        let opened = caught(|| Self::read(path, file, ends)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
-        opened.map_err(|cause| Error::file(path, cause))
-    }
-
-    fn read(path: &Path, file: RangedFile, ends: Expected) -> Result<Self, String> {
-        let (start, len) = footer_range(&file)?;
-        let whole = file.expect(&[start..start + len as u64]);
-        whole.ready().map_err(|cause| cause.to_string())?;
-        let footer = file.range(start, len).map_err(|cause| cause.to_string())?;
-        let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
-        if parsed.is_encrypted() {
-            return Err(ENCRYPTED.to_owned());
-        }
-        let TypedMetadata { schema, reading, unfit } = with_types(&parsed, parsed.decode()?)?;
-        let groups = reading.metadata().row_groups().iter();
-        let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
-        let opened = Self { path: path.to_owned(), file, _ends: ends, footer, schema, reading, parts, unfit };
-        check_ranges(opened.parquet(), opened.data_len())?;
-        Ok(opened)
-    }
-
     /// The footer's bytes.
     pub fn footer(&self) -> &[u8] {
         &self.footer

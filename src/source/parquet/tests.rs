@@ -13,6 +13,7 @@ use parquet::arrow::{ArrowWriter, encode_arrow_schema};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
+use super::open::ENCRYPTED;
 use super::*;
 use crate::source::parquet::testing::{rows, write};
 

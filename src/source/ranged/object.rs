@@ -122,7 +122,9 @@ impl ObjectFile {
             Ok(kept) => kept,
             Err(fault) => return Expected { object, kept: Vec::new(), failed: Some(fault), fetching: None },
         };
-        kept.iter().for_each(|kept| kept.hold());
+        for kept in &kept {
+            kept.hold();
+        }
         let fetching = (!new.is_empty()).then(|| {
             let object = self.object.clone();
             self.object.spawn(async move {

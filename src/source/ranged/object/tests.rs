@@ -194,6 +194,6 @@ async fn any_object_is_read_from_front_to_back() {
 fn ranges_are_merged_and_what_is_there_is_left_out() {
     assert_eq!(merged(&[5..7, 0..2, 2..3, 9..9, 6..8]), [0..3, 5..8]);
     assert_eq!(gaps(&(0..10), [2..4, 4..5, 8..12].iter()), [0..2, 5..8]);
-    assert_eq!(gaps(&(0..10), std::iter::empty()), [0..10]);
+    assert!(gaps(&(0..10), std::iter::empty()) == std::slice::from_ref(&(0..10)));
     assert!(gaps(&(3..4), std::iter::once(&(0..10))).is_empty());
 }

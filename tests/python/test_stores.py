@@ -1,0 +1,91 @@
+"""Object stores against servers of their protocols: the test binary of the crate takes the URL from the environment."""
+import base64
+import datetime
+import hashlib
+import hmac
+import http.client
+import os
+import subprocess
+import urllib.parse
+
+import pytest
+
+import server as servers
+import stores
+
+
+def suite():
+    """The newest of the test binaries that lie beside the command."""
+    binaries = [path for path in (servers.BINARY.parent / "deps").glob("suite-*") if not path.suffix]
+    assert binaries, "no test binary: build it with cargo test --no-run"
+    return max(binaries, key=lambda path: path.stat().st_mtime)
+
+
+def passes(test, **variables):
+    """Runs one test of the crate's with these variables."""
+    names = ("AWS_", "AZURE_", "GOOGLE_", "TEXTFLIGHT_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    command = [suite(), "--exact", f"stores::{test}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**clean, **variables})
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with stores.s3() as endpoint:
+        stores.create_bucket(endpoint, "bucket")
+        yield endpoint
+
+
+def test_s3_takes_and_gives(s3):
+    passes("a_real_store_takes_and_gives", **stores.KEYS, AWS_ENDPOINT=s3, TEXTFLIGHT_TEST_STORE="s3://bucket/folder")
+
+
+def test_s3_that_fails_at_random_takes_and_gives(s3):
+    with stores.flaky(s3) as (proxy, failures):
+        passes("a_real_store_takes_and_gives", **stores.KEYS, AWS_ENDPOINT_URL=proxy, TEXTFLIGHT_TEST_STORE="s3://bucket/flaky")
+    assert failures["refused"] > 3 and failures["broken"] > 1, failures
+
+
+@pytest.mark.parametrize("url, variables, error", [
+    ("s3://bucket/gone", {}, "s3://bucket/gone: there is no such object"),
+    ("s3://nobody/gone", {}, "s3://nobody: there is no such bucket"),
+    ("s3://bucket/gone", {"AWS_ALLOW_HTTP": "false"}, "AWS_ALLOW_HTTP=true"),
+    ("s3://bucket/gone", {"AWS_ENDPOINT": "http://127.0.0.1:1"}, "the store cannot be reached"),
+])
+def test_s3_says_what_is_wrong(s3, url, variables, error):
+    variables = {**stores.KEYS, "AWS_ENDPOINT": s3, **variables}
+    passes("a_real_store_says_what_is_wrong", **variables, TEXTFLIGHT_TEST_WRONG=url, TEXTFLIGHT_TEST_ERROR=error)
+
+
+def test_google_takes_and_gives(s3):
+    """Google's XML API, which is spoken here, is that of S3 but for signatures; gcp-storage-emulator knows the JSON API alone."""
+    options = {"GOOGLE_BASE_URL": s3, "GOOGLE_BEARER_TOKEN": "test"}
+    passes("a_real_store_takes_and_gives", **options, TEXTFLIGHT_TEST_STORE="gs://bucket/google")
+
+
+def create_container(endpoint, name):
+    """Signed as Azure asks for it: with the key of the account."""
+    url = urllib.parse.urlsplit(endpoint)
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    headers = {"x-ms-date": date, "x-ms-version": "2021-08-06", "Content-Length": "0"}
+    canonical = f"x-ms-date:{date}\nx-ms-version:2021-08-06\n/{stores.AZURE_ACCOUNT}{url.path}/{name}\nrestype:container"
+    signed = "PUT" + "\n" * 12 + canonical
+    key = base64.b64decode(stores.AZURE_KEY)
+    signature = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
+    headers["Authorization"] = f"SharedKey {stores.AZURE_ACCOUNT}:{signature}"
+    connection = http.client.HTTPConnection(url.netloc, timeout=30)
+    connection.request("PUT", f"{url.path}/{name}?restype=container", headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 201, (answer.status, answer.read())
+
+
+def test_azure_takes_and_gives():
+    program = stores.azurite()
+    if program is None:
+        pytest.skip("npm is not there, which azurite is installed by")
+    with stores.azure(program) as endpoint:
+        create_container(endpoint, "container")
+        options = {"AZURE_STORAGE_ACCOUNT_NAME": stores.AZURE_ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": stores.AZURE_KEY,
+                   "AZURE_STORAGE_ENDPOINT": endpoint, "AZURE_ALLOW_HTTP": "true"}
+        passes("a_real_store_takes_and_gives", **options, TEXTFLIGHT_TEST_STORE="az://container/folder")
