@@ -4,6 +4,7 @@ mod access;
 pub mod bounds;
 mod catalog;
 pub mod defaults;
+mod remote;
 
 use std::path::Path;
 use std::time::Duration;

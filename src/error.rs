@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 /// `Result` with [`Error`] filled in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The trailer of gRPC that says which kind of error it was, for clients who want more than the code, and for what counts errors.
+pub const ERROR_KIND: &str = "x-textflight-error";
+
 /// What went wrong, sorted by who can mend it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

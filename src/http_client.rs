@@ -40,7 +40,8 @@ pub fn cause(error: reqwest::Error) -> String {
     chain(&error.without_url())
 }
 
-fn chain(error: &dyn StdError) -> String {
+/// An error and what it came from.
+pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

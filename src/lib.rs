@@ -16,6 +16,7 @@
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet, streams of Arrow IPC, CSV, JSON lines, staged tables; the splice that adds columns to a file |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`store`] | object stores: where a file is, and what can be done with one that no local path leads to |
+//! | [`remote`] | texts scored by other machines: `score --server` |
 //! | [`bulk`] | files from input to output: pairs, progress, report |
 //! | [`memory`] | the one budget of bytes for what requests hold |
 //! | `ipc_strings` | what is not UTF-8 in the schema of a message of Arrow IPC |
@@ -63,6 +64,7 @@ mod panics;
 pub mod paths;
 pub mod readiness;
 pub mod reload;
+pub mod remote;
 pub mod rest;
 pub mod server;
 pub mod sink;

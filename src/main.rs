@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, FileJob, Progress};
-use textflight::classifier::{Checkpoint, Classifier};
+use textflight::bulk::{self, Details, FileJob, Progress, ScoringModel};
+use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::readiness::ServedModel;
+use textflight::remote::RemoteScorer;
 use textflight::server::Server;
 use textflight::traces::Traces;
 use textflight::{Error, Result, cog};
@@ -92,12 +93,12 @@ async fn score(args: ScoreArgs) -> Result<()> {
             output: pair.output,
             options: (&args.columns).into(),
             truth: args.truth.clone(),
-            in_flight: config::defaults::IN_FLIGHT,
+            in_flight: args.remote.in_flight(),
             batch_rows: config::defaults::IN_FLIGHT.rows,
         })
         .collect();
-    let engine = start_local(&args.model)?;
-    let summary = bulk::score_files(engine, &jobs, &Progress::on_stderr(args.progress.into())).await?;
+    let model = scoring_model(&args).await?;
+    let summary = bulk::score_files(&model, &jobs, &Progress::on_stderr(args.progress.into())).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
     } else {
@@ -107,6 +108,19 @@ async fn score(args: ScoreArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What scores, here or on other machines.
+async fn scoring_model(args: &ScoreArgs) -> Result<ScoringModel> {
+    if let Some(options) = args.remote.options() {
+        let remote = RemoteScorer::connect(options).await?;
+        let facts = remote.facts().clone();
+        return Ok(ScoringModel { scorer: Arc::new(remote), facts });
+    }
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let engine = start(&args.model, &checkpoint, &args.model.engine())?;
+    let facts = ModelFacts { info: engine.model().clone(), version: checkpoint.version()? };
+    Ok(ScoringModel { scorer: Arc::new(engine), facts })
 }
 
 async fn predict(args: PredictArgs) -> Result<()> {

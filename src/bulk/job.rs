@@ -22,18 +22,28 @@ use super::summary::{Run, Summary};
 use super::tally::{Place, Tally};
 use super::texts::{batches, within};
 use super::truth::Truth;
+use crate::classifier::ModelFacts;
 use crate::engine::Engine;
 use crate::panics::{blocking, blocking_while_awaited, joined};
 use crate::sink::parquet::Splice;
 use crate::sink::{Sink, Target, check_pair};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::stream::{InFlight, Incoming, score_batches};
+use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
 const BATCHES_BEHIND: usize = 2;
+
+/// What scores, and which model that is.
+#[derive(Clone)]
+pub struct ScoringModel {
+    /// Whoever scores.
+    pub scorer: Arc<dyn TextScorer>,
+    /// Which model.
+    pub facts: ModelFacts,
+}
 
 /// A Parquet file to score.
 #[derive(Debug, Clone)]
@@ -46,7 +56,7 @@ pub struct FileJob {
     pub options: ScoreOptions,
     /// A column with the right classes, to count how many labels agree.
     pub truth: Option<String>,
-    /// How much may be in the engine at once.
+    /// How much may be on its way to its scores at once.
     pub in_flight: InFlight,
     /// How many rows are decoded at once, at most.
     pub batch_rows: usize,
@@ -56,9 +66,11 @@ pub struct FileJob {
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] for an option or a path that cannot be, [`crate::Error::File`] for a file that cannot be read or written,
-/// and whatever the engine fails with.
+/// and whatever scoring fails with.
 pub async fn score_file(engine: Engine, job: &FileJob, progress: &Progress) -> Result<Summary> {
-    score_files(engine, std::slice::from_ref(job), progress).await
+    let model = ModelFacts { info: engine.model().clone(), version: String::new() };
+    let model = ScoringModel { scorer: Arc::new(engine), facts: model };
+    score_files(&model, std::slice::from_ref(job), progress).await
 }
 
 /// Scores files, one after the other. All are looked at before the first is scored. On an error the files that are
@@ -66,16 +78,16 @@ pub async fn score_file(engine: Engine, job: &FileJob, progress: &Progress) -> R
 ///
 /// # Errors
 /// As [`score_file`].
-pub async fn score_files(engine: Engine, jobs: &[FileJob], progress: &Progress) -> Result<Summary> {
+pub async fn score_files(model: &ScoringModel, jobs: &[FileJob], progress: &Progress) -> Result<Summary> {
     let started = Instant::now();
-    let classes = &engine.model().labels;
+    let classes = &model.facts.info.labels;
     for job in jobs {
         let opened = Opened::open(job, classes).await?;
         progress.expect(1, Some(opened.source.data_len()));
     }
     let mut tally = Tally::new(classes, jobs.iter().any(|job| job.truth.is_some()));
     for job in jobs {
-        tally.merge(&score_one(&engine, job, progress).await?);
+        tally.merge(&score_one(model, job, progress).await?);
     }
     progress.finish();
     Ok(Summary::new(tally, &Run { took: started.elapsed(), ..Run::default() }))
@@ -108,15 +120,16 @@ impl Opened {
     }
 }
 
-async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Result<Tally> {
-    let Opened { source, plan, truth } = Opened::open(job, &engine.model().labels).await?;
+async fn score_one(model: &ScoringModel, job: &FileJob, progress: &Progress) -> Result<Tally> {
+    let classes = &model.facts.info.labels;
+    let Opened { source, plan, truth } = Opened::open(job, classes).await?;
     let file_progress = progress.begin(source.data_len());
     file_progress.expect_rows(source.rows());
     let target = Target::create(&job.output)?;
     let sink = begin(&source, &plan, &target).await?;
     let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
     let writer = spawn_blocking(move || write(sink, incoming));
-    let mut tally = Tally::new(&engine.model().labels, truth.is_some());
+    let mut tally = Tally::new(classes, truth.is_some());
     let reader = Arc::new(plan.as_ref().clone().of_inputs());
     let table: Arc<dyn Source> = Arc::clone(&source) as _;
     let batches = batches(table, plan.inputs(), truth, job.batch_rows).map(|batch| {
@@ -124,7 +137,7 @@ async fn score_one(engine: &Engine, job: &FileJob, progress: &Progress) -> Resul
         Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
     });
     let file = source.path().display().to_string();
-    let mut scored = pin!(score_batches(engine.clone(), reader, job.in_flight, batches));
+    let mut scored = pin!(score_batches(Arc::clone(&model.scorer), reader, job.in_flight, batches));
     while let Some(item) = scored.next().await {
         let scored = item.map_err(|error| of_file(&source, error))?;
         let first = Place { file: &file, row: tally.rows };

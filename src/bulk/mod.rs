@@ -18,7 +18,7 @@ mod truth;
 mod words;
 
 pub use inputs::{Pair, pair};
-pub use job::{FileJob, score_file, score_files};
+pub use job::{FileJob, ScoringModel, score_file, score_files};
 pub use progress::{FileProgress, Progress, ProgressKind};
 pub use report::Details;
 pub use summary::{FileCounts, LabelCounts, Run, Summary};

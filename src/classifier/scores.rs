@@ -43,6 +43,17 @@ impl Scores {
         self.valid[row] = true;
     }
 
+    /// Fills the rows from `start` on with those of a part, of the same model.
+    pub fn put(&mut self, start: usize, part: &Self) {
+        let (rows, values) = (start..start + part.len(), start * self.classes..(start + part.len()) * self.classes);
+        self.probabilities[values].copy_from_slice(&part.probabilities);
+        self.labels[rows.clone()].copy_from_slice(&part.labels);
+        self.tokens[rows.clone()].copy_from_slice(&part.tokens);
+        self.truncated[rows.clone()].copy_from_slice(&part.truncated);
+        self.valid[rows].copy_from_slice(&part.valid);
+        self.missed.extend(part.missed.iter().map(|(row, cause)| (start + row, cause.clone())));
+    }
+
     /// Takes note why a row has no score.
     pub fn miss(&mut self, row: usize, cause: String) {
         self.missed.insert(row, cause);

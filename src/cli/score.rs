@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ModelArgs;
 use super::values::yes_or_no;
+use super::{ModelArgs, RemoteArgs};
 
 /// Which column, and what is appended.
 #[derive(Debug, Args)]
@@ -74,8 +74,11 @@ pub enum ProgressStyle {
 The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
 complete or not at all. Several inputs, or a folder, need a folder for the output.
 
-Example:
-  textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini")]
+Examples:
+  textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini
+  textflight score reviews.parquet -o scored.parquet --server grpc://gpu1:8815,grpc://gpu2:8815
+
+With --server TEXTFLIGHT_MODEL and the like are not read from.")]
 pub struct ScoreArgs {
     /// Parquet files, or folders of them.
     #[arg(required = true, value_name = "IN")]
@@ -98,4 +101,7 @@ pub struct ScoreArgs {
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Servers that score instead.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
 }

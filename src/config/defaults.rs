@@ -83,6 +83,9 @@ pub const UPLOAD_SECONDS: f64 = 3600.0;
 /// How long a signal lets running requests finish, in seconds.
 pub const DRAIN_SECONDS: f64 = 30.0;
 
+/// How long work for other machines may wait in which none of them is there, in seconds.
+pub const SERVER_SECONDS: f64 = 60.0;
+
 /// How long the last traces may take to be sent.
 pub const LAST_TRACES: Duration = Duration::from_secs(5);
 

@@ -28,7 +28,8 @@ fn meaning(arguments: &str) -> String {
         Command::Serve(args) => format!("{:?} {:?} {:?}", args.model.classifier(), args.engine(), args.server()),
         Command::Score(args) => {
             let columns = ScoreOptions::from(&args.columns);
-            format!("{:?} {:?} {:?} {columns:?}", args.model.model, args.model.classifier(), args.model.engine())
+            let model = format!("{:?} {:?} {:?}", args.model.model, args.model.classifier(), args.model.engine());
+            format!("{model} {:?} {:?} {columns:?}", args.remote.options(), args.remote.server_timeout)
         }
         Command::Predict(args) => format!("{:?} {:?}", args.model.classifier(), args.model.engine()),
         Command::Check(args) => format!("{:?}", args.options(Path::new("scratch"))),
@@ -148,6 +149,25 @@ fn columns_are_as_they_were_named() {
     let several = TextColumns::Several(vec!["title".to_owned(), "post.body".to_owned()]);
     let expected = ScoreOptions { text: Some(several), ..ScoreOptions::default() };
     assert_eq!(ScoreOptions::from(&args.columns), expected);
+}
+
+#[test]
+fn servers_are_named_and_waited_for() {
+    let remote = |arguments: &str| match command(format!("score in -o out{arguments}").as_str()) {
+        Command::Score(args) => args.remote,
+        other => panic!("{other:?}"),
+    };
+    assert!(remote("").options().is_none());
+    assert_eq!(remote("").in_flight(), IN_FLIGHT);
+    let options = remote(" --server grpc://a:1").options().unwrap();
+    assert_eq!((options.timeout, options.access.token_file), (Duration::from_mins(1), None));
+    let given =
+        remote(" --server grpc://a:1,grpc://b:2 --server-timeout 1.5 --server-token-file f --server-token hush");
+    let options = given.options().unwrap();
+    assert_eq!((options.timeout, options.servers.len()), (Duration::from_millis(1500), 2));
+    assert_eq!(options.access.token_file.as_deref(), Some(Path::new("f")));
+    assert!(!format!("{given:?} {options:?}").contains("hush"));
+    assert_eq!(given.in_flight().rows, 3 * IN_FLIGHT.rows, "one more than can be scored at a time");
 }
 
 #[test]

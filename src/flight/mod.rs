@@ -42,7 +42,7 @@ mod window;
 pub use admission::{is_open, refusal};
 pub use answer::ANSWER_BYTES;
 pub use location::Location;
-pub use names::{ERROR_KIND, call_name, rpc};
+pub use names::{call_name, rpc};
 pub use selection::MOST_PARTITIONS;
 pub use service::routes;
 pub use serving::FlightLimits;

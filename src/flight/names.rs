@@ -1,4 +1,4 @@
-//! How calls, and the kinds of their errors, are known beyond this room.
+//! How calls are known beyond this room.
 
 pub use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 use tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME as REFLECTION;
@@ -6,9 +6,6 @@ use tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME as OLD
 
 /// The service of the Flight protocol.
 pub const FLIGHT: &str = "arrow.flight.protocol.FlightService";
-
-/// The trailer that says which kind of error it was, for clients who want more than the code, and for what counts errors.
-pub const ERROR_KIND: &str = "x-textflight-error";
 
 /// The calls of the Flight protocol.
 const CALLS: [&str; 10] = [

@@ -7,9 +7,8 @@ use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
-use super::names::ERROR_KIND;
 use crate::Error;
-use crate::error::ErrorKind;
+use crate::error::{ERROR_KIND, ErrorKind};
 
 /// When a client that found no room may come again.
 const RETRY_SECONDS: &str = "1";

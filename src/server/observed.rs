@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::codes::CODES;
 use super::spans::RequestSpan;
-use crate::error::ErrorKind;
+use crate::error::{ERROR_KIND, ErrorKind};
 use crate::metrics::{PortMetrics, RequestOpen};
 use crate::{flight, rest};
 
@@ -97,7 +97,7 @@ impl Open {
         if let Some(code) = number("grpc-status") {
             self.code = Cow::Borrowed(CODES.get(code).copied().unwrap_or(CODES[2]));
         }
-        let kind = trailers.get(flight::ERROR_KIND).and_then(|kind| ErrorKind::named(kind.to_str().ok()?));
+        let kind = trailers.get(ERROR_KIND).and_then(|kind| ErrorKind::named(kind.to_str().ok()?));
         self.error = kind.or(self.error);
     }
 

@@ -41,8 +41,8 @@ def serve(tmp_path):
     """Starts servers with options of the test's."""
     started = []
 
-    def start(*options):
-        running = servers.Server(tmp_path / f"log{len(started)}", *options)
+    def start(*options, **where):
+        running = servers.Server(tmp_path / f"log{len(started)}", *options, **where)
         started.append(running)
         return running
 

@@ -30,10 +30,10 @@ def run(*arguments, **options):
 class Server:
     """A running server: where it listens, what it has logged, how much memory it has used."""
 
-    def __init__(self, log, *options):
+    def __init__(self, log, *options, model=MODEL, flight="127.0.0.1:0"):
         self.log = pathlib.Path(log)
         self.terminated = False
-        command = [BINARY, "serve", "--model", MODEL, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *options]
+        command = [BINARY, "serve", "--model", model, "--flight", flight, "--http", "127.0.0.1:0", *options]
         with open(self.log, "wb") as stderr:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment())
         try:

@@ -12,17 +12,17 @@ use crate::support::repository;
 
 /// Crates that stay in their rooms. A room is a path below `src/`.
 const CRATES: &[(&str, &[&str])] = &[
-    ("tonic", &["flight/"]),
+    ("tonic", &["flight/", "remote/"]),
     ("tonic_health", &["flight/"]),
     ("tonic_reflection", &["flight/"]),
-    ("arrow_flight", &["flight/"]),
+    ("arrow_flight", &["flight/", "remote/"]),
     ("axum", &["cog/", "rest/", "server/"]),
     ("hyper", &["server/"]),
-    ("hyper_util", &["server/"]),
+    ("hyper_util", &["remote/connection.rs", "server/"]),
     ("reqwest", &["http_client.rs", "classifier/hub/", "cog/", "store/", "traces/"]),
     ("object_store", &["store/"]),
     ("rustls", &["http_client.rs", "server/tls", "trust.rs"]),
-    ("tokio_rustls", &["server/tls.rs"]),
+    ("tokio_rustls", &["remote/connection.rs", "server/tls.rs"]),
     ("ring", &["flight/ticket.rs"]),
     ("rustls_native_certs", &["trust.rs"]),
     ("webpki_roots", &["trust.rs"]),
@@ -66,7 +66,7 @@ const LAYERS: &[&[&str]] = &[
     &["classifier", "sink", "traces"],
     &["engine", "table"],
     &["check", "readiness", "stream"],
-    &["bulk", "cog", "flight", "rest"],
+    &["bulk", "cog", "flight", "remote", "rest"],
     &["server"],
 ];
 

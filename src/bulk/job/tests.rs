@@ -292,7 +292,10 @@ async fn several_files_are_looked_at_before_the_first_is_scored() {
     other.input = case.folder.path().join("in2.parquet");
     other.output = case.folder.path().join("out2.parquet");
     let jobs = [case.job.clone(), other.clone()];
-    let run = async || score_files(engine(), &jobs, &Progress::silent()).await;
+    let engine = engine();
+    let facts = ModelFacts { info: engine.model().clone(), version: "a".to_owned() };
+    let model = ScoringModel { scorer: Arc::new(engine), facts };
+    let run = async || score_files(&model, &jobs, &Progress::silent()).await;
     let error = run().await.unwrap_err();
     assert!(error.to_string().contains("in2.parquet: No such file"), "{error}");
     assert_eq!(case.files(), ["in.parquet"]);
