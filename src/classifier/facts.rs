@@ -14,6 +14,9 @@ pub struct ModelFacts {
     pub version: String,
 }
 
+/// What is compared of two, in words.
+type Aspect = fn(&ModelFacts) -> String;
+
 impl ModelFacts {
     /// Which kernels compute: `cpu` or `cuda`. Those of one kind give the same scores, whatever the machine.
     pub fn kernels(&self) -> &str {
@@ -22,7 +25,7 @@ impl ModelFacts {
 
     /// Why the other may give other scores, as `what: this one's, the other's`; `None` where it gives the same.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let aspects: [(_, fn(&Self) -> String); 5] = [
+        let aspects: [(&str, Aspect); 5] = [
             ("labels", |facts| facts.info.labels.join(",")),
             ("dtype", |facts| facts.info.dtype.clone()),
             ("max_length", |facts| facts.info.max_length.to_string()),
@@ -70,7 +73,8 @@ mod tests {
 
     #[test]
     fn what_changes_scores_is_named() {
-        let checks: [(fn(&mut ModelFacts), &str); 5] = [
+        type Change = fn(&mut ModelFacts);
+        let checks: [(Change, &str); 5] = [
             (|facts| facts.version = "1".to_owned(), "model: here (version 0af3), here (version 1)"),
             (|facts| facts.info.dtype = "f32".to_owned(), "dtype: f16, f32"),
             (|facts| facts.info.max_length = 64, "max_length: 128, 64"),
