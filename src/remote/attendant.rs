@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::address::ServerAddress;
-use super::connection::Connector;
+use super::connection::ServerConnector;
 use super::conversation::Conversation;
 use super::errands::{Ending, Errand, Errands};
 use super::fault::ServerFault;
@@ -39,7 +39,7 @@ pub struct Attendant {
     /// Its number among the servers.
     pub number: usize,
     pub server: ServerAddress,
-    pub connector: Connector,
+    pub connector: ServerConnector,
     /// What it must serve.
     pub facts: Arc<ModelFacts>,
     pub errands: Arc<Errands>,

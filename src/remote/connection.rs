@@ -71,12 +71,12 @@ impl ServerAccess {
 
 /// Connects to servers.
 #[derive(Clone)]
-pub struct Connector {
+pub struct ServerConnector {
     access: ServerAccess,
     tls: Option<Arc<ClientConfig>>,
 }
 
-impl Connector {
+impl ServerConnector {
     /// For these servers.
     ///
     /// # Errors

@@ -41,8 +41,8 @@ use tracing::{info, warn};
 
 pub use self::address::ServerAddress;
 use self::attendant::{Attendant, about};
-use self::connection::Connector;
 pub use self::connection::ServerAccess;
+use self::connection::ServerConnector;
 use self::errands::{Errands, silence};
 use self::fault::ServerFault;
 use self::inquiry::{ServerFacts, inquire};
@@ -82,7 +82,7 @@ impl RemoteScorer {
     /// is there in time, and what a server has against us.
     pub async fn connect(options: RemoteOptions) -> Result<Self> {
         let RemoteOptions { servers, access, timeout } = options;
-        let connector = Connector::new(access, &servers)?;
+        let connector = ServerConnector::new(access, &servers)?;
         let found = find(&connector, &servers, timeout).await?;
         let facts = Arc::new(common(&found)?);
         let smallest = found.iter().map(|(_, said)| said.limits.message_bytes).min().unwrap_or_default();
@@ -149,7 +149,7 @@ impl TextScorer for RemoteScorer {
 type Found = (ServerAddress, ServerFacts);
 
 /// What those servers say of themselves that answer; at least one does. A server that is being started is waited for.
-async fn find(connector: &Connector, servers: &[ServerAddress], timeout: Duration) -> Result<Vec<Found>> {
+async fn find(connector: &ServerConnector, servers: &[ServerAddress], timeout: Duration) -> Result<Vec<Found>> {
     let ask = async |server: &ServerAddress| {
         let (mut client, bearer) = connector.connect(server).await?;
         inquire(&mut client, &bearer).await
