@@ -9,7 +9,7 @@ mod remote;
 use std::path::Path;
 use std::time::Duration;
 
-use textflight::bulk::ProgressKind;
+use textflight::bulk::{JobOptions, ProgressKind};
 use textflight::check::{CheckOptions, Size};
 use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
@@ -24,9 +24,12 @@ use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
 use self::defaults::{
-    AGREEMENT_TEXTS, BATCH_ROWS, IN_FLIGHT, MEASURED_TEXTS, MEASUREMENT, MEMORY, QUEUE_ROWS, TINY_TEXTS,
+    AGREEMENT_TEXTS, BATCH_ROWS, COMMIT_EVERY, IN_FLIGHT, JOB_BATCH_ROWS, JOB_IN_FLIGHT, MEASURED_TEXTS, MEASUREMENT,
+    MEMORY, QUEUE_ROWS, TINY_TEXTS,
 };
-use crate::cli::{CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ProgressStyle, ServeArgs, UploadArgs};
+use crate::cli::{
+    CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ProgressStyle, ScoreArgs, ServeArgs, UploadArgs,
+};
 
 impl ModelArgs {
     /// How the checkpoint is served.
@@ -175,6 +178,20 @@ impl ServeArgs {
             memory,
             webhook_token: self.webhook_auth_token.clone(),
             models: self.replicate_model.clone().into(),
+        }
+    }
+}
+
+impl ScoreArgs {
+    /// How files are scored.
+    pub fn job(&self) -> JobOptions {
+        JobOptions {
+            score: (&self.columns).into(),
+            truth: self.truth.clone(),
+            in_flight: JOB_IN_FLIGHT,
+            batch_rows: JOB_BATCH_ROWS,
+            commit_every: COMMIT_EVERY,
+            force: self.force,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, FileJob, Progress, ScoringModel};
+use textflight::bulk::{self, Details, OutcomeWriter, Progress, ScoringModel};
 use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -86,19 +86,11 @@ async fn serve(args: ServeArgs) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs) -> Result<()> {
-    let jobs: Vec<FileJob> = bulk::pair(&args.inputs, &args.output)?
-        .into_iter()
-        .map(|pair| FileJob {
-            input: pair.input,
-            output: pair.output,
-            options: (&args.columns).into(),
-            truth: args.truth.clone(),
-            in_flight: args.remote.in_flight(),
-            batch_rows: config::defaults::IN_FLIGHT.rows,
-        })
-        .collect();
+    let pairs = bulk::pair(&args.inputs, &args.output)?;
+    let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
     let model = scoring_model(&args).await?;
-    let summary = bulk::score_files(&model, &jobs, &Progress::on_stderr(args.progress.into())).await?;
+    let summary =
+        bulk::score_files(&model, &pairs, &args.job(), report, &Progress::on_stderr(args.progress.into())).await?;
     if args.json {
         println!("{}", serde_json::json!(summary));
     } else {

@@ -83,6 +83,18 @@ fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
     storage.dtype()
 }
 
+/// How wide the vectors of this processor are, in words.
+fn vectors() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    return match Vectors::detected() {
+        Vectors::Portable => "portable",
+        Vectors::Avx2 => "AVX2",
+        Vectors::Avx512 => "AVX-512",
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    "portable"
+}
+
 /// How wide the vectors of this processor are.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]

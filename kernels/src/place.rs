@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::cuda::{Download, Gpu};
-use super::{Fault, Precision};
+use super::{Fault, Kernel, Precision, vectors};
 
 /// The processor, or a GPU that is open.
 #[derive(Clone)]
@@ -46,6 +46,17 @@ impl Place {
         match self {
             Self::Cpu => None,
             Self::Gpu(gpu) => Some(gpu.card()),
+        }
+    }
+
+    /// Which instructions compute layers that multiply in `precision`, or which card does.
+    pub fn kernels(&self, precision: Precision) -> String {
+        match self {
+            Self::Cpu => {
+                let product = Kernel::all(precision).first().map_or("none", Kernel::name);
+                format!("{product}, {}", vectors())
+            }
+            Self::Gpu(gpu) => gpu.card(),
         }
     }
 

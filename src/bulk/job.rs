@@ -1,32 +1,38 @@
-//! A file, or several, from input to output.
+//! A file from input to output.
 //!
 //! ```text
-//!  decoder thread ──texts──▶ score_batches ──columns──▶ writer thread ──▶ temporary file ──rename──▶ output
+//!  decoder thread ──texts──▶ score_batches ──columns──▶ writer thread ──▶ journal
+//!                                          journal of an earlier run ──▶ output ──rename──▶ its name
 //! ```
 //!
-//! Every arrow holds a bounded number of rows. The temporary file belongs to the future: whatever ends it (an error, a signal,
-//! a panic) removes the file, and only a complete one gets the output's name.
+//! Every arrow holds a bounded number of rows. What is being written lies in a folder beside the output, whose journal has the scores
+//! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
+
+mod finished;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use arrow::array::ArrayRef;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tracing::info;
 
-use super::progress::Progress;
-use super::summary::{Run, Summary};
-use super::tally::{Place, Tally};
-use super::texts::{batches, within};
+use self::finished::is_finished;
+use self::writing::{Step, Writing};
+use super::identity::JobIdentity;
+use super::inputs::Pair;
+use super::journal::{CommitEvery, FileLog, Journal};
+use super::progress::FileProgress;
+use super::tally::Tally;
+use super::texts::{Reading, batches, within};
 use super::truth::Truth;
 use crate::classifier::ModelFacts;
-use crate::engine::Engine;
-use crate::panics::{blocking, blocking_while_awaited, joined};
-use crate::sink::parquet::Splice;
-use crate::sink::{Sink, Target, check_pair};
+use crate::panics::{blocking, joined};
+use crate::sink::{Target, check_pair};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
@@ -35,6 +41,9 @@ use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
 const BATCHES_BEHIND: usize = 2;
+
+/// How often a run looks whether another has ended that writes the same output.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What scores, and which model that is.
 #[derive(Clone)]
@@ -45,115 +54,214 @@ pub struct ScoringModel {
     pub facts: ModelFacts,
 }
 
-/// A Parquet file to score.
+/// How files are scored.
 #[derive(Debug, Clone)]
-pub struct FileJob {
-    /// The file to read.
-    pub input: PathBuf,
-    /// The file to write, which is replaced if there is one.
-    pub output: PathBuf,
+pub struct JobOptions {
     /// Which column is scored, and what is appended.
-    pub options: ScoreOptions,
+    pub score: ScoreOptions,
     /// A column with the right classes, to count how many labels agree.
     pub truth: Option<String>,
-    /// How much may be on its way to its scores at once.
+    /// How much may be in the engine at once.
     pub in_flight: InFlight,
     /// How many rows are decoded at once, at most.
     pub batch_rows: usize,
+    /// How much a killed run has to do again, at most, beside what was in the engine.
+    pub commit_every: CommitEvery,
+    /// Drops the journal of another job.
+    pub force: bool,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// It is scored.
+    Scored {
+        /// What its rows counted.
+        tally: Box<Tally>,
+        /// Rows that an earlier run had scored.
+        resumed: u64,
+    },
+    /// Its output is there, and was made by the same job.
+    Skipped {
+        /// Rows of it.
+        rows: u64,
+    },
+}
+
+/// An input that can be scored as its job says.
+pub struct Opened {
+    source: Arc<ParquetFile>,
+    plan: Arc<ScorePlan>,
+    truth: Option<Truth>,
+    identity: JobIdentity,
+}
+
+impl Opened {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an option or a path that cannot be, and [`Error::File`] for a file that cannot be read.
+    pub async fn open(pair: &Pair, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
+        let (pair, options, model) = (pair.clone(), options.clone(), model.clone());
+        let path = pair.input.clone();
+        let opened = blocking(move || {
+            check_pair(&pair.input, &pair.output)?;
+            let source = ParquetFile::open(&pair.input)?;
+            Self::of(source, &options, &model)
+        });
+        opened.await.map_err(|error| named(&path, error))
+    }
+
+    fn of(source: ParquetFile, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
+        let (schema, classes) = (source.schema(), &model.info.labels);
+        let plan = ScorePlan::beside(schema, &options.score, classes).map_err(|error| within(&source, error))?;
+        let truth = options.truth.as_deref().map(|name| Truth::find(schema, name, classes));
+        let truth = truth.transpose().map_err(|error| within(&source, error))?;
+        if truth.is_some() && !plan.has_one_label_a_row() {
+            return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
+        }
+        let identity = JobIdentity::new(
+            (source.fingerprint(), Some(source.footer())),
+            model,
+            (&options.score, options.truth.as_deref()),
+            &plan,
+        );
+        Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth, identity })
+    }
+
+    /// Rows that it has.
+    pub fn rows(&self) -> u64 {
+        self.source.rows()
+    }
 }
 
 /// Scores one file. Dropping the future leaves no output, and an output that was there as it was.
 ///
 /// # Errors
-/// [`crate::Error::Invalid`] for an option or a path that cannot be, [`crate::Error::File`] for a file that cannot be read or written,
-/// and whatever scoring fails with.
-pub async fn score_file(engine: Engine, job: &FileJob, progress: &Progress) -> Result<Summary> {
-    let model = ModelFacts { info: engine.model().clone(), version: String::new() };
-    let model = ScoringModel { scorer: Arc::new(engine), facts: model };
-    score_files(&model, std::slice::from_ref(job), progress).await
-}
-
-/// Scores files, one after the other. All are looked at before the first is scored. On an error the files that are
-/// done stay.
-///
-/// # Errors
-/// As [`score_file`].
-pub async fn score_files(model: &ScoringModel, jobs: &[FileJob], progress: &Progress) -> Result<Summary> {
-    let started = Instant::now();
-    let classes = &model.facts.info.labels;
-    for job in jobs {
-        let opened = Opened::open(job, classes).await?;
-        progress.expect(1, Some(opened.source.data_len()));
+/// [`Error::Invalid`] for the journal of another job, [`Error::File`] for a file that cannot be read or written, and whatever the
+/// scorer fails with.
+pub(super) async fn score_file(
+    model: &ScoringModel,
+    opened: Opened,
+    output: &Path,
+    options: &JobOptions,
+    progress: &FileProgress<'_>,
+) -> Result<Done> {
+    let target = target(output).await?;
+    // Asked once no other run can be at it.
+    if is_finished(output, &opened.identity.marks()?) {
+        target.discard();
+        return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let mut tally = Tally::new(classes, jobs.iter().any(|job| job.truth.is_some()));
-    for job in jobs {
-        tally.merge(&score_one(model, job, progress).await?);
+    let journal = journal(&target, &opened, options).await?;
+    let source = Arc::clone(&opened.source);
+    let scored = score_into(model, opened, &target, journal, options, progress).await;
+    // What was scored of another file is of no use.
+    let scored = match source.check_unchanged() {
+        Ok(()) => scored,
+        Err(changed) => {
+            target.discard();
+            return Err(changed);
+        }
+    };
+    match scored {
+        Ok(done) => target.commit().map(|()| done),
+        Err(error) if is_lasting(&error) => {
+            target.discard();
+            Err(of_file(&source, error))
+        }
+        Err(error) => Err(error),
     }
-    progress.finish();
-    Ok(Summary::new(tally, &Run { took: started.elapsed(), ..Run::default() }))
 }
 
-/// An input that can be scored as its job says.
-struct Opened {
-    source: Arc<ParquetFile>,
-    plan: Arc<ScorePlan>,
-    truth: Option<Truth>,
+/// Whether the same run would fail again, so that nobody needs what it has done.
+const fn is_lasting(error: &Error) -> bool {
+    matches!(error, Error::NotText { .. } | Error::Unscorable { .. } | Error::Invalid(_))
 }
 
-impl Opened {
-    async fn open(job: &FileJob, classes: &[String]) -> Result<Self> {
-        let (job, classes) = (job.clone(), classes.to_vec());
-        let path = job.input.clone();
-        let opened = blocking(move || {
-            check_pair(&job.input, &job.output)?;
-            let source = ParquetFile::open(&job.input)?;
-            let schema = source.schema();
-            let plan = ScorePlan::beside(schema, &job.options, &classes).map_err(|error| within(&source, error))?;
-            let truth = job.truth.as_deref().map(|name| Truth::find(schema, name, &classes));
-            let truth = truth.transpose().map_err(|error| within(&source, error))?;
-            if truth.is_some() && !plan.has_one_label_a_row() {
-                return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
+/// The place of the output, once no other run has it.
+async fn target(output: &Path) -> Result<Target> {
+    let mut is_told = false;
+    loop {
+        let path: PathBuf = output.to_owned();
+        match blocking(move || Target::create(&path)).await {
+            Err(Error::Busy(what)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    info!("{what}: waiting for it to end");
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
             }
-            Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth })
-        });
-        opened.await.map_err(|error| named(&path, error))
+            made => return made,
+        }
     }
 }
 
-async fn score_one(model: &ScoringModel, job: &FileJob, progress: &Progress) -> Result<Tally> {
-    let classes = &model.facts.info.labels;
-    let Opened { source, plan, truth } = Opened::open(job, classes).await?;
-    let file_progress = progress.begin(source.data_len());
-    file_progress.expect_rows(source.rows());
-    let target = Target::create(&job.output)?;
-    let sink = begin(&source, &plan, &target).await?;
-    let (columns, incoming) = mpsc::channel(BATCHES_BEHIND);
-    let writer = spawn_blocking(move || write(sink, incoming));
-    let mut tally = Tally::new(classes, truth.is_some());
+async fn score_into(
+    model: &ScoringModel,
+    opened: Opened,
+    target: &Target,
+    journal: Journal,
+    options: &JobOptions,
+    progress: &FileProgress<'_>,
+) -> Result<Done> {
+    let Opened { source, plan, truth, identity } = opened;
+    let resumed = journal.rows();
+    if resumed > 0 {
+        info!("{}: {resumed} of {} rows are scored already", target.path().display(), source.rows());
+    }
+    progress.resume(resumed);
+    let (steps, incoming) = mpsc::channel(BATCHES_BEHIND);
+    let writing = Writing {
+        source: Arc::clone(&source),
+        plan: Arc::clone(&plan),
+        path: target.path().to_owned(),
+        file: target.file()?,
+        marks: identity.marks()?,
+        journal,
+        tally: Tally::new(&model.facts.info.labels, truth.is_some()),
+    };
+    let writer = spawn_blocking(move || writing.write(incoming));
     let reader = Arc::new(plan.as_ref().clone().of_inputs());
-    let table: Arc<dyn Source> = Arc::clone(&source) as _;
-    let batches = batches(table, plan.inputs(), truth, job.batch_rows).map(|batch| {
+    let reading = Reading { inputs: plan.inputs(), truth, batch_rows: options.batch_rows, from_row: resumed };
+    let batches = batches(Arc::clone(&source) as Arc<dyn Source>, reading).map(|batch| {
         let (batch, truths) = batch?;
         Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
     });
-    let file = source.path().display().to_string();
-    let mut scored = pin!(score_batches(Arc::clone(&model.scorer), reader, job.in_flight, batches));
+    let mut scored = pin!(score_batches(Arc::clone(&model.scorer), reader, options.in_flight, batches));
+    let mut failed = None;
     while let Some(item) = scored.next().await {
-        let scored = item.map_err(|error| of_file(&source, error))?;
-        let first = Place { file: &file, row: tally.rows };
-        tally.add(first, &scored, &scored.rest);
-        file_progress.advance(scored.batch.num_rows() as u64);
-        if columns.send(scored.columns).await.is_err() {
-            // The writer has failed, and says below of what.
-            break;
+        match item {
+            Ok(scored) => {
+                progress.advance(scored.batch.num_rows() as u64);
+                if steps.send(Step::Rows(scored)).await.is_err() {
+                    // The writer has failed, and says below of what.
+                    break;
+                }
+            }
+            Err(error) => {
+                failed = Some(error.after_rows(usize::try_from(resumed).unwrap_or(usize::MAX)));
+                break;
+            }
         }
     }
-    drop(columns);
-    joined(writer).await.map_err(|error| named(target.path(), error))?;
-    source.check_unchanged()?;
-    target.commit()?;
-    file_progress.done();
-    Ok(tally)
+    if failed.is_none() {
+        let _ = steps.send(Step::End).await;
+    }
+    drop(steps);
+    let written = joined(writer).await;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let tally = written.map_err(|error| named(target.path(), error))?;
+    Ok(Done::Scored { tally: Box::new(tally), resumed })
+}
+
+/// The journal of an earlier run, or an empty one.
+async fn journal(target: &Target, opened: &Opened, options: &JobOptions) -> Result<Journal> {
+    let log = FileLog::new(&target.journal_path(), target.journal()?);
+    let (identity, fields) = (opened.identity.clone(), opened.plan.new_fields().clone());
+    let (every, force) = (options.commit_every, options.force);
+    blocking(move || Journal::open(Box::new(log), &identity, &fields, every, force)).await
 }
 
 /// A row that has no score or is no text, with the file that it is in.
@@ -162,26 +270,6 @@ fn of_file(source: &ParquetFile, error: Error) -> Error {
         Error::Unscorable { .. } | Error::NotText { .. } => Error::file(source.path(), error),
         other => other,
     }
-}
-
-/// Copies what the input has.
-async fn begin(source: &Arc<ParquetFile>, plan: &Arc<ScorePlan>, target: &Target) -> Result<Box<dyn Sink>> {
-    let (source, plan) = (Arc::clone(source), Arc::clone(plan));
-    let (path, file) = (target.path().to_owned(), target.file()?);
-    let text = plan.text_columns().next().unwrap_or_default();
-    let begun = blocking_while_awaited(move |is_awaited| {
-        let splice = Splice::begin(source, plan.new_fields(), text, &path, file, || !is_awaited())?;
-        Ok(Box::new(splice) as Box<dyn Sink>)
-    });
-    begun.await.map_err(|error| named(target.path(), error))
-}
-
-/// Writes what comes until no more does.
-fn write(mut sink: Box<dyn Sink>, mut incoming: mpsc::Receiver<Vec<ArrayRef>>) -> Result<()> {
-    while let Some(columns) = incoming.blocking_recv() {
-        sink.write(&columns)?;
-    }
-    sink.finish()
 }
 
 /// What is a fault of ours names the file that it came with, too.

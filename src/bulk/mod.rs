@@ -3,14 +3,20 @@
 //! | module | owns |
 //! |---|---|
 //! | `inputs` | what `IN… -o OUT` names |
+//! | `run` | one file after the other, whatever becomes of each |
 //! | `job` | a file from input to output, complete or absent |
+//! | `identity`, `journal` | what a job is, and what of it is done |
 //! | `texts` | its text column as a stream, and the right answers beside |
-//! | `truth`, `tally`, `summary`, `report`, `progress` | what a run says of itself |
+//! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
+mod identity;
 mod inputs;
 mod job;
+mod journal;
+mod outcomes;
 mod progress;
 mod report;
+mod run;
 mod summary;
 mod tally;
 mod texts;
@@ -18,8 +24,11 @@ mod truth;
 mod words;
 
 pub use inputs::{Pair, pair};
-pub use job::{FileJob, ScoringModel, score_file, score_files};
+pub use job::{JobOptions, ScoringModel};
+pub use journal::CommitEvery;
+pub use outcomes::{Outcome, OutcomeWriter};
 pub use progress::{FileProgress, Progress, ProgressKind};
 pub use report::Details;
+pub use run::score_files;
 pub use summary::{FileCounts, LabelCounts, Run, Summary};
 pub use tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};

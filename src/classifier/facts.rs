@@ -18,8 +18,8 @@ pub struct ModelFacts {
 type Aspect = fn(&ModelFacts) -> String;
 
 impl ModelFacts {
-    /// Which kernels compute: `cpu` or `cuda`. Those of one kind give the same scores, whatever the machine.
-    pub fn kernels(&self) -> &str {
+    /// `cpu` or `cuda`. Those of one kind give the same scores but for last bits, whatever the machine.
+    pub fn device_kind(&self) -> &str {
         self.info.device.split(':').next().unwrap_or_default()
     }
 
@@ -29,7 +29,7 @@ impl ModelFacts {
             ("labels", |facts| facts.info.labels.join(",")),
             ("dtype", |facts| facts.info.dtype.clone()),
             ("max_length", |facts| facts.info.max_length.to_string()),
-            ("device", |facts| facts.kernels().to_owned()),
+            ("device", |facts| facts.device_kind().to_owned()),
             // Last, since it says least to people.
             ("model", |facts| format!("{} (version {})", facts.info.name, facts.version)),
         ];
@@ -55,6 +55,7 @@ mod tests {
                 dtype: "f16".to_owned(),
                 labels: vec!["A".to_owned(), "B".to_owned()],
                 max_length: 128,
+                kernels: "none".to_owned(),
             },
             version: "0af3".to_owned(),
         }
@@ -68,7 +69,7 @@ mod tests {
         other.info.revision = Some("main".to_owned());
         other.info.device = "cuda:7".to_owned();
         assert_eq!(own.difference(&other), None);
-        assert_eq!(own.kernels(), "cuda");
+        assert_eq!(own.device_kind(), "cuda");
     }
 
     #[test]

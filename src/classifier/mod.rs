@@ -66,6 +66,8 @@ pub struct ModelInfo {
     pub labels: Vec<String>,
     /// Where texts are cut, in tokens with the special ones.
     pub max_length: usize,
+    /// Which kernels compute it: scores of others may differ in their last bits.
+    pub kernels: String,
 }
 
 /// A checkpoint on one device, loaded and proven by one forward.
@@ -128,6 +130,7 @@ impl Classifier {
             dtype: precision.to_string(),
             labels: config.labels,
             max_length,
+            kernels: place.kernels(precision),
         };
         let classifier = Self { tokenizer, place: place.clone(), model, info };
         let weights = checkpoint.weights.path().display();

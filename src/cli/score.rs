@@ -73,6 +73,8 @@ pub enum ProgressStyle {
 #[command(after_help = "\
 The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
 complete or not at all. Several inputs, or a folder, need a folder for the output.
+A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
+same job has finished is left as it is.
 
 Examples:
   textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini
@@ -95,6 +97,12 @@ pub struct ScoreArgs {
     /// How stderr is told how far the run is.
     #[arg(long, env = "TEXTFLIGHT_PROGRESS", value_enum, default_value = "auto", value_name = "HOW")]
     pub progress: ProgressStyle,
+    /// Where a JSON object goes that says what became of each file.
+    #[arg(long, env = "TEXTFLIGHT_REPORT", value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Begin anew where another job was broken off, and drop the scores that it has left beside the output.
+    #[arg(long, env = "TEXTFLIGHT_FORCE", value_parser = yes_or_no)]
+    pub force: bool,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

@@ -57,6 +57,7 @@ impl Default for Fake {
             dtype: "f32".to_owned(),
             labels: vec!["NEGATIVE".to_owned(), "POSITIVE".to_owned()],
             max_length: 128,
+            kernels: "none".to_owned(),
         };
         Self {
             info,

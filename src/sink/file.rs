@@ -1,39 +1,56 @@
-//! The output file: complete under its name, or absent.
+//! The output file: complete under its name, or absent. Until it is complete it lies in a folder beside, with the journal of its
+//! scores, where the next run finds both.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
-/// An output being written: a hidden file in the output's folder, which goes away with this value unless committed.
-///
-/// Only a killed process (or a machine that stops) can leave one behind: `.textflight-` and six letters.
+/// What follows an output's name in that of the folder.
+pub const WORK: &str = ".textflight";
+
+/// The files in the folder.
+const JOURNAL: &str = "journal";
+const OUTPUT: &str = "output";
+
+/// An output being written, in a folder of its own that one run has at a time. Dropped without [`Target::commit`], it takes away
+/// what was written, and the folder unless there is a journal in it.
 #[derive(Debug)]
 pub struct Target {
     /// Where the output will be: where a link leads, if `-o` names one.
     path: PathBuf,
-    temporary: NamedTempFile,
+    folder: PathBuf,
+    /// Locked while this value lives.
+    journal: File,
 }
 
 impl Target {
-    /// Makes the file. `output` must not exist, or be a file that a finished output may replace.
+    /// Makes the folder, or takes over the one that an earlier run has left. `output` must not exist, or be a file that a finished
+    /// output may replace.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a path that cannot be, [`Error::File`] if the file cannot be made.
+    /// [`Error::Invalid`] for a path that cannot be, [`Error::File`] if the folder cannot be made, [`Error::Busy`] while another
+    /// run has it.
     pub fn create(output: &Path) -> Result<Self> {
         let path = check_output(output)?;
-        let Some(folder) = folder_of(&path) else {
+        let Some(name) = path.file_name() else {
             return Err(Error::Invalid(format!("-o {}: not the name of a file", output.display())));
         };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".textflight-");
-        // Not private, as temporary files usually are: the user's umask decides, as for any other output.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(folder).map_err(|cause| Error::file(&path, cause))?;
-        Ok(Self { path, temporary })
+        let folder = path.with_file_name([name, WORK.as_ref()].iter().copied().collect::<OsString>());
+        let journal = loop {
+            match locked(&folder) {
+                Ok(Some(journal)) => break journal,
+                // The run that had it has just ended.
+                Ok(None) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::Busy(format!("{}: another run is writing it", path.display())));
+                }
+                Err(cause) => return Err(Error::file(&path, cause)),
+            }
+        };
+        Ok(Self { path, folder, journal })
     }
 
     /// Where the output will be.
@@ -41,24 +58,86 @@ impl Target {
         &self.path
     }
 
-    /// A handle to write through. The file stays this value's own: it goes away with it, whatever still writes.
+    /// A handle to write the output through, from its beginning. The file stays this value's own: it goes away with it, whatever
+    /// still writes.
     ///
     /// # Errors
     /// [`Error::File`] if the system gives none.
     pub fn file(&self) -> Result<File> {
-        let file = self.temporary.as_file().try_clone();
-        file.map_err(|cause| Error::file(&self.path, cause))
+        File::create(self.folder.join(OUTPUT)).map_err(|cause| Error::file(&self.path, cause))
     }
 
-    /// Gives the file its name, in place of a file that has it. It must be on the disk already.
+    /// A handle to the journal, as an earlier run has left it.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system gives none.
+    pub fn journal(&self) -> Result<File> {
+        self.journal.try_clone().map_err(|cause| Error::file(&self.path, cause))
+    }
+
+    /// Where the journal lies.
+    pub fn journal_path(&self) -> PathBuf {
+        self.folder.join(JOURNAL)
+    }
+
+    /// Gives the file its name, in place of a file that has it, and takes the folder away. It must be on the disk already.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot have that name.
     pub fn commit(self) -> Result<()> {
-        let Self { path, temporary } = self;
-        temporary.persist(&path).map_err(|failure| Error::file(&path, failure.error))?;
-        sync_folder(&path).map_err(|cause| Error::file(&path, cause))
+        let failed = |cause| Error::file(&self.path, cause);
+        fs::rename(self.folder.join(OUTPUT), &self.path).map_err(failed)?;
+        sync_folder_of(&self.path).map_err(failed)?;
+        self.discard();
+        Ok(())
     }
+
+    /// Takes the folder away with all that is in it: nothing of it is of use any more.
+    pub fn discard(self) {
+        // Who cannot take them away leaves them behind: the output is not worse for it.
+        let _ = fs::remove_file(self.journal_path());
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.folder.join(OUTPUT));
+        if self.journal.metadata().is_ok_and(|found| found.len() == 0) {
+            let _ = fs::remove_file(self.journal_path());
+        }
+        // Not while there is something in it.
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// The journal in this folder, which is made if there is none, locked; none if it was taken away meanwhile.
+fn locked(folder: &Path) -> io::Result<Option<File>> {
+    match fs::create_dir(folder) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(cause),
+        _ => {}
+    }
+    let path = folder.join(JOURNAL);
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let journal = match opened {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match journal.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(cause)) => return Err(cause),
+    }
+    Ok(is_at(&journal, &path).then_some(journal))
+}
+
+/// Whether this file is the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(one), Ok(other)) = (file.metadata(), fs::metadata(path)) {
+        use std::os::unix::fs::MetadataExt;
+        return (one.dev(), one.ino()) == (other.dev(), other.ino());
+    }
+    path.exists()
 }
 
 /// Fails unless `output` can be written, and is not one of the two names of `input`.
@@ -116,7 +195,10 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// A new name lasts only once its folder is on the disk as well.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(folder) = folder_of(path) {
         File::open(folder)?.sync_all()?;
@@ -135,6 +217,42 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn one_run_at_a_time_has_an_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        let target = Target::create(&path).unwrap();
+        let error = Target::create(&path).unwrap_err();
+        assert!(matches!(&error, Error::Busy(text) if text.ends_with("out.parquet: another run is writing it")));
+        drop(target);
+        assert_eq!(names(folder.path()), [""; 0]);
+        Target::create(&path).unwrap();
+    }
+
+    #[test]
+    fn a_journal_stays_for_the_next_run_and_the_output_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        let target = Target::create(&path).unwrap();
+        target.file().unwrap().write_all(b"half").unwrap();
+        target.journal().unwrap().write_all(b"scores").unwrap();
+        drop(target);
+        assert_eq!(names(folder.path()), ["out.parquet.textflight"]);
+        assert_eq!(names(&folder.path().join("out.parquet.textflight")), ["journal"]);
+        // What a killed run leaves is there, too.
+        fs::write(folder.path().join("out.parquet.textflight").join("output"), b"half").unwrap();
+        let target = Target::create(&path).unwrap();
+        assert_eq!(fs::read(target.journal_path()).unwrap(), b"scores");
+        target.file().unwrap().write_all(b"rows").unwrap();
+        target.commit().unwrap();
+        assert_eq!(names(folder.path()), ["out.parquet"]);
+        assert_eq!(fs::read(&path).unwrap(), b"rows");
+        let target = Target::create(&path).unwrap();
+        target.journal().unwrap().write_all(b"scores").unwrap();
+        target.discard();
+        assert_eq!(names(folder.path()), ["out.parquet"]);
     }
 
     #[test]

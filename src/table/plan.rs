@@ -105,6 +105,11 @@ impl ScorePlan {
         self.targets.iter().map(|target| target.column)
     }
 
+    /// What they are called, in the same order.
+    pub fn text_names(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(|target| target.name.as_str())
+    }
+
     /// Whether each row gets one label: one column is scored, and it is none of lists.
     pub fn has_one_label_a_row(&self) -> bool {
         matches!(&self.targets[..], [target] if target.deep == 0)

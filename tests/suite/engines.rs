@@ -3,11 +3,17 @@
 #[path = "../../src/engine/testing.rs"]
 mod testing;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use textflight::classifier::Classifier;
+use textflight::Result;
+use textflight::bulk::{self, CommitEvery, JobOptions, Pair, Progress, ScoringModel, Summary};
+use textflight::classifier::{Classifier, ModelFacts};
 use textflight::engine::Engine;
 use textflight::readiness::{Readiness, ServedModel};
+use textflight::stream::InFlight;
+use textflight::table::ScoreOptions;
 
 pub use self::testing::Fake;
 use crate::support::{load, repository};
@@ -30,4 +36,20 @@ pub fn bundled() -> Engine {
 /// An engine over this one.
 pub fn over(classifier: Classifier) -> Engine {
     Engine::start(vec![Arc::new(classifier)], testing::limits(10_000)).unwrap()
+}
+
+/// Scores one file in batches of so few rows that several are on their way.
+pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: ScoreOptions) -> Result<Summary> {
+    let pair = Pair { input: input.to_owned(), output: output.to_owned() };
+    let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };
+    let model = ScoringModel { scorer: Arc::new(engine), facts };
+    let options = JobOptions {
+        score: options,
+        truth: None,
+        in_flight: InFlight { rows: 64, bytes: 1 << 20 },
+        batch_rows: 2,
+        commit_every: CommitEvery { rows: 8, time: Duration::from_secs(3600) },
+        force: false,
+    };
+    bulk::score_files(&model, &[pair], &options, None, &Progress::silent()).await
 }

@@ -10,15 +10,13 @@ use parquet::arrow::ArrowWriter;
 use serde_json::json;
 use tempfile::TempDir;
 use textflight::Error;
-use textflight::bulk::{FileJob, Progress, score_file};
 use textflight::cog::Predictor;
 use textflight::engine::{Engine, Lane};
-use textflight::stream::InFlight;
 use textflight::table::ScoreOptions;
 use tonic::Code;
 
 use crate::cog::client::{body, post, serve};
-use crate::engines::over;
+use crate::engines::{over, score_file};
 use crate::flight::client::{LIMITS, batch, connect, failure, messages};
 use crate::support::{BF16, F32, INT8, load, load_in, repository};
 
@@ -108,15 +106,8 @@ async fn a_file_counts_over_all_its_row_groups() {
         writer.flush().unwrap();
     }
     writer.close().unwrap();
-    let job = FileJob {
-        input: input.clone(),
-        output: output.clone(),
-        options: ScoreOptions::default(),
-        truth: None,
-        in_flight: InFlight { rows: 2, bytes: 1 << 20 },
-        batch_rows: 2,
-    };
-    let error = score_file(engine(folder.path()), &job, &Progress::silent()).await.unwrap_err();
+    let scored = score_file(engine(folder.path()), &input, &output, ScoreOptions::default());
+    let error = scored.await.unwrap_err();
     assert_eq!(error.to_string(), format!("{}: {NAMED}", input.display()));
     assert!(!output.exists());
 }

@@ -1,15 +1,17 @@
 use std::fs;
+use std::time::Duration;
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, DictionaryArray, Int64Array, LargeStringArray, ListBuilder, NullArray, RecordBatch,
-    StringArray, StringBuilder, StringViewArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, Int64Array, LargeStringArray, ListBuilder, NullArray,
+    RecordBatch, StringArray, StringBuilder, StringViewArray, StructArray,
 };
 use arrow::datatypes::{Field, Float32Type, Int8Type};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 use super::*;
-use crate::bulk::{Accuracy, LabelCounts};
+use crate::bulk::{Accuracy, FileCounts, LabelCounts, OutcomeWriter, Progress, Summary, score_files};
+use crate::engine::Engine;
 use crate::engine::testing::{Fake, limits};
 use crate::source::parquet::testing::{metadata, read, rows, write};
 use crate::table::{Columns, LabelKind, OnError, TextColumns};
@@ -29,10 +31,16 @@ fn engine() -> Engine {
     Arc::new(fake()).start(limits(4096))
 }
 
+fn model(engine: Engine) -> ScoringModel {
+    let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };
+    ScoringModel { scorer: Arc::new(engine), facts }
+}
+
 /// A folder with an input of 3,000 rows, and the job to score it.
 struct Case {
     folder: TempDir,
-    job: FileJob,
+    pair: Pair,
+    job: JobOptions,
 }
 
 impl Case {
@@ -40,16 +48,15 @@ impl Case {
         let folder = tempfile::tempdir().unwrap();
         let (input, output) = (folder.path().join("in.parquet"), folder.path().join("out.parquet"));
         write(&input, batch, groups, WriterProperties::builder().build());
-        let options = ScoreOptions { text: Some(TextColumns::one("text")), ..ScoreOptions::default() };
-        let job = FileJob {
-            input,
-            output,
-            options,
+        let job = JobOptions {
+            score: ScoreOptions { text: Some(TextColumns::one("text")), ..ScoreOptions::default() },
             truth: None,
             in_flight: InFlight { rows: 512, bytes: 1 << 26 },
             batch_rows: 200,
+            commit_every: CommitEvery { rows: 500, time: Duration::from_secs(3600) },
+            force: false,
         };
-        Self { folder, job }
+        Self { folder, pair: Pair { input, output }, job }
     }
 
     fn large() -> Self {
@@ -61,7 +68,7 @@ impl Case {
     }
 
     async fn run_on(&self, engine: Engine) -> Result<Summary> {
-        score_file(engine, &self.job, &Progress::silent()).await
+        score_files(&model(engine), std::slice::from_ref(&self.pair), &self.job, None, &Progress::silent()).await
     }
 
     fn files(&self) -> Vec<String> {
@@ -83,7 +90,7 @@ impl Case {
 async fn every_row_gets_its_own_score_and_keeps_the_rest() {
     let case = Case::large();
     let summary = case.run().await.unwrap();
-    let (old, new) = (read(&case.job.input), read(&case.job.output));
+    let (old, new) = (read(&case.pair.input), read(&case.pair.output));
     assert_eq!(old.columns(), &new.columns()[..old.num_columns()]);
     let (texts, labels) = (old["text"].as_string::<i32>(), new["label"].as_string::<i32>());
     let confidences = new["confidence"].as_primitive::<Float32Type>();
@@ -108,19 +115,19 @@ async fn batches_of_any_size_give_the_same_file() {
     // More than a page of rows in the first row group, none a multiple of a step.
     let mut case = Case::new(&rows(25_000), &[21_000, 1, 3999]);
     case.run().await.unwrap();
-    let expected = fs::read(&case.job.output).unwrap();
+    let expected = fs::read(&case.pair.output).unwrap();
     for (batch_rows, rows, bytes) in [(1, 1, 1), (7, 100_000, 1 << 26), (100_000, 1, 1 << 26), (7, 100_000, 1)] {
         case.job.batch_rows = batch_rows;
         case.job.in_flight = InFlight { rows, bytes };
         case.run().await.unwrap();
-        assert!(fs::read(&case.job.output).unwrap() == expected, "batches of {batch_rows}");
+        assert!(fs::read(&case.pair.output).unwrap() == expected, "batches of {batch_rows}");
     }
 }
 
 #[tokio::test]
 async fn every_option_of_the_contract() {
     let mut case = Case::new(&rows(20), &[20]);
-    case.job.options = ScoreOptions {
+    case.job.score = ScoreOptions {
         text: Some(TextColumns::one("long")),
         labels: LabelKind::Id,
         details: true,
@@ -130,7 +137,7 @@ async fn every_option_of_the_contract() {
         ..ScoreOptions::default()
     };
     case.run().await.unwrap();
-    let new = read(&case.job.output);
+    let new = read(&case.pair.output);
     let names: Vec<_> = new.schema_ref().fields().iter().skip(11).map(|field| field.name().clone()).collect();
     assert_eq!(names, ["class", "sure", "tokens", "truncated", "probabilities"]);
     assert_eq!(new["class"].as_ref(), &Int64Array::from([0, 1].repeat(10)) as &dyn Array);
@@ -154,14 +161,14 @@ fn nested() -> RecordBatch {
 async fn texts_in_structs_lists_and_several_columns() {
     let mut case = Case::new(&nested(), &[2, 1]);
     let names = ["post.title", "tags", "raw"].map(str::to_owned).to_vec();
-    case.job.options.text = Some(TextColumns::Several(names));
+    case.job.score.text = Some(TextColumns::Several(names));
     let error = case.run().await.unwrap_err().to_string();
     assert!(error.contains("in.parquet: row 1 (counted from 0) is not text: column \"raw\""), "{error}");
-    case.job.options.on_error = OnError::Null;
+    case.job.score.on_error = OnError::Null;
     let summary = case.run().await.unwrap();
     assert_eq!((summary.rows, summary.nulls, summary.errors), (3, 2, 1), "a title, a tag, and what is no text");
-    let found = read(&case.job.output);
-    assert_eq!(found.project(&[0, 1, 2]).unwrap(), read(&case.job.input));
+    let found = read(&case.pair.output);
+    assert_eq!(found.project(&[0, 1, 2]).unwrap(), read(&case.pair.input));
     let labels = |name: &str| found[name].as_string::<i32>().iter().collect::<Vec<_>>();
     assert_eq!(labels("post.title_label"), [Some("ODD"), None, Some("EVEN")]);
     assert_eq!(labels("raw_label"), [Some("ODD"), None, Some("EVEN")]);
@@ -176,12 +183,12 @@ async fn texts_in_structs_lists_and_several_columns() {
 #[tokio::test]
 async fn what_files_cannot_have_is_refused() {
     let mut case = Case::new(&nested(), &[3]);
-    case.job.options.text = Some(TextColumns::one("raw"));
-    case.job.options.columns = Columns::New;
+    case.job.score.text = Some(TextColumns::one("raw"));
+    case.job.score.columns = Columns::New;
     let error = case.run().await.unwrap_err().to_string();
     assert!(error.contains("a file keeps all of its columns"), "{error}");
-    case.job.options.columns = Columns::All;
-    case.job.options.text = Some(TextColumns::one("tags"));
+    case.job.score.columns = Columns::All;
+    case.job.score.text = Some(TextColumns::one("tags"));
     case.job.truth = Some("tags".to_owned());
     assert!(case.run().await.is_err());
 }
@@ -191,7 +198,7 @@ async fn no_rows_are_a_file_too() {
     let case = Case::new(&rows(0), &[]);
     let summary = case.run().await.unwrap();
     assert_eq!(summary.rows, 0);
-    assert_eq!(read(&case.job.output).num_columns(), 13);
+    assert_eq!(read(&case.pair.output).num_columns(), 13);
 }
 
 #[tokio::test]
@@ -207,7 +214,7 @@ async fn text_of_every_string_type() {
         let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
         let case = Case::new(&batch, &[1, 2]);
         case.run().await.unwrap();
-        let new = read(&case.job.output);
+        let new = read(&case.pair.output);
         assert_eq!(new["text"].data_type(), batch["text"].data_type());
         assert_eq!(new["label"].as_ref(), &StringArray::from(vec!["ODD", "EVEN", "ODD"]) as &dyn Array);
     }
@@ -221,7 +228,7 @@ async fn a_column_of_nulls_has_no_scores() {
         let case = Case::new(&batch, &[3]);
         let summary = case.run().await.unwrap();
         assert_eq!((summary.rows, summary.nulls), (3, 3));
-        assert_eq!(read(&case.job.output)["label"].null_count(), 3);
+        assert_eq!(read(&case.pair.output)["label"].null_count(), 3);
     }
 }
 
@@ -265,11 +272,11 @@ async fn a_wrong_truth_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn what_the_schema_forbids_is_refused() {
     let mut case = Case::new(&rows(5), &[5]);
-    case.job.options.text = Some(TextColumns::one("review"));
+    case.job.score.text = Some(TextColumns::one("review"));
     let error = case.refused().await;
     assert!(error.starts_with("in.parquet: column \"review\" not found; string columns: text, kind, long"), "{error}");
-    case.job.options.text = Some(TextColumns::one("text"));
-    case.job.options.label_column = "id".to_owned();
+    case.job.score.text = Some(TextColumns::one("text"));
+    case.job.score.label_column = "id".to_owned();
     let error = case.refused().await;
     assert!(error.starts_with("in.parquet: the input already has a column \"id\""), "{error}");
 }
@@ -277,33 +284,70 @@ async fn what_the_schema_forbids_is_refused() {
 #[tokio::test]
 async fn an_output_that_cannot_be_is_refused_before_any_work() {
     let mut case = Case::new(&rows(5), &[5]);
-    case.job.output = case.job.input.clone();
-    let before = fs::read(&case.job.input).unwrap();
+    case.pair.output = case.pair.input.clone();
+    let before = fs::read(&case.pair.input).unwrap();
     assert_eq!(case.refused().await, "-o in.parquet is the input in.parquet: name another file");
-    assert_eq!(fs::read(&case.job.input).unwrap(), before);
-    case.job.output = case.folder.path().join("missing").join("out.parquet");
+    assert_eq!(fs::read(&case.pair.input).unwrap(), before);
+    case.pair.output = case.folder.path().join("missing").join("out.parquet");
     assert_eq!(case.refused().await, "-o missing/out.parquet: the folder missing does not exist");
 }
 
 #[tokio::test]
-async fn several_files_are_looked_at_before_the_first_is_scored() {
+async fn what_one_file_lacks_is_no_matter_of_the_others() {
     let case = Case::large();
-    let mut other = case.job.clone();
-    other.input = case.folder.path().join("in2.parquet");
-    other.output = case.folder.path().join("out2.parquet");
-    let jobs = [case.job.clone(), other.clone()];
-    let engine = engine();
-    let facts = ModelFacts { info: engine.model().clone(), version: "a".to_owned() };
-    let model = ScoringModel { scorer: Arc::new(engine), facts };
-    let run = async || score_files(&model, &jobs, &Progress::silent()).await;
-    let error = run().await.unwrap_err();
-    assert!(error.to_string().contains("in2.parquet: No such file"), "{error}");
-    assert_eq!(case.files(), ["in.parquet"]);
-    write(&other.input, &rows(10), &[10], WriterProperties::builder().build());
-    let summary = run().await.unwrap();
-    assert_eq!(summary.rows, 3010);
-    assert_eq!(summary.nulls, 602);
-    assert_eq!(case.files(), ["in.parquet", "in2.parquet", "out.parquet", "out2.parquet"]);
+    let path = |name: &str| case.folder.path().join(name);
+    let pair =
+        |number| Pair { input: path(&format!("in{number}.parquet")), output: path(&format!("out{number}.parquet")) };
+    let pairs = [pair(1), case.pair.clone(), pair(2), pair(3)];
+    fs::write(&pairs[2].input, "no Parquet file").unwrap();
+    let batch = RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    write(&pairs[3].input, &batch, &[1], WriterProperties::builder().build());
+    let run = async |pairs: &[Pair], report: &str| {
+        let report = OutcomeWriter::create(&path(report)).unwrap();
+        score_files(&model(engine()), pairs, &case.job, Some(report), &Progress::silent()).await
+    };
+    let error = run(&pairs, "report.json").await.unwrap_err();
+    assert!(matches!(&error, Error::Failed(text) if text == "3 of 4 files failed: see above"), "{error}");
+    assert_eq!(case.files(), ["in.parquet", "in2.parquet", "in3.parquet", "out.parquet", "report.json"]);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(path("report.json")).unwrap()).unwrap();
+    let outcomes = report["files"].as_array().unwrap().iter();
+    let outcomes: Vec<_> = outcomes.map(|file| (file["outcome"].as_str().unwrap(), file["kind"].as_str())).collect();
+    let failed = |kind| ("failed", Some(kind));
+    assert_eq!(outcomes, [failed("file"), ("scored", None), failed("file"), failed("invalid")]);
+    assert_eq!(report["summary"]["files"], serde_json::json!({"done": 1, "skipped": 0, "failed": 3}));
+    // Where the options are wrong for every file, that is what is said.
+    let error = run(&[pair(3), pair(3)], "report.json").await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid(text) if text.contains("in3.parquet: column \"text\" not found")),
+        "{error}"
+    );
+    let error = run(&[pair(3), pair(2)], "report.json").await.unwrap_err();
+    assert!(matches!(error, Error::Failed(_)), "one could not be read");
+}
+
+#[tokio::test]
+async fn what_is_finished_is_skipped_and_what_is_another_is_made_again() {
+    let mut case = Case::large();
+    case.run().await.unwrap();
+    let made = || fs::metadata(&case.pair.output).unwrap().modified().unwrap();
+    let first = made();
+    let summary = case.run().await.unwrap();
+    assert_eq!((summary.rows, summary.files), (0, FileCounts { skipped: 1, ..FileCounts::default() }));
+    assert_eq!((made(), case.files()), (first, vec!["in.parquet".to_owned(), "out.parquet".to_owned()]));
+    let expected = fs::read(&case.pair.output).unwrap();
+    // The same file elsewhere is the same job.
+    let input = case.folder.path().join("moved.parquet");
+    fs::rename(&case.pair.input, &input).unwrap();
+    case.pair.input = input;
+    assert_eq!(case.run().await.unwrap().files.skipped, 1);
+    for details in [true, false] {
+        case.job.score.details = details;
+        assert_eq!(case.run().await.unwrap().files.done, 1);
+    }
+    assert!(fs::read(&case.pair.output).unwrap() == expected);
+    fs::write(&case.pair.output, "something else").unwrap();
+    assert_eq!(case.run().await.unwrap().files.done, 1);
+    assert!(fs::read(&case.pair.output).unwrap() == expected);
 }
 
 mod trouble;

@@ -53,6 +53,7 @@ use super::{Destination, Sink};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::footer::Footer;
+use crate::source::parquet::marks::{Marks, with_marks};
 use crate::{Error, Result};
 
 /// How many bytes are copied at once.
@@ -65,6 +66,8 @@ pub struct Splice<W: Destination> {
     fields: Fields,
     /// What becomes of key-value entries of the input's footer, by number.
     changes: Vec<(usize, Change)>,
+    /// What the new chunks say of themselves.
+    marks: Marks,
     /// Writes the new columns as if they were the whole file. Its offsets are right because it wrote the copy too.
     writer: SerializedFileWriter<Diverted<W>>,
     factory: ArrowRowGroupWriterFactory,
@@ -113,6 +116,7 @@ impl<W: Destination> Splice<W> {
             path: path.to_owned(),
             fields,
             changes,
+            marks: Marks::new(),
             writer,
             columns: Vec::new(),
             factory,
@@ -124,6 +128,13 @@ impl<W: Destination> Splice<W> {
         splice.open_row_group()?;
         splice.close_full_row_groups()?;
         Ok(splice)
+    }
+
+    /// Has each new column chunk say this of itself.
+    #[must_use]
+    pub fn marked(mut self, marks: Marks) -> Self {
+        self.marks = marks;
+        self
     }
 
     /// Writes rows of the current row group once they make a step.
@@ -173,7 +184,9 @@ impl<W: Destination> Splice<W> {
     fn merged(&self, new: &[u8]) -> Result<Vec<u8>> {
         let failed = |cause: &dyn std::fmt::Display| self.source.error(cause);
         let old = Footer::parse(self.source.footer()).map_err(|cause| failed(&cause))?;
-        let new = Footer::parse(new).map_err(|cause| failed(&cause))?;
+        let new = if self.marks.is_empty() { Ok(new.to_vec()) } else { with_marks(new, &self.marks) };
+        let new = new.map_err(|cause| failed(&cause))?;
+        let new = Footer::parse(&new).map_err(|cause| failed(&cause))?;
         let footer = merge(&old, &new, &self.changes).map_err(|cause| failed(&cause))?;
         Footer::parse(&footer)
             .map_err(|cause| cause.to_string())

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `layout` | where the parts of a file lie |
 //! | `open` | how a file is opened, wherever it is |
-//! | `footer`, `edits`, `thrift` | the footer as bytes |
+//! | `footer`, `edits`, `marks`, `thrift` | the footer as bytes |
 //! | `schema`, `unmarked` | the Arrow types of its columns, and how they are read |
 //! | `pages`, `delta`, `levels` | whether pages are as large as they say, before they are decoded |
 //! | `room` | how much memory decoding takes |
@@ -14,6 +14,7 @@ pub(crate) mod edits;
 pub(crate) mod footer;
 mod layout;
 mod levels;
+pub(crate) mod marks;
 mod open;
 mod pages;
 mod room;

@@ -82,9 +82,7 @@ async fn the_schema_comes_before_the_first_row() {
 /// The invariant of the whole crate: the same text gets the same bits on every road.
 #[tokio::test]
 async fn every_transport_gives_the_same_bits() {
-    use textflight::bulk::{FileJob, Progress, score_file};
     use textflight::engine::Lane;
-    use textflight::stream::InFlight;
     use textflight::table::ScoreOptions;
 
     let engine: Engine = crate::engines::bundled();
@@ -111,15 +109,8 @@ async fn every_transport_gives_the_same_bits() {
         parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&input).unwrap(), column.schema(), None).unwrap();
     writer.write(&column).unwrap();
     writer.close().unwrap();
-    let job = FileJob {
-        input,
-        output: output.clone(),
-        options: ScoreOptions::default(),
-        truth: None,
-        in_flight: InFlight { rows: 2, bytes: 1 << 20 },
-        batch_rows: 2,
-    };
-    score_file(engine.clone(), &job, &Progress::silent()).await.unwrap();
+    let scored = crate::engines::score_file(engine.clone(), &input, &output, ScoreOptions::default());
+    scored.await.unwrap();
     let file = std::fs::File::open(output).unwrap();
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 100).unwrap();
     let parquet: Vec<u32> = reader.flat_map(|batch| bits(&confidence(&batch.unwrap()))).collect();

@@ -5,18 +5,18 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_dropped_leaves_nothing() {
     let case = Case::large();
-    fs::write(&case.job.output, b"old").unwrap();
+    fs::write(&case.pair.output, b"old").unwrap();
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let (job, engine) = (case.job.clone(), Arc::clone(&fake).start(limits(4096)));
-        async move { score_file(engine, &job, &Progress::silent()).await }
+        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
     assert_eq!(case.files().len(), 3, "a temporary file is there");
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
     assert_eq!(case.files(), ["in.parquet", "out.parquet"]);
-    assert_eq!(fs::read(&case.job.output).unwrap(), b"old");
+    assert_eq!(fs::read(&case.pair.output).unwrap(), b"old");
     drop(open);
 }
 
@@ -26,19 +26,19 @@ async fn a_model_that_dies_leaves_nothing_and_says_why() {
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
     let error = case.run().await.unwrap_err();
     assert!(matches!(&error, Error::Stopped(cause) if cause.contains("the fake was told to")), "{error}");
-    assert_eq!(case.files(), ["in.parquet"]);
+    assert_eq!(case.files(), ["in.parquet", "out.parquet.textflight"], "what is scored waits for the next run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_leaves_nothing() {
     let case = Case::large();
-    let job = case.job.clone();
+    let (pair, job) = (case.pair.clone(), case.job.clone());
     let run = tokio::spawn(async move {
         let progress = Progress::that_panics();
-        score_file(engine(), &job, &progress).await
+        score_files(&model(engine()), &[pair], &job, None, &progress).await
     });
     assert!(run.await.unwrap_err().is_panic());
-    assert_eq!(case.files(), ["in.parquet"]);
+    assert!(!case.pair.output.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,11 +46,11 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
     let case = Case::large();
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let (job, engine) = (case.job.clone(), Arc::clone(&fake).start(limits(4096)));
-        async move { score_file(engine, &job, &Progress::silent()).await }
+        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
-    let input = fs::File::options().append(true).open(&case.job.input).unwrap();
+    let input = fs::File::options().append(true).open(&case.pair.input).unwrap();
     input.set_len(input.metadata().unwrap().len() + 1).unwrap();
     drop(open);
     let error = run.await.unwrap().unwrap_err();
@@ -61,12 +61,12 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
 #[tokio::test]
 async fn damaged_texts_are_an_error_that_names_the_file() {
     let case = Case::large();
-    let mut bytes = fs::read(&case.job.input).unwrap();
-    let text = metadata(&case.job.input).metadata().row_group(2).column(1).byte_range();
+    let mut bytes = fs::read(&case.pair.input).unwrap();
+    let text = metadata(&case.pair.input).metadata().row_group(2).column(1).byte_range();
     bytes[text.0 as usize..(text.0 + text.1) as usize].fill(0xff);
-    fs::write(&case.job.input, bytes).unwrap();
-    let error = case.refused().await;
-    assert!(error.starts_with("in.parquet: "), "{error}");
+    fs::write(&case.pair.input, bytes).unwrap();
+    let error = case.run().await.unwrap_err().to_string();
+    assert!(error.contains("in.parquet: ") && !case.pair.output.exists(), "{error}");
 }
 
 /// Whatever one byte does to a file: an answer, and no output unless the run succeeded.
@@ -74,15 +74,15 @@ async fn damaged_texts_are_an_error_that_names_the_file() {
 async fn any_damaged_byte_is_survived() {
     let texts: StringArray = (0..50).map(|row| Some(format!("text {}", row % 7))).collect();
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[20, 30]);
-    let bytes = fs::read(&case.job.input).unwrap();
+    let bytes = fs::read(&case.pair.input).unwrap();
     let engine = engine();
     for at in 0..bytes.len() {
         for change in [0x01, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= change;
-            fs::write(&case.job.input, damaged).unwrap();
+            fs::write(&case.pair.input, damaged).unwrap();
             match case.run_on(engine.clone()).await {
-                Ok(_) => fs::remove_file(&case.job.output).unwrap(),
+                Ok(_) => fs::remove_file(&case.pair.output).unwrap(),
                 Err(error) => assert!(error.to_string().contains("in.parquet"), "byte {at}: {error}"),
             }
             assert_eq!(case.files(), ["in.parquet"], "byte {at}");
@@ -106,4 +106,57 @@ async fn a_row_without_a_score_is_named_as_the_file_counts() {
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
     let error = case.refused().await;
     assert!(error.starts_with("in.parquet: row 751 (counted from 0) cannot be scored: the model gave [NaN"), "{error}");
+}
+
+/// Dropped anywhere and run again, as often as it takes: the same bytes, and nothing else is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_broken_off_goes_on_where_it_was() {
+    let mut case = Case::new(&rows(5000), &[2000, 1, 2999]);
+    case.job.commit_every.rows = 300;
+    let whole = case.run().await.unwrap();
+    let expected = fs::read(&case.pair.output).unwrap();
+    fs::remove_file(&case.pair.output).unwrap();
+    let journal = case.folder.path().join("out.parquet.textflight").join("journal");
+    let journal_len = || fs::metadata(&journal).map_or(0, |found| found.len());
+    let (mut scored, mut len) = (0, 0);
+    for round in 0..5 {
+        let (fake, open) = fake().gated();
+        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        let run =
+            tokio::spawn(async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await });
+        if round == 4 {
+            drop(open);
+            let summary = run.await.unwrap().unwrap();
+            assert_eq!((summary.rows, summary.nulls, &summary.labels), (whole.rows, whole.nulls, &whole.labels));
+            assert!(summary.replayed > 0);
+        } else {
+            while journal_len() <= len {
+                let _ = open.try_send(());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            len = journal_len();
+            run.abort();
+            assert!(run.await.unwrap_err().is_cancelled() && !case.pair.output.exists());
+        }
+        scored += fake.scored.lock().unwrap().len();
+    }
+    assert!(fs::read(&case.pair.output).unwrap() == expected);
+    assert_eq!(case.files(), ["in.parquet", "out.parquet"]);
+    // In each round what is in the engine and what is not committed is done again.
+    let texts = 4000;
+    assert!(scored < texts + 5 * (512 + 300 + 400), "{scored} texts were scored");
+}
+
+#[tokio::test]
+async fn the_journal_of_another_job_is_refused_until_it_is_dropped() {
+    let texts: StringArray = (0..1000).map(|row| Some(if row == 900 { "panic" } else { "text" })).collect();
+    let mut case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[1000]);
+    assert!(matches!(case.run().await, Err(Error::Stopped(_))));
+    case.job.score.details = true;
+    let error = case.run().await.unwrap_err();
+    let expected =
+        "journal of another job: options.details was false and is true; run what was begun, or drop it with --force";
+    assert!(matches!(&error, Error::Invalid(text) if text.ends_with(expected)), "{error}");
+    case.job.force = true;
+    assert!(matches!(case.run().await, Err(Error::Stopped(_))), "it began anew, and met the same row");
 }

@@ -1,0 +1,81 @@
+//! Where the bytes of a journal lie.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::sink::sync_folder_of;
+use crate::{Error, Result};
+
+/// Bytes that are only ever appended to, and are there after a power loss once they are.
+pub trait Log: Send {
+    /// All that is there, from the beginning.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read.
+    fn read(&self) -> Result<Box<dyn Read + '_>>;
+
+    /// Keeps the first `len` bytes alone, and appends behind them from then on.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be written.
+    fn keep(&mut self, len: u64) -> Result<()>;
+
+    /// Appends, durably.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be written.
+    fn append(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// An error about it.
+    fn error(&self, cause: &dyn std::fmt::Display) -> Error;
+}
+
+/// A log in a local file.
+#[derive(Debug)]
+pub struct FileLog {
+    path: PathBuf,
+    file: File,
+    /// Whether its name is on the disk.
+    is_named: bool,
+}
+
+impl FileLog {
+    /// The log in this file, which errors call `path`.
+    pub fn new(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), file, is_named: false }
+    }
+
+    fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_data()?;
+        if !self.is_named {
+            self.file.sync_all()?;
+            sync_folder_of(&self.path)?;
+            self.path.parent().map_or(Ok(()), sync_folder_of)?;
+            self.is_named = true;
+        }
+        Ok(())
+    }
+}
+
+impl Log for FileLog {
+    fn read(&self) -> Result<Box<dyn Read + '_>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0)).map_err(|cause| self.error(&cause))?;
+        Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+    }
+
+    fn keep(&mut self, len: u64) -> Result<()> {
+        let kept = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len)));
+        kept.map(drop).map_err(|cause| self.error(&cause))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.append_synced(bytes).map_err(|cause| self.error(&cause))
+    }
+
+    fn error(&self, cause: &dyn std::fmt::Display) -> Error {
+        Error::file(&self.path, cause)
+    }
+}

@@ -1,0 +1,130 @@
+//! A run over many files: each is scored, skipped, or reported; what one of them lacks is no matter of the others.
+
+use std::fs;
+use std::time::Instant;
+
+use super::inputs::Pair;
+use super::job::{Done, JobOptions, Opened, ScoringModel, score_file};
+use super::outcomes::{Outcome, OutcomeWriter};
+use super::progress::{FileProgress, Progress};
+use super::summary::{self, FileCounts, Summary};
+use super::tally::Tally;
+use crate::{Error, Result};
+
+/// Scores files, one after the other. Those that fail are told of and reported, and the others are scored.
+///
+/// # Errors
+/// [`Error::Invalid`], before anything is scored, where the options are wrong for every file; the error of the only file; that some
+/// files failed; and whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
+pub async fn score_files(
+    model: &ScoringModel,
+    pairs: &[Pair],
+    options: &JobOptions,
+    report: Option<OutcomeWriter>,
+    progress: &Progress,
+) -> Result<Summary> {
+    let mut run = Run {
+        model,
+        options,
+        progress,
+        report,
+        tally: Tally::new(&model.facts.info.labels, options.truth.is_some()),
+        files: FileCounts::default(),
+        replayed: 0,
+        refused: None,
+        has_begun: false,
+    };
+    let started = Instant::now();
+    progress.expect(pairs.len() as u64, Some(pairs.iter().map(size).sum()));
+    for pair in pairs {
+        run.file(pair, pairs.len()).await?;
+    }
+    progress.finish();
+    let (files, refused) = (run.files, run.refused.take());
+    let counted = summary::Run { took: started.elapsed(), replayed: run.replayed, files };
+    let summary = Summary::new(run.tally, &counted);
+    if let Some(report) = run.report {
+        report.finish(&summary)?;
+    }
+    match refused {
+        Some(error) if pairs.len() == 1 || !run.has_begun => Err(error),
+        _ if files.failed > 0 => {
+            Err(Error::Failed(format!("{} of {} files failed: see above", files.failed, pairs.len())))
+        }
+        _ => Ok(summary),
+    }
+}
+
+struct Run<'a> {
+    model: &'a ScoringModel,
+    options: &'a JobOptions,
+    progress: &'a Progress,
+    report: Option<OutcomeWriter>,
+    tally: Tally,
+    files: FileCounts,
+    replayed: u64,
+    /// Why the first file failed, [`Error::Invalid`] alone unless it is the only one.
+    refused: Option<Error>,
+    /// Whether any file could be opened.
+    has_begun: bool,
+}
+
+impl Run<'_> {
+    async fn file(&mut self, pair: &Pair, of: usize) -> Result<()> {
+        let began = Instant::now();
+        let file = self.progress.begin(size(pair));
+        let outcome = match self.done(pair, &file).await {
+            Ok(Done::Scored { tally, resumed }) => {
+                file.done();
+                self.files.done += 1;
+                self.replayed += resumed;
+                self.tally.merge(&tally);
+                Outcome::Scored { rows: tally.rows, resumed }
+            }
+            Ok(Done::Skipped { rows }) => {
+                file.skipped();
+                self.files.skipped += 1;
+                Outcome::Skipped { rows }
+            }
+            // Nothing more can be scored, or is to be.
+            Err(error @ (Error::Stopped(_) | Error::Cancelled(_))) => return Err(error),
+            Err(error) => {
+                file.failed();
+                self.fail(error, of)
+            }
+        };
+        match &mut self.report {
+            Some(report) => report.add(pair, &outcome, began.elapsed()),
+            None => Ok(()),
+        }
+    }
+
+    async fn done(&mut self, pair: &Pair, file: &FileProgress<'_>) -> Result<Done> {
+        let opened = Opened::open(pair, self.options, &self.model.facts).await?;
+        self.has_begun = true;
+        file.expect_rows(opened.rows());
+        score_file(self.model, opened, &pair.output, self.options, file).await
+    }
+
+    fn fail(&mut self, error: Error, of: usize) -> Outcome {
+        self.files.failed += 1;
+        let outcome = Outcome::failed(&error);
+        if of > 1 {
+            self.progress.tell(&format!("error: {error}"));
+        }
+        let is_first = self.files.failed == 1;
+        match (&error, of) {
+            (_, 1) => self.refused = Some(error),
+            // Wrong for every file so far.
+            (Error::Invalid(_), _) if is_first => self.refused = Some(error),
+            (Error::Invalid(_), _) => {}
+            _ => self.refused = None,
+        }
+        outcome
+    }
+}
+
+/// In bytes; what cannot be looked at is told of in its turn.
+fn size(pair: &Pair) -> u64 {
+    fs::metadata(&pair.input).map_or(0, |found| found.len())
+}
