@@ -288,7 +288,9 @@ mod tests {
         let plain = folder.path().join("plain");
         fs::write(&plain, b"").unwrap();
         let path = folder.path().join("out.parquet");
-        Target::create(&path).unwrap().commit().unwrap();
+        let target = Target::create(&path).unwrap();
+        target.file().unwrap();
+        target.commit().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&plain));
     }
