@@ -75,7 +75,7 @@ impl JobIdentity {
             format: FORMAT,
             input: InputIdentity {
                 size: input.len,
-                version: input.modified.and_then(nanoseconds),
+                version: input.etag.as_deref().map(str::to_owned).or_else(|| input.modified.and_then(nanoseconds)),
                 footer: footer.map(hash),
             },
             model: ModelIdentity {

@@ -48,7 +48,7 @@ pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: Sc
         truth: None,
         in_flight: InFlight { rows: 64, bytes: 1 << 20 },
         batch_rows: 2,
-        commit_every: CommitEvery { rows: 8, time: Duration::from_secs(3600) },
+        commit_every: CommitEvery { rows: 8, time: Duration::from_hours(1) },
         force: false,
     };
     bulk::score_files(&model, &[pair], &options, None, &Progress::silent()).await

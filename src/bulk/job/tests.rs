@@ -53,7 +53,7 @@ impl Case {
             truth: None,
             in_flight: InFlight { rows: 512, bytes: 1 << 26 },
             batch_rows: 200,
-            commit_every: CommitEvery { rows: 500, time: Duration::from_secs(3600) },
+            commit_every: CommitEvery { rows: 500, time: Duration::from_hours(1) },
             force: false,
         };
         Self { folder, pair: Pair { input, output }, job }
