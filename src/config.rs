@@ -24,8 +24,8 @@ use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
 use self::defaults::{
-    AGREEMENT_TEXTS, BATCH_ROWS, COMMIT_EVERY, IN_FLIGHT, JOB_BATCH_ROWS, JOB_IN_FLIGHT, MEASURED_TEXTS, MEASUREMENT,
-    MEMORY, QUEUE_ROWS, TINY_TEXTS,
+    AGREEMENT_TEXTS, BATCH_ROWS, COMMIT_EVERY, IN_FLIGHT, JOB_BATCH_ROWS, MEASURED_TEXTS, MEASUREMENT, MEMORY,
+    QUEUE_ROWS, TINY_TEXTS,
 };
 use crate::cli::{
     CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ProgressStyle, ScoreArgs, ServeArgs, UploadArgs,
@@ -188,7 +188,7 @@ impl ScoreArgs {
         JobOptions {
             score: (&self.columns).into(),
             truth: self.truth.clone(),
-            in_flight: JOB_IN_FLIGHT,
+            in_flight: self.remote.in_flight(),
             batch_rows: JOB_BATCH_ROWS,
             commit_every: COMMIT_EVERY,
             force: self.force,

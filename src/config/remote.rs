@@ -5,7 +5,7 @@ use std::time::Duration;
 use textflight::remote::{RemoteOptions, ServerAccess};
 use textflight::stream::InFlight;
 
-use super::defaults::IN_FLIGHT;
+use super::defaults::JOB_IN_FLIGHT;
 use crate::cli::RemoteArgs;
 
 impl RemoteArgs {
@@ -22,6 +22,6 @@ impl RemoteArgs {
     /// server has room.
     pub fn in_flight(&self) -> InFlight {
         let times = if self.server.is_empty() { 1 } else { self.server.len() + 1 };
-        InFlight { rows: times * IN_FLIGHT.rows, bytes: times * IN_FLIGHT.bytes }
+        InFlight { rows: times * JOB_IN_FLIGHT.rows, bytes: times * JOB_IN_FLIGHT.bytes }
     }
 }

@@ -158,7 +158,7 @@ fn servers_are_named_and_waited_for() {
         other => panic!("{other:?}"),
     };
     assert!(remote("").options().is_none());
-    assert_eq!(remote("").in_flight(), IN_FLIGHT);
+    assert_eq!(remote("").in_flight(), defaults::JOB_IN_FLIGHT);
     let options = remote(" --server grpc://a:1").options().unwrap();
     assert_eq!((options.timeout, options.access.token_file), (Duration::from_mins(1), None));
     let given =
@@ -167,7 +167,7 @@ fn servers_are_named_and_waited_for() {
     assert_eq!((options.timeout, options.servers.len()), (Duration::from_millis(1500), 2));
     assert_eq!(options.access.token_file.as_deref(), Some(Path::new("f")));
     assert!(!format!("{given:?} {options:?}").contains("hush"));
-    assert_eq!(given.in_flight().rows, 3 * IN_FLIGHT.rows, "one more than can be scored at a time");
+    assert_eq!(given.in_flight().rows, 3 * defaults::JOB_IN_FLIGHT.rows, "one more than can be scored at a time");
 }
 
 #[test]
