@@ -12,7 +12,7 @@ mod object;
 mod passage;
 
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Take};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,11 +121,11 @@ impl RangedFile {
         }
     }
 
-    /// All that follows `start`, from front to back.
-    pub fn onward(&self, start: u64) -> Onward {
+    /// A part of it from front to back.
+    pub fn onward(&self, part: Range<u64>) -> Onward {
         match &self.place {
-            Place::Local(_) => Onward::Local(self.reader(start)),
-            Place::Object(object) => Onward::Object(object.onward(start)),
+            Place::Local(_) => Onward::Local(self.reader(part.start).take(part.end.saturating_sub(part.start))),
+            Place::Object(object) => Onward::Object(object.onward(part)),
         }
     }
 
@@ -156,11 +156,11 @@ impl Read for RangeReader {
     }
 }
 
-/// Reads a file from front to back.
+/// Reads a part of a file from front to back.
 #[derive(Debug)]
 pub enum Onward {
     /// A local file.
-    Local(RangeReader),
+    Local(Take<RangeReader>),
     /// An object.
     Object(Passage),
 }

@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http_body_util::BodyExt;
 use object_store::client::{
     ClientConfigKey, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
 use object_store::{ClientOptions, Error};
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Body, Client, Request, Url};
 
 use super::options::Limits;
@@ -97,8 +99,12 @@ impl Service {
             ));
         }
         let url: Url = parts.uri.to_string().parse().map_err(|cause| wrong(format!("not a URL: {cause}")))?;
+        let password = basic(&url);
         let mut made = Request::new(parts.method, url);
         *made.headers_mut() = parts.headers;
+        if let Some(password) = password {
+            made.headers_mut().entry(AUTHORIZATION).or_insert(password);
+        }
         let slowest = Duration::from_secs(body.content_length() as u64 / SLOWEST);
         *made.timeout_mut() = Some(self.request.saturating_add(slowest));
         *made.body_mut() = Some(match body.as_bytes() {
@@ -107,6 +113,18 @@ impl Service {
         });
         Ok(made)
     }
+}
+
+/// What a name and a password in a URL are sent as.
+fn basic(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+    let both = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+    let mut header = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(both))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 #[async_trait]

@@ -83,8 +83,9 @@ impl Object {
         let mut failures = 0;
         while bytes.len() < len {
             let before = bytes.len();
-            let rest = range.start + before as u64..range.end;
-            let Err(fault) = self.fetch_into(rest, &mut bytes, len).await else { break };
+            // What fails here has been tried again already.
+            let found = self.ask(range.start + before as u64..range.end).await?;
+            let Err(fault) = self.take(found, &mut bytes, len).await else { break };
             failures = if bytes.len() > before { 1 } else { failures + 1 };
             if fault.kind() != FaultKind::Passing || failures > TRIES {
                 return Err(fault);
@@ -94,15 +95,18 @@ impl Object {
         Ok(bytes.freeze())
     }
 
-    /// Reads on until there are `len` bytes.
-    async fn fetch_into(&self, range: Range<u64>, bytes: &mut BytesMut, len: usize) -> Result<(), Fault> {
+    async fn ask(&self, range: Range<u64>) -> Result<GetResult, Fault> {
         let options = GetOptions { range: Some(range.into()), if_match: self.strong_etag(), ..GetOptions::default() };
         self.stores.counters().add_request();
-        let failed = |error: &object_store::Error| fault(&self.entry.url, error);
-        let found = self.store.get_opts(&self.path, options).await.map_err(|error| failed(&error))?;
+        let found = self.store.get_opts(&self.path, options).await.map_err(|error| fault(&self.entry.url, &error))?;
         self.check(&found)?;
+        Ok(found)
+    }
+
+    /// Reads on until there are `len` bytes.
+    async fn take(&self, found: GetResult, bytes: &mut BytesMut, len: usize) -> Result<(), Fault> {
         let mut stream = found.into_stream();
-        while let Some(piece) = stream.try_next().await.map_err(|error| failed(&error))? {
+        while let Some(piece) = stream.try_next().await.map_err(|error| fault(&self.entry.url, &error))? {
             if bytes.capacity() == 0 {
                 bytes.reserve(len);
             }

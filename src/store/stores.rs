@@ -97,7 +97,7 @@ impl Stores {
         let (below, asked) = (folder.clone(), folder.clone());
         let listed = store.list(Some(&path).filter(|path| !path.as_ref().is_empty()));
         let listed = listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta));
-        listed.map_err(move |error| fault(&asked, &error).at(&asked)).boxed()
+        listed.map_err(move |error| unlisted(&asked, &error)).boxed()
     }
 
     /// A whole object of at most `most` bytes.
@@ -197,6 +197,15 @@ impl Stores {
     pub(crate) fn put_store(&self, url: &ObjectUrl, store: Arc<dyn ObjectStore>) {
         self.shared.opened.lock().unwrap().insert(url.root.clone(), store);
     }
+}
+
+/// Why there is no list.
+fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
+    let fault = fault(url, error);
+    if url.root.kind == Kind::Http && fault.kind() == FaultKind::Passing {
+        return Error::Invalid(format!("{url}: its files cannot be listed: {fault}; name each file"));
+    }
+    fault.at(url)
 }
 
 pub(super) fn fault(url: &ObjectUrl, error: &object_store::Error) -> Fault {

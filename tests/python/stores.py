@@ -5,6 +5,7 @@ import http.server
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -43,8 +44,9 @@ def wait_for(port, process):
 
 
 @contextlib.contextmanager
-def running(port, *command):
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def running(port, *command, **variables):
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, **variables}}
+    with subprocess.Popen(list(map(str, command)), **quiet) as process:
         try:
             wait_for(port, process)
             yield
@@ -53,10 +55,10 @@ def running(port, *command):
 
 
 @contextlib.contextmanager
-def s3():
-    """The URL of a server of S3."""
+def s3(**variables):
+    """The URL of a server of S3, which takes variables."""
     port = free_port()
-    with running(port, sys.executable, "-c", f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"):
+    with running(port, sys.executable, "-c", f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])", **variables):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -64,9 +66,9 @@ def create_bucket(endpoint, name):
     """What moto needs for that is no signature but its shape."""
     scope = "Credential=test/20260101/us-east-1/s3/aws4_request"
     headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)
-    connection.request("PUT", f"/{name}", headers=headers)
-    assert connection.getresponse().status == 200
+    with contextlib.closing(http.client.HTTPConnection(urllib.parse.urlsplit(endpoint).netloc, timeout=30)) as connection:
+        connection.request("PUT", f"/{name}", headers=headers)
+        assert connection.getresponse().status == 200
 
 
 def azurite():
@@ -109,13 +111,13 @@ class Flaky(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        content = answer.read()
+        with contextlib.closing(http.client.HTTPConnection(self.upstream, timeout=60)) as connection:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            content = answer.read()
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "transfer-encoding", "date", "server", "content-length"):
@@ -147,4 +149,48 @@ def flaky(endpoint):
             yield f"http://127.0.0.1:{proxy.server_address[1]}", handler.failures
         finally:
             proxy.shutdown()
+            thread.join()
+
+
+class Ranged(http.server.BaseHTTPRequestHandler):
+    """Serves one file, whole or by range, to whoever knows the password."""
+
+    protocol_version = "HTTP/1.1"
+    content = b""
+    gives_ranges = True
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        content, status, extra = self.content, 200, {}
+        if self.headers.get("Authorization") != "Basic bWU6d29yZA==" or "key=1" not in self.path:
+            content, status = b"", 401
+        elif self.gives_ranges and (wanted := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))):
+            start, end = int(wanted[1]), min(int(wanted[2]) + 1, len(content))
+            extra = {"Content-Range": f"bytes {start}-{end - 1}/{len(content)}"}
+            content, status = content[start:end], 206
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        for name, value in extra.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET
+
+
+@contextlib.contextmanager
+def web(content, gives_ranges=True):
+    """Where that file is."""
+    handler = type("Handler", (Ranged,), {"content": content, "gives_ranges": gives_ranges})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://me:word@127.0.0.1:{server.server_address[1]}/a%20table.parquet?key=1"
+        finally:
+            server.shutdown()
             thread.join()

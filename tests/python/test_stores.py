@@ -1,5 +1,6 @@
 """Object stores against servers of their protocols: the test binary of the crate takes the URL from the environment."""
 import base64
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -8,6 +9,7 @@ import os
 import subprocess
 import urllib.parse
 
+import pyarrow.parquet as pq
 import pytest
 
 import server as servers
@@ -58,6 +60,22 @@ def test_s3_says_what_is_wrong(s3, url, variables, error):
     passes("a_real_store_says_what_is_wrong", **variables, TEXTFLIGHT_TEST_WRONG=url, TEXTFLIGHT_TEST_ERROR=error)
 
 
+def test_s3_says_that_credentials_are_wrong():
+    with stores.s3(INITIAL_NO_AUTH_ACTION_COUNT="1") as endpoint:
+        stores.create_bucket(endpoint, "bucket")
+        wrong = {"TEXTFLIGHT_TEST_WRONG": "s3://bucket/a", "TEXTFLIGHT_TEST_ERROR": "the credentials are not taken: InvalidAccessKeyId; set AWS_"}
+        passes("a_real_store_says_what_is_wrong", **stores.KEYS, AWS_ENDPOINT=endpoint, **wrong)
+
+
+def test_a_file_is_read_over_http(reviews):
+    content, rows = reviews.read_bytes(), pq.read_metadata(reviews).num_rows
+    with stores.web(content) as url:
+        passes("a_table_of_others_is_read", TEXTFLIGHT_TEST_TABLE=url, TEXTFLIGHT_TEST_ROWS=str(rows))
+        wrong = url.replace("key=1", "key=2")
+        error = "/a%20table.parquet: the credentials are not taken: 401 Unauthorized; write them into the URL"
+        passes("a_real_store_says_what_is_wrong", TEXTFLIGHT_TEST_WRONG=wrong, TEXTFLIGHT_TEST_ERROR=error)
+
+
 def test_google_takes_and_gives(s3):
     """Google's XML API, which is spoken here, is that of S3 but for signatures; gcp-storage-emulator knows the JSON API alone."""
     options = {"GOOGLE_BASE_URL": s3, "GOOGLE_BEARER_TOKEN": "test"}
@@ -74,10 +92,10 @@ def create_container(endpoint, name):
     key = base64.b64decode(stores.AZURE_KEY)
     signature = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
     headers["Authorization"] = f"SharedKey {stores.AZURE_ACCOUNT}:{signature}"
-    connection = http.client.HTTPConnection(url.netloc, timeout=30)
-    connection.request("PUT", f"{url.path}/{name}?restype=container", headers=headers)
-    answer = connection.getresponse()
-    assert answer.status == 201, (answer.status, answer.read())
+    with contextlib.closing(http.client.HTTPConnection(url.netloc, timeout=30)) as connection:
+        connection.request("PUT", f"{url.path}/{name}?restype=container", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 201, (answer.status, answer.read())
 
 
 def test_azure_takes_and_gives():

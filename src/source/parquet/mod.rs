@@ -78,9 +78,9 @@ impl ParquetFile {
         self.file.len() - TAIL - self.footer.len() as u64
     }
 
-    /// The file's bytes from `start` on, from front to back.
+    /// The file's bytes from `start` to its footer, from front to back.
     pub fn bytes_from(&self, start: u64) -> Onward {
-        self.file.onward(start)
+        self.file.onward(start..self.data_len())
     }
 
     /// These columns of these parts will be read after [`ParquetFile::bytes_from`] has passed them: of an object they are kept

@@ -10,7 +10,7 @@ use super::schema::{TypedMetadata, with_types};
 use crate::panics::caught;
 use crate::source::Part;
 use crate::source::ranged::{Expected, RangedFile};
-use crate::store::{Location, Stores};
+use crate::store::{Location, Object, Stores};
 use crate::{Error, Result};
 
 pub const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
@@ -34,14 +34,20 @@ impl ParquetFile {
     pub fn open_at(location: &Location, stores: &Stores) -> Result<Self> {
         match location {
             Location::Path(path) => Self::open(path),
-            Location::Object(url) => {
-                let object = stores.wait(stores.open(url))?;
-                Self::opened(&location.name(), RangedFile::of_object(object))
-            }
+            Location::Object(url) => Self::of_object(stores.wait(stores.open(url))?),
             Location::Standard => {
                 Err(Error::Invalid("Parquet cannot be read from standard input: its footer is at its end".to_owned()))
             }
         }
+    }
+
+    /// The same of an object that is open. Blocks.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open_at`].
+    pub fn of_object(object: Object) -> Result<Self> {
+        let name = object.url().to_string();
+        Self::opened(Path::new(&name), RangedFile::of_object(object))
     }
 
     /// The same of a file that is open, and that errors call `path`. Blocks.

@@ -100,19 +100,20 @@ impl ObjectFile {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = groups;
     }
 
-    /// All from `start` on. What is wanted of it is kept as it passes.
-    pub fn onward(self: &Arc<Self>, start: u64) -> Passage {
+    /// A part of it from front to back. What is wanted of it is kept as it passes.
+    pub fn onward(self: &Arc<Self>, part: Range<u64>) -> Passage {
         let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         let mut passing = Vec::new();
         let mut failed = None;
         for group in wanted {
-            let group: Vec<_> = group.into_iter().filter(|range| range.start >= start).collect();
+            let group: Vec<_> =
+                group.into_iter().filter(|range| range.start >= part.start && range.end <= part.end).collect();
             match self.keep(&group) {
                 Ok((_, new)) => passing.extend(new),
                 Err(fault) => failed = Some(fault),
             }
         }
-        Passage::new(Arc::clone(self), start, passing, failed)
+        Passage::new(Arc::clone(self), part, passing, failed)
     }
 
     /// Has these ranges fetched, but for what is kept of them already.

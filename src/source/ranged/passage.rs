@@ -1,6 +1,7 @@
 //! An object from front to back, of which some is kept as it passes.
 
 use std::io::{Read, Result};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,11 +17,12 @@ const PIECE: usize = 1 << 20;
 
 type Fetching = BoxStream<'static, std::result::Result<Bytes, Fault>>;
 
-/// Reads an object from a place to its end: what is kept of it from there, the rest from its store.
+/// Reads a part of an object: what is kept of it from there, the rest from its store.
 pub struct Passage {
     object: Arc<ObjectFile>,
     /// Of the next byte that is not in `piece`.
     at: u64,
+    end: u64,
     piece: Bytes,
     fetching: Option<Fetching>,
     /// What is kept of what passes, in order.
@@ -35,14 +37,18 @@ impl std::fmt::Debug for Passage {
 }
 
 impl Passage {
-    pub(super) fn new(object: Arc<ObjectFile>, at: u64, mut passing: Vec<Arc<Kept>>, failed: Option<Fault>) -> Self {
+    pub(super) fn new(
+        object: Arc<ObjectFile>,
+        part: Range<u64>,
+        mut passing: Vec<Arc<Kept>>,
+        failed: Option<Fault>,
+    ) -> Self {
         passing.sort_by_key(|kept| kept.range().start);
-        Self { object, at, piece: Bytes::new(), fetching: None, passing, failed }
+        Self { object, at: part.start, end: part.end, piece: Bytes::new(), fetching: None, passing, failed }
     }
 
     /// The next bytes; none at the end.
     fn next_piece(&mut self) -> std::result::Result<Bytes, Fault> {
-        let len = self.object.object().entry().len;
         loop {
             if let Some(fetching) = &mut self.fetching {
                 if let Some(piece) = self.object.object().wait(fetching.next()) {
@@ -52,16 +58,16 @@ impl Passage {
                 }
                 self.fetching = None;
             }
-            if self.at >= len {
+            if self.at >= self.end {
                 return Ok(Bytes::new());
             }
             if let Some(kept) = self.already_kept(self.at) {
-                let mut bytes = vec![0; PIECE];
+                let mut bytes = vec![0; PIECE.min(usize::try_from(self.end - self.at).unwrap_or(PIECE))];
                 let read = kept.read_at(&mut bytes, self.at)?;
                 bytes.truncate(read);
                 return Ok(bytes.into());
             }
-            let end = self.fetched_until(len);
+            let end = self.fetched_until();
             self.fetching = Some(self.object.object().stream(self.at..end));
         }
     }
@@ -76,17 +82,17 @@ impl Passage {
     }
 
     /// Where the next range begins that is kept without our help.
-    fn fetched_until(&self, len: u64) -> u64 {
+    fn fetched_until(&self) -> u64 {
         let mut at = self.at;
-        while at < len {
-            let (kept, next) = self.object.kept_at(at, len);
+        while at < self.end {
+            let (kept, next) = self.object.kept_at(at, self.end);
             match kept {
                 Some(kept) if self.is_passing(&kept) => at = kept.range().end,
                 Some(_) => return at,
                 None => at = next,
             }
         }
-        len
+        self.end
     }
 
     /// Keeps what is wanted of a piece.
