@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::classifier::ModelFacts;
 use crate::flight::serving::Flight;
 use crate::readiness::{Phase, ServedModel};
 use crate::table::{ScoreOptions, ScorePlan};
@@ -15,14 +16,8 @@ use crate::table::{ScoreOptions, ScorePlan};
 pub fn model(flight: &Flight) -> Result<Value> {
     let ServedModel { engine, version, .. } = flight.model.served()?;
     let (model, uploads) = (engine.model(), flight.catalog.uploads.limits());
-    Ok(json!({
-        "name": model.name,
-        "revision": model.revision,
-        "version": version,
-        "device": model.device,
-        "dtype": model.dtype,
-        "labels": model.labels,
-        "max_length": model.max_length,
+    let mut said = json!(ModelFacts { info: model.clone(), version: version.clone() });
+    let of_service = json!({
         "columns": columns(&model.labels)?,
         "limits": {
             "message_bytes": flight.limits.message_bytes,
@@ -37,7 +32,11 @@ pub fn model(flight: &Flight) -> Result<Value> {
             "stall_seconds": flight.limits.stall_timeout.as_secs_f64(),
         },
         "textflight": env!("CARGO_PKG_VERSION"),
-    }))
+    });
+    if let (Value::Object(said), Value::Object(of_service)) = (&mut said, of_service) {
+        said.extend(of_service);
+    }
+    Ok(said)
 }
 
 /// The columns that are appended without options, by name and Arrow type.
