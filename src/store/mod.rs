@@ -9,6 +9,7 @@
 //! | `stores` | one store a bucket, and small objects |
 //! | `object` | an object that is read: ranges, and streams that go on after a broken connection |
 //! | `upload` | an object that is written: nothing is seen of it before it is complete |
+//! | `log` | bytes that are only ever appended to: an object each time |
 //! | `failure` | what stores say, as errors |
 //! | `counters` | bytes and requests |
 //!
@@ -18,6 +19,7 @@ mod connect;
 mod counters;
 mod failure;
 mod location;
+mod log;
 mod object;
 mod options;
 mod stores;
@@ -29,6 +31,7 @@ mod url;
 pub use self::counters::{StoreCounters, Traffic};
 pub(crate) use self::failure::Fault;
 pub use self::location::Location;
+pub use self::log::AppendLog;
 pub use self::object::Object;
 pub use self::options::StoreOptions;
 pub use self::stores::{Entry, Stores};

@@ -1,0 +1,177 @@
+//! Bytes that are only ever appended to, in a store, whose objects are written whole: an object for each time, in a folder.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+use super::{Entry, ObjectUrl, Stores};
+use crate::Result;
+
+/// A log in a folder of a store. One process at a time appends to it. What blocks says so.
+#[derive(Debug)]
+pub struct AppendLog {
+    stores: Stores,
+    folder: ObjectUrl,
+    /// What is there, in order.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece {
+    number: u64,
+    len: u64,
+}
+
+impl AppendLog {
+    /// The log that is there, or an empty one. Blocks.
+    ///
+    /// # Errors
+    /// As [`Stores::head`], and those of [`Stores::list`].
+    pub fn open(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
+        let listed: Vec<Entry> = stores.wait(stores.list(folder).try_collect())?;
+        let mut pieces: Vec<_> = listed.iter().filter_map(piece).collect();
+        pieces.sort_by_key(|piece| piece.number);
+        Ok(Self { stores: stores.clone(), folder: folder.clone(), pieces })
+    }
+
+    /// Where it lies.
+    pub const fn folder(&self) -> &ObjectUrl {
+        &self.folder
+    }
+
+    /// Its length, in bytes.
+    pub fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len).sum()
+    }
+
+    /// Whether nothing is there.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// All that is there, from the beginning. Its reads block.
+    pub fn read(&self) -> impl Read + '_ {
+        LogReader { log: self, next: 0, bytes: Bytes::new() }
+    }
+
+    /// Keeps the first `len` bytes alone, and appends behind them from then on. Blocks.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub fn keep(&mut self, len: u64) -> Result<()> {
+        let mut behind = self.len();
+        while let Some(last) = self.pieces.last().copied().filter(|_| behind > len) {
+            let before = behind - last.len;
+            if before >= len {
+                self.stores.wait(self.stores.delete(&self.url(last)))?;
+                self.pieces.pop();
+            } else {
+                let bytes = self.stores.wait(self.stores.get(&self.url(last), last.len))?;
+                let cut = len - before;
+                self.stores.wait(self.stores.put(&self.url(last), bytes.slice(..cut as usize)))?;
+                self.pieces.pop();
+                self.pieces.push(Piece { len: cut, ..last });
+            }
+            behind = self.len();
+        }
+        Ok(())
+    }
+
+    /// Appends, durably. Blocks.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let number = self.pieces.last().map_or(0, |last| last.number + 1);
+        let piece = Piece { number, len: bytes.len() as u64 };
+        self.stores.wait(self.stores.put(&self.url(piece), Bytes::copy_from_slice(bytes)))?;
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    /// Takes it away, from its end: what is left of it if that breaks off is a log still. Blocks.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub fn remove(mut self) -> Result<()> {
+        self.keep(0)
+    }
+
+    fn url(&self, piece: Piece) -> ObjectUrl {
+        // Stores list by name.
+        self.folder.join(&format!("{:010}", piece.number))
+    }
+}
+
+/// What a listed object is of the log, if it is of it.
+fn piece(entry: &Entry) -> Option<Piece> {
+    let number = entry.url.file_name().filter(|name| name.len() == 10)?.parse().ok()?;
+    Some(Piece { number, len: entry.len })
+}
+
+/// Reads a log piece by piece.
+struct LogReader<'a> {
+    log: &'a AppendLog,
+    next: usize,
+    bytes: Bytes,
+}
+
+impl Read for LogReader<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.bytes.is_empty() {
+            let Some(piece) = self.log.pieces.get(self.next) else { return Ok(0) };
+            let stores = &self.log.stores;
+            self.bytes = stores.wait(stores.get(&self.log.url(*piece), piece.len)).map_err(io::Error::other)?;
+            self.next += 1;
+        }
+        let len = bytes.len().min(self.bytes.len());
+        bytes[..len].copy_from_slice(&self.bytes.split_to(len));
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{stores, url};
+
+    fn text(log: &AppendLog) -> String {
+        let mut text = String::new();
+        log.read().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_log_is_there_for_whoever_comes_next() {
+        let (stores, _counting) = stores();
+        let open = || AppendLog::open(&stores, &url("out.textflight/journal")).unwrap();
+        let mut log = open();
+        assert!(log.is_empty());
+        for piece in ["one", "two", "three"] {
+            log.append(piece.as_bytes()).unwrap();
+        }
+        let mut log = open();
+        assert_eq!((text(&log).as_str(), log.len()), ("onetwothree", 11));
+        log.append(b"four").unwrap();
+        // In the middle of a piece, as where a journal's record was cut off.
+        log.keep(8).unwrap();
+        assert_eq!((text(&log).as_str(), text(&open()).as_str()), ("onetwoth", "onetwoth"));
+        log.append(b"!").unwrap();
+        log.keep(6).unwrap();
+        log.append(b"?").unwrap();
+        assert_eq!(text(&open()), "onetwo?");
+        open().remove().unwrap();
+        assert!(open().is_empty());
+        assert_eq!(stores.list(&url("")).try_collect::<Vec<_>>().await.unwrap(), []);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn other_objects_are_no_part_of_it() {
+        let (stores, _counting) = stores();
+        for key in ["log/output", "log/12", "logs/0000000000"] {
+            stores.put(&url(key), Bytes::from_static(b"x")).await.unwrap();
+        }
+        assert!(AppendLog::open(&stores, &url("log")).unwrap().is_empty());
+    }
+}
