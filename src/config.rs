@@ -9,7 +9,7 @@ mod remote;
 use std::path::Path;
 use std::time::Duration;
 
-use textflight::bulk::{JobOptions, ProgressKind};
+use textflight::bulk::{JobOptions, ProgressKind, Shard};
 use textflight::check::{CheckOptions, Size};
 use textflight::classifier::{ClassifierOptions, TokenBudget};
 use textflight::cog::http::{Limits, Options};
@@ -183,6 +183,11 @@ impl ServeArgs {
 }
 
 impl ScoreArgs {
+    /// Which machine this is of those that share the job.
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard.and_then(|(number, of)| Shard::new(number, of))
+    }
+
     /// How files are scored.
     pub fn job(&self) -> JobOptions {
         JobOptions {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, OutcomeWriter, Progress, ScoringModel};
+use textflight::bulk::{self, Details, OutcomeWriter, Pairs, Progress, ScoringModel};
 use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -86,7 +86,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs) -> Result<()> {
-    let pairs = bulk::pair(&args.inputs, &args.output)?;
+    let pairs = pairs(&args)?;
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
     let model = scoring_model(&args).await?;
     let summary =
@@ -100,6 +100,19 @@ async fn score(args: ScoreArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Which files a job reads and writes.
+fn pairs(args: &ScoreArgs) -> Result<Pairs> {
+    let pairs = bulk::pair(&args.inputs, &args.output, bulk::PARQUET)?;
+    let Some(shard) = args.shard() else { return Ok(pairs) };
+    let all = pairs.len();
+    let pairs = pairs.of_shard(shard, bulk::row_groups);
+    match pairs.len() {
+        0 => info!("shard {shard}: none of the {all} files is for it, and no part of them"),
+        some => info!("shard {shard}: {some} files or parts of files, out of {all} files"),
+    }
+    Ok(pairs)
 }
 
 /// What scores, here or on other machines.

@@ -107,6 +107,12 @@ impl Opened {
         let opened = blocking(move || {
             check_pair(&pair.input, &pair.output)?;
             let source = ParquetFile::open(&pair.input)?;
+            let source = if pair.share.is_whole() {
+                source
+            } else {
+                let groups = pair.share.row_groups(source.parts().len());
+                source.excerpt(groups)?
+            };
             Self::of(source, &options, &model)
         });
         opened.await.map_err(|error| named(&path, error))

@@ -23,7 +23,7 @@ mod texts;
 mod truth;
 mod words;
 
-pub use inputs::{Pair, pair};
+pub use inputs::{Extensions, PARQUET, Pair, Pairs, Shard, Share, pair, row_groups};
 pub use job::{JobOptions, ScoringModel};
 pub use journal::CommitEvery;
 pub use outcomes::{Outcome, OutcomeWriter};

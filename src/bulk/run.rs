@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use super::inputs::Pair;
+use super::inputs::{Pair, Pairs};
 use super::job::{Done, JobOptions, Opened, ScoringModel, score_file};
 use super::outcomes::{Outcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// files failed; and whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
 pub async fn score_files(
     model: &ScoringModel,
-    pairs: &[Pair],
+    pairs: &Pairs,
     options: &JobOptions,
     report: Option<OutcomeWriter>,
     progress: &Progress,
@@ -35,9 +35,9 @@ pub async fn score_files(
         has_begun: false,
     };
     let started = Instant::now();
-    progress.expect(pairs.len() as u64, Some(pairs.iter().map(size).sum()));
-    for pair in pairs {
-        run.file(pair, pairs.len()).await?;
+    progress.expect(pairs.len() as u64, Some(pairs.iter().map(|pair| size(&pair)).sum()));
+    for pair in pairs.iter() {
+        run.file(&pair, pairs.len()).await?;
     }
     progress.finish();
     let (files, refused) = (run.files, run.refused.take());
@@ -126,5 +126,5 @@ impl Run<'_> {
 
 /// In bytes; what cannot be looked at is told of in its turn.
 fn size(pair: &Pair) -> u64 {
-    fs::metadata(&pair.input).map_or(0, |found| found.len())
+    fs::metadata(&pair.input).map_or(0, |found| pair.share.part_of(found.len()))
 }

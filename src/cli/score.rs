@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::yes_or_no;
+use super::values::{shard, yes_or_no};
 use super::{ModelArgs, RemoteArgs};
 
 /// Which column, and what is appended.
@@ -72,22 +72,28 @@ pub enum ProgressStyle {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
-complete or not at all. Several inputs, or a folder, need a folder for the output.
+complete or not at all. Several inputs, a folder or a pattern need a folder for the output,
+and lie there as they did below the folder, or below the part of the pattern before its first * or ?.
 A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
 same job has finished is left as it is.
 
 Examples:
   textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini
+  textflight score 'lake/reviews/year=*/**/*.parquet' -o lake/scored --shard 0/8
   textflight score reviews.parquet -o scored.parquet --server grpc://gpu1:8815,grpc://gpu2:8815
 
 With --server TEXTFLIGHT_MODEL and the like are not read from.")]
 pub struct ScoreArgs {
-    /// Parquet files, or folders of them.
+    /// Parquet files, folders of them and of folders, and patterns such as 'data/**/*.parquet'.
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
-    /// Where the scored file goes; a folder for several.
+    /// Where the scored file goes; a folder, which is made if need be, for several files, a folder or a pattern. What lies in it
+    /// is not read.
     #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
     pub output: PathBuf,
+    /// Score only the files that are shard K of N, from 0: each file is of one, whichever machine asks and whatever came since.
+    #[arg(long, env = "TEXTFLIGHT_SHARD", value_name = "K/N", value_parser = shard)]
+    pub shard: Option<(u32, u32)>,
     /// Which column, and what is appended.
     #[command(flatten)]
     pub columns: ColumnArgs,

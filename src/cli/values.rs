@@ -53,6 +53,18 @@ pub fn memory(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Which of how many.
+pub fn shard(text: &str) -> Result<(u32, u32), String> {
+    let wrong = || "expected K/N: the number of this shard, from 0, and how many there are, such as 0/8".to_owned();
+    let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+    let (number, of) = (number.parse::<u32>().map_err(|_| wrong())?, of.parse::<u32>().map_err(|_| wrong())?);
+    match of {
+        0 => Err("there must be one shard at least, as in 0/1".to_owned()),
+        _ if number >= of => Err(format!("of {of} shards the first is 0 and the last {}", of - 1)),
+        _ => Ok((number, of)),
+    }
+}
+
 /// What a variable says of an option that is on or off: typed, it has no value.
 pub fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -119,6 +131,16 @@ mod tests {
         for wrong in ["", " ", "maybe", "2", "true "] {
             assert!(yes_or_no(wrong).unwrap_err().contains("expected true or false"), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn shards_count_from_0() {
+        assert_eq!((shard("0/1"), shard("7/8"), shard("0/4294967295")), (Ok((0, 1)), Ok((7, 8)), Ok((0, u32::MAX))));
+        for wrong in ["", "/", "1", "1/", "/2", "-1/2", "a/b", "1/2/3", "0.5/2", " 1/2", "0/4294967296"] {
+            assert!(shard(wrong).unwrap_err().contains("such as 0/8"), "{wrong}");
+        }
+        assert_eq!(shard("8/8").unwrap_err(), "of 8 shards the first is 0 and the last 7");
+        assert_eq!(shard("0/0").unwrap_err(), "there must be one shard at least, as in 0/1");
     }
 
     #[test]

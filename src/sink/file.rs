@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes the folder, or takes over the one that an earlier run has left. `output` must not exist, or be a file that a finished
+    /// Makes the folder, and those that it lies in, or takes over the one that an earlier run has left. `output` must not exist, or be a file that a finished
     /// output may replace.
     ///
     /// # Errors
@@ -110,12 +110,9 @@ impl Drop for Target {
     }
 }
 
-/// The journal in this folder, which is made if there is none, locked; none if it was taken away meanwhile.
+/// The journal in this folder, locked; both are made if they are not there; none if it was taken away meanwhile.
 fn locked(folder: &Path) -> io::Result<Option<File>> {
-    match fs::create_dir(folder) {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(cause),
-        _ => {}
-    }
+    fs::create_dir_all(folder)?;
     let path = folder.join(JOURNAL);
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let journal = match opened {
@@ -163,13 +160,7 @@ fn check_output(output: &Path) -> Result<PathBuf> {
         Ok(found) if found.is_dir() => Err(invalid("a folder; name the file to write".to_owned())),
         Ok(found) if !found.is_file() => Err(invalid("neither a file nor a new name".to_owned())),
         Ok(_) => fs::canonicalize(output).map_err(|cause| Error::file(output, cause)),
-        Err(_) => match folder_of(output) {
-            Some(folder) if folder.is_dir() => Ok(output.to_owned()),
-            folder => {
-                let folder = folder.unwrap_or(output).display();
-                Err(invalid(format!("the folder {folder} does not exist")))
-            }
-        },
+        Err(_) => Ok(output.to_owned()),
     }
 }
 
@@ -256,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn folders_that_it_lies_in_are_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("year=2026").join("month=01").join("out.parquet");
+        let target = Target::create(&path).unwrap();
+        target.file().unwrap();
+        target.commit().unwrap();
+        assert!(path.is_file());
+    }
+
+    #[test]
     fn a_committed_file_has_its_name_and_nothing_else_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
@@ -334,12 +335,8 @@ mod tests {
     #[test]
     fn an_output_that_cannot_be_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let inside = folder.path().join("missing").join("out.parquet");
-        let cases = [
-            (folder.path(), "a folder; name the file to write"),
-            (&*inside, "missing does not exist"),
-            (Path::new("/"), "a folder; name the file to write"),
-        ];
+        let cases =
+            [(folder.path(), "a folder; name the file to write"), (Path::new("/"), "a folder; name the file to write")];
         for (output, what) in cases {
             let error = Target::create(output).unwrap_err();
             assert!(matches!(error, Error::Invalid(_)));

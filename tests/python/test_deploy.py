@@ -168,3 +168,56 @@ def test_kubernetes_lets_the_spool_say_that_it_is_full(pod, help_text):
     limit = int(re.search(r"--spool-limit.*?\[default: (\d+)GiB\]", help_text, re.DOTALL)[1])
     [spool] = [volume for volume in pod["volumes"] if volume["name"] == "spool"]
     assert int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) > limit
+
+
+@pytest.fixture(scope="module")
+def job():
+    return yaml.safe_load((DEPLOY / "kubernetes-job" / "job.yaml").read_text())["spec"]
+
+
+@pytest.fixture(scope="module")
+def worker(job):
+    [only] = job["template"]["spec"]["containers"]
+    return only
+
+
+def test_the_job_gives_each_pod_a_shard_of_its_own(job, worker, tmp_path):
+    assert job["completionMode"] == "Indexed" and job["parallelism"] <= job["completions"]
+    shard = worker["args"][worker["args"].index("--shard") + 1]
+    assert shard == f"$(JOB_COMPLETION_INDEX)/{job['completions']}"
+    # The command is one that the binary takes, with the first index and the last.
+    mounts = {mount["mountPath"]: tmp_path / mount["name"] for mount in worker["volumeMounts"]}
+    (tmp_path / "lake").mkdir()
+    shutil.copy(servers.REPOSITORY / "data" / "reviews.parquet", tmp_path / "lake")
+    for index in [0, job["completions"] - 1]:
+        command = [argument.replace("$(JOB_COMPLETION_INDEX)", str(index)) for argument in worker["command"][1:] + worker["args"]]
+        done = servers.run(*[mounts.get(argument, argument) for argument in command], "--model", servers.MODEL, "--text", "text")
+        assert done.returncode == 0, done.stderr
+    command = [argument.replace("$(JOB_COMPLETION_INDEX)", str(job["completions"])) for argument in command[:-1] + [shard]]
+    assert servers.run(*command).returncode == 2
+
+
+def test_the_job_sets_what_the_binary_knows(worker):
+    run = servers.run("score", "--help")
+    assert {variable["name"] for variable in worker["env"]} <= variables(run.stdout)
+    threads = {variable["name"]: variable["value"] for variable in worker["env"]}["TEXTFLIGHT_THREADS"]
+    assert threads == worker["resources"]["requests"]["cpu"]
+
+
+def test_the_job_begins_again_what_may_succeed(job):
+    wrong, disrupted = job["podFailurePolicy"]["rules"]
+    assert (wrong["action"], wrong["onExitCodes"]["values"]) == ("FailJob", [2])
+    assert (disrupted["action"], disrupted["onPodConditions"]) == ("Ignore", [{"type": "DisruptionTarget"}])
+    # Kubernetes takes such a policy with this alone.
+    assert job["template"]["spec"]["restartPolicy"] == "Never" and job["backoffLimitPerIndex"] > 0
+
+
+def test_the_job_gives_its_pods_no_more_than_they_need(job, worker):
+    pod = job["template"]["spec"]
+    test_kubernetes_gives_the_pod_no_more_than_it_needs(pod, worker)
+    mounts = {mount["mountPath"]: mount for mount in worker["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    read, written = worker["args"][0], worker["args"][worker["args"].index("-o") + 1]
+    assert mounts[read]["readOnly"] and volumes[mounts[read]["name"]]["persistentVolumeClaim"]["readOnly"]
+    assert "readOnly" not in mounts[written] and "readOnly" not in volumes[mounts[written]["name"]]["persistentVolumeClaim"]
+    assert "emptyDir" in volumes[mounts[image_environment()["HF_HOME"]]["name"]]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use textflight::Result;
-use textflight::bulk::{self, CommitEvery, JobOptions, Pair, Progress, ScoringModel, Summary};
+use textflight::bulk::{self, CommitEvery, JobOptions, Progress, ScoringModel, Summary};
 use textflight::classifier::{Classifier, ModelFacts};
 use textflight::engine::Engine;
 use textflight::readiness::{Readiness, ServedModel};
@@ -40,7 +40,7 @@ pub fn over(classifier: Classifier) -> Engine {
 
 /// Scores one file in batches of so few rows that several are on their way.
 pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: ScoreOptions) -> Result<Summary> {
-    let pair = Pair { input: input.to_owned(), output: output.to_owned() };
+    let pairs = bulk::pair(&[input.to_owned()], output, bulk::PARQUET)?;
     let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };
     let model = ScoringModel { scorer: Arc::new(engine), facts };
     let options = JobOptions {
@@ -51,5 +51,5 @@ pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: Sc
         commit_every: CommitEvery { rows: 8, time: Duration::from_hours(1) },
         force: false,
     };
-    bulk::score_files(&model, &[pair], &options, None, &Progress::silent()).await
+    bulk::score_files(&model, &pairs, &options, None, &Progress::silent()).await
 }

@@ -1,4 +1,5 @@
 mod entries;
+mod excerpts;
 
 use std::fs::{self, File};
 
@@ -24,7 +25,11 @@ struct Spliced {
 
 /// Appends `new` to the file `input`, handing it over in batches of `batch` rows.
 fn splice(input: &Path, output: &Path, new: &RecordBatch, batch: usize) -> Result<()> {
-    let source = Arc::new(ParquetFile::open(input)?);
+    splice_to(ParquetFile::open(input)?, output, new, batch)
+}
+
+fn splice_to(source: ParquetFile, output: &Path, new: &RecordBatch, batch: usize) -> Result<()> {
+    let source = Arc::new(source);
     let options = File::options().write(true).create_new(true).open(output);
     let fields = new.schema_ref().fields();
     let text = source.schema().index_of("text").unwrap();

@@ -1,6 +1,6 @@
 //! Key-value metadata of column chunks, which `parquet` neither writes nor gives back: what a chunk says of itself.
 
-use super::thrift::{BINARY, Damaged, LIST, Result, STRUCT, Scanner, put_binary, put_struct_list};
+use super::thrift::{BINARY, Damaged, LIST, Result, STRUCT, Scanner, put_binary, put_field, put_struct_list};
 
 /// The fields of `ColumnMetaData` and its neighbours, as Parquet numbers them.
 const ROW_GROUPS: i16 = 4;
@@ -135,17 +135,6 @@ fn entries(scanner: &mut Scanner<'_>) -> Result<Marks> {
         entries.push((key, value));
     }
     Ok(entries)
-}
-
-/// The header of a field behind the field `before`, which has a smaller number.
-fn put_field(out: &mut Vec<u8>, before: i16, id: i16, kind: u8) {
-    match u8::try_from(id - before) {
-        Ok(step @ 1..=15) => out.push(step << 4 | kind),
-        _ => {
-            out.push(kind);
-            super::thrift::put_integer(out, i64::from(id));
-        }
-    }
 }
 
 fn put_marks(out: &mut Vec<u8>, marks: &Marks) {

@@ -5,12 +5,14 @@
 //! | `layout` | where the parts of a file lie |
 //! | `open` | how a file is opened, wherever it is |
 //! | `footer`, `edits`, `marks`, `thrift` | the footer as bytes |
+//! | `excerpt` | the footer of some row groups alone |
 //! | `schema`, `unmarked` | the Arrow types of its columns, and how they are read |
 //! | `pages`, `delta`, `levels` | whether pages are as large as they say, before they are decoded |
 //! | `room` | how much memory decoding takes |
 
 mod delta;
 pub(crate) mod edits;
+mod excerpt;
 pub(crate) mod footer;
 mod layout;
 mod levels;
@@ -40,7 +42,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
-use self::layout::TAIL;
+use self::layout::MAGIC;
 pub use self::schema::UnfitSchema;
 use super::ahead::{Give, decoded_ahead};
 use super::ranged::{Expected, Onward, RangeReader, RangedFile};
@@ -56,6 +58,8 @@ pub struct ParquetFile {
     /// What was read to find the footer: of an object it is kept, for the last row group may reach into it.
     _ends: Expected,
     footer: Vec<u8>,
+    /// Where in the file its data lies: all before the footer but the magic, unless it is an excerpt.
+    data: Range<u64>,
     schema: SchemaRef,
     reading: ArrowReaderMetadata,
     parts: Vec<Part>,
@@ -75,12 +79,12 @@ impl ParquetFile {
 
     /// Where the footer begins: all before it is column chunks, page indexes and bloom filters.
     pub fn data_len(&self) -> u64 {
-        self.file.len() - TAIL - self.footer.len() as u64
+        MAGIC.len() as u64 + (self.data.end - self.data.start)
     }
 
-    /// The file's bytes from `start` to its footer, from front to back.
+    /// The file's bytes from `start`, which is behind the magic, to its footer, from front to back.
     pub fn bytes_from(&self, start: u64) -> Onward {
-        self.file.onward(start..self.data_len())
+        self.file.onward(self.data.start + start - MAGIC.len() as u64..self.data.end)
     }
 
     /// These columns of these parts will be read after [`ParquetFile::bytes_from`] has passed them: of an object they are kept

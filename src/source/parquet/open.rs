@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::ParquetFile;
 use super::footer::Footer;
-use super::layout::{check_ranges, ends, footer_range};
+use super::layout::{MAGIC, check_ranges, ends, footer_range};
 use super::schema::{TypedMetadata, with_types};
 use crate::panics::caught;
 use crate::source::Part;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 pub const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
 
-const FOOTER: &str = "damaged footer: it cannot be decoded";
+pub const FOOTER: &str = "damaged footer: it cannot be decoded";
 
 impl ParquetFile {
     /// Opens the file and reads its footer. Blocks.
@@ -86,8 +86,8 @@ impl ParquetFile {
         let TypedMetadata { schema, reading, unfit } = with_types(&parsed, parsed.decode()?)?;
         let groups = reading.metadata().row_groups().iter();
         let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
-        let opened = Self { path: path.to_owned(), file, _ends: ends, footer, schema, reading, parts, unfit };
-        check_ranges(opened.parquet(), opened.data_len())?;
-        Ok(opened)
+        check_ranges(reading.metadata(), start)?;
+        let data = MAGIC.len() as u64..start;
+        Ok(Self { path: path.to_owned(), file, _ends: ends, footer, data, schema, reading, parts, unfit })
     }
 }

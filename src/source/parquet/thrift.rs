@@ -192,6 +192,17 @@ pub fn put_integer(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
+/// Appends the header of a field behind the field `before`, which has a smaller number.
+pub fn put_field(out: &mut Vec<u8>, before: i16, id: i16, kind: Kind) {
+    match u8::try_from(id - before) {
+        Ok(step @ 1..=15) => out.push(step << 4 | kind),
+        _ => {
+            out.push(kind);
+            put_integer(out, i64::from(id));
+        }
+    }
+}
+
 /// Appends the header of a list of structs.
 pub fn put_struct_list(out: &mut Vec<u8>, len: usize) {
     if len < 15 {

@@ -9,7 +9,7 @@ async fn a_run_that_is_dropped_leaves_nothing() {
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
         let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
-        async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await }
+        async move { score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
     assert_eq!(case.files().len(), 3, "a temporary file is there");
@@ -35,7 +35,7 @@ async fn a_panic_leaves_nothing() {
     let (pair, job) = (case.pair.clone(), case.job.clone());
     let run = tokio::spawn(async move {
         let progress = Progress::that_panics();
-        score_files(&model(engine()), &[pair], &job, None, &progress).await
+        score_files(&model(engine()), &Pairs::from_iter([pair]), &job, None, &progress).await
     });
     assert!(run.await.unwrap_err().is_panic());
     assert!(!case.pair.output.exists());
@@ -47,7 +47,7 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
         let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
-        async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await }
+        async move { score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
     let input = fs::File::options().append(true).open(&case.pair.input).unwrap();
@@ -122,8 +122,9 @@ async fn a_run_that_is_broken_off_goes_on_where_it_was() {
     for round in 0..5 {
         let (fake, open) = fake().gated();
         let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
-        let run =
-            tokio::spawn(async move { score_files(&model(engine), &[pair], &job, None, &Progress::silent()).await });
+        let run = tokio::spawn(async move {
+            score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await
+        });
         if round == 4 {
             drop(open);
             let summary = run.await.unwrap().unwrap();
