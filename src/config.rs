@@ -7,11 +7,11 @@ pub mod defaults;
 mod remote;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use textflight::bulk::{JobOptions, ProgressKind, Shard};
+use textflight::bulk::{JobOptions, ProgressKind, Ran, Shard};
 use textflight::check::{CheckOptions, Size};
-use textflight::classifier::{ClassifierOptions, TokenBudget};
+use textflight::classifier::{ClassifierOptions, ModelInfo, TokenBudget};
 use textflight::cog::http::{Limits, Options};
 use textflight::engine::EngineOptions;
 use textflight::flight::{FlightLimits, UploadLimits};
@@ -197,6 +197,29 @@ impl ScoreArgs {
             batch_rows: JOB_BATCH_ROWS,
             commit_every: COMMIT_EVERY,
             force: self.force,
+        }
+    }
+
+    /// What a report says of the run, which began now.
+    pub fn ran(&self, model: &ModelInfo) -> Ran {
+        let said = |name, value: Option<String>| value.map(|value| (name, value));
+        let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+        let inputs: Vec<_> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+        let facts = [
+            said("Revision", model.revision.clone()),
+            said("Runs on", Some(format!("{}, {}", model.device, model.dtype))),
+            said("Texts are cut at", Some(format!("{} tokens", model.max_length))),
+            said("Input", list(&inputs)),
+            said("Output", Some(self.output.display().to_string())),
+            said("Text", list(&self.columns.text)),
+            said("Truth", self.truth.clone()),
+            said("Made by", Some(concat!("textflight ", env!("CARGO_PKG_VERSION")).to_owned())),
+        ];
+        Ran {
+            began: SystemTime::now(),
+            model: model.name.clone(),
+            max_length: u32::try_from(model.max_length).ok(),
+            facts: facts.into_iter().flatten().collect(),
         }
     }
 }

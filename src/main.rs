@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, OutcomeWriter, Pairs, Progress, ScoringModel};
+use textflight::bulk::{self, Details, OutcomeWriter, Page, PageFile, Pairs, Progress, ScoringModel};
 use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -87,10 +87,18 @@ async fn serve(args: ServeArgs) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs) -> Result<()> {
     let pairs = pairs(&args)?;
+    if args.dry_run {
+        return dry_run(&args, &pairs).await;
+    }
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
+    let page = args.html.as_deref().map(PageFile::new).transpose()?;
     let model = scoring_model(&args).await?;
+    let ran = args.ran(&model.facts.info);
     let summary =
         bulk::score_files(&model, &pairs, &args.job(), report, &Progress::on_stderr(args.progress.into())).await?;
+    if let Some(page) = page {
+        page.write(&Page { summary: &summary, ran: &ran })?;
+    }
     if args.json {
         println!("{}", serde_json::json!(summary));
     } else {
@@ -99,7 +107,27 @@ async fn score(args: ScoreArgs) -> Result<()> {
             print!("{}", Details(&summary));
         }
     }
-    Ok(())
+    all_read(summary.files.failed, &pairs)
+}
+
+#[expect(clippy::print_stdout, reason = "the estimate is the command's answer")]
+async fn dry_run(args: &ScoreArgs, pairs: &Pairs) -> Result<()> {
+    let model = scoring_model(args).await?;
+    let progress = Progress::on_stderr(args.progress.into());
+    let estimate = bulk::dry_run(&model, pairs, &args.job(), &progress).await?;
+    if args.json {
+        println!("{}", serde_json::json!(estimate));
+    } else {
+        print!("{estimate}");
+    }
+    all_read(estimate.files.failed, pairs)
+}
+
+fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
+    match failed {
+        0 => Ok(()),
+        failed => Err(Error::Failed(format!("{failed} of {} files failed: see above", pairs.len()))),
+    }
 }
 
 /// Which files a job reads and writes.

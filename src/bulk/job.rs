@@ -9,6 +9,7 @@
 //! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
 
 mod finished;
+mod sample;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 
 use self::finished::is_finished;
+pub use self::sample::Sample;
 use self::writing::{Step, Writing};
 use super::identity::JobIdentity;
 use super::inputs::Pair;

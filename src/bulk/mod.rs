@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `inputs` | what `IN… -o OUT` names |
 //! | `run` | one file after the other, whatever becomes of each |
+//! | `dry_run` | what a run would come to |
 //! | `job` | a file from input to output, complete or absent |
 //! | `identity`, `journal` | what a job is, and what of it is done |
 //! | `texts` | its text column as a stream, and the right answers beside |
 //! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
+mod dry_run;
 mod identity;
 mod inputs;
 mod job;
@@ -23,12 +25,13 @@ mod texts;
 mod truth;
 mod words;
 
+pub use dry_run::{Estimate, dry_run};
 pub use inputs::{Extensions, PARQUET, Pair, Pairs, Shard, Share, pair, row_groups};
 pub use job::{JobOptions, ScoringModel};
 pub use journal::CommitEvery;
 pub use outcomes::{Outcome, OutcomeWriter};
 pub use progress::{FileProgress, Progress, ProgressKind};
-pub use report::Details;
+pub use report::{Details, Page, PageFile, Ran};
 pub use run::score_files;
-pub use summary::{FileCounts, LabelCounts, Run, Summary};
+pub use summary::{Failure, FileCounts, LabelCounts, Run, Summary};
 pub use tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};

@@ -7,15 +7,14 @@ use super::inputs::{Pair, Pairs};
 use super::job::{Done, JobOptions, Opened, ScoringModel, score_file};
 use super::outcomes::{Outcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
-use super::summary::{self, FileCounts, Summary};
+use super::summary::{self, Summary};
 use super::tally::Tally;
 use crate::{Error, Result};
 
 /// Scores files, one after the other. Those that fail are told of and reported, and the others are scored.
 ///
 /// # Errors
-/// [`Error::Invalid`], before anything is scored, where the options are wrong for every file; the error of the only file; that some
-/// files failed; and whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
+/// [`Error::Invalid`], before anything is scored, where the options are wrong for every file; the error of the only file; and whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
 pub async fn score_files(
     model: &ScoringModel,
     pairs: &Pairs,
@@ -29,8 +28,7 @@ pub async fn score_files(
         progress,
         report,
         tally: Tally::new(&model.facts.info.labels, options.truth.is_some()),
-        files: FileCounts::default(),
-        replayed: 0,
+        counted: summary::Run::default(),
         refused: None,
         has_begun: false,
     };
@@ -40,17 +38,13 @@ pub async fn score_files(
         run.file(&pair, pairs.len()).await?;
     }
     progress.finish();
-    let (files, refused) = (run.files, run.refused.take());
-    let counted = summary::Run { took: started.elapsed(), replayed: run.replayed, files };
-    let summary = Summary::new(run.tally, &counted);
+    run.counted.took = started.elapsed();
+    let summary = Summary::new(run.tally, run.counted);
     if let Some(report) = run.report {
         report.finish(&summary)?;
     }
-    match refused {
+    match run.refused {
         Some(error) if pairs.len() == 1 || !run.has_begun => Err(error),
-        _ if files.failed > 0 => {
-            Err(Error::Failed(format!("{} of {} files failed: see above", files.failed, pairs.len())))
-        }
         _ => Ok(summary),
     }
 }
@@ -61,8 +55,7 @@ struct Run<'a> {
     progress: &'a Progress,
     report: Option<OutcomeWriter>,
     tally: Tally,
-    files: FileCounts,
-    replayed: u64,
+    counted: summary::Run,
     /// Why the first file failed, [`Error::Invalid`] alone unless it is the only one.
     refused: Option<Error>,
     /// Whether any file could be opened.
@@ -76,21 +69,21 @@ impl Run<'_> {
         let outcome = match self.done(pair, &file).await {
             Ok(Done::Scored { tally, resumed }) => {
                 file.done();
-                self.files.done += 1;
-                self.replayed += resumed;
+                self.counted.files.done += 1;
+                self.counted.replayed += resumed;
                 self.tally.merge(&tally);
                 Outcome::Scored { rows: tally.rows, resumed }
             }
             Ok(Done::Skipped { rows }) => {
                 file.skipped();
-                self.files.skipped += 1;
+                self.counted.files.skipped += 1;
                 Outcome::Skipped { rows }
             }
             // Nothing more can be scored, or is to be.
             Err(error @ (Error::Stopped(_) | Error::Cancelled(_))) => return Err(error),
             Err(error) => {
                 file.failed();
-                self.fail(error, of)
+                self.fail(pair, error, of)
             }
         };
         match &mut self.report {
@@ -106,13 +99,13 @@ impl Run<'_> {
         score_file(self.model, opened, &pair.output, self.options, file).await
     }
 
-    fn fail(&mut self, error: Error, of: usize) -> Outcome {
-        self.files.failed += 1;
+    fn fail(&mut self, pair: &Pair, error: Error, of: usize) -> Outcome {
+        self.counted.fail(&pair.input.display().to_string(), &error.to_string());
         let outcome = Outcome::failed(&error);
         if of > 1 {
             self.progress.tell(&format!("error: {error}"));
         }
-        let is_first = self.files.failed == 1;
+        let is_first = self.counted.files.failed == 1;
         match (&error, of) {
             (_, 1) => self.refused = Some(error),
             // Wrong for every file so far.
@@ -125,6 +118,6 @@ impl Run<'_> {
 }
 
 /// In bytes; what cannot be looked at is told of in its turn.
-fn size(pair: &Pair) -> u64 {
+pub(super) fn size(pair: &Pair) -> u64 {
     fs::metadata(&pair.input).map_or(0, |found| pair.share.part_of(found.len()))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::tally::{Accuracy, Confidences, Confusion, Examples, LengthBin, Tally};
+use super::words;
 
 /// Rows a second; zero for no rows or no time.
 pub fn rate(rows: u64, took: Duration) -> f64 {
@@ -15,8 +16,11 @@ pub fn rate(rows: u64, took: Duration) -> f64 {
     rows as f64 / took.as_secs_f64()
 }
 
+/// Files whose errors are kept.
+const MOST_FAILURES: usize = 100;
+
 /// How a run went that counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
     /// Wall-clock time.
     pub took: Duration,
@@ -24,6 +28,27 @@ pub struct Run {
     pub replayed: u64,
     /// What became of the files.
     pub files: FileCounts,
+    /// Why the first of those failed that did.
+    pub failures: Vec<Failure>,
+}
+
+impl Run {
+    /// A file was given up.
+    pub fn fail(&mut self, file: &str, error: &str) {
+        self.files.failed += 1;
+        if self.failures.len() < MOST_FAILURES {
+            self.failures.push(Failure { file: file.to_owned(), error: error.to_owned() });
+        }
+    }
+}
+
+/// A file that was given up, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Which.
+    pub file: String,
+    /// What people are told.
+    pub error: String,
 }
 
 /// What became of the files of a run.
@@ -75,11 +100,14 @@ pub struct Summary {
     pub examples: Examples,
     /// What became of the files.
     pub files: FileCounts,
+    /// Why the first of those failed that did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
 }
 
 impl Summary {
     /// What was counted, and how it went.
-    pub fn new(tally: Tally, run: &Run) -> Self {
+    pub fn new(tally: Tally, run: Run) -> Self {
         let scored = tally.rows.saturating_sub(run.replayed);
         Self {
             rows: tally.rows,
@@ -98,6 +126,7 @@ impl Summary {
             lengths: tally.lengths.bins(),
             examples: tally.examples,
             files: run.files,
+            failures: run.failures,
         }
     }
 
@@ -134,16 +163,21 @@ impl fmt::Display for Summary {
         if self.errors > 0 {
             write!(f, "{before}{} without a score", self.errors)?;
         }
-        let Some(accuracy) = self.accuracy else {
-            return Ok(());
-        };
-        match accuracy.share() {
-            Some(share) => {
-                let Accuracy { right, judged } = accuracy;
-                write!(f, "; accuracy {:.1}% ({right} of {judged})", 100.0 * share)
+        match self.accuracy.map(|accuracy| (accuracy, accuracy.share())) {
+            Some((Accuracy { right, judged }, Some(share))) => {
+                write!(f, "; accuracy {:.1}% ({right} of {judged})", 100.0 * share)?;
             }
-            None => f.write_str("; accuracy unknown: no row has both a label and a truth"),
+            Some((_, None)) => f.write_str("; accuracy unknown: no row has both a label and a truth")?,
+            None => {}
         }
+        let FileCounts { skipped, failed, .. } = self.files;
+        if skipped > 0 {
+            write!(f, "; {} done before", words::counted(skipped, "file"))?;
+        }
+        if failed > 0 {
+            write!(f, "; {} failed", words::counted(failed, "file"))?;
+        }
+        Ok(())
     }
 }
 
@@ -154,7 +188,7 @@ mod tests {
     use serde_json::json;
 
     fn summary(rows: &[Row], judged: bool, took: Duration) -> Summary {
-        Summary::new(tally(rows, judged), &Run { took, ..Run::default() })
+        Summary::new(tally(rows, judged), Run { took, ..Run::default() })
     }
 
     #[test]
@@ -188,8 +222,23 @@ mod tests {
     #[test]
     fn rows_of_an_earlier_run_are_no_speed_of_this() {
         let run = Run { took: Duration::from_secs(2), replayed: 6, ..Run::default() };
-        let summary = Summary::new(tally(&vec![Row::of(0); 10], false), &run);
+        let summary = Summary::new(tally(&vec![Row::of(0); 10], false), run);
         assert_eq!(summary.to_string(), "10 rows in 2.0 s (2 rows/s): 10 NEGATIVE, 0 POSITIVE");
+    }
+
+    #[test]
+    fn files_that_were_left_alone_or_given_up_are_told_of() {
+        let files = FileCounts { done: 1, skipped: 2, failed: 1 };
+        let summary = Summary::new(tally(&[], false), Run { files, ..Run::default() });
+        let told = "0 rows in 0.0 s (0 rows/s): 0 NEGATIVE, 0 POSITIVE; 2 files done before; 1 file failed";
+        assert_eq!(summary.to_string(), told);
+    }
+
+    #[test]
+    fn of_many_failures_the_first_are_kept() {
+        let mut run = Run::default();
+        (0..1000).for_each(|file| run.fail(&file.to_string(), "gone"));
+        assert_eq!((run.files.failed, run.failures.len(), run.failures[99].file.as_str()), (1000, 100, "99"));
     }
 
     #[test]

@@ -100,6 +100,14 @@ pub struct ScoreArgs {
     /// A column with the true class, by number or name: the closing line then gives the accuracy.
     #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
     pub truth: Option<String>,
+    /// Write nothing, and say what a run would come to: files, rows, bytes, and from a sample of the rows the tokens, the
+    /// share of duplicates and the time.
+    #[arg(long, env = "TEXTFLIGHT_DRY_RUN", value_parser = yes_or_no)]
+    pub dry_run: bool,
+    /// Where a page goes that shows what came of the run: labels, confidences, lengths, the most and least certain texts. A
+    /// browser opens it without anything else.
+    #[arg(long, env = "TEXTFLIGHT_HTML", value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// How stderr is told how far the run is.
     #[arg(long, env = "TEXTFLIGHT_PROGRESS", value_enum, default_value = "auto", value_name = "HOW")]
     pub progress: ProgressStyle,

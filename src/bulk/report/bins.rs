@@ -26,6 +26,11 @@ pub fn confidence_bins(summary: &Summary, width: usize) -> Vec<ConfidenceBin> {
         .collect()
 }
 
+/// `0.55`
+pub fn edge(hundredths: usize) -> String {
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::bins::confidence_bins;
+use super::bins::{confidence_bins, edge};
 use crate::bulk::summary::Summary;
 use crate::bulk::words::{count, counted, percent, printable};
 
@@ -50,7 +50,6 @@ impl Details<'_> {
     }
 
     fn confidences(self, f: &mut Formatter<'_>, texts: u64) -> fmt::Result {
-        let edge = |hundredths| format!("{}.{:02}", hundredths / 100, hundredths % 100);
         let bins = confidence_bins(self.0, BIN).into_iter();
         let lines: Vec<_> = bins.map(|bin| (format!("{}–{}", edge(bin.from), edge(bin.to)), bin.texts)).collect();
         writeln!(f, "\nConfidence")?;

@@ -6,7 +6,7 @@ use crate::bulk::summary::{FileCounts, Run, Summary};
 use crate::bulk::tally::testing::{Row, tally};
 
 pub fn summary_of(rows: &[Row]) -> Summary {
-    Summary::new(tally(rows, false), &Run { took: Duration::from_secs(2), ..Run::default() })
+    Summary::new(tally(rows, false), Run { took: Duration::from_secs(2), ..Run::default() })
 }
 
 /// One that has something of everything.
@@ -18,6 +18,8 @@ pub fn summary() -> Summary {
     rows.extend([Row::null(), Row::null(), Row::error()]);
     let mut tally = tally(&rows, true);
     tally.add_saved(7);
-    let files = FileCounts { done: 2, skipped: 1, failed: 1 };
-    Summary::new(tally, &Run { took: Duration::from_secs(3), replayed: 900, files })
+    let files = FileCounts { done: 2, skipped: 1, failed: 0 };
+    let mut run = Run { took: Duration::from_secs(3), replayed: 900, files, failures: Vec::new() };
+    run.fail("b<c>.parquet", "b<c>.parquet: not a Parquet file");
+    Summary::new(tally, run)
 }
