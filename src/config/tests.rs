@@ -29,7 +29,8 @@ fn meaning(arguments: &str) -> String {
         Command::Score(args) => {
             let columns = ScoreOptions::from(&args.columns);
             let model = format!("{:?} {:?} {:?}", args.model.model, args.model.classifier(), args.model.engine());
-            format!("{model} {:?} {:?} {columns:?}", args.remote.options(), args.remote.server_timeout)
+            let progress = ProgressKind::from(args.progress);
+            format!("{model} {:?} {:?} {columns:?} {progress:?}", args.remote.options(), args.remote.server_timeout)
         }
         Command::Predict(args) => format!("{:?} {:?}", args.model.classifier(), args.model.engine()),
         Command::Check(args) => format!("{:?}", args.options(Path::new("scratch"))),
@@ -123,6 +124,17 @@ fn a_measured_budget_bounds_the_rows_unless_they_are_said() {
     assert_eq!(rows("--batch-tokens auto"), None);
     assert_eq!(rows("--batch-tokens auto --batch-rows 8"), Some(8));
     assert_eq!(rows("--batch-tokens 9000"), Some(32));
+}
+
+#[test]
+fn progress_is_told_as_it_was_asked_for() {
+    let progress = |arguments| match command(&format!("score in -o out{arguments}")) {
+        Command::Score(args) => ProgressKind::from(args.progress),
+        other => panic!("{other:?}"),
+    };
+    let asked = ["", " --progress bar", " --progress lines", " --progress json", " --progress none"].map(progress);
+    use ProgressKind::{Auto, Bar, Json, Lines, None};
+    assert_eq!(asked, [Auto, Bar, Lines, Json, None]);
 }
 
 #[test]

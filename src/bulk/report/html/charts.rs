@@ -9,6 +9,9 @@ use crate::bulk::words::{count, counted, percent};
 /// Labels that are shown.
 const MOST_LABELS: usize = 30;
 
+/// Labels of which a table is small.
+const MOST_BESIDE: usize = 5;
+
 /// Height of a histogram, in pixels.
 const HEIGHT: f64 = 150.0;
 
@@ -55,8 +58,12 @@ pub fn labels(summary: &Summary) -> String {
         let others = counted(others.len() as u64, "other");
         content.push_str(&format!("<p class=\"note\">and {others}: {} ({})</p>\n", count(rest), percent(rest, all)));
     }
-    // Beside it stands the accuracy, if that is known.
-    card(if summary.accuracy.is_some() { "" } else { "wide" }, "Labels", &content)
+    card(beside(summary), "Labels", &content)
+}
+
+/// The class of what is of labels: shares and accuracy stand beside one another where both are small.
+pub fn beside(summary: &Summary) -> &'static str {
+    if summary.accuracy.is_some() && summary.labels.0.len() <= MOST_BESIDE { "" } else { "wide" }
 }
 
 /// How sure the model was.

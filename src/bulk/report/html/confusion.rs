@@ -1,5 +1,6 @@
 //! Labels against right answers.
 
+use super::charts::beside;
 use super::markup::{Escaped, card};
 use crate::bulk::summary::Summary;
 use crate::bulk::words::{count, percent};
@@ -16,7 +17,7 @@ pub fn accuracy(summary: &Summary) -> String {
     };
     let matrix = summary.confusion.as_ref().filter(|_| accuracy.judged > 0);
     let matrix = matrix.map(|confusion| matrix_of(&names(summary), &confusion.counts)).unwrap_or_default();
-    card("", "Accuracy", &format!("<p class=\"note\">{note}</p>\n{matrix}"))
+    card(beside(summary), "Accuracy", &format!("<p class=\"note\">{note}</p>\n{matrix}"))
 }
 
 fn names(summary: &Summary) -> Vec<&str> {
