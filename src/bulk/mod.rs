@@ -7,9 +7,11 @@
 //! | `dry_run` | what a run would come to |
 //! | `job` | a file from input to output, complete or absent |
 //! | `identity`, `journal` | what a job is, and what of it is done |
+//! | `dedup` | a memory of texts in front of whoever scores them |
 //! | `texts` | its text column as a stream, and the right answers beside |
 //! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
+mod dedup;
 mod dry_run;
 mod identity;
 mod inputs;
@@ -25,6 +27,7 @@ mod texts;
 mod truth;
 mod words;
 
+pub use dedup::Dedup;
 pub use dry_run::{Estimate, dry_run};
 pub use inputs::{Extensions, PARQUET, Pair, Pairs, Shard, Share, pair, row_groups};
 pub use job::{JobOptions, ScoringModel};

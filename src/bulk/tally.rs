@@ -100,8 +100,8 @@ impl Tally {
             let label = self.labels.get(label).map_or("", |(name, _)| name);
             self.examples.offer(place, texts.values.value(text), label, confidence);
         }
-        // What a dictionary or a run holds once is scored once.
-        self.saved += u64::saturating_sub(labelled, scores.len() as u64);
+        // What a dictionary or a run holds once, or was scored before, is not scored again.
+        self.saved += u64::saturating_sub(labelled, scores.computed() as u64);
     }
 
     fn add_label(&mut self, label: usize, truth: Option<usize>) {
@@ -124,11 +124,6 @@ impl Tally {
         } else {
             self.nulls += 1;
         }
-    }
-
-    /// Counts texts whose scores were known from the same texts before.
-    pub fn add_saved(&mut self, texts: u64) {
-        self.saved += texts;
     }
 
     /// Adds what was counted elsewhere, for the same classes.

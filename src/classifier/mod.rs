@@ -21,7 +21,7 @@ pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use facts::ModelFacts;
-pub use scores::{BatchScores, Score, Scores};
+pub use scores::{BatchScores, Score, Scores, TextScore};
 pub use textflight_kernels as kernels;
 pub use textflight_kernels::Precision;
 pub use tokenizer::{EMPTY_TEXT, Encoding};

@@ -18,6 +18,7 @@ pub struct Scores {
     truncated: Vec<bool>,
     valid: Vec<bool>,
     missed: BTreeMap<usize, String>,
+    repeated: usize,
 }
 
 impl Scores {
@@ -31,15 +32,23 @@ impl Scores {
             truncated: vec![false; rows],
             valid: vec![false; rows],
             missed: BTreeMap::new(),
+            repeated: 0,
         }
     }
 
     /// Fills a row from the score of its token sequence.
     pub fn set(&mut self, row: usize, score: &Score, tokens: usize, truncated: bool) {
-        self.probabilities[row * self.classes..][..self.classes].copy_from_slice(&score.probabilities);
+        let Score { label, probabilities } = score;
+        let tokens = i32::try_from(tokens).unwrap_or(i32::MAX);
+        self.fill(row, TextScore { label: *label, probabilities, tokens, truncated });
+    }
+
+    /// Fills a row.
+    pub fn fill(&mut self, row: usize, score: TextScore<'_>) {
+        self.probabilities[row * self.classes..][..self.classes].copy_from_slice(score.probabilities);
         self.labels[row] = score.label;
-        self.tokens[row] = i32::try_from(tokens).unwrap_or(i32::MAX);
-        self.truncated[row] = truncated;
+        self.tokens[row] = score.tokens;
+        self.truncated[row] = score.truncated;
         self.valid[row] = true;
     }
 
@@ -52,6 +61,28 @@ impl Scores {
         self.truncated[rows.clone()].copy_from_slice(&part.truncated);
         self.valid[rows].copy_from_slice(&part.valid);
         self.missed.extend(part.missed.iter().map(|(row, cause)| (start + row, cause.clone())));
+        self.repeated += part.repeated;
+    }
+
+    /// Fills a row with what the same text had elsewhere.
+    pub fn repeat(&mut self, row: usize, score: TextScore<'_>) {
+        self.fill(row, score);
+        self.repeated += 1;
+    }
+
+    /// The score of a row, if it has one.
+    pub fn get(&self, row: usize) -> Option<TextScore<'_>> {
+        self.valid[row].then(|| TextScore {
+            label: self.labels[row],
+            probabilities: &self.probabilities[row * self.classes..][..self.classes],
+            tokens: self.tokens[row],
+            truncated: self.truncated[row],
+        })
+    }
+
+    /// Rows that the model had to score: those that have a score, without those that are known from the same text.
+    pub fn computed(&self) -> usize {
+        self.valid.iter().filter(|valid| **valid).count() - self.repeated
     }
 
     /// Takes note why a row has no score.
@@ -121,6 +152,19 @@ impl Scores {
         valid.append_slice(&self.valid);
         Some(NullBuffer::new(valid.finish())).filter(|nulls| nulls.null_count() > 0)
     }
+}
+
+/// The score of a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TextScore<'a> {
+    /// The class.
+    pub label: u32,
+    /// A probability a class.
+    pub probabilities: &'a [f32],
+    /// Tokens before truncation, with the special ones.
+    pub tokens: i32,
+    /// Whether it was truncated.
+    pub truncated: bool,
 }
 
 /// What became of a batch: why it could not run, or of each of its sequences the score, or why it has none.

@@ -17,7 +17,7 @@ pub fn summary() -> Summary {
     rows.extend(vec![Row { tokens: 130, truncated: true, ..torn }; 3]);
     rows.extend([Row::null(), Row::null(), Row::error()]);
     let mut tally = tally(&rows, true);
-    tally.add_saved(7);
+    tally.saved = 7;
     let files = FileCounts { done: 2, skipped: 1, failed: 0 };
     let mut run = Run { took: Duration::from_secs(3), replayed: 900, files, failures: Vec::new() };
     run.fail("b<c>.parquet", "b<c>.parquet: not a Parquet file");

@@ -83,8 +83,16 @@ fn what_a_dictionary_holds_once_was_saved() {
     assert_eq!((tally.nulls, tally.saved), (1, 2));
     assert_eq!(tally.labels, [("NEGATIVE".to_owned(), 3), ("POSITIVE".to_owned(), 1)]);
     assert_eq!(tally.accuracy, Some(Accuracy { right: 1, judged: 3 }), "truths are of rows");
-    tally.add_saved(5);
-    assert_eq!(tally.saved, 7);
+}
+
+#[test]
+fn what_is_known_from_the_same_text_was_saved() {
+    let mut batch = testing::batch(&[Row::of(0), Row::null(), Row::null(), Row::error()]);
+    let known = batch.scores[0].clone();
+    batch.scores[0].repeat(1, known.get(0).unwrap());
+    let mut tally = Tally::new(&classes(), false);
+    tally.add(Place { file: "a", row: 0 }, &batch, &[]);
+    assert_eq!((tally.labels[0].1, tally.nulls, tally.errors, tally.saved), (2, 1, 1, 1));
 }
 
 #[test]
