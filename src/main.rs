@@ -92,7 +92,11 @@ async fn score(args: ScoreArgs) -> Result<()> {
     }
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
     let page = args.html.as_deref().map(PageFile::new).transpose()?;
-    let model = scoring_model(&args).await?;
+    let mut model = scoring_model(&args).await?;
+    if args.dedup_memory > 0 {
+        let classes = model.facts.info.labels.len();
+        model.scorer = Arc::new(bulk::Dedup::new(model.scorer, classes, args.dedup_memory)?);
+    }
     let ran = args.ran(&model.facts.info);
     let summary =
         bulk::score_files(&model, &pairs, &args.job(), report, &Progress::on_stderr(args.progress.into())).await?;

@@ -11,7 +11,7 @@ use futures::future::try_join_all;
 
 pub use self::estimate::Estimate;
 use self::estimate::Sampled;
-use super::inputs::Pair;
+use super::inputs::{Pair, Pairs};
 use super::job::{JobOptions, Opened, Sample, ScoringModel};
 use super::progress::Progress;
 use super::run::size;
@@ -35,21 +35,21 @@ const MEASUREMENT: Duration = Duration::from_secs(1);
 /// As [`super::score_files`].
 pub async fn dry_run(
     model: &ScoringModel,
-    pairs: &[Pair],
+    pairs: &Pairs,
     options: &JobOptions,
     progress: &Progress,
 ) -> Result<Estimate> {
     let mut looked = Looked::default();
-    progress.expect(pairs.len() as u64, Some(pairs.iter().map(size).sum()));
-    for pair in pairs {
-        let file = progress.begin(size(pair));
-        match looked.at(model, pair, options, pairs.len()).await {
+    progress.expect(pairs.len() as u64, Some(pairs.iter().map(|pair| size(&pair)).sum()));
+    for pair in pairs.iter() {
+        let file = progress.begin(size(&pair));
+        match looked.at(model, &pair, options, pairs.len()).await {
             Ok(()) => file.done(),
             Err(error) if pairs.len() == 1 => return Err(error),
             Err(error) => {
                 file.failed();
                 progress.tell(&format!("error: {error}"));
-                looked.fail(pair, error);
+                looked.fail(&pair, error);
             }
         }
     }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{shard, yes_or_no};
+use super::values::{dedup_memory, shard, yes_or_no};
 use super::{ModelArgs, RemoteArgs};
+use crate::config::defaults::DEDUP_MEMORY;
 
 /// Which column, and what is appended.
 #[derive(Debug, Args)]
@@ -117,6 +118,10 @@ pub struct ScoreArgs {
     /// Begin anew where another job was broken off, and drop the scores that it has left beside the output.
     #[arg(long, env = "TEXTFLIGHT_FORCE", value_parser = yes_or_no)]
     pub force: bool,
+    /// In how much memory the scores of texts are remembered, so that equal ones are scored once: it is taken at the start, and 0
+    /// remembers nothing. A text takes 28 bytes, and 4 for each class.
+    #[arg(long, env = "TEXTFLIGHT_DEDUP_MEMORY", value_parser = dedup_memory, value_name = "BYTES", default_value = DEDUP_MEMORY)]
+    pub dedup_memory: usize,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

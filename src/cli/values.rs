@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
-use crate::config::bounds::{LEAST_MEMORY, MOST_BYTES, SECONDS};
+use crate::config::bounds::{LEAST_DEDUP_MEMORY, LEAST_MEMORY, MOST_BYTES, SECONDS};
 
 /// A whole number between two bounds.
 pub fn whole<T: TryFrom<usize>>(
@@ -65,6 +65,16 @@ pub fn shard(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
+/// What a job remembers; 0 for nothing.
+pub fn dedup_memory(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        bytes @ 1..LEAST_DEDUP_MEMORY => {
+            Err(format!("{bytes} bytes is less than {}KiB; the unit may be missing", LEAST_DEDUP_MEMORY >> 10))
+        }
+        bytes => Ok(bytes),
+    }
+}
+
 /// What a variable says of an option that is on or off: typed, it has no value.
 pub fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -114,6 +124,10 @@ mod tests {
             assert!(memory(wrong).unwrap_err().contains("more than 4 TiB"), "{wrong}");
         }
         assert!(memory("512").unwrap_err().contains("unit"));
+        assert_eq!((dedup_memory("0"), dedup_memory("64KiB")), (Ok(0), Ok(65_536)));
+        assert!(
+            ["1", "4", "63KiB"].iter().all(|few| dedup_memory(few).unwrap_err().contains("less than 64KiB; the unit"))
+        );
     }
 
     #[test]

@@ -44,5 +44,8 @@ pub const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 /// The most bytes of anything: 4 TiB, as far as the permits of the memory's budget go.
 pub const MOST_BYTES: usize = 1 << 42;
 
+/// Bytes in which scores of equal texts are remembered, if they are: enough for a thousand texts, or one of thousands of classes.
+pub const LEAST_DEDUP_MEMORY: usize = 64 << 10;
+
 /// Bytes that requests must be able to hold together: enough for the least of them.
 pub const LEAST_MEMORY: usize = 16 << 20;

@@ -18,6 +18,9 @@ pub const COMMIT_EVERY: CommitEvery = CommitEvery { rows: 2048, time: Duration::
 /// Rows that a job decodes at once.
 pub const JOB_BATCH_ROWS: usize = 2048;
 
+/// What a job remembers of the texts that it has scored.
+pub const DEDUP_MEMORY: &str = "4MiB";
+
 /// What is logged.
 pub const LOG_LEVEL: &str = "info";
 

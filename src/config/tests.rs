@@ -30,7 +30,8 @@ fn meaning(arguments: &str) -> String {
             let columns = ScoreOptions::from(&args.columns);
             let model = format!("{:?} {:?} {:?}", args.model.model, args.model.classifier(), args.model.engine());
             let progress = ProgressKind::from(args.progress);
-            format!("{model} {:?} {:?} {columns:?} {progress:?}", args.remote.options(), args.remote.server_timeout)
+            let (remote, timeout, memory) = (args.remote.options(), args.remote.server_timeout, args.dedup_memory);
+            format!("{model} {remote:?} {timeout:?} {columns:?} {progress:?} {memory}")
         }
         Command::Predict(args) => format!("{:?} {:?}", args.model.classifier(), args.model.engine()),
         Command::Check(args) => format!("{:?}", args.options(Path::new("scratch"))),
