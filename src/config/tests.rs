@@ -129,12 +129,12 @@ fn a_measured_budget_bounds_the_rows_unless_they_are_said() {
 
 #[test]
 fn progress_is_told_as_it_was_asked_for() {
+    use ProgressKind::{Auto, Bar, Json, Lines, None};
     let progress = |arguments| match command(&format!("score in -o out{arguments}")) {
         Command::Score(args) => ProgressKind::from(args.progress),
         other => panic!("{other:?}"),
     };
     let asked = ["", " --progress bar", " --progress lines", " --progress json", " --progress none"].map(progress);
-    use ProgressKind::{Auto, Bar, Json, Lines, None};
     assert_eq!(asked, [Auto, Bar, Lines, Json, None]);
 }
 

@@ -118,11 +118,11 @@ fn failures(summary: &Summary) -> String {
     }
     let items = summary.failures.iter();
     let items = items.map(|it| format!("<li><code>{}</code> {}</li>\n", Escaped(&it.file), Escaped(&it.error)));
-    let mut list = format!("<ul class=\"failures\">\n{}</ul>\n", items.collect::<String>());
-    let more = summary.files.failed.saturating_sub(summary.failures.len() as u64);
-    if more > 0 {
-        list.push_str(&format!("<p class=\"note\">and {} more</p>\n", count(more)));
-    }
+    let note = match summary.files.failed.saturating_sub(summary.failures.len() as u64) {
+        0 => String::new(),
+        more => format!("<p class=\"note\">and {} more</p>\n", count(more)),
+    };
+    let list = format!("<ul class=\"failures\">\n{}</ul>\n{note}", items.collect::<String>());
     card("wide failed", &format!("{} failed", counted(summary.files.failed, "file")), &list)
 }
 

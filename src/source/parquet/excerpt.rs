@@ -7,11 +7,11 @@ use std::ops::Range;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use self::footer::Excerpt;
+use super::ParquetFile;
 use super::footer::Footer;
 use super::layout::MAGIC;
-use super::schema::{TypedMetadata, with_types};
-use super::ParquetFile;
 use super::open::FOOTER;
+use super::schema::{TypedMetadata, with_types};
 use crate::panics::caught;
 use crate::{Error, Result};
 

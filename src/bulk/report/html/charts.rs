@@ -52,13 +52,14 @@ pub fn labels(summary: &Summary) -> String {
         )
     };
     let rows: String = labels.iter().map(row).collect();
-    let mut content = format!("<table class=\"labels\">\n{rows}</table>\n");
-    if !others.is_empty() {
-        let rest: u64 = others.iter().map(|(_, texts)| texts).sum();
+    let rest: u64 = others.iter().map(|(_, texts)| texts).sum();
+    let note = if others.is_empty() {
+        String::new()
+    } else {
         let others = counted(others.len() as u64, "other");
-        content.push_str(&format!("<p class=\"note\">and {others}: {} ({})</p>\n", count(rest), percent(rest, all)));
-    }
-    card(beside(summary), "Labels", &content)
+        format!("<p class=\"note\">and {others}: {} ({})</p>\n", count(rest), percent(rest, all))
+    };
+    card(beside(summary), "Labels", &format!("<table class=\"labels\">\n{rows}</table>\n{note}"))
 }
 
 /// The class of what is of labels: shares and accuracy stand beside one another where both are small.

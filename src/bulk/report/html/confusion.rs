@@ -26,8 +26,8 @@ fn names(summary: &Summary) -> Vec<&str> {
 
 /// A row for each right class and a column for each label, with the share of what is right at the end of both.
 fn matrix_of(names: &[&str], counts: &[Vec<u64>]) -> String {
-    let heads: String =
-        names.iter().map(|name| format!("<th scope=\"col\"><bdi>{}</bdi></th>", Escaped(name))).collect();
+    let head = |name: &&str| format!("<th scope=\"col\"><bdi>{}</bdi></th>", Escaped(name));
+    let heads: String = names.iter().map(head).collect();
     let rows = names.iter().zip(counts).enumerate();
     let rows: String = rows.map(|(class, (name, counts))| row(class, name, counts)).collect();
     let right = |label: usize| {
