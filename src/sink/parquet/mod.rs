@@ -18,19 +18,20 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `copy` | what the input has before its footer |
 //! | `steps` | rows in steps of one size |
 //! | `diverted` | the footer of the new columns, kept in memory |
 //! | `merge` | two footers into one |
 //! | `room` | the memory that new columns take |
 //! | `schemas` | what else in the metadata lists the columns |
 
+mod copy;
 mod diverted;
 mod merge;
 mod room;
 mod schemas;
 mod steps;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use tracing::warn;
 
+use self::copy::copy;
 use self::diverted::Diverted;
 use self::merge::{Change, merge};
 pub use self::room::encoded_bytes;
@@ -55,9 +57,6 @@ use crate::source::parquet::ParquetFile;
 use crate::source::parquet::footer::Footer;
 use crate::source::parquet::marks::{Marks, with_marks};
 use crate::{Error, Result};
-
-/// How many bytes are copied at once.
-const COPY_BYTES: usize = 1 << 20;
 
 /// A file being written: the input's bytes are there, columns are coming.
 pub struct Splice<W: Destination> {
@@ -241,30 +240,6 @@ fn writable(codec: Option<Compression>) -> Compression {
         Some(codec) => codec,
         None => Compression::UNCOMPRESSED,
     }
-}
-
-/// Copies all before the footer but the magic.
-fn copy<W: Destination>(
-    source: &ParquetFile,
-    writer: &mut SerializedFileWriter<Diverted<W>>,
-    path: &Path,
-    stop: impl Fn() -> bool,
-) -> Result<()> {
-    let start = writer.bytes_written() as u64;
-    let mut input = source.bytes_from(start);
-    let mut left = source.data_len().saturating_sub(start);
-    let mut buffer = vec![0; COPY_BYTES];
-    while left > 0 {
-        if stop() {
-            return Err(Error::Cancelled("stopped while copying".to_owned()));
-        }
-        let want = usize::try_from(left).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
-        let bytes = &mut buffer[..want];
-        input.read_exact(bytes).map_err(|cause| source.error(cause))?;
-        writer.write_all(bytes).map_err(|cause| Error::file(path, cause))?;
-        left -= want as u64;
-    }
-    Ok(())
 }
 
 /// The output cannot be written. What the system said about it comes without the library's words around it.
