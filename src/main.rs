@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, OutcomeWriter, Page, PageFile, Pairs, Progress, ScoringModel};
+use textflight::bulk::{self, Details, OutcomeWriter, PageFile, Pairs, Progress, ReportPage, ScoringModel};
 use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -101,7 +101,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
     let summary =
         bulk::score_files(&model, &pairs, &args.job(), report, &Progress::on_stderr(args.progress.into())).await?;
     if let Some(page) = page {
-        page.write(&Page { summary: &summary, ran: &ran })?;
+        page.write(&ReportPage { summary: &summary, ran: &ran })?;
     }
     if args.json {
         println!("{}", serde_json::json!(summary));

@@ -20,8 +20,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use self::digest::{Digest, Digester};
-use self::flight::Flight;
-use self::table::Table;
+use self::flight::TextFlight;
+use self::table::ScoreMemory;
 use crate::classifier::Scores;
 use crate::stream::TextScorer;
 use crate::{Error, Result};
@@ -41,16 +41,16 @@ struct Memory {
 }
 
 struct Known {
-    table: Table,
+    table: ScoreMemory,
     /// Of each text that the scorer has: with which others, and the how manieth of them it is.
-    in_flight: HashMap<Digest, (Weak<Flight>, usize)>,
+    in_flight: HashMap<Digest, (Weak<TextFlight>, usize)>,
 }
 
 /// A row whose score is to come.
 struct Pending {
     row: usize,
     /// With which texts the scorer has that of the row; with the new ones if none is named.
-    flight: Option<Arc<Flight>>,
+    flight: Option<Arc<TextFlight>>,
     /// The how manieth of them.
     text: usize,
     /// Whether the scorer has the text for another row.
@@ -88,7 +88,7 @@ struct Sorted {
     /// All others that have a text.
     pending: Vec<Pending>,
     /// The new texts.
-    new: Option<Arc<Flight>>,
+    new: Option<Arc<TextFlight>>,
 }
 
 impl Dedup {
@@ -97,7 +97,7 @@ impl Dedup {
     /// # Errors
     /// [`Error::Invalid`] if there are not so many, and [`Error::Failed`] if the system has no random numbers.
     pub fn new(scorer: Arc<dyn TextScorer>, classes: usize, bytes: usize) -> Result<Self> {
-        let known = Known { table: Table::new(bytes, classes)?, in_flight: HashMap::new() };
+        let known = Known { table: ScoreMemory::new(bytes, classes)?, in_flight: HashMap::new() };
         let memory = Memory { digester: Digester::new()?, classes, known: Mutex::new(known) };
         Ok(Self { scorer, memory: Arc::new(memory) })
     }
@@ -147,14 +147,14 @@ impl Dedup {
     }
 
     /// A flight of new texts, if there are any.
-    fn begin(&self, texts: &StringViewArray, new: New, known: &mut Known) -> Result<Option<Arc<Flight>>> {
+    fn begin(&self, texts: &StringViewArray, new: New, known: &mut Known) -> Result<Option<Arc<TextFlight>>> {
         let New { rows, digests, places } = new;
         if rows.is_empty() {
             return Ok(None);
         }
         let chosen = take(texts, &UInt64Array::from(rows), None);
         let texts = chosen.map_err(|cause| Error::Failed(format!("cannot take texts: {cause}")))?;
-        let flight = Flight::begin(&self.scorer, &self.memory, texts.as_string_view().clone(), digests.into());
+        let flight = TextFlight::begin(&self.scorer, &self.memory, texts.as_string_view().clone(), digests.into());
         known.in_flight.extend(places.into_iter().map(|(digest, text)| (digest, (Arc::downgrade(&flight), text))));
         Ok(Some(flight))
     }
@@ -177,7 +177,7 @@ impl Memory {
 }
 
 impl Known {
-    fn flight(&self, digest: &Digest) -> Option<(Arc<Flight>, usize)> {
+    fn flight(&self, digest: &Digest) -> Option<(Arc<TextFlight>, usize)> {
         let (flight, text) = self.in_flight.get(digest)?;
         Some((flight.upgrade()?, *text))
     }

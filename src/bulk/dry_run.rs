@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 pub use self::estimate::Estimate;
 use self::estimate::Sampled;
 use super::inputs::{Pair, Pairs};
-use super::job::{JobOptions, Opened, Sample, ScoringModel};
+use super::job::{JobOptions, OpenedInput, RowSample, ScoringModel};
 use super::progress::Progress;
 use super::run::size;
 use super::summary::Run;
@@ -68,14 +68,14 @@ struct Looked {
     bytes: u64,
     run: Run,
     /// Some of the files.
-    sampled: Vec<Opened>,
-    /// What is wrong with every file so far.
+    sampled: Vec<OpenedInput>,
+    /// What the options got wrong of the first file that could be looked at.
     refused: Option<Error>,
 }
 
 impl Looked {
     async fn at(&mut self, model: &ScoringModel, pair: &Pair, options: &JobOptions, of: usize) -> Result<()> {
-        let opened = Opened::open(pair, options, &model.facts).await?;
+        let opened = OpenedInput::open(pair, options, &model.facts).await?;
         if opened.is_finished(&pair.output).await? {
             self.run.files.skipped += 1;
             return Ok(());
@@ -91,14 +91,14 @@ impl Looked {
 
     fn fail(&mut self, pair: &Pair, error: Error) {
         self.run.fail(&pair.input.display().to_string(), &error.to_string());
-        let is_first = self.run.files.failed == 1;
-        let refused = self.refused.take().filter(|_| matches!(error, Error::Invalid(_)));
-        self.refused = refused.or_else(|| (is_first && matches!(error, Error::Invalid(_))).then_some(error));
+        if self.refused.is_none() && matches!(error, Error::Invalid(_)) {
+            self.refused = Some(error);
+        }
     }
 }
 
 /// Some rows of each of these files.
-async fn samples(files: &[Opened]) -> Result<Vec<Sample>> {
+async fn samples(files: &[OpenedInput]) -> Result<Vec<RowSample>> {
     let places = PLACES / files.len().max(1);
     let rows = ROWS / PLACES;
     let mut samples = Vec::new();
@@ -111,7 +111,7 @@ async fn samples(files: &[Opened]) -> Result<Vec<Sample>> {
 }
 
 /// Scores these rows, and measures how long that takes.
-async fn score(model: &ScoringModel, samples: &[Sample]) -> Result<Sampled> {
+async fn score(model: &ScoringModel, samples: &[RowSample]) -> Result<Sampled> {
     let scorer = model.scorer.for_stream();
     let pass = async || {
         let columns = samples.iter().flat_map(|sample| &sample.texts);
@@ -131,7 +131,7 @@ async fn score(model: &ScoringModel, samples: &[Sample]) -> Result<Sampled> {
     let took = began.elapsed() / passes;
     let mut tally = Tally::new(&model.facts.info.labels, false);
     let mut scores = scores.into_iter();
-    for Sample { batch, texts } in samples {
+    for RowSample { batch, texts } in samples {
         let scores = scores.by_ref().take(texts.len()).collect();
         let scored = Scored { batch: batch.clone(), texts: texts.clone(), scores, columns: Vec::new(), rest: () };
         tally.add(Place { file: "", row: 0 }, &scored, &[]);
@@ -140,7 +140,7 @@ async fn score(model: &ScoringModel, samples: &[Sample]) -> Result<Sampled> {
 }
 
 /// Texts that stand before in the sample.
-fn duplicates(samples: &[Sample]) -> u64 {
+fn duplicates(samples: &[RowSample]) -> u64 {
     let (hasher, mut seen, mut duplicates) = (RandomState::new(), HashSet::new(), 0);
     for texts in samples.iter().flat_map(|sample| &sample.texts) {
         for text in texts.layout.walk(texts.values.len()).filter_map(|(_, text)| text) {

@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 
 use self::finished::is_finished;
-pub use self::sample::Sample;
+pub use self::sample::RowSample;
 use self::writing::{Step, Writing};
 use super::identity::JobIdentity;
 use super::inputs::Pair;
@@ -91,14 +91,14 @@ pub enum Done {
 }
 
 /// An input that can be scored as its job says.
-pub struct Opened {
+pub struct OpenedInput {
     source: Arc<ParquetFile>,
     plan: Arc<ScorePlan>,
     truth: Option<Truth>,
     identity: JobIdentity,
 }
 
-impl Opened {
+impl OpenedInput {
     /// Looks at a file.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl Opened {
 /// scorer fails with.
 pub(super) async fn score_file(
     model: &ScoringModel,
-    opened: Opened,
+    opened: OpenedInput,
     output: &Path,
     options: &JobOptions,
     progress: &FileProgress<'_>,
@@ -206,13 +206,13 @@ async fn target(output: &Path) -> Result<Target> {
 
 async fn score_into(
     model: &ScoringModel,
-    opened: Opened,
+    opened: OpenedInput,
     target: &Target,
     journal: Journal,
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
-    let Opened { source, plan, truth, identity } = opened;
+    let OpenedInput { source, plan, truth, identity } = opened;
     let resumed = journal.rows();
     if resumed > 0 {
         info!("{}: {resumed} of {} rows are scored already", target.path().display(), source.rows());
@@ -265,7 +265,7 @@ async fn score_into(
 }
 
 /// The journal of an earlier run, or an empty one.
-async fn journal(target: &Target, opened: &Opened, options: &JobOptions) -> Result<Journal> {
+async fn journal(target: &Target, opened: &OpenedInput, options: &JobOptions) -> Result<Journal> {
     let log = FileLog::new(&target.journal_path(), target.journal()?);
     let (identity, fields) = (opened.identity.clone(), opened.plan.new_fields().clone());
     let (every, force) = (options.commit_every, options.force);

@@ -21,7 +21,7 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::log::{FileLog, Log};
+pub use self::log::{FileLog, JournalLog};
 use super::identity::JobIdentity;
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ pub struct CommitEvery {
 
 /// The journal of one file.
 pub struct Journal {
-    log: Box<dyn Log>,
+    log: Box<dyn JournalLog>,
     schema: SchemaRef,
     identity: Vec<u8>,
     every: CommitEvery,
@@ -58,7 +58,7 @@ impl Journal {
     /// [`Error::Invalid`] that says what differs if it is of another job, unless `force` drops that; [`Error::File`] if it cannot be
     /// read or written.
     pub fn open(
-        log: Box<dyn Log>,
+        log: Box<dyn JournalLog>,
         identity: &JobIdentity,
         fields: &Fields,
         every: CommitEvery,
@@ -183,7 +183,7 @@ impl Journal {
 struct Pieces<'a>(Box<dyn Read + 'a>);
 
 impl Pieces<'_> {
-    fn next(&mut self, log: &dyn Log) -> Result<Option<Vec<u8>>> {
+    fn next(&mut self, log: &dyn JournalLog) -> Result<Option<Vec<u8>>> {
         frame::next(&mut *self.0).map_err(|cause| log.error(&cause))
     }
 }

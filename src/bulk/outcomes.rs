@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
-pub enum Outcome {
+pub enum FileOutcome {
     /// Its output is there.
     Scored {
         /// Rows of it.
@@ -37,7 +37,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl FileOutcome {
     /// A file failed with this.
     pub fn failed(error: &Error) -> Self {
         Self::Failed { kind: error.kind().name(), error: error.to_string() }
@@ -50,7 +50,7 @@ struct Entry<'a> {
     input: String,
     output: String,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    outcome: &'a FileOutcome,
     seconds: f64,
 }
 
@@ -82,7 +82,7 @@ impl OutcomeWriter {
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be written.
-    pub fn add(&mut self, pair: &Pair, outcome: &Outcome, took: Duration) -> Result<()> {
+    pub fn add(&mut self, pair: &Pair, outcome: &FileOutcome, took: Duration) -> Result<()> {
         let entry = Entry {
             input: pair.input.display().to_string(),
             output: pair.output.display().to_string(),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressDrawTarget;
 
-use self::state::State;
-use self::view::{Event, View};
+use self::state::ProgressState;
+use self::view::{ProgressEvent, View};
 
 /// How a run tells on stderr how far it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Progress {
 
 struct Shared {
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
     view: Mutex<View>,
 }
 
@@ -86,7 +86,7 @@ impl Progress {
     fn new(view: View) -> Self {
         let first = view.pace(true);
         let shared = Arc::new(Shared { began: Instant::now(), state: Mutex::default(), view: Mutex::new(view) });
-        shared.show(Event::Start);
+        shared.show(ProgressEvent::Start);
         let ticker = Mutex::new(first.map(|first| Ticker::start(Arc::clone(&shared), first)));
         Self { shared, ticker }
     }
@@ -111,10 +111,10 @@ impl Progress {
 
     /// The run is over: takes the bar away, so that the closing line stands alone.
     pub fn finish(&self) {
-        self.end(Event::End);
+        self.end(ProgressEvent::End);
     }
 
-    fn end(&self, event: Event) {
+    fn end(&self, event: ProgressEvent) {
         let Some(Ticker { stop, thread }) = lock(&self.ticker).take() else { return };
         drop(stop);
         // It ends at once, and a panic in it is no reason to stop.
@@ -122,7 +122,7 @@ impl Progress {
         self.shared.show(event);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         lock(&self.shared.state)
     }
 }
@@ -130,7 +130,7 @@ impl Progress {
 /// A run that ends early leaves no bar behind on the terminal.
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.end(Event::Stopped);
+        self.end(ProgressEvent::Stopped);
     }
 }
 
@@ -143,7 +143,7 @@ impl Ticker {
                 if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
-                pace = shared.show(Event::Progress);
+                pace = shared.show(ProgressEvent::Progress);
             }
         };
         // A run that nobody can be told of goes on.
@@ -154,7 +154,7 @@ impl Ticker {
 
 impl Shared {
     /// Gives back how long until it is shown again.
-    fn show(&self, event: Event) -> Option<Duration> {
+    fn show(&self, event: ProgressEvent) -> Option<Duration> {
         let moment = lock(&self.state).at(self.began.elapsed());
         let mut view = lock(&self.view);
         view.show(event, &moment);
@@ -237,7 +237,7 @@ impl FileProgress<'_> {
     }
 
     /// What is left of it is expected no more.
-    fn leave(&self) -> MutexGuard<'_, State> {
+    fn leave(&self) -> MutexGuard<'_, ProgressState> {
         let rest = self.count(0, self.bytes);
         let counted = lock(&self.counted);
         let mut state = self.progress.state();

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Instant;
 
 use super::inputs::{Pair, Pairs};
-use super::job::{Done, JobOptions, Opened, ScoringModel, score_file};
-use super::outcomes::{Outcome, OutcomeWriter};
+use super::job::{Done, JobOptions, OpenedInput, ScoringModel, score_file};
+use super::outcomes::{FileOutcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
 use super::summary::{self, Summary};
 use super::tally::Tally;
@@ -56,7 +56,7 @@ struct Run<'a> {
     report: Option<OutcomeWriter>,
     tally: Tally,
     counted: summary::Run,
-    /// Why the first file failed, [`Error::Invalid`] alone unless it is the only one.
+    /// Why the only file failed, or what the options got wrong of the first file that could be looked at.
     refused: Option<Error>,
     /// Whether any file could be opened.
     has_begun: bool,
@@ -72,12 +72,12 @@ impl Run<'_> {
                 self.counted.files.done += 1;
                 self.counted.replayed += resumed;
                 self.tally.merge(&tally);
-                Outcome::Scored { rows: tally.rows, resumed }
+                FileOutcome::Scored { rows: tally.rows, resumed }
             }
             Ok(Done::Skipped { rows }) => {
                 file.skipped();
                 self.counted.files.skipped += 1;
-                Outcome::Skipped { rows }
+                FileOutcome::Skipped { rows }
             }
             // Nothing more can be scored, or is to be.
             Err(error @ (Error::Stopped(_) | Error::Cancelled(_))) => return Err(error),
@@ -93,25 +93,20 @@ impl Run<'_> {
     }
 
     async fn done(&mut self, pair: &Pair, file: &FileProgress<'_>) -> Result<Done> {
-        let opened = Opened::open(pair, self.options, &self.model.facts).await?;
+        let opened = OpenedInput::open(pair, self.options, &self.model.facts).await?;
         self.has_begun = true;
         file.expect_rows(opened.rows());
         score_file(self.model, opened, &pair.output, self.options, file).await
     }
 
-    fn fail(&mut self, pair: &Pair, error: Error, of: usize) -> Outcome {
+    fn fail(&mut self, pair: &Pair, error: Error, of: usize) -> FileOutcome {
         self.counted.fail(&pair.input.display().to_string(), &error.to_string());
-        let outcome = Outcome::failed(&error);
+        let outcome = FileOutcome::failed(&error);
         if of > 1 {
             self.progress.tell(&format!("error: {error}"));
         }
-        let is_first = self.counted.files.failed == 1;
-        match (&error, of) {
-            (_, 1) => self.refused = Some(error),
-            // Wrong for every file so far.
-            (Error::Invalid(_), _) if is_first => self.refused = Some(error),
-            (Error::Invalid(_), _) => {}
-            _ => self.refused = None,
+        if of == 1 || self.refused.is_none() && matches!(error, Error::Invalid(_)) {
+            self.refused = Some(error);
         }
         outcome
     }

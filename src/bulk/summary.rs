@@ -29,7 +29,7 @@ pub struct Run {
     /// What became of the files.
     pub files: FileCounts,
     /// Why the first of those failed that did.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedFile>,
 }
 
 impl Run {
@@ -37,14 +37,14 @@ impl Run {
     pub fn fail(&mut self, file: &str, error: &str) {
         self.files.failed += 1;
         if self.failures.len() < MOST_FAILURES {
-            self.failures.push(Failure { file: file.to_owned(), error: error.to_owned() });
+            self.failures.push(FailedFile { file: file.to_owned(), error: error.to_owned() });
         }
     }
 }
 
 /// A file that was given up, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct FailedFile {
     /// Which.
     pub file: String,
     /// What people are told.
@@ -102,7 +102,7 @@ pub struct Summary {
     pub files: FileCounts,
     /// Why the first of those failed that did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedFile>,
 }
 
 impl Summary {

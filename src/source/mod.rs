@@ -40,7 +40,7 @@ pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::{typed, with_strings};
 use crate::Result;
-use crate::store::Entry;
+use crate::store::StoredObject;
 
 /// A table that can be read in parts, by several readers at once.
 pub trait Source: Debug + Send + Sync {
@@ -120,7 +120,7 @@ impl Fingerprint {
     }
 
     /// That of an object.
-    pub fn of_object(found: &Entry) -> Self {
+    pub fn of_object(found: &StoredObject) -> Self {
         Self { len: found.len, modified: Some(found.modified), etag: found.etag.clone() }
     }
 }

@@ -17,8 +17,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::object::Expected;
 use self::object::ObjectFile;
+pub use self::object::Prefetch;
 use self::passage::Passage;
 use super::Fingerprint;
 use crate::store::Object;
@@ -106,9 +106,9 @@ impl RangedFile {
 
     /// These ranges will be read soon: of an object they are fetched now, and kept until the value is dropped. A local file is
     /// as near as it can be.
-    pub fn expect(&self, ranges: &[Range<u64>]) -> Expected {
+    pub fn expect(&self, ranges: &[Range<u64>]) -> Prefetch {
         match &self.place {
-            Place::Local(_) => Expected::default(),
+            Place::Local(_) => Prefetch::default(),
             Place::Object(object) => object.expect(ranges),
         }
     }

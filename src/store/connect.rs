@@ -15,7 +15,7 @@ use object_store::{ClientOptions, Error};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Body, Client, Request, Url};
 
-use super::options::Limits;
+use super::options::StoreLimits;
 use crate::http_client::{cause, client};
 
 /// The slowest upload that is waited for, in bytes a second.
@@ -29,11 +29,11 @@ const USER_AGENT: &str = concat!("textflight/", env!("CARGO_PKG_VERSION"));
 /// Makes clients for stores.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    limits: Limits,
+    limits: StoreLimits,
 }
 
 impl Connector {
-    pub const fn new(limits: Limits) -> Self {
+    pub const fn new(limits: StoreLimits) -> Self {
         Self { limits }
     }
 }

@@ -1,6 +1,6 @@
 //! What stores say, as errors: what is wrong in one line, and what would be right.
 
-use super::url::{Kind, ObjectUrl};
+use super::url::{ObjectUrl, StoreKind};
 use crate::Error;
 
 /// Why a store did not do what it was asked for, without where.
@@ -50,7 +50,7 @@ const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.googl
 
 impl Fault {
     /// What the library's error comes down to.
-    pub(super) fn of(kind: Kind, error: &object_store::Error) -> Self {
+    pub(super) fn of(kind: StoreKind, error: &object_store::Error) -> Self {
         let text = error.to_string();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let said = said(&text);
@@ -136,12 +136,14 @@ impl From<Fault> for std::io::Error {
 }
 
 /// How credentials are given.
-const fn credentials(kind: Kind) -> &'static str {
+const fn credentials(kind: StoreKind) -> &'static str {
     match kind {
-        Kind::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
-        Kind::Google => "set GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
-        Kind::Azure => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN",
-        Kind::Http => "write them into the URL, https://NAME:PASSWORD@…",
+        StoreKind::S3 => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket"
+        }
+        StoreKind::Google => "set GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
+        StoreKind::Azure => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN",
+        StoreKind::Http => "write them into the URL, https://NAME:PASSWORD@…",
     }
 }
 
@@ -170,9 +172,9 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Location;
+    use crate::store::FileLocation;
 
-    fn fault(kind: Kind, text: &str) -> Fault {
+    fn fault(kind: StoreKind, text: &str) -> Fault {
         Fault::of(kind, &object_store::Error::Generic { store: "S3", source: text.into() })
     }
 
@@ -190,23 +192,24 @@ mod tests {
             ),
             (&*format!("{status}404 Not Found: <Code>NoSuchBucket</Code>"), "there is no such bucket"),
         ] {
-            assert_eq!(fault(Kind::S3, &format!("{asked}{text}")).to_string(), expected);
+            assert_eq!(fault(StoreKind::S3, &format!("{asked}{text}")).to_string(), expected);
         }
-        let none = fault(Kind::S3, "Error performing PUT http://169.254.169.254/latest in 1s - HTTP error: timed out");
+        let none =
+            fault(StoreKind::S3, "Error performing PUT http://169.254.169.254/latest in 1s - HTTP error: timed out");
         assert!(none.to_string().starts_with("no credentials are set; set AWS_ACCESS_KEY_ID"), "{none}");
-        let wrong = fault(Kind::Azure, &format!("{asked}{status}403: <Code>AuthenticationFailed</Code>"));
+        let wrong = fault(StoreKind::Azure, &format!("{asked}{status}403: <Code>AuthenticationFailed</Code>"));
         assert!(wrong.to_string().contains("AZURE_STORAGE_ACCOUNT_KEY"), "{wrong}");
         assert!(short(&"a ".repeat(1000)).chars().count() <= 201);
     }
 
     #[test]
     fn errors_say_where() {
-        let location = Location::parse("s3://bucket/a".as_ref()).unwrap();
+        let location = FileLocation::parse("s3://bucket/a".as_ref()).unwrap();
         let url = location.object().unwrap();
         let missing = object_store::Error::NotFound { path: "a".to_owned(), source: "gone".into() };
-        let error = Fault::of(Kind::S3, &missing).at(url);
+        let error = Fault::of(StoreKind::S3, &missing).at(url);
         assert!(matches!(&error, Error::NotFound(text) if text == "s3://bucket/a: there is no such object"), "{error}");
-        let error = fault(Kind::S3, "NoSuchBucket").at(url);
+        let error = fault(StoreKind::S3, "NoSuchBucket").at(url);
         assert!(matches!(&error, Error::NotFound(text) if text == "s3://bucket: there is no such bucket"), "{error}");
         let error = Fault::changed().at(url);
         assert_eq!(error.to_string(), "s3://bucket/a: it changed while it was read; run again");

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Where a file, or a folder of them, is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Location {
+pub enum FileLocation {
     /// On this machine.
     Path(PathBuf),
     /// In a store.
@@ -19,7 +19,7 @@ pub enum Location {
     Standard,
 }
 
-impl Location {
+impl FileLocation {
     /// What `text` means: `-`, a URL of a scheme that is known, or else a path, also one with a colon in it.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Location {
     }
 }
 
-impl Display for Location {
+impl Display for FileLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
@@ -110,7 +110,7 @@ impl Display for Location {
     }
 }
 
-impl From<PathBuf> for Location {
+impl From<PathBuf> for FileLocation {
     fn from(path: PathBuf) -> Self {
         Self::Path(path)
     }
@@ -143,12 +143,12 @@ fn file_path(rest: &str) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn location(text: &str) -> Location {
-        Location::parse(OsStr::new(text)).unwrap()
+    fn location(text: &str) -> FileLocation {
+        FileLocation::parse(OsStr::new(text)).unwrap()
     }
 
     fn refused(text: &str) -> String {
-        let error = Location::parse(OsStr::new(text)).unwrap_err();
+        let error = FileLocation::parse(OsStr::new(text)).unwrap_err();
         assert!(matches!(error, Error::Invalid(_)), "{error}");
         error.to_string()
     }
@@ -157,11 +157,11 @@ mod tests {
     fn what_is_no_url_is_a_path() {
         for text in ["a.parquet", "/a/b", "a:b", r"C:\a", "c:/a", "C://a", "year=2026/x:y", "s3:/bucket", "9x://a", ""]
         {
-            assert_eq!(location(text), Location::Path(PathBuf::from(text)), "{text}");
+            assert_eq!(location(text), FileLocation::Path(PathBuf::from(text)), "{text}");
         }
-        assert_eq!(location("-"), Location::Standard);
-        assert_eq!(location("file:///a/b%20c"), Location::Path(PathBuf::from("/a/b c")));
-        assert_eq!(location("file://localhost/a"), Location::Path(PathBuf::from("/a")));
+        assert_eq!(location("-"), FileLocation::Standard);
+        assert_eq!(location("file:///a/b%20c"), FileLocation::Path(PathBuf::from("/a/b c")));
+        assert_eq!(location("file://localhost/a"), FileLocation::Path(PathBuf::from("/a")));
     }
 
     #[test]

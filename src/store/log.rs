@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use futures::TryStreamExt;
 
-use super::{Entry, ObjectUrl, Stores};
+use super::{ObjectUrl, StoredObject, Stores};
 use crate::Result;
 
 /// A log in a folder of a store. One process at a time appends to it. What blocks says so.
@@ -29,7 +29,7 @@ impl AppendLog {
     /// # Errors
     /// As [`Stores::head`], and those of [`Stores::list`].
     pub fn open(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
-        let listed: Vec<Entry> = stores.wait(stores.list(folder).try_collect())?;
+        let listed: Vec<StoredObject> = stores.wait(stores.list(folder).try_collect())?;
         let mut pieces: Vec<_> = listed.iter().filter_map(piece).collect();
         pieces.sort_by_key(|piece| piece.number);
         Ok(Self { stores: stores.clone(), folder: folder.clone(), pieces })
@@ -105,7 +105,7 @@ impl AppendLog {
 }
 
 /// What a listed object is of the log, if it is of it.
-fn piece(entry: &Entry) -> Option<Piece> {
+fn piece(entry: &StoredObject) -> Option<Piece> {
     let number = entry.url.file_name().filter(|name| name.len() == 10)?.parse().ok()?;
     Some(Piece { number, len: entry.len })
 }

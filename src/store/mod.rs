@@ -30,10 +30,10 @@ mod url;
 
 pub use self::counters::{StoreCounters, Traffic};
 pub(crate) use self::failure::Fault;
-pub use self::location::Location;
+pub use self::location::FileLocation;
 pub use self::log::AppendLog;
 pub use self::object::Object;
 pub use self::options::StoreOptions;
-pub use self::stores::{Entry, Stores};
-pub use self::upload::{Upload, UploadWriter};
+pub use self::stores::{StoredObject, Stores};
+pub use self::upload::{ObjectUpload, UploadWriter};
 pub use self::url::ObjectUrl;

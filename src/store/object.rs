@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Fault, FaultKind};
 use super::stores::{entry, fault};
-use super::{Entry, Stores};
+use super::{StoredObject, Stores};
 
 /// How many bytes are asked for at once, and how many times over at the same time.
 const PART: u64 = 4 << 20;
@@ -32,16 +32,16 @@ pub struct Object {
     stores: Stores,
     store: Arc<dyn ObjectStore>,
     path: Path,
-    entry: Entry,
+    entry: StoredObject,
 }
 
 impl Object {
-    pub(super) const fn new(stores: Stores, store: Arc<dyn ObjectStore>, path: Path, entry: Entry) -> Self {
+    pub(super) const fn new(stores: Stores, store: Arc<dyn ObjectStore>, path: Path, entry: StoredObject) -> Self {
         Self { stores, store, path, entry }
     }
 
     /// What it was when it was opened.
-    pub const fn entry(&self) -> &Entry {
+    pub const fn entry(&self) -> &StoredObject {
         &self.entry
     }
 
@@ -67,7 +67,7 @@ impl Object {
     ///
     /// # Errors
     /// What the store says.
-    pub(crate) async fn now(&self) -> Result<Entry, Fault> {
+    pub(crate) async fn now(&self) -> Result<StoredObject, Fault> {
         self.stores.counters().add_request();
         let found = self.store.head(&self.path).await.map_err(|error| fault(&self.entry.url, &error))?;
         Ok(entry(self.entry.url.clone(), found))

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-use super::url::Kind;
+use super::url::StoreKind;
 use crate::{Error, Result};
 
 /// Our own, which hold for all stores.
@@ -81,27 +81,27 @@ const GOOGLE: [&str; 7] = [
 ];
 
 /// The stores that have options of their own, the word in front of these, and their names.
-const STORES: [(Kind, &str, &[&str]); 3] =
-    [(Kind::S3, "aws_", &S3), (Kind::Azure, "azure_", &AZURE), (Kind::Google, "google_", &GOOGLE)];
+const STORES: [(StoreKind, &str, &[&str]); 3] =
+    [(StoreKind::S3, "aws_", &S3), (StoreKind::Azure, "azure_", &AZURE), (StoreKind::Google, "google_", &GOOGLE)];
 
 /// Options of stores.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Keys in small letters.
     entries: Vec<(String, String)>,
-    pub(super) limits: Limits,
+    pub(super) limits: StoreLimits,
 }
 
 /// How long a store has, and how often it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct StoreLimits {
     pub connect: Duration,
     pub request: Duration,
     pub retries: usize,
     pub all_retries: Duration,
 }
 
-impl Default for Limits {
+impl Default for StoreLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -153,13 +153,13 @@ impl StoreOptions {
     }
 
     /// Those that stores of this kind know.
-    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn of(&self, kind: StoreKind) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.entries.iter().filter(move |(key, _)| key == "allow_http" || is_of(kind, key));
         entries.map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
-fn is_of(kind: Kind, key: &str) -> bool {
+fn is_of(kind: StoreKind, key: &str) -> bool {
     let store = STORES.iter().find(|(other, ..)| *other == kind);
     store.is_some_and(|(_, prefix, keys)| keys.contains(&key.strip_prefix(prefix).unwrap_or(key)))
 }
@@ -229,9 +229,9 @@ mod tests {
             ["region=eu", "aws_access_key_id=a=b", "AZURE_STORAGE_ACCOUNT_NAME=me", "allow_http=true", "max_retries=3"];
         let options = StoreOptions::parse(&texts).unwrap();
         let of = |kind| options.of(kind).collect::<Vec<_>>();
-        assert_eq!(of(Kind::S3), [("region", "eu"), ("aws_access_key_id", "a=b"), ("allow_http", "true")]);
-        assert_eq!(of(Kind::Azure), [("azure_storage_account_name", "me"), ("allow_http", "true")]);
-        assert_eq!(of(Kind::Google), [("allow_http", "true")]);
+        assert_eq!(of(StoreKind::S3), [("region", "eu"), ("aws_access_key_id", "a=b"), ("allow_http", "true")]);
+        assert_eq!(of(StoreKind::Azure), [("azure_storage_account_name", "me"), ("allow_http", "true")]);
+        assert_eq!(of(StoreKind::Google), [("allow_http", "true")]);
         assert_eq!(options.limits.retries, 3);
     }
 

@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 
 use super::connect::Connector;
 use super::failure::{Fault, FaultKind};
-use super::url::{Kind, Root};
-use super::{Object, ObjectUrl, StoreCounters, StoreOptions, Upload, UploadWriter};
+use super::url::{Root, StoreKind};
+use super::{Object, ObjectUpload, ObjectUrl, StoreCounters, StoreOptions, UploadWriter};
 use crate::{Error, Result};
 
 /// The stores of a process. Cheap to clone; all clones are the same ones.
@@ -37,7 +37,7 @@ struct Shared {
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredObject {
     /// Where.
     pub url: ObjectUrl,
     /// In bytes.
@@ -74,7 +74,7 @@ impl Stores {
     /// # Errors
     /// [`Error::NotFound`] where there is none, [`Error::Denied`] and [`Error::Unauthenticated`] where it is not ours to know,
     /// [`Error::Invalid`] for options that are wrong, and [`Error::File`] where the store cannot be reached or fails.
-    pub async fn head(&self, url: &ObjectUrl) -> Result<Entry> {
+    pub async fn head(&self, url: &ObjectUrl) -> Result<StoredObject> {
         let (store, path) = self.store(url)?;
         self.shared.counters.add_request();
         match store.head(&path).await {
@@ -88,7 +88,7 @@ impl Stores {
     }
 
     /// The objects below a folder, also of folders below it, as the store lists them.
-    pub fn list(&self, folder: &ObjectUrl) -> BoxStream<'static, Result<Entry>> {
+    pub fn list(&self, folder: &ObjectUrl) -> BoxStream<'static, Result<StoredObject>> {
         let (store, path) = match self.store(folder) {
             Ok(found) => found,
             Err(error) => return futures::stream::iter([Err(error)]).boxed(),
@@ -156,7 +156,7 @@ impl Stores {
     ///
     /// # Errors
     /// [`Error::Invalid`] for options that are wrong.
-    pub fn open_entry(&self, entry: Entry) -> Result<Object> {
+    pub fn open_entry(&self, entry: StoredObject) -> Result<Object> {
         let (store, path) = self.store(&entry.url)?;
         Ok(Object::new(self.clone(), store, path, entry))
     }
@@ -165,9 +165,9 @@ impl Stores {
     ///
     /// # Errors
     /// [`Error::Invalid`] for options that are wrong, and for what cannot be written.
-    pub fn create(&self, url: &ObjectUrl, len: Option<u64>) -> Result<(Upload, UploadWriter)> {
+    pub fn create(&self, url: &ObjectUrl, len: Option<u64>) -> Result<(ObjectUpload, UploadWriter)> {
         let (store, path) = self.writable(url)?;
-        Ok(Upload::begin(self.clone(), store, path, url.clone(), len))
+        Ok(ObjectUpload::begin(self.clone(), store, path, url.clone(), len))
     }
 
     fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
@@ -202,7 +202,7 @@ impl Stores {
 /// Why there is no list.
 fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
     let fault = fault(url, error);
-    if url.root.kind == Kind::Http && fault.kind() == FaultKind::Passing {
+    if url.root.kind == StoreKind::Http && fault.kind() == FaultKind::Passing {
         return Error::Invalid(format!("{url}: its files cannot be listed: {fault}; name each file"));
     }
     fault.at(url)
@@ -212,8 +212,8 @@ pub(super) fn fault(url: &ObjectUrl, error: &object_store::Error) -> Fault {
     Fault::of(url.root.kind, error)
 }
 
-pub(super) fn entry(url: ObjectUrl, meta: ObjectMeta) -> Entry {
-    Entry { url, len: meta.size, modified: meta.last_modified.into(), etag: meta.e_tag.map(Into::into) }
+pub(super) fn entry(url: ObjectUrl, meta: ObjectMeta) -> StoredObject {
+    StoredObject { url, len: meta.size, modified: meta.last_modified.into(), etag: meta.e_tag.map(Into::into) }
 }
 
 /// The store of a bucket. What the environment says, the library reads.
@@ -234,12 +234,12 @@ fn make(root: &Root, options: &StoreOptions) -> object_store::Result<Arc<dyn Obj
         }};
     }
     Ok(match root.kind {
-        Kind::S3 => Arc::new(with_options!(AmazonS3Builder::from_env()).with_bucket_name(&root.place).build()?),
-        Kind::Google => {
+        StoreKind::S3 => Arc::new(with_options!(AmazonS3Builder::from_env()).with_bucket_name(&root.place).build()?),
+        StoreKind::Google => {
             Arc::new(with_options!(GoogleCloudStorageBuilder::from_env()).with_bucket_name(&root.place).build()?)
         }
-        Kind::Azure => Arc::new(with_options!(MicrosoftAzureBuilder::from_env()).with_url(&root.shown).build()?),
-        Kind::Http => {
+        StoreKind::Azure => Arc::new(with_options!(MicrosoftAzureBuilder::from_env()).with_url(&root.shown).build()?),
+        StoreKind::Http => {
             let builder = HttpBuilder::new().with_url(&root.place).with_retry(retry).with_http_connector(connector);
             // Who writes http:// has said so.
             Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
@@ -250,7 +250,7 @@ fn make(root: &Root, options: &StoreOptions) -> object_store::Result<Arc<dyn Obj
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Location;
+    use crate::store::FileLocation;
     use crate::store::testing::{stores, url};
 
     #[tokio::test]
@@ -259,7 +259,7 @@ mod tests {
         for key in ["a/1", "a/b/2", "ab"] {
             stores.put(&url(key), Bytes::from_static(b"text")).await.unwrap();
         }
-        let listed: Vec<Entry> = stores.list(&url("a")).try_collect().await.unwrap();
+        let listed: Vec<StoredObject> = stores.list(&url("a")).try_collect().await.unwrap();
         let mut names: Vec<_> = listed.iter().map(|entry| entry.url.to_string()).collect();
         names.sort();
         assert_eq!(names, ["s3://bucket/a/1", "s3://bucket/a/b/2"]);
@@ -275,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_read_and_not_written() {
         let (stores, _counting) = stores();
-        let location = Location::parse("https://host/a".as_ref()).unwrap();
+        let location = FileLocation::parse("https://host/a".as_ref()).unwrap();
         let error = stores.put(location.object().unwrap(), Bytes::new()).await.unwrap_err();
         assert!(matches!(&error, Error::Invalid(text) if text.starts_with("https://host/a: ")), "{error}");
     }
@@ -284,7 +284,7 @@ mod tests {
     async fn a_server_that_is_not_there_is_told_soon() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let stores = Stores::new(StoreOptions::default(), Handle::current());
-        let location = Location::parse(format!("http://{gone}/a").as_ref()).unwrap();
+        let location = FileLocation::parse(format!("http://{gone}/a").as_ref()).unwrap();
         let error = stores.head(location.object().unwrap()).await.unwrap_err().to_string();
         assert!(error.starts_with(&format!("http://{gone}/a: the store cannot be reached: ")), "{error}");
         assert!(error.contains("refused"), "{error}");

@@ -15,7 +15,7 @@ use object_store::{
 };
 use tokio::runtime::Handle;
 
-use super::{Location, ObjectUrl, StoreOptions, Stores};
+use super::{FileLocation, ObjectUrl, StoreOptions, Stores};
 
 /// Stores with one bucket, `s3://bucket`, that lies in memory.
 pub(crate) fn stores() -> (Stores, Arc<Counting>) {
@@ -26,8 +26,8 @@ pub(crate) fn stores() -> (Stores, Arc<Counting>) {
 
 /// The URL of a key in that bucket.
 pub(crate) fn url(key: &str) -> ObjectUrl {
-    match Location::parse(format!("s3://bucket/{key}").as_ref()) {
-        Ok(Location::Object(url)) => url,
+    match FileLocation::parse(format!("s3://bucket/{key}").as_ref()) {
+        Ok(FileLocation::Object(url)) => url,
         other => panic!("{other:?}"),
     }
 }

@@ -26,7 +26,7 @@ const PARTS_IN_FLIGHT: usize = 2;
 
 /// An object that is being written. What was written of it goes away with this value unless it is committed.
 #[derive(Debug)]
-pub struct Upload {
+pub struct ObjectUpload {
     url: ObjectUrl,
     end: Option<oneshot::Sender<End>>,
 }
@@ -56,7 +56,7 @@ enum End {
     Abort(oneshot::Sender<()>),
 }
 
-impl Upload {
+impl ObjectUpload {
     pub(super) fn begin(
         stores: Stores,
         store: Arc<dyn ObjectStore>,

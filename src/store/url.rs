@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// What speaks with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(super) enum StoreKind {
     S3,
     Google,
     Azure,
@@ -18,11 +18,11 @@ pub(super) enum Kind {
 }
 
 /// Schemes of each, the one that is recommended first.
-const SCHEMES: [(Kind, &[&str]); 4] = [
-    (Kind::S3, &["s3", "s3a"]),
-    (Kind::Google, &["gs", "gcs"]),
-    (Kind::Azure, &["az", "azure", "abfs", "abfss"]),
-    (Kind::Http, &["https", "http"]),
+const SCHEMES: [(StoreKind, &[&str]); 4] = [
+    (StoreKind::S3, &["s3", "s3a"]),
+    (StoreKind::Google, &["gs", "gcs"]),
+    (StoreKind::Azure, &["az", "azure", "abfs", "abfss"]),
+    (StoreKind::Http, &["https", "http"]),
 ];
 
 /// What stands for something else in the path of a URL.
@@ -40,7 +40,7 @@ pub struct ObjectUrl {
 /// What one store is made for: a bucket, a container, a server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Root {
-    pub kind: Kind,
+    pub kind: StoreKind,
     /// The URL up to the key, as it was typed, without what is secret.
     pub shown: String,
     /// Of a server, the URL with the name, the password and the query that were typed; of others what follows the scheme.
@@ -81,11 +81,11 @@ impl ObjectUrl {
         let Some((kind, _)) = SCHEMES.iter().find(|(_, schemes)| schemes.contains(&scheme)) else {
             return Ok(None);
         };
-        let url = if *kind == Kind::Http { Self::of_server(text)? } else { Self::of_bucket(*kind, text, rest)? };
+        let url = if *kind == StoreKind::Http { Self::of_server(text)? } else { Self::of_bucket(*kind, text, rest)? };
         url.path().map(|_| Some(url))
     }
 
-    fn of_bucket(kind: Kind, text: &str, rest: &str) -> Result<Self> {
+    fn of_bucket(kind: StoreKind, text: &str, rest: &str) -> Result<Self> {
         let (bucket, key) = match rest.split_once('/') {
             Some((bucket, key)) => (bucket, Some(key.to_owned())),
             None => (rest, None),
@@ -98,7 +98,7 @@ impl ObjectUrl {
             return Err(invalid("no bucket is named"));
         }
         let may_be = |char: char| char.is_ascii_alphanumeric() || "-_.$".contains(char);
-        if !bucket.chars().all(|char| may_be(char) || kind == Kind::Azure && char == '@') {
+        if !bucket.chars().all(|char| may_be(char) || kind == StoreKind::Azure && char == '@') {
             return Err(invalid("not the name of a bucket"));
         }
         let shown = text[..text.len() - rest.len() + bucket.len()].to_owned();
@@ -114,7 +114,7 @@ impl ObjectUrl {
         let key = rest.split_once('/').map(|(_, key)| key.to_owned());
         url.set_path("");
         url.set_fragment(None);
-        Ok(Self { root: Root { kind: Kind::Http, shown, place: url.into() }, key })
+        Ok(Self { root: Root { kind: StoreKind::Http, shown, place: url.into() }, key })
     }
 
     fn key(&self) -> &str {
@@ -124,7 +124,7 @@ impl ObjectUrl {
     /// Its name within the store.
     pub(super) fn path(&self) -> Result<Path> {
         let path = match self.root.kind {
-            Kind::Http => Path::from_url_path(self.key()),
+            StoreKind::Http => Path::from_url_path(self.key()),
             _ => Path::parse(self.key()),
         };
         path.map_err(|_| {
@@ -148,7 +148,7 @@ impl ObjectUrl {
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let name = match self.root.kind {
-            Kind::Http => utf8_percent_encode(name, SPECIAL).to_string(),
+            StoreKind::Http => utf8_percent_encode(name, SPECIAL).to_string(),
             _ => name.to_owned(),
         };
         let key = match self.key().trim_end_matches('/') {
@@ -174,6 +174,6 @@ impl ObjectUrl {
 
     /// Whether files can be written there.
     pub(super) const fn is_writable(&self) -> bool {
-        !matches!(self.root.kind, Kind::Http)
+        !matches!(self.root.kind, StoreKind::Http)
     }
 }

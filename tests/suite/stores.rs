@@ -15,7 +15,7 @@ use parquet::file::properties::WriterProperties;
 use textflight::Error;
 use textflight::source::Source;
 use textflight::source::parquet::ParquetFile;
-use textflight::store::{Location, ObjectUrl, StoreOptions, Stores};
+use textflight::store::{FileLocation, ObjectUrl, StoreOptions, Stores};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -27,8 +27,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn object(url: &str) -> ObjectUrl {
-    match Location::parse(url.as_ref()).unwrap() {
-        Location::Object(url) => url,
+    match FileLocation::parse(url.as_ref()).unwrap() {
+        FileLocation::Object(url) => url,
         other => panic!("{other} is no object"),
     }
 }
@@ -74,7 +74,7 @@ async fn upload(stores: &Stores, url: &ObjectUrl, bytes: &Bytes) {
 }
 
 async fn open(stores: &Stores, url: &ObjectUrl) -> Arc<ParquetFile> {
-    let (stores, location) = (stores.clone(), Location::Object(url.clone()));
+    let (stores, location) = (stores.clone(), FileLocation::Object(url.clone()));
     spawn_blocking(move || Arc::new(ParquetFile::open_at(&location, &stores).unwrap())).await.unwrap()
 }
 

@@ -14,14 +14,14 @@ use crate::stream::TextScorer;
 use crate::{Error, Result};
 
 /// Distinct texts at the scorer. It has them until nobody waits any more, or they are scored and in the table.
-pub struct Flight {
+pub struct TextFlight {
     memory: Arc<Memory>,
     digests: Arc<[Digest]>,
     /// Whoever waits drives it, so that none depends on another to go on.
     outcome: Shared<BoxFuture<'static, Result<Arc<Scores>>>>,
 }
 
-impl Flight {
+impl TextFlight {
     /// Texts that are handed to the scorer once somebody waits.
     pub fn begin(
         scorer: &Arc<dyn TextScorer>,
@@ -64,7 +64,7 @@ async fn scored(
     Ok(Arc::new(scores))
 }
 
-impl Drop for Flight {
+impl Drop for TextFlight {
     fn drop(&mut self) {
         let mut known = self.memory.lock();
         for digest in &*self.digests {

@@ -9,7 +9,7 @@ const WAYS: usize = 16;
 
 /// Scores of the texts that were asked for last, more or less: where all entries of a new text are taken, one makes room that was not
 /// asked for since a newcomer looked at it last.
-pub struct Table {
+pub struct ScoreMemory {
     entries: Vec<Entry>,
     /// `[entries, classes]`
     probabilities: Vec<f32>,
@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-impl Table {
+impl ScoreMemory {
     /// A table of at most so many bytes, for scores of so many classes.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back() {
-        let mut table = Table::new(1 << 16, 2).unwrap();
+        let mut table = ScoreMemory::new(1 << 16, 2).unwrap();
         let digests = digests(500);
         for (number, digest) in digests.iter().enumerate() {
             assert_eq!(table.get(digest), None);
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn all_memory_is_there_from_the_start() {
         for (bytes, classes) in [(1 << 22, 2), (1 << 16, 3), (100, 2), (36, 2)] {
-            let mut table = Table::new(bytes, classes).unwrap();
-            let held = |table: &Table| {
-                let Table { entries, probabilities, .. } = table;
+            let mut table = ScoreMemory::new(bytes, classes).unwrap();
+            let held = |table: &ScoreMemory| {
+                let ScoreMemory { entries, probabilities, .. } = table;
                 entries.capacity() * size_of::<Entry>() + size_of_val(&probabilities[..])
             };
             let before = held(&table);
@@ -148,12 +148,12 @@ mod tests {
             }
             assert_eq!(held(&table), before);
         }
-        assert!(matches!(Table::new(usize::MAX, 2), Err(Error::Invalid(_))));
+        assert!(matches!(ScoreMemory::new(usize::MAX, 2), Err(Error::Invalid(_))));
     }
 
     #[test]
     fn a_table_without_room_keeps_nothing() {
-        let mut table = Table::new(35, 2).unwrap();
+        let mut table = ScoreMemory::new(35, 2).unwrap();
         for digest in digests(10) {
             table.insert(&digest, score(1));
             assert_eq!(table.get(&digest), None);
@@ -163,10 +163,10 @@ mod tests {
     /// Texts that come now and then outlive a flood of others that is larger than the table, and give way once they come no more.
     #[test]
     fn what_is_asked_for_stays() {
-        let mut table = Table::new(36 * 1000, 2).unwrap();
+        let mut table = ScoreMemory::new(36 * 1000, 2).unwrap();
         let digests = digests(12_000);
         let (wanted, flood) = digests.split_at(200);
-        let there = |table: &mut Table| {
+        let there = |table: &mut ScoreMemory| {
             let mut there = 0;
             for digest in wanted {
                 match table.get(digest) {

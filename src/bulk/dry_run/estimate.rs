@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bulk::summary::{Failure, Run, rate};
+use crate::bulk::summary::{FailedFile, Run, rate};
 use crate::bulk::tally::Tally;
 use crate::bulk::words::{bytes, count, counted, percent, span};
 
@@ -69,7 +69,7 @@ pub struct Estimate {
     pub sample: SampleCounts,
     /// Why the first of those files failed that did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedFile>,
 }
 
 impl Estimate {

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use futures::StreamExt;
 
 use super::finished::is_finished;
-use super::{Opened, of_file};
+use super::{OpenedInput, of_file};
 use crate::Result;
 use crate::bulk::texts::{Reading, batches};
 use crate::panics::blocking;
@@ -18,14 +18,14 @@ use crate::table::ColumnTexts;
 const REACH: u64 = 100_000;
 
 /// Rows of a file.
-pub struct Sample {
+pub struct RowSample {
     /// As they were read.
     pub batch: RecordBatch,
     /// Their texts.
     pub texts: Vec<ColumnTexts>,
 }
 
-impl Opened {
+impl OpenedInput {
     /// Whether the same job has scored it, and its output is there.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Opened {
     ///
     /// # Errors
     /// As for scoring them.
-    pub async fn sample(&self, place: usize, of: usize, rows: usize) -> Result<Vec<Sample>> {
+    pub async fn sample(&self, place: usize, of: usize, rows: usize) -> Result<Vec<RowSample>> {
         let source = Arc::clone(&self.source) as Arc<dyn Source>;
         let (from_row, next) = (row_at(&*source, place, of), row_at(&*source, place + 1, of));
         let mut left = usize::try_from(next - from_row).map_or(rows, |all| all.min(rows));
@@ -52,7 +52,7 @@ impl Opened {
             let batch = batch.0.slice(0, batch.0.num_rows().min(left));
             left -= batch.num_rows();
             let texts = plan.texts(&batch).map_err(|error| of_file(&self.source, error))?;
-            samples.push(Sample { batch, texts });
+            samples.push(RowSample { batch, texts });
         }
         Ok(samples)
     }

@@ -8,7 +8,7 @@ use crate::sink::sync_folder_of;
 use crate::{Error, Result};
 
 /// Bytes that are only ever appended to, and are there after a power loss once they are.
-pub trait Log: Send {
+pub trait JournalLog: Send {
     /// All that is there, from the beginning.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl FileLog {
     }
 }
 
-impl Log for FileLog {
+impl JournalLog for FileLog {
     fn read(&self) -> Result<Box<dyn Read + '_>> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0)).map_err(|cause| self.error(&cause))?;

@@ -13,7 +13,7 @@ use crate::table::{ScoreOptions, ScorePlan};
 #[derive(Clone, Default)]
 struct MemoryLog(Arc<Mutex<Vec<u8>>>);
 
-impl Log for MemoryLog {
+impl JournalLog for MemoryLog {
     fn read(&self) -> Result<Box<dyn Read + '_>> {
         Ok(Box::new(Cursor::new(self.0.lock().unwrap().clone())))
     }

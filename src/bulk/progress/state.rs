@@ -53,7 +53,7 @@ pub struct Moment {
 
 /// What was counted.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct ProgressState {
     pub files: Files,
     /// Files whose rows are known, and those rows.
     pub counted_files: u64,
@@ -70,7 +70,7 @@ pub struct State {
     speed: Speed,
 }
 
-impl State {
+impl ProgressState {
     /// How far the run is, so long after it began.
     pub fn at(&mut self, elapsed: Duration) -> Moment {
         let done = Done { rows: self.rows - self.resumed, bytes: self.bytes - self.bytes_resumed };
@@ -125,12 +125,12 @@ impl Speed {
 mod tests {
     use super::*;
 
-    fn at(state: &mut State, seconds: u64) -> Moment {
+    fn at(state: &mut ProgressState, seconds: u64) -> Moment {
         state.at(Duration::from_secs(seconds))
     }
 
-    fn state() -> State {
-        State { files: Files { total: 2, ..Files::default() }, bytes_total: 1000, ..State::default() }
+    fn state() -> ProgressState {
+        ProgressState { files: Files { total: 2, ..Files::default() }, bytes_total: 1000, ..ProgressState::default() }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub enum View {
 
 /// What is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum ProgressEvent {
     /// The run begins.
     Start,
     /// It goes on.
@@ -72,14 +72,14 @@ impl View {
     }
 
     /// What cannot be written is no reason to stop.
-    pub fn show(&mut self, event: Event, moment: &Moment) {
+    pub fn show(&mut self, event: ProgressEvent, moment: &Moment) {
         match (self, event) {
-            (Self::Bar(bar), Event::Progress) => {
+            (Self::Bar(bar), ProgressEvent::Progress) => {
                 bar.set_position((share(&moment.bytes).unwrap_or(0.0) * BAR_STEPS as f64) as u64);
                 bar.set_message(words(moment));
             }
-            (Self::Bar(bar), Event::End | Event::Stopped) => bar.finish_and_clear(),
-            (Self::Lines(out), Event::Progress) => drop(writeln!(out, "{}", words(moment))),
+            (Self::Bar(bar), ProgressEvent::End | ProgressEvent::Stopped) => bar.finish_and_clear(),
+            (Self::Lines(out), ProgressEvent::Progress) => drop(writeln!(out, "{}", words(moment))),
             (Self::Json(out), event) => drop(writeln!(out, "{}", object(event, moment))),
             (Self::None | Self::Bar(_) | Self::Lines(_), _) => {}
         }
@@ -102,12 +102,12 @@ fn share(amount: &Amount) -> Option<f64> {
     Some((amount.done as f64 / total as f64).min(1.0))
 }
 
-fn object(event: Event, moment: &Moment) -> String {
+fn object(event: ProgressEvent, moment: &Moment) -> String {
     let event = match event {
-        Event::Start => "start",
-        Event::Progress => "progress",
-        Event::End => "end",
-        Event::Stopped => "stopped",
+        ProgressEvent::Start => "start",
+        ProgressEvent::Progress => "progress",
+        ProgressEvent::End => "end",
+        ProgressEvent::Stopped => "stopped",
     };
     let mut object = json!({ "event": event });
     if let (Some(fields), Ok(serde_json::Value::Object(moment))) =
@@ -189,12 +189,12 @@ mod tests {
     #[test]
     fn an_object_says_the_same_to_machines() {
         assert_eq!(
-            object(Event::Progress, &moment()),
+            object(ProgressEvent::Progress, &moment()),
             r#"{"event":"progress","seconds":5.5,"files":{"total":1,"done":0,"skipped":0,"failed":0},"#.to_owned()
                 + r#""rows":{"done":4000,"total":10000},"resumed":0,"bytes":{"done":1048576,"total":2621440},"#
                 + r#""rows_per_second":726.6,"seconds_left":8.25}"#
         );
         let unknown = Moment { seconds_left: None, ..moment() };
-        assert!(object(Event::End, &unknown).ends_with(r#""seconds_left":null}"#));
+        assert!(object(ProgressEvent::End, &unknown).ends_with(r#""seconds_left":null}"#));
     }
 }

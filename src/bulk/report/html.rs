@@ -32,14 +32,14 @@ pub struct Ran {
 
 /// The page.
 #[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
+pub struct ReportPage<'a> {
     /// What came of it.
     pub summary: &'a Summary,
     /// What ran.
     pub ran: &'a Ran,
 }
 
-impl Display for Page<'_> {
+impl Display for ReportPage<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { summary, ran } = self;
         let title = format!("{} scored", counted(summary.rows, "row"));

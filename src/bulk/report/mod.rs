@@ -5,7 +5,7 @@ mod html;
 mod page_file;
 mod terminal;
 
-pub use self::html::{Page, Ran};
+pub use self::html::{Ran, ReportPage};
 pub use self::page_file::PageFile;
 pub use self::terminal::Details;
 

@@ -45,7 +45,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use self::layout::MAGIC;
 pub use self::schema::UnfitSchema;
 use super::ahead::{Give, decoded_ahead};
-use super::ranged::{Expected, Onward, RangeReader, RangedFile};
+use super::ranged::{Onward, Prefetch, RangeReader, RangedFile};
 use super::{Fingerprint, Part, Source};
 use crate::panics::caught;
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ pub struct ParquetFile {
     path: PathBuf,
     file: RangedFile,
     /// What was read to find the footer: of an object it is kept, for the last row group may reach into it.
-    _ends: Expected,
+    _ends: Prefetch,
     footer: Vec<u8>,
     /// Where in the file its data lies: all before the footer but the magic, unless it is an excerpt.
     data: Range<u64>,

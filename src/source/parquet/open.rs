@@ -9,8 +9,8 @@ use super::layout::{MAGIC, check_ranges, ends, footer_range};
 use super::schema::{TypedMetadata, with_types};
 use crate::panics::caught;
 use crate::source::Part;
-use crate::source::ranged::{Expected, RangedFile};
-use crate::store::{Location, Object, Stores};
+use crate::source::ranged::{Prefetch, RangedFile};
+use crate::store::{FileLocation, Object, Stores};
 use crate::{Error, Result};
 
 pub const ENCRYPTED: &str = "an encrypted Parquet file; decrypt it first";
@@ -31,11 +31,11 @@ impl ParquetFile {
     ///
     /// # Errors
     /// As [`ParquetFile::open`], and what the store says.
-    pub fn open_at(location: &Location, stores: &Stores) -> Result<Self> {
+    pub fn open_at(location: &FileLocation, stores: &Stores) -> Result<Self> {
         match location {
-            Location::Path(path) => Self::open(path),
-            Location::Object(url) => Self::of_object(stores.wait(stores.open(url))?),
-            Location::Standard => {
+            FileLocation::Path(path) => Self::open(path),
+            FileLocation::Object(url) => Self::of_object(stores.wait(stores.open(url))?),
+            FileLocation::Standard => {
                 Err(Error::Invalid("Parquet cannot be read from standard input: its footer is at its end".to_owned()))
             }
         }
@@ -74,7 +74,7 @@ impl ParquetFile {
         opened.map_err(|cause| Error::file(path, cause))
     }
 
-    fn read(path: &Path, file: RangedFile, ends: Expected) -> Result<Self, String> {
+    fn read(path: &Path, file: RangedFile, ends: Prefetch) -> Result<Self, String> {
         let (start, len) = footer_range(&file)?;
         let whole = file.expect(std::slice::from_ref(&(start..start + len as u64)));
         whole.ready().map_err(|cause| cause.to_string())?;

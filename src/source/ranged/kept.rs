@@ -15,7 +15,7 @@ const SEGMENT: u64 = 1 << 30;
 
 /// A range of an object, filled from front to back.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptRange {
     range: Range<u64>,
     state: Mutex<State>,
     changed: Condvar,
@@ -38,7 +38,7 @@ enum Place {
 
 /// Where ranges of one object are kept.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct PrefetchRoom {
     /// Bytes that are kept in memory.
     used: Arc<AtomicU64>,
     segment: Mutex<Option<Arc<Segment>>>,
@@ -60,15 +60,15 @@ impl Drop for Share {
     }
 }
 
-impl Room {
+impl PrefetchRoom {
     /// Makes room for a range.
     ///
     /// # Errors
     /// Why the system gives no file.
-    pub fn keep(&self, range: Range<u64>) -> Result<Kept, Fault> {
+    pub fn keep(&self, range: Range<u64>) -> Result<KeptRange, Fault> {
         let place = self.place(range.end - range.start)?;
         let state = Mutex::new(State { filled: 0, place, failed: None });
-        Ok(Kept { range, state, changed: Condvar::new(), holders: AtomicUsize::new(0) })
+        Ok(KeptRange { range, state, changed: Condvar::new(), holders: AtomicUsize::new(0) })
     }
 
     fn place(&self, len: u64) -> Result<Place, Fault> {
@@ -98,7 +98,7 @@ fn unwritten(cause: std::io::Error) -> Fault {
     ))
 }
 
-impl Kept {
+impl KeptRange {
     /// Which bytes it has, once it has them.
     pub const fn range(&self) -> &Range<u64> {
         &self.range
@@ -215,14 +215,14 @@ mod tests {
 
     #[test]
     fn what_memory_cannot_hold_lies_in_files() {
-        let room = Room::default();
+        let room = PrefetchRoom::default();
         let small = room.keep(10..10 + MEMORY).unwrap();
         let large = room.keep(0..100).unwrap();
         assert!(matches!(large.lock().place, Place::File(..)));
         small.append(b"0123").unwrap();
         large.append(b"0123").unwrap();
         large.append(b"456").unwrap();
-        let read = |kept: &Kept, at, len| {
+        let read = |kept: &KeptRange, at, len| {
             let mut bytes = vec![0; len];
             let read = kept.read_at(&mut bytes, at).unwrap();
             bytes.truncate(read);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn readers_wait_for_what_comes_and_are_told_when_it_does_not() {
-        let kept = Room::default().keep(0..8).unwrap();
+        let kept = PrefetchRoom::default().keep(0..8).unwrap();
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut bytes = [0; 4];

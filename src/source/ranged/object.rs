@@ -8,20 +8,20 @@ use futures::StreamExt;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Passage;
-use super::kept::{Kept, Room};
+use super::kept::{KeptRange, PrefetchRoom};
 use crate::source::Fingerprint;
 use crate::store::{Fault, Object};
 
 /// Ranges that are fetched at the same time.
 const RANGES_AT_ONCE: usize = 2;
 
-type Pieces = Vec<Arc<Kept>>;
+type Pieces = Vec<Arc<KeptRange>>;
 
 /// An object, and what is kept of it.
 #[derive(Debug)]
 pub struct ObjectFile {
     object: Object,
-    room: Room,
+    room: PrefetchRoom,
     kept: Mutex<Pieces>,
     /// What is to be kept as it passes.
     wanted: Mutex<Vec<Vec<Range<u64>>>>,
@@ -29,14 +29,14 @@ pub struct ObjectFile {
 
 /// Ranges of a file that are there, or on their way, until this is dropped.
 #[derive(Debug, Default)]
-pub struct Expected {
+pub struct Prefetch {
     object: Option<Arc<ObjectFile>>,
     kept: Pieces,
     failed: Option<Fault>,
     fetching: Option<AbortOnDropHandle<()>>,
 }
 
-impl Expected {
+impl Prefetch {
     /// Waits until all of it is there. Blocks.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Expected {
     }
 }
 
-impl Drop for Expected {
+impl Drop for Prefetch {
     fn drop(&mut self) {
         drop(self.fetching.take());
         if let Some(object) = &self.object {
@@ -61,7 +61,7 @@ impl Drop for Expected {
 
 impl ObjectFile {
     pub fn new(object: Object) -> Self {
-        Self { object, room: Room::default(), kept: Mutex::default(), wanted: Mutex::default() }
+        Self { object, room: PrefetchRoom::default(), kept: Mutex::default(), wanted: Mutex::default() }
     }
 
     pub const fn object(&self) -> &Object {
@@ -88,7 +88,7 @@ impl ObjectFile {
     }
 
     /// What has the byte at `at`, or where before `end` something begins that is kept.
-    pub fn kept_at(&self, at: u64, end: u64) -> (Option<Arc<Kept>>, u64) {
+    pub fn kept_at(&self, at: u64, end: u64) -> (Option<Arc<KeptRange>>, u64) {
         let mut kept = self.lock();
         kept.retain(|kept| !kept.has_failed());
         let here = kept.iter().find(|kept| kept.range().contains(&at)).cloned();
@@ -117,11 +117,11 @@ impl ObjectFile {
     }
 
     /// Has these ranges fetched, but for what is kept of them already.
-    pub fn expect(self: &Arc<Self>, ranges: &[Range<u64>]) -> Expected {
+    pub fn expect(self: &Arc<Self>, ranges: &[Range<u64>]) -> Prefetch {
         let object = Some(Arc::clone(self));
         let (kept, new) = match self.keep(ranges) {
             Ok(kept) => kept,
-            Err(fault) => return Expected { object, kept: Vec::new(), failed: Some(fault), fetching: None },
+            Err(fault) => return Prefetch { object, kept: Vec::new(), failed: Some(fault), fetching: None },
         };
         for kept in &kept {
             kept.hold();
@@ -133,7 +133,7 @@ impl ObjectFile {
                 new.for_each_concurrent(RANGES_AT_ONCE, |kept| fetch(object.clone(), kept)).await;
             })
         });
-        Expected { object, kept, failed: None, fetching }
+        Prefetch { object, kept, failed: None, fetching }
     }
 
     /// Makes room for what is not kept of these ranges. Gives all that is kept of them then, and of that what is new.
@@ -160,7 +160,7 @@ impl ObjectFile {
 }
 
 /// Fills what is kept.
-async fn fetch(object: Object, kept: Arc<Kept>) {
+async fn fetch(object: Object, kept: Arc<KeptRange>) {
     // Should nobody wait for it any more, those who do are told.
     let gone = GivenUp(&kept);
     let mut stream = object.stream(kept.range().clone());
@@ -174,7 +174,7 @@ async fn fetch(object: Object, kept: Arc<Kept>) {
 }
 
 /// Whoever fills it has gone.
-pub struct GivenUp<'a>(pub &'a Kept);
+pub struct GivenUp<'a>(pub &'a KeptRange);
 
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::kept::Kept;
+use super::kept::KeptRange;
 use super::object::{GivenUp, ObjectFile};
 use crate::store::Fault;
 
@@ -26,7 +26,7 @@ pub struct Passage {
     piece: Bytes,
     fetching: Option<Fetching>,
     /// What is kept of what passes, in order.
-    passing: Vec<Arc<Kept>>,
+    passing: Vec<Arc<KeptRange>>,
     failed: Option<Fault>,
 }
 
@@ -40,7 +40,7 @@ impl Passage {
     pub(super) fn new(
         object: Arc<ObjectFile>,
         part: Range<u64>,
-        mut passing: Vec<Arc<Kept>>,
+        mut passing: Vec<Arc<KeptRange>>,
         failed: Option<Fault>,
     ) -> Self {
         passing.sort_by_key(|kept| kept.range().start);
@@ -73,11 +73,11 @@ impl Passage {
     }
 
     /// What has the byte at `at` without our help.
-    fn already_kept(&self, at: u64) -> Option<Arc<Kept>> {
+    fn already_kept(&self, at: u64) -> Option<Arc<KeptRange>> {
         self.object.kept_at(at, at).0.filter(|kept| !self.is_passing(kept))
     }
 
-    fn is_passing(&self, kept: &Arc<Kept>) -> bool {
+    fn is_passing(&self, kept: &Arc<KeptRange>) -> bool {
         self.passing.iter().any(|passing| Arc::ptr_eq(passing, kept))
     }
 

@@ -15,7 +15,7 @@ fn ran() -> Ran {
 }
 
 fn page(summary: &Summary) -> String {
-    Page { summary, ran: &ran() }.to_string()
+    ReportPage { summary, ran: &ran() }.to_string()
 }
 
 /// Elements that have no end.

@@ -15,7 +15,7 @@ use crate::source::Source;
 use crate::source::parquet::{ParquetFile, testing};
 use crate::source::ranged::RangedFile;
 use crate::store::testing::{Counting, stores, url};
-use crate::store::{Location, ObjectUrl, Stores};
+use crate::store::{FileLocation, ObjectUrl, Stores};
 
 const ROWS: usize = 60_000;
 
@@ -41,7 +41,7 @@ async fn stored(bytes: &Bytes) -> (Stores, Arc<Counting>, ObjectUrl) {
 }
 
 async fn open(stores: &Stores, url: &ObjectUrl) -> crate::Result<Arc<ParquetFile>> {
-    let (stores, location) = (stores.clone(), Location::Object(url.clone()));
+    let (stores, location) = (stores.clone(), FileLocation::Object(url.clone()));
     crate::panics::blocking(move || ParquetFile::open_at(&location, &stores).map(Arc::new)).await
 }
 
