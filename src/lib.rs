@@ -30,6 +30,7 @@
 //! | [`traces`] | spans, and the collector that they go to |
 //! | [`auth`] | how clients prove themselves, on every transport |
 //! | [`reload`] | what is made of files, and made anew when they change |
+//! | `identity` | what a job is, and how its output says so |
 //! | [`readiness`] | whether the model is there |
 //! | [`server`] | listeners, and how they end |
 //! | [`check`] | whether a device computes what the CPU does, and how fast |
@@ -55,6 +56,7 @@ pub mod engine;
 pub mod error;
 pub mod flight;
 mod http_client;
+mod identity;
 mod ipc_compression;
 mod ipc_strings;
 mod ipc_writer;

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::log::{FileLog, JournalLog};
-use super::identity::JobIdentity;
+use crate::identity::JobIdentity;
 use crate::{Error, Result};
 
 /// How much is done between two records, at most.

@@ -6,14 +6,13 @@
 //! | `run` | one file after the other, whatever becomes of each |
 //! | `dry_run` | what a run would come to |
 //! | `job` | a file from input to output, complete or absent |
-//! | `identity`, `journal` | what a job is, and what of it is done |
+//! | `journal` | what of a job is done |
 //! | `dedup` | a memory of texts in front of whoever scores them |
 //! | `texts` | its text column as a stream, and the right answers beside |
 //! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
 mod dedup;
 mod dry_run;
-mod identity;
 mod inputs;
 mod job;
 mod journal;

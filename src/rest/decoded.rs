@@ -37,7 +37,7 @@ const COPIES: usize = 2;
 /// # Errors
 /// What is wrong with the file's footer, its pages or the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, .. } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (classes, held) = (engine.model().labels.clone(), memory.clone());

@@ -54,6 +54,7 @@ use self::refusal::Rejection;
 use self::time::RequestTime;
 use self::upload::TableBody;
 use crate::Error;
+use crate::classifier::ModelFacts;
 use crate::engine::{Engine, Timings};
 use crate::memory::Memory;
 use crate::readiness::Readiness;
@@ -134,7 +135,8 @@ impl Tables {
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
         let keeps_all = columns.columns == Columns::All;
-        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place };
+        let facts = ModelFacts { info: engine.model().clone(), version: self.model.served()?.version.clone() };
+        let job = Job { engine, facts, columns, options: Arc::clone(&self.options), time, place };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
@@ -164,6 +166,8 @@ impl Tables {
 /// A request that may begin.
 struct Job {
     engine: Engine,
+    /// Which model that is.
+    facts: ModelFacts,
     columns: ScoreOptions,
     options: Arc<TableLimits>,
     time: RequestTime,

@@ -20,13 +20,16 @@ use super::outgoing::{Outgoing, Outlet};
 use super::tail::Tail;
 use super::upload::TableBody;
 use crate::Result;
+use crate::classifier::ModelFacts;
 use crate::engine::Engine;
+use crate::identity::JobIdentity;
 use crate::memory::Reservation;
 use crate::panics::{blocking, blocking_while_awaited, joined};
 use crate::sink::Sink;
 use crate::sink::parquet::{Splice, encoded_bytes};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
+use crate::source::parquet::marks::Marks;
 use crate::spool::{Spool, SpoolFile};
 use crate::stream::{InFlight, Incoming, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
@@ -57,12 +60,12 @@ pub const BATCH_ROWS: usize = 1024;
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
 pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, facts, columns, options, time, place } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
-    let (spool, classes, held) = (options.spool.clone(), engine.model().labels.clone(), memory.clone());
+    let (spool, held) = (options.spool.clone(), memory.clone());
     let (body, table) = blocking(move || {
-        let table = Table::open(&body, &spool, &columns, &classes, &held)?;
+        let table = Table::open(&body, &spool, &columns, &facts, &held)?;
         Ok((body, table))
     })
     .await?;
@@ -93,6 +96,8 @@ pub fn opened(body: &SpoolFile, memory: &Reservation) -> Result<(ParquetFile, us
 struct Table {
     source: Arc<ParquetFile>,
     plan: ScorePlan,
+    /// What the new columns say of themselves.
+    marks: Marks,
     tail: Tail,
 }
 
@@ -102,18 +107,20 @@ impl Table {
         body: &SpoolFile,
         spool: &Spool,
         options: &ScoreOptions,
-        classes: &[String],
+        model: &ModelFacts,
         memory: &Reservation,
     ) -> Result<Self> {
         let (source, bytes) = opened(body, memory)?;
-        let plan = ScorePlan::beside(source.schema(), options, classes)?;
+        let plan = ScorePlan::beside(source.schema(), options, &model.info.labels)?;
         let inputs = plan.inputs();
         let decoding = source.decoding_bytes(&inputs, BATCH_ROWS)?;
         let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
         let more = usize::try_from(decoding.saturating_add(encoded)).unwrap_or(usize::MAX);
         memory.extend_to(bytes.saturating_add(more))?;
         let tail = Tail::new(source.data_len(), spool.create()?);
-        Ok(Self { source: Arc::new(source), plan, tail })
+        let input = (source.fingerprint(), Some(source.footer()));
+        let marks = JobIdentity::new(input, model, (options, None), &plan).marks()?;
+        Ok(Self { source: Arc::new(source), plan, marks, tail })
     }
 
     async fn score(&self, engine: Engine, in_flight: InFlight) -> Result<()> {
@@ -127,11 +134,12 @@ impl Table {
     /// Makes ready for the new columns.
     async fn begin(&self) -> Result<Box<dyn Sink>> {
         let (source, plan, tail) = (Arc::clone(&self.source), self.plan.clone(), self.tail.clone());
+        let marks = self.marks.clone();
         blocking_while_awaited(move |is_awaited| {
             let text = plan.text_columns().next().unwrap_or_default();
             let stop = || !is_awaited();
             let splice = Splice::begin(source, plan.new_fields(), text, Path::new(NAME), tail, stop)?;
-            Ok(Box::new(splice) as Box<dyn Sink>)
+            Ok(Box::new(splice.marked(marks)) as Box<dyn Sink>)
         })
         .await
     }

@@ -65,7 +65,7 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["classifier", "sink", "traces"],
     &["engine", "table"],
-    &["check", "readiness", "stream"],
+    &["check", "identity", "readiness", "stream"],
     &["bulk", "cog", "flight", "remote", "rest"],
     &["server"],
 ];
