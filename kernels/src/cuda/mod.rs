@@ -111,7 +111,7 @@ pub fn add_layer_norm(
     unsafe { launch.run(&arguments) }
 }
 
-/// [`super::select_rows`] on a GPU. The ids are below the table's rows: the kernel does not look.
+/// [`super::select_rows()`] on a GPU. The ids are below the table's rows: the kernel does not look.
 ///
 /// # Errors
 /// When the shapes or types disagree, or the GPU fails.
@@ -147,7 +147,7 @@ pub fn select_rows(
     Ok((out, shape))
 }
 
-/// [`super::attention`] on a GPU. `query` and `key_value` may be columns of a wider matrix.
+/// [`super::attention()`] on a GPU. `query` and `key_value` may be columns of a wider matrix.
 ///
 /// # Errors
 /// When the sequences are not on the GPU, a head is too wide, or the GPU fails.
