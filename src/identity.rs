@@ -1,9 +1,9 @@
 //! What a job is: two runs with the same identity give the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const FORMAT: u32 = 1;
 
 /// What a run does to a file. A journal is good for the same alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobIdentity {
     format: u32,
     input: InputIdentity,
@@ -28,7 +28,7 @@ pub struct JobIdentity {
 }
 
 /// The file that is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct InputIdentity {
     /// In bytes.
     size: u64,
@@ -39,7 +39,7 @@ struct InputIdentity {
 }
 
 /// What scores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct ModelIdentity {
     /// The hash of the checkpoint's files.
     version: String,
@@ -50,7 +50,7 @@ struct ModelIdentity {
 }
 
 /// What was asked for, as far as it changes the result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct OptionsIdentity {
     text: Vec<String>,
     labels: String,
@@ -142,9 +142,12 @@ impl JobIdentity {
         let Ok(found) = serde_json::from_slice(journal) else { return "it cannot be read".to_owned() };
         flatten("", &found, &mut theirs);
         flatten("", &serde_json::to_value(self).unwrap_or_default(), &mut ours);
-        let differing = ours.iter().filter_map(|(name, value)| {
-            let other = theirs.get(name).map_or("nothing", String::as_str);
-            (other != value).then(|| format!("{name} was {other} and is {value}"))
+        let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        let value =
+            |leaves: &BTreeMap<String, String>, name| leaves.get(name).map_or("nothing", String::as_str).to_owned();
+        let differing = names.into_iter().filter_map(|name| {
+            let (other, own) = (value(&theirs, name), value(&ours, name));
+            (other != own).then(|| format!("{name} was {other} and is {own}"))
         });
         differing.collect::<Vec<_>>().join(", ")
     }
@@ -169,4 +172,75 @@ fn hash(bytes: &[u8]) -> String {
 
 fn nanoseconds(time: SystemTime) -> Option<String> {
     Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use serde_json::json;
+
+    use super::*;
+
+    fn identity(size: u64, options: &Value, model: &Value, truth: Option<&str>) -> JobIdentity {
+        let mut facts = json!({
+            "name": "m", "revision": null, "device": "cpu", "dtype": "f32", "labels": ["A", "B"], "max_length": 128,
+            "kernels": "none", "version": "0af3",
+        });
+        facts.as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
+        let options = ScoreOptions::from_command(options.to_string().as_bytes()).unwrap();
+        let fields = ["text", "other"].map(|name| Field::new(name, DataType::Utf8, true));
+        let plan = ScorePlan::new(&Schema::new(fields.to_vec()), &options, &["A", "B"].map(str::to_owned)).unwrap();
+        let input = Fingerprint { len: size, modified: Some(SystemTime::UNIX_EPOCH), etag: None };
+        let facts = serde_json::from_value(facts).unwrap();
+        JobIdentity::new((input, Some(b"footer")), &facts, (&options, truth), &plan)
+    }
+
+    fn plain() -> JobIdentity {
+        identity(7, &json!({"text": "text"}), &json!({}), None)
+    }
+
+    #[test]
+    fn what_changes_the_result_is_in_the_marks_and_in_the_difference() {
+        let none = json!({});
+        for (other, named) in [
+            (identity(8, &json!({"text": "text"}), &none, None), "input.size was 7 and is 8"),
+            (identity(7, &json!({"text": "other"}), &none, None), "options.text was [\"text\"] and is [\"other\"]"),
+            (
+                identity(7, &json!({"text": "text", "details": true}), &none, None),
+                "options.details was false and is true",
+            ),
+            (identity(7, &json!({"text": "text", "labels": "id"}), &none, None), "options.labels was"),
+            (identity(7, &json!({"text": "text", "on_error": "null"}), &none, None), "options.on_error was"),
+            (identity(7, &json!({"text": "text", "label_column": "l"}), &none, None), "options.label_column was"),
+            (
+                identity(7, &json!({"text": "text"}), &json!({"version": "1"}), None),
+                "model.version was \"0af3\" and is \"1\"",
+            ),
+            (identity(7, &json!({"text": "text"}), &json!({"dtype": "int8"}), None), "model.dtype was"),
+            (
+                identity(7, &json!({"text": "text"}), &json!({"max_length": 64}), None),
+                "model.max_length was 128 and is 64",
+            ),
+        ] {
+            let difference = other.difference(&plain().to_json().unwrap());
+            assert!(difference.contains(named), "{difference}");
+            assert_ne!(other.marks().unwrap(), plain().marks().unwrap(), "{named}");
+        }
+    }
+
+    #[test]
+    fn a_journal_asks_for_more_than_the_marks_do() {
+        for (other, named) in [
+            (identity(7, &json!({"text": "text"}), &json!({"device": "cuda:0"}), None), "model.device was"),
+            (identity(7, &json!({"text": "text"}), &json!({"kernels": "AVX2"}), None), "model.kernels was"),
+            (identity(7, &json!({"text": "text"}), &json!({}), Some("t")), "truth was null and is \"t\""),
+        ] {
+            assert!(other.difference(&plain().to_json().unwrap()).contains(named), "{named}");
+            assert_eq!(other.marks().unwrap(), plain().marks().unwrap(), "{named}");
+        }
+        let mut later: Value = serde_json::from_slice(&plain().to_json().unwrap()).unwrap();
+        later["new"] = json!(1);
+        assert_eq!(plain().difference(later.to_string().as_bytes()), "new was 1 and is nothing");
+        assert_eq!(plain().difference(b"{"), "it cannot be read");
+    }
 }

@@ -98,8 +98,9 @@ async fn score(args: ScoreArgs) -> Result<()> {
         model.scorer = Arc::new(bulk::Dedup::new(model.scorer, classes, args.dedup_memory)?);
     }
     let ran = args.ran(&model.facts.info);
-    let summary =
-        bulk::score_files(&model, &pairs, &args.job(), report, &Progress::on_stderr(args.progress.into())).await?;
+    let progress = Progress::on_stderr(args.progress.into());
+    let summary = bulk::score_files(&model, &pairs, &args.job(), report, &progress).await;
+    let summary = summary.map_err(|error| of_a_part(&args, error))?;
     if let Some(page) = page {
         page.write(&ReportPage { summary: &summary, ran: &ran })?;
     }
@@ -118,13 +119,22 @@ async fn score(args: ScoreArgs) -> Result<()> {
 async fn dry_run(args: &ScoreArgs, pairs: &Pairs) -> Result<()> {
     let model = scoring_model(args).await?;
     let progress = Progress::on_stderr(args.progress.into());
-    let estimate = bulk::dry_run(&model, pairs, &args.job(), &progress).await?;
+    let estimate = bulk::dry_run(&model, pairs, &args.job(), &progress).await;
+    let estimate = estimate.map_err(|error| of_a_part(args, error))?;
     if args.json {
         println!("{}", serde_json::json!(estimate));
     } else {
         print!("{estimate}");
     }
     all_read(estimate.files.failed, pairs)
+}
+
+/// What is wrong with all files of a shard is not wrong with all files: its machine alone fails.
+fn of_a_part(args: &ScoreArgs, error: Error) -> Error {
+    match error {
+        Error::Invalid(what) if args.shard.is_some() => Error::Failed(what),
+        other => other,
+    }
 }
 
 fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {

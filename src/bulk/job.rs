@@ -17,27 +17,26 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
-use self::finished::is_finished;
 pub use self::sample::RowSample;
 use self::writing::{Step, Writing};
 use super::inputs::Pair;
 use super::journal::{CommitEvery, FileLog, Journal};
 use super::progress::FileProgress;
 use super::tally::Tally;
-use super::texts::{Reading, batches, within};
+use super::texts::{Reading, Truths, batches, within};
 use super::truth::Truth;
 use crate::classifier::ModelFacts;
 use crate::identity::JobIdentity;
 use crate::panics::{blocking, joined};
 use crate::sink::{Target, check_pair};
-use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
+use crate::source::{CHANGED, Source};
+use crate::stream::{InFlight, Incoming, Scored, TextScorer, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -156,24 +155,28 @@ pub(super) async fn score_file(
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
     let target = target(output).await?;
+    // A journal of another job is not dropped for an output that is there.
+    let journal = journal(&target, &opened, options).await?;
     // Asked once no other run can be at it.
-    if is_finished(output, &opened.identity.marks()?) {
+    if opened.is_finished(output).await? {
         target.discard();
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let journal = journal(&target, &opened, options).await?;
     let source = Arc::clone(&opened.source);
     let scored = score_into(model, opened, &target, journal, options, progress).await;
-    // What was scored of another file is of no use.
-    let scored = match source.check_unchanged() {
-        Ok(()) => scored,
-        Err(changed) => {
+    let asked = Arc::clone(&source);
+    match blocking(move || asked.has_changed()).await {
+        // What was scored of another file is of no use.
+        Ok(true) => {
             target.discard();
-            return Err(changed);
+            return Err(source.error(CHANGED));
         }
-    };
+        Ok(false) => {}
+        // What went wrong before says more than that the file cannot be asked.
+        Err(unknown) => return Err(scored.err().unwrap_or(unknown)),
+    }
     match scored {
-        Ok(done) => target.commit().map(|()| done),
+        Ok(done) => blocking(move || target.commit()).await.map(|()| done),
         Err(error) if is_lasting(&error) => {
             target.discard();
             Err(of_file(&source, error))
@@ -212,56 +215,63 @@ async fn score_into(
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
-    let OpenedInput { source, plan, truth, identity } = opened;
     let resumed = journal.rows();
     if resumed > 0 {
-        info!("{}: {resumed} of {} rows are scored already", target.path().display(), source.rows());
+        info!("{}: {resumed} of {} rows are scored already", target.path().display(), opened.rows());
     }
     progress.resume(resumed);
     let (steps, incoming) = mpsc::channel(BATCHES_BEHIND);
     let writing = Writing {
-        source: Arc::clone(&source),
-        plan: Arc::clone(&plan),
+        source: Arc::clone(&opened.source),
+        plan: Arc::clone(&opened.plan),
         path: target.path().to_owned(),
         file: target.file()?,
-        marks: identity.marks()?,
+        marks: opened.identity.marks()?,
         journal,
-        tally: Tally::new(&model.facts.info.labels, truth.is_some()),
+        tally: Tally::new(&model.facts.info.labels, opened.truth.is_some()),
     };
     let writer = spawn_blocking(move || writing.write(incoming));
-    let reader = Arc::new(plan.as_ref().clone().of_inputs());
+    let passed = pass_on(scored(model, opened, options, resumed), steps, progress).await;
+    let written = joined(writer).await;
+    passed?;
+    let tally = written.map_err(|error| named(target.path(), error))?;
+    Ok(Done::Scored { tally: Box::new(tally), resumed })
+}
+
+/// The rows that are not scored yet, with their scores.
+fn scored(
+    model: &ScoringModel,
+    opened: OpenedInput,
+    options: &JobOptions,
+    resumed: u64,
+) -> impl Stream<Item = Result<Scored<Truths>>> + Send + use<> {
+    let OpenedInput { source, plan, truth, .. } = opened;
     let reading = Reading { inputs: plan.inputs(), truth, batch_rows: options.batch_rows, from_row: resumed };
-    let batches = batches(Arc::clone(&source) as Arc<dyn Source>, reading).map(|batch| {
+    let batches = batches(source as Arc<dyn Source>, reading).map(|batch| {
         let (batch, truths) = batch?;
         Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
     });
-    let mut scored = pin!(score_batches(Arc::clone(&model.scorer), reader, options.in_flight, batches));
-    let mut failed = None;
-    while let Some(item) = scored.next().await {
-        match item {
-            Ok(scored) => {
-                progress.advance(scored.batch.num_rows() as u64);
-                if steps.send(Step::Rows(scored)).await.is_err() {
-                    // The writer has failed, and says below of what.
-                    break;
-                }
-            }
-            Err(error) => {
-                failed = Some(error.after_rows(usize::try_from(resumed).unwrap_or(usize::MAX)));
-                break;
-            }
+    let plan = Arc::new(Arc::unwrap_or_clone(plan).of_inputs());
+    let before = usize::try_from(resumed).unwrap_or(usize::MAX);
+    let scored = score_batches(Arc::clone(&model.scorer), plan, options.in_flight, batches);
+    scored.map(move |scored| scored.map_err(|error| error.after_rows(before)))
+}
+
+/// Passes scored rows on to the writer, and says when there are no more. That nobody takes them is for the writer to explain.
+async fn pass_on(
+    scored: impl Stream<Item = Result<Scored<Truths>>>,
+    steps: mpsc::Sender<Step>,
+    progress: &FileProgress<'_>,
+) -> Result<()> {
+    let mut scored = pin!(scored);
+    while let Some(scored) = scored.next().await.transpose()? {
+        progress.advance(scored.batch.num_rows() as u64);
+        if steps.send(Step::Rows(scored)).await.is_err() {
+            return Ok(());
         }
     }
-    if failed.is_none() {
-        let _ = steps.send(Step::End).await;
-    }
-    drop(steps);
-    let written = joined(writer).await;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    let tally = written.map_err(|error| named(target.path(), error))?;
-    Ok(Done::Scored { tally: Box::new(tally), resumed })
+    let _ = steps.send(Step::End).await;
+    Ok(())
 }
 
 /// The journal of an earlier run, or an empty one.

@@ -25,6 +25,12 @@ pub use self::log::{FileLog, JournalLog};
 use crate::identity::JobIdentity;
 use crate::{Error, Result};
 
+/// Bytes of new columns in memory with which a record is full.
+const RECORD_BYTES: usize = 64 << 20;
+
+/// How hard tallies are packed, which hold texts.
+const LEVEL: i32 = 3;
+
 /// How much is done between two records, at most.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitEvery {
@@ -90,7 +96,10 @@ impl Journal {
     /// # Errors
     /// [`Error::File`] if it cannot be read.
     pub fn tally<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let read = |json: &Vec<u8>| serde_json::from_slice(json).map_err(|cause| self.log.error(&cause));
+        let read = |packed: &Vec<u8>| {
+            let json = zstd::decode_all(&packed[..]).map_err(|cause| self.log.error(&cause))?;
+            serde_json::from_slice(&json).map_err(|cause| self.log.error(&cause))
+        };
         self.tally.as_ref().map(read).transpose()
     }
 
@@ -122,8 +131,11 @@ impl Journal {
     pub fn append<T: Serialize>(&mut self, columns: &[ArrayRef], tally: &T) -> Result<()> {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.to_vec());
         self.waiting.push(batch.map_err(|cause| Error::Failed(format!("scores do not fit: {cause}")))?);
-        let rows: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-        if rows < self.every.rows && self.since.elapsed() < self.every.time {
+        let (rows, bytes) = self
+            .waiting
+            .iter()
+            .fold((0, 0), |(rows, bytes), batch| (rows + batch.num_rows(), bytes + batch.get_array_memory_size()));
+        if rows < self.every.rows && bytes < RECORD_BYTES && self.since.elapsed() < self.every.time {
             return Ok(());
         }
         self.commit(tally)
@@ -141,10 +153,12 @@ impl Journal {
             return Ok(());
         }
         let tally = serde_json::to_vec(tally).map_err(|cause| Error::Failed(format!("no tally: {cause}")))?;
+        let tally = zstd::encode_all(&tally[..], LEVEL).map_err(|cause| self.log.error(&cause))?;
         let rows = self.committed + rows as u64;
         let piece = record(rows, &tally, &self.schema, &waiting).map_err(|cause| self.log.error(&cause))?;
-        let mut bytes = if self.is_begun { Vec::new() } else { frame::framed(&self.identity) };
-        bytes.extend_from_slice(&frame::framed(&piece));
+        let failed = |cause| self.log.error(&cause);
+        let mut bytes = if self.is_begun { Vec::new() } else { frame::framed(&self.identity).map_err(failed)? };
+        bytes.extend_from_slice(&frame::framed(&piece).map_err(failed)?);
         self.log.append(&bytes)?;
         self.is_begun = true;
         self.committed = rows;

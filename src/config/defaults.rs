@@ -11,12 +11,13 @@ use textflight::stream::InFlight;
 /// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
 
-/// What a job may have in the engine, and how much of what is scored it may lose: 8192 rows together.
-pub const JOB_IN_FLIGHT: InFlight = InFlight { rows: 4096, bytes: 64 * 1024 * 1024 };
+/// What a job may have in the engine. With the four batches on their way to the journal, and what is not committed there, a run
+/// that is killed loses 8192 rows at most.
+pub const JOB_IN_FLIGHT: InFlight = InFlight { rows: 3584, bytes: 64 * 1024 * 1024 };
 pub const COMMIT_EVERY: CommitEvery = CommitEvery { rows: 2048, time: Duration::from_secs(5) };
 
 /// Rows that a job decodes at once.
-pub const JOB_BATCH_ROWS: usize = 2048;
+pub const JOB_BATCH_ROWS: usize = 512;
 
 /// What a job remembers of the texts that it has scored.
 pub const DEDUP_MEMORY: &str = "4MiB";

@@ -22,13 +22,15 @@ pub struct Target {
     /// Where the output will be: where a link leads, if `-o` names one.
     path: PathBuf,
     folder: PathBuf,
-    /// Locked while this value lives.
-    journal: File,
+    /// Locked while it is here.
+    journal: Option<File>,
+    /// Whether nobody needs the journal any more.
+    is_done: bool,
 }
 
 impl Target {
-    /// Makes the folder, and those that it lies in, or takes over the one that an earlier run has left. `output` must not exist, or be a file that a finished
-    /// output may replace.
+    /// Makes the folder, and those that it lies in, or takes over the one that an earlier run has left. `output` must not exist,
+    /// or be a file that a finished output may replace.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a path that cannot be, [`Error::File`] if the folder cannot be made, [`Error::Busy`] while another
@@ -50,7 +52,7 @@ impl Target {
                 Err(cause) => return Err(Error::file(&path, cause)),
             }
         };
-        Ok(Self { path, folder, journal })
+        Ok(Self { path, folder, journal: Some(journal), is_done: false })
     }
 
     /// Where the output will be.
@@ -72,7 +74,8 @@ impl Target {
     /// # Errors
     /// [`Error::File`] if the system gives none.
     pub fn journal(&self) -> Result<File> {
-        self.journal.try_clone().map_err(|cause| Error::file(&self.path, cause))
+        let journal = self.journal.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone);
+        journal.map_err(|cause| Error::file(&self.path, cause))
     }
 
     /// Where the journal lies.
@@ -93,19 +96,23 @@ impl Target {
     }
 
     /// Takes the folder away with all that is in it: nothing of it is of use any more.
-    pub fn discard(self) {
-        // Who cannot take them away leaves them behind: the output is not worse for it.
-        let _ = fs::remove_file(self.journal_path());
+    pub fn discard(mut self) {
+        self.is_done = true;
     }
 }
 
 impl Drop for Target {
+    /// Who cannot take things away leaves them behind: the output is not worse for it.
     fn drop(&mut self) {
+        // The output first: with the journal goes the lock, and the next run writes an output of its own.
         let _ = fs::remove_file(self.folder.join(OUTPUT));
-        if self.journal.metadata().is_ok_and(|found| found.len() == 0) {
+        let journal = self.journal.take();
+        let found = journal.as_ref().and_then(|journal| journal.metadata().ok());
+        if self.is_done || found.is_some_and(|found| found.len() == 0) {
             let _ = fs::remove_file(self.journal_path());
         }
-        // Not while there is something in it.
+        // Some network file systems keep a file that is open in its folder.
+        drop(journal);
         let _ = fs::remove_dir(&self.folder);
     }
 }
@@ -114,7 +121,7 @@ impl Drop for Target {
 fn locked(folder: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(folder)?;
     let path = folder.join(JOURNAL);
-    let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let opened = File::options().read(true).append(true).create(true).open(&path);
     let journal = match opened {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -122,6 +129,9 @@ fn locked(folder: &Path) -> io::Result<Option<File>> {
     match journal.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(cause)) if cause.kind() == io::ErrorKind::Unsupported => {
+            return Err(io::Error::other("the file system of its folder has no locks, by which runs keep apart"));
+        }
         Err(TryLockError::Error(cause)) => return Err(cause),
     }
     Ok(is_at(&journal, &path).then_some(journal))

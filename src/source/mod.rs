@@ -39,8 +39,11 @@ use futures::stream::BoxStream;
 pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::{typed, with_strings};
-use crate::Result;
 use crate::store::StoredObject;
+use crate::{Error, Result};
+
+/// What is said of a table that is no longer what was opened.
+pub const CHANGED: &str = "it changed while it was read; run again";
 
 /// A table that can be read in parts, by several readers at once.
 pub trait Source: Debug + Send + Sync {
@@ -68,11 +71,19 @@ pub trait Source: Debug + Send + Sync {
     /// What it was when it was opened.
     fn fingerprint(&self) -> Fingerprint;
 
+    /// Whether it is no longer what was opened.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be asked any more.
+    fn has_changed(&self) -> Result<bool>;
+
     /// Fails if it is no longer what was opened.
     ///
     /// # Errors
-    /// [`crate::Error::File`], also if it cannot be asked any more.
-    fn check_unchanged(&self) -> Result<()>;
+    /// [`Error::File`], also if it cannot be asked any more.
+    fn check_unchanged(&self) -> Result<()> {
+        if self.has_changed()? { Err(Error::file(self.path(), CHANGED)) } else { Ok(()) }
+    }
 
     /// Bytes of these columns of a part, as they are kept; none where nobody knows.
     fn bytes(&self, _part: usize, _columns: &[usize]) -> Option<u64> {

@@ -185,8 +185,8 @@ impl Source for StagedTable {
         Fingerprint { len: self.log.len(), modified: Some(self.finished), etag: None }
     }
 
-    fn check_unchanged(&self) -> Result<()> {
-        Ok(())
+    fn has_changed(&self) -> Result<bool> {
+        Ok(false)
     }
 }
 

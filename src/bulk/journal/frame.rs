@@ -1,6 +1,6 @@
 //! Pieces of a journal, each with its length and a check before it, so that one that was cut off is known.
 
-use std::io::{ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result};
 
 use sha2::{Digest, Sha256};
 
@@ -12,12 +12,18 @@ const HEAD: usize = size_of::<u32>() + CHECK;
 const CHECK: usize = 8;
 
 /// The piece as it is written.
-pub fn framed(piece: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// That it is too long to be read again.
+pub fn framed(piece: &[u8]) -> Result<Vec<u8>> {
+    if piece.len() > LONGEST {
+        return Err(Error::other(format!("a piece of {} bytes is longer than {LONGEST}", piece.len())));
+    }
     let mut frame = Vec::with_capacity(HEAD + piece.len());
     frame.extend_from_slice(&(piece.len() as u32).to_le_bytes());
     frame.extend_from_slice(&check(piece));
     frame.extend_from_slice(piece);
-    frame
+    Ok(frame)
 }
 
 /// The next piece; none at the end, or where it is cut off or damaged.
@@ -63,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_cut_off_or_damaged_is_not_there() {
         let pieces: [&[u8]; 3] = [b"one", b"", b"three"];
-        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| framed(piece)).collect();
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| framed(piece).unwrap()).collect();
         let read = |mut bytes: &[u8]| std::iter::from_fn(|| next(&mut bytes).unwrap()).collect::<Vec<_>>();
         assert_eq!(read(&bytes), pieces);
         for len in 0..bytes.len() {

@@ -41,20 +41,20 @@ pub struct FileLog {
 }
 
 impl FileLog {
-    /// The log in this file, which errors call `path`.
+    /// The log in this file, open to append, which errors call `path`.
     pub fn new(path: &Path, file: File) -> Self {
         Self { path: path.to_owned(), file, is_named: false }
     }
 
     fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.file.sync_data()?;
-        if !self.is_named {
-            self.file.sync_all()?;
-            sync_folder_of(&self.path)?;
-            self.path.parent().map_or(Ok(()), sync_folder_of)?;
-            self.is_named = true;
+        if self.is_named {
+            return self.file.sync_data();
         }
+        self.file.sync_all()?;
+        sync_folder_of(&self.path)?;
+        self.path.parent().map_or(Ok(()), sync_folder_of)?;
+        self.is_named = true;
         Ok(())
     }
 }
@@ -67,8 +67,7 @@ impl JournalLog for FileLog {
     }
 
     fn keep(&mut self, len: u64) -> Result<()> {
-        let kept = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len)));
-        kept.map(drop).map_err(|cause| self.error(&cause))
+        self.file.set_len(len).map_err(|cause| self.error(&cause))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {

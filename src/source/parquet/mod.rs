@@ -219,12 +219,9 @@ impl Source for ParquetFile {
         self.file.opened().clone()
     }
 
-    fn check_unchanged(&self) -> Result<()> {
+    fn has_changed(&self) -> Result<bool> {
         let now = self.file.fingerprint().map_err(|cause| self.error(cause))?;
-        if now != *self.file.opened() {
-            return Err(self.error("it changed while it was read; run again"));
-        }
-        Ok(())
+        Ok(now != *self.file.opened())
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_run_that_is_dropped_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_dies_leaves_nothing_and_says_why() {
+async fn a_model_that_dies_leaves_its_scores_and_says_why() {
     let texts: StringArray = (0..1000).map(|row| Some(if row == 900 { "panic" } else { "text" })).collect();
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
     let error = case.run().await.unwrap_err();
@@ -160,4 +160,10 @@ async fn the_journal_of_another_job_is_refused_until_it_is_dropped() {
     assert!(matches!(&error, Error::Invalid(text) if text.ends_with(expected)), "{error}");
     case.job.force = true;
     assert!(matches!(case.run().await, Err(Error::Stopped(_))), "it began anew, and met the same row");
+    // Not even by a job whose output is there.
+    case.job.force = false;
+    case.job.score.details = false;
+    write(&case.pair.input, &rows(3000), &[3000], WriterProperties::builder().build());
+    let error = case.run().await.unwrap_err();
+    assert!(matches!(&error, Error::Invalid(text) if text.contains("another job")), "{error}");
 }
