@@ -24,7 +24,7 @@ use crate::table::{ScorePlan, text_bytes};
 /// # Errors
 /// What is wrong with its beginning or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place, .. } = job;
+    let Job { engine, columns, options, time, place } = job;
     let classes = &engine.model().labels;
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
     let (schema, memory) = stream.schema().await?;

@@ -27,7 +27,7 @@ const COPIES: usize = 4;
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place, .. } = job;
+    let Job { engine, columns, options, time, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, Box::new(CsvDecoder::new(delimiter)), memory);

@@ -37,7 +37,7 @@ const COPIES: usize = 2;
 /// # Errors
 /// What is wrong with the file's footer, its pages or the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place, .. } = job;
+    let Job { engine, columns, options, time, place } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (classes, held) = (engine.model().labels.clone(), memory.clone());
@@ -67,8 +67,8 @@ impl Table {
         let (source, bytes) = opened(body, memory)?;
         let plan = ScorePlan::new(source.schema(), options, classes)?;
         let inputs = plan.inputs();
-        let decoding = usize::try_from(source.decoding_bytes(&inputs, BATCH_ROWS)?).unwrap_or(usize::MAX);
-        memory.extend_to(bytes.saturating_add(decoding))?;
+        let reserve = |more| memory.extend_to(bytes.saturating_add(usize::try_from(more).unwrap_or(usize::MAX)));
+        reserve(source.decoding_bytes(&inputs, BATCH_ROWS, &reserve)?)?;
         let read = source.schema().project(&inputs);
         let read = read.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
         let plan = plan.of_inputs();

@@ -31,7 +31,7 @@ const BATCH_VALUES: usize = 64 << 10;
 /// # Errors
 /// What is wrong with the first record or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place, .. } = job;
+    let Job { engine, columns, options, time, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(Media::JsonLines, &columns), memory);

@@ -46,7 +46,7 @@ pub struct Table {
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place, .. } = job;
+    let Job { engine, columns, options, time, place } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(media, &columns), memory);

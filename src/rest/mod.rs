@@ -129,18 +129,21 @@ impl Tables {
         // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
         let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
         let place = self.place()?;
-        let engine = self.model.engine()?.timed(timings(&head.extensions));
+        let served = self.model.served()?;
+        let engine = served.engine.timed(timings(&head.extensions));
         let columns = query::options(&head.uri)?;
         let media = Media::of(&head.headers)?;
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
         let keeps_all = columns.columns == Columns::All;
-        let facts = ModelFacts { info: engine.model().clone(), version: self.model.served()?.version.clone() };
-        let job = Job { engine, facts, columns, options: Arc::clone(&self.options), time, place };
+        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
-            Media::Parquet if answer == media && keeps_all => score_file(job, upload).await?,
+            Media::Parquet if answer == media && keeps_all => {
+                let facts = ModelFacts { info: job.engine.model().clone(), version: served.version.clone() };
+                score_file(job, facts, upload).await?
+            }
             Media::Parquet => decoded::score(job, upload, answer, is_whole).await?,
             Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv if answer != media => {
@@ -166,8 +169,6 @@ impl Tables {
 /// A request that may begin.
 struct Job {
     engine: Engine,
-    /// Which model that is.
-    facts: ModelFacts,
     columns: ScoreOptions,
     options: Arc<TableLimits>,
     time: RequestTime,

@@ -55,12 +55,12 @@ const FOOTER_COPIES: usize = 40;
 /// Rows that are decoded at once, at most: few, for their pages are held as long as they.
 pub const BATCH_ROWS: usize = 1024;
 
-/// Scores the file.
+/// Scores the file. `facts` say which model does.
 ///
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
-pub async fn score_file(job: Job, upload: TableBody) -> Result<Response> {
-    let Job { engine, facts, columns, options, time, place } = job;
+pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Result<Response> {
+    let Job { engine, columns, options, time, place } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (spool, held) = (options.spool.clone(), memory.clone());
@@ -113,10 +113,10 @@ impl Table {
         let (source, bytes) = opened(body, memory)?;
         let plan = ScorePlan::beside(source.schema(), options, &model.info.labels)?;
         let inputs = plan.inputs();
-        let decoding = source.decoding_bytes(&inputs, BATCH_ROWS)?;
+        let reserve = |more| memory.extend_to(bytes.saturating_add(usize::try_from(more).unwrap_or(usize::MAX)));
+        let decoding = source.decoding_bytes(&inputs, BATCH_ROWS, &reserve)?;
         let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
-        let more = usize::try_from(decoding.saturating_add(encoded)).unwrap_or(usize::MAX);
-        memory.extend_to(bytes.saturating_add(more))?;
+        reserve(decoding.saturating_add(encoded))?;
         let tail = Tail::new(source.data_len(), spool.create()?);
         let input = (source.fingerprint(), Some(source.footer()));
         let marks = JobIdentity::new(input, model, (options, None), &plan).marks()?;

@@ -97,9 +97,8 @@ impl ParquetFile {
 
     /// Where the columns of a row group lie.
     fn places(&self, group: usize, mask: &ProjectionMask) -> Vec<Range<u64>> {
-        let chunks = self.parquet().row_group(group).columns().iter().enumerate();
-        let read = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk.byte_range());
-        read.map(|(start, len)| start..start + len).collect()
+        let places = self.read_chunks(group, mask).map(ColumnChunkMetaData::byte_range);
+        places.map(|(start, len)| start..start + len).collect()
     }
 
     /// The codec of a column: of its first chunk, for a file may change its mind.

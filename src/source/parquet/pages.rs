@@ -2,7 +2,7 @@
 //! and what cannot be had ends the process.
 
 mod room;
-mod unpacked;
+pub mod unpacked;
 
 use std::io::{Read, copy, sink};
 
@@ -32,18 +32,28 @@ pub fn most_unpacked(packed: u64) -> u64 {
     PAGE.max(packed.saturating_mul(PACKED))
 }
 
-/// The chunk's pages do not claim more than they have. Gives the room that they take where so many rows are decoded at a time.
+/// What the headers of a chunk's pages say.
+#[derive(Debug)]
+pub struct PageHeaders {
+    /// The room that the pages take, where a value is a row.
+    pub room: PageRoom,
+    /// Whether values are noted as differences: how many there are is not in headers.
+    pub is_delta: bool,
+    /// Whether rows are lists: how many values they have is not in headers.
+    pub is_list: bool,
+    /// The most bytes that a page has, packed and unpacked: what it takes to unpack one after the other.
+    pub largest: u64,
+}
+
+/// The chunk's pages do not claim more than they have, as far as their headers say. So many rows are decoded at a time.
 ///
 /// # Errors
 /// What is wrong with which of them.
-pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) -> Result<PageRoom, String> {
+pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) -> Result<PageHeaders, String> {
     let (start, len) = chunk.byte_range();
     let (mut at, end) = (start, start + len);
-    let (mut values, mut is_delta) = (0_i64, false);
-    // How many values their rows have is not in headers.
-    let is_list = chunk.column_descr().max_rep_level() > 0;
-    let new_room = || PageRoom::new(batch_rows as u64, VALUE + value_bytes(chunk), is_list);
-    let mut room = new_room();
+    let (mut values, mut is_delta, mut largest) = (0_i64, false, 0);
+    let mut room = room_of(chunk, batch_rows);
     while at < end {
         let header = match Header::read(file, at, end) {
             Ok(header) => header,
@@ -55,6 +65,7 @@ pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) 
         header.check(chunk, end - at)?;
         check_unpacked(file, at, &header, chunk.compression())?;
         at += header.packed as u64;
+        largest = largest.max((header.packed as u64).saturating_add(header.unpacked as u64));
         if header.is_dictionary {
             room.add_dictionary(header.unpacked as u64);
         } else {
@@ -64,7 +75,17 @@ pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) 
         }
         is_delta |= delta::ENCODINGS.contains(&header.encoding);
     }
-    if is_delta || is_list { unpacked::check(file, chunk, new_room()) } else { Ok(room) }
+    Ok(PageHeaders { room, is_delta, is_list: is_list(chunk), largest })
+}
+
+/// Whether a row may have many values.
+fn is_list(chunk: &ColumnChunkMetaData) -> bool {
+    chunk.column_descr().max_rep_level() > 0
+}
+
+/// The room for a chunk of which no page is known yet.
+fn room_of(chunk: &ColumnChunkMetaData, batch_rows: usize) -> PageRoom {
+    PageRoom::new(batch_rows as u64, VALUE + value_bytes(chunk), is_list(chunk))
 }
 
 /// A page's header.

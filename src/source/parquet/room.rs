@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use parquet::arrow::ProjectionMask;
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::pages::PageRoom;
 use super::{ParquetFile, pages};
-use crate::Result;
 use crate::source::Source;
+use crate::{Error, Result};
 
 /// How many bytes of decoded columns a batch should hold at most, going by the average row.
 const BATCH_BYTES: u64 = 64 << 20;
@@ -33,16 +34,27 @@ impl ParquetFile {
     }
 
     /// Bytes that are held at most while these columns are read in batches of so many rows, beside batches that are scored.
-    /// Reads the headers of all their pages, and unpacks those that could be bombs. Blocks.
+    /// Reads the headers of all their pages, and unpacks those that say the rest within, one at a time: `reserve` is told first
+    /// how many bytes the largest of a column takes. Blocks.
     ///
     /// # Errors
-    /// [`crate::Error::File`] for pages that are not what they say.
-    pub fn decoding_bytes(&self, columns: &[usize], at_most: usize) -> Result<u64> {
+    /// [`crate::Error::File`] for pages that are not what they say, and those of `reserve`.
+    pub fn decoding_bytes(
+        &self,
+        columns: &[usize],
+        at_most: usize,
+        reserve: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<u64> {
         let mask = ProjectionMask::roots(self.reading.parquet_schema(), columns.iter().copied());
         let batch_rows = self.batch_rows(columns, at_most);
         let mut most = 0;
         for group in 0..self.parts.len() {
-            let (of_a_batch, of_all) = self.check_pages(group, &mask, batch_rows)?;
+            let (mut of_a_batch, mut of_all) = (0_u64, 0_u64);
+            for chunk in self.read_chunks(group, &mask) {
+                let room = self.page_room(group, chunk, batch_rows, reserve)?;
+                of_a_batch = of_a_batch.saturating_add(room.of_a_batch());
+                of_all = of_all.saturating_add(room.of_all());
+            }
             // Batches that lie in one page hold it together; those of two row groups may be held at once.
             most = most.max(of_a_batch.saturating_mul(BATCHES).min(of_all.saturating_mul(2)));
         }
@@ -61,18 +73,47 @@ impl ParquetFile {
         values.max().map_or(0, |most| u64::try_from(most).unwrap_or(0))
     }
 
-    /// The pages of these columns are what they say. Gives the bytes that those of one batch take at most, and those of all.
-    pub(super) fn check_pages(&self, group: usize, mask: &ProjectionMask, batch_rows: usize) -> Result<(u64, u64)> {
-        let (mut of_a_batch, mut of_all) = (0_u64, 0_u64);
-        let chunks = self.parquet().row_group(group).columns().iter().enumerate();
-        for (_, chunk) in chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)) {
-            let room = pages::check(&self.file, chunk, batch_rows).map_err(|cause| {
-                self.error(format!("damaged: column {} of row group {group}: {cause}", chunk.column_path()))
-            })?;
-            of_a_batch = of_a_batch.saturating_add(room.of_a_batch());
-            of_all = of_all.saturating_add(room.of_all());
+    /// The room that the pages of a chunk take, which are what they say.
+    fn page_room(
+        &self,
+        group: usize,
+        chunk: &ColumnChunkMetaData,
+        batch_rows: usize,
+        reserve: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<PageRoom> {
+        let damaged = |cause: String| self.damaged(group, chunk, &cause);
+        let headers = pages::check(&self.file, chunk, batch_rows).map_err(damaged)?;
+        if !headers.is_delta && !headers.is_list {
+            return Ok(headers.room);
         }
-        Ok((of_a_batch, of_all))
+        reserve(headers.largest)?;
+        pages::unpacked::check(&self.file, chunk, batch_rows).map_err(damaged)
+    }
+
+    /// The pages of these columns are what they say. Unpacks those alone that cannot be decoded safely otherwise.
+    pub(super) fn check_pages(&self, group: usize, mask: &ProjectionMask, batch_rows: usize) -> Result<()> {
+        for chunk in self.read_chunks(group, mask) {
+            let damaged = |cause: String| self.damaged(group, chunk, &cause);
+            let headers = pages::check(&self.file, chunk, batch_rows).map_err(damaged)?;
+            if headers.is_delta {
+                pages::unpacked::check(&self.file, chunk, batch_rows).map_err(damaged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunks of these columns in a row group.
+    pub(super) fn read_chunks(
+        &self,
+        group: usize,
+        mask: &ProjectionMask,
+    ) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let chunks = self.parquet().row_group(group).columns().iter().enumerate();
+        chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).map(|(_, chunk)| chunk)
+    }
+
+    fn damaged(&self, group: usize, chunk: &ColumnChunkMetaData, cause: &str) -> Error {
+        self.error(format!("damaged: column {} of row group {group}: {cause}", chunk.column_path()))
     }
 }
 

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fs::{self, File};
 
 use arrow::array::{
@@ -10,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, encode_arrow_schema};
+use parquet::basic::Encoding;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
@@ -146,11 +148,12 @@ fn what_decoding_takes_is_known_before() {
     write(&path, &batch, &[40], properties.set_write_batch_size(1).build());
     assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
     let source = ParquetFile::open(&path).unwrap();
-    let mebibytes = |rows| source.decoding_bytes(&[0], rows).unwrap() >> 20;
+    let unreserved = |_| panic!("nothing is unpacked");
+    let mebibytes = |rows| source.decoding_bytes(&[0], rows, &unreserved).unwrap() >> 20;
     // A text has a page of its own. All pages count twice, since there may be those of two row groups.
     assert_eq!((mebibytes(1), mebibytes(2), mebibytes(1024)), (4, 8, 80));
     let source = ParquetFile::open(&file(folder.path())).unwrap();
-    assert_eq!((source.largest_group(&[1]), source.decoding_bytes(&[], 32).unwrap()), (60, 0));
+    assert_eq!((source.largest_group(&[1]), source.decoding_bytes(&[], 32, &unreserved).unwrap()), (60, 0));
 }
 
 /// Values that a page has for next to nothing: by a run of a dictionary's numbers, or as nulls.
@@ -163,7 +166,7 @@ fn what_few_bytes_stand_for_is_counted_as_it_is_decoded() {
         let properties = WriterProperties::builder().set_writer_version(version);
         write(&path, &batch, &[batch.num_rows()], properties.build());
         assert!(fs::metadata(&path).unwrap().len() < 64 << 10);
-        ParquetFile::open(&path).unwrap().decoding_bytes(&[0], rows).unwrap()
+        ParquetFile::open(&path).unwrap().decoding_bytes(&[0], rows, &|_| Ok(())).unwrap()
     };
     let nulls: ArrayRef = Arc::new(FixedSizeBinaryArray::new_null(1 << 16, 400));
     let of_nulls = |rows| decoding(WriterVersion::PARQUET_1_0, Arc::clone(&nulls), rows);
@@ -180,6 +183,29 @@ fn what_few_bytes_stand_for_is_counted_as_it_is_decoded() {
         let (long, short) = (of_lists(&[1_000_000]), of_lists(&[1000; 1000]));
         assert!((80 << 20..100 << 20).contains(&long), "{long}");
         assert!((100_000..500_000).contains(&short), "{short}");
+    }
+}
+
+#[test]
+fn room_is_reserved_before_a_page_is_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unpacked.parquet");
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..64).map(|_| "a".repeat(1 << 14))));
+    let item = Arc::new(Field::new("item", DataType::Utf8, true));
+    let lists: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([32; 2]), Arc::clone(&texts), None));
+    for (column, encoding) in [(lists, Encoding::PLAIN), (texts, Encoding::DELTA_LENGTH_BYTE_ARRAY)] {
+        let batch = RecordBatch::try_from_iter([("column", column)]).unwrap();
+        let properties = WriterProperties::builder().set_dictionary_enabled(false).set_encoding(encoding);
+        write(&path, &batch, &[batch.num_rows()], properties.set_compression(Compression::SNAPPY).build());
+        let source = ParquetFile::open(&path).unwrap();
+        let asked = Cell::new(0);
+        let reserve = |bytes| {
+            asked.set(bytes);
+            Err(Error::Busy("others hold it".to_owned()))
+        };
+        let error = source.decoding_bytes(&[0], 1024, &reserve).unwrap_err();
+        assert!(matches!(error, Error::Busy(_)), "{error}");
+        assert!((1 << 20..5 << 18).contains(&asked.get()), "{encoding}: {}", asked.get());
     }
 }
 

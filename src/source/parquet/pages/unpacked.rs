@@ -6,17 +6,17 @@ use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::{PageRoom, most_unpacked};
+use super::{PageRoom, most_unpacked, room_of};
 use crate::source::parquet::{delta, levels};
 use crate::source::ranged::RangedFile;
 
 /// The pages of the chunk have no more differences than they have values, and become no larger than pages may. They must be
-/// known to be no bombs. Gives `room` what they take.
+/// known to be no bombs. Gives the room that they take where so many rows are decoded at a time. Holds a page at a time.
 ///
 /// # Errors
 /// What is wrong with one of them.
-pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, mut room: PageRoom) -> Result<PageRoom, String> {
-    let column = chunk.column_descr();
+pub fn check(file: &RangedFile, chunk: &ColumnChunkMetaData, batch_rows: usize) -> Result<PageRoom, String> {
+    let (column, mut room) = (chunk.column_descr(), room_of(chunk, batch_rows));
     let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
     let pages = SerializedPageReader::new(Arc::new(file.clone()), chunk, rows, None);
     let mut pages = pages.map_err(|cause| cause.to_string())?;
