@@ -46,7 +46,7 @@ fn engine() -> Engine {
 async fn connect(engine: Engine) -> FlightServiceClient<Channel> {
     let limits = FlightLimits {
         message_bytes: 128 * 1024 * 1024,
-        exchanges: 4,
+        streams: 4,
         in_flight: InFlight { rows: 8192, bytes: 1 << 26 },
         stall_timeout: Duration::from_mins(1),
         idle_timeout: Duration::from_mins(1),

@@ -124,7 +124,7 @@ impl ServeArgs {
             http: self.http_address(),
             flight_limits: FlightLimits {
                 message_bytes: self.max_message_mib * 1024 * 1024,
-                exchanges: self.max_exchanges.get(),
+                streams: self.max_exchanges.get(),
                 in_flight: IN_FLIGHT,
                 stall_timeout: Duration::from_secs_f64(self.stall_timeout),
                 idle_timeout: Duration::from_secs_f64(self.exchange_idle_timeout),

@@ -176,7 +176,7 @@ impl Server {
         let calls = flight::routes(model.clone(), limits, memory.clone(), authenticator.clone(), catalog);
         let calls = router::calls(calls.into_axum_router(), authenticator.clone());
         let calls = observe_calls(of_flight.clone(), calls);
-        let grpc = Protocol::Grpc { streams: config.flight_limits.exchanges };
+        let grpc = Protocol::Grpc { streams: config.flight_limits.streams };
         let page = scrape::routes(scrape::Sources { server: counts, memory, uploads, model: model.clone() });
         let tables = rest::Tables::new(config.rest, model.clone());
         let requests = router::all(json, tables.routes().merge(page), authenticator.clone());

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ModelInfo;
 
-/// What serves, and of which content: all that a text's score depends on beside the text.
+/// What serves, and of which content: all that a text's score depends on beside the text, but for last bits, which depend on
+/// `kernels`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
     /// What serves.

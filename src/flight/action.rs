@@ -29,7 +29,7 @@ static OFFERS: &[Offer] = &[
     Offer {
         name: "model_info",
         description: "What serves, and within which limits. No body; one result, a JSON object: name, revision, version, \
-                      device, dtype, labels, max_length, columns, limits, textflight",
+                      device, kernels, dtype, labels, max_length, columns, limits, textflight",
         run: |flight, body, _| json(report::model(flight), &body),
     },
     Offer {

@@ -39,8 +39,8 @@ pub fn routes(
     authenticator: Authenticator,
     catalog: Catalog,
 ) -> Routes {
-    let exchanges = Arc::new(Semaphore::new(limits.exchanges));
-    let calls = Calls::new(Flight { model: model.clone(), limits, memory, authenticator, exchanges, catalog });
+    let streams = Arc::new(Semaphore::new(limits.streams));
+    let calls = Calls::new(Flight { model: model.clone(), limits, memory, authenticator, streams, catalog });
     let admit = {
         let model = model.clone();
         move |call: Request<()>| model.engine().map(|_| call).map_err(|error| to_status(&error))

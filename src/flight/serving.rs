@@ -27,8 +27,8 @@ use crate::{Error, Result};
 pub struct FlightLimits {
     /// Bytes of one message, and so of one record batch.
     pub message_bytes: usize,
-    /// Exchanges at a time.
-    pub exchanges: usize,
+    /// Exchanges, uploads and streams of data sets at a time.
+    pub streams: usize,
     /// What one exchange may have in the engine at a time.
     pub in_flight: InFlight,
     /// How long a client may leave its results unread.
@@ -46,14 +46,14 @@ pub struct Flight {
     pub limits: FlightLimits,
     pub memory: Memory,
     pub authenticator: Authenticator,
-    pub exchanges: Arc<Semaphore>,
+    pub streams: Arc<Semaphore>,
     pub catalog: Catalog,
 }
 
 impl Flight {
-    /// How many exchanges are under way.
-    pub fn open_exchanges(&self) -> usize {
-        self.limits.exchanges.saturating_sub(self.exchanges.available_permits())
+    /// How many streams are under way.
+    pub fn open_streams(&self) -> usize {
+        self.limits.streams.saturating_sub(self.streams.available_permits())
     }
 
     /// A place for a stream, as long as it is held.
@@ -61,10 +61,10 @@ impl Flight {
     /// # Errors
     /// [`Error::Busy`] when as many are open as may be.
     pub fn stream(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.exchanges).try_acquire_owned().map_err(|_| {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
             Error::Busy(format!(
                 "at capacity: {} streams are open (--max-exchanges); try again later",
-                self.limits.exchanges
+                self.limits.streams
             ))
         })
     }

@@ -21,7 +21,7 @@ use crate::stream::InFlight;
 
 const LIMITS: FlightLimits = FlightLimits {
     message_bytes: 1024 * 1024,
-    exchanges: 4,
+    streams: 4,
     in_flight: InFlight { rows: 8192, bytes: 1 << 26 },
     stall_timeout: Duration::from_secs(20),
     idle_timeout: Duration::from_mins(1),
@@ -210,7 +210,7 @@ async fn a_server_that_comes_back_with_another_model_ends_the_work() {
 
 #[tokio::test]
 async fn a_server_without_room_is_waited_for() {
-    let limits = FlightLimits { exchanges: 1, ..LIMITS };
+    let limits = FlightLimits { streams: 1, ..LIMITS };
     let server = Running::start(Fake::engine(1000), 0, limits).await;
     let first = connect(&[&server], SOON).await.unwrap();
     score(&first, texts(3)).await.unwrap();

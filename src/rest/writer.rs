@@ -58,8 +58,9 @@ impl BatchWriter {
     /// Those of [`encoder`].
     pub fn new(media: Media, schema: SchemaRef, limits: &TableLimits) -> Result<Self> {
         let texts = || -> Result<Texts> {
-            // What is written for the names is kept from the first row to the last.
-            let bytes = SLICE_BYTES.saturating_add(names_bytes(&schema));
+            // Text holds what is written for the names from the first row to the last; Parquet has its own for its columns.
+            let names = if media == Media::Parquet { 0 } else { names_bytes(&schema) };
+            let bytes = SLICE_BYTES.saturating_add(names);
             let memory = limits.memory.try_reserve(bytes.saturating_mul(COPIES))?;
             Ok(Texts { schema: Arc::clone(&schema), memory, longest_row: limits.message_bytes, rows_before: 0 })
         };

@@ -1,9 +1,13 @@
 //! Where traces go: by the command line, or by the variables that OpenTelemetry has for it.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::{Error, Result};
 
@@ -84,18 +88,33 @@ fn number(name: &str, bounds: &RangeInclusive<u32>, variable: &dyn Fn(&str) -> O
     value.parse().ok().filter(|number| bounds.contains(number)).map(Some).ok_or_else(wrong)
 }
 
-/// Lists of `key=value`, of which OpenTelemetry leaves out what is none.
-const PAIRS: [&str; 3] =
-    ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"];
+/// Whether a key and its value are taken.
+type IsPair = fn(&str, &str) -> bool;
+
+/// Lists of `key=value`, of which OpenTelemetry leaves out what it cannot use, and what each is to be.
+const PAIRS: [(&str, IsPair, &str); 3] = [
+    ("OTEL_EXPORTER_OTLP_HEADERS", is_header, A_HEADER),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", is_header, A_HEADER),
+    ("OTEL_RESOURCE_ATTRIBUTES", |key, _| !key.is_empty(), "key=value; expected a=1,b=2"),
+];
+
+const A_HEADER: &str = "the name of a header, = and its value; expected api-key=abc,authorization=Basic%20abc";
+
+fn is_header(name: &str, value: &str) -> bool {
+    let value = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
+    HeaderName::from_str(name).is_ok() && HeaderValue::from_str(&value).is_ok_and(|value| !value.is_empty())
+}
 
 fn check_pairs(variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
-    let is_pair = |entry: &str| entry.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty());
-    let is_wrong = |list: &str| list.split(',').any(|entry| !entry.trim().is_empty() && !is_pair(entry));
-    match PAIRS.into_iter().find(|name| variable(name).is_some_and(|list| is_wrong(&list))) {
-        // Which one is not repeated: it may be a secret.
-        Some(name) => Err(Error::Invalid(format!("{name}: an entry is not key=value; expected a=1,b=2"))),
-        None => Ok(()),
+    for (name, is_pair, right) in PAIRS {
+        let is_taken = |(key, value): (&str, &str)| is_pair(key.trim(), value.trim());
+        let is_right = |entry: &str| entry.trim().is_empty() || entry.split_once('=').is_some_and(is_taken);
+        if variable(name).is_some_and(|list| !list.split(',').all(is_right)) {
+            // Which one is not repeated: it may be a secret.
+            return Err(Error::Invalid(format!("{name}: an entry is not {right}")));
+        }
     }
+    Ok(())
 }
 
 /// What variables may say. Others would be passed over without a word.
@@ -253,7 +272,13 @@ mod tests {
         for (name, list, is_one) in [
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1, b=x=y,", true),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,authorization: hush", false),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc==", true),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Basic hush==", false),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,api-key= ", false),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hush%0A", false),
             ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "=hush", false),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "my key=hush", false),
+            ("OTEL_RESOURCE_ATTRIBUTES", "my key=", true),
             ("OTEL_RESOURCE_ATTRIBUTES", "hush", false),
         ] {
             let error = found(Some("http://a"), &[(name, list)]).err().map(|error| error.to_string());

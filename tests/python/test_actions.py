@@ -34,7 +34,7 @@ def test_model_info(client):
     info = tell(client, "model_info")
     assert info["labels"] == ["NEGATIVE", "POSITIVE"]
     assert (info["device"], info["max_length"], len(info["version"])) == ("cpu", 128, 64)
-    assert info["name"].endswith("sst2-mini") and info["dtype"] and info["textflight"]
+    assert info["name"].endswith("sst2-mini") and info["kernels"] and info["dtype"] and info["textflight"]
     scored = clients.score(client, clients.texts("fine"))
     assert [column["name"] for column in info["columns"]] == scored.column_names[1:]
     assert [column["type"] for column in info["columns"]] == ["Utf8", "Float32"]

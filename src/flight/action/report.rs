@@ -21,7 +21,7 @@ pub fn model(flight: &Flight) -> Result<Value> {
         "columns": columns(&model.labels)?,
         "limits": {
             "message_bytes": flight.limits.message_bytes,
-            "exchanges": flight.limits.exchanges,
+            "exchanges": flight.limits.streams,
             "in_flight_rows": flight.limits.in_flight.rows,
             "in_flight_bytes": flight.limits.in_flight.bytes,
             "memory_bytes": flight.memory.limit(),
@@ -57,8 +57,8 @@ pub fn stats(flight: &Flight) -> Result<Value> {
     Ok(json!({
         // A clock that was set back must not fail the call.
         "uptime_seconds": loaded_at.elapsed().unwrap_or_default().as_secs_f64(),
-        "exchanges_open": flight.open_exchanges(),
-        "exchanges_limit": flight.limits.exchanges,
+        "exchanges_open": flight.open_streams(),
+        "exchanges_limit": flight.limits.streams,
         "queued_rows": queue.interactive.rows + queue.bulk.rows,
         "queued_rows_interactive": queue.interactive.rows,
         "queued_rows_bulk": queue.bulk.rows,

@@ -52,8 +52,10 @@ impl Sought {
         let mut leads: HashMap<String, Vec<Lead>> = HashMap::new();
         for (number, name) in names.iter().enumerate() {
             leads.entry(name.clone()).or_default().push(Lead { number, path: None });
-            for (key, path) in paths(name).filter(|_| is_path(name)) {
-                leads.entry(key.to_owned()).or_default().push(Lead { number, path: Some(path.to_owned()) });
+            if is_path(name) {
+                for (key, path) in paths(name) {
+                    leads.entry(key.to_owned()).or_default().push(Lead { number, path: Some(path.to_owned()) });
+                }
             }
         }
         Self { count: names.len(), leads, others }

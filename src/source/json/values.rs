@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
-
 use serde_json::value::RawValue;
 
 use super::sought::{Found, Others, Sought};

@@ -28,7 +28,7 @@ pub type Client = FlightServiceClient<Channel>;
 
 pub const LIMITS: FlightLimits = FlightLimits {
     message_bytes: 1024 * 1024,
-    exchanges: 4,
+    streams: 4,
     in_flight: InFlight { rows: 256, bytes: 1 << 20 },
     stall_timeout: Duration::from_millis(300),
     idle_timeout: Duration::from_mins(1),

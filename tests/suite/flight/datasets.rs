@@ -233,7 +233,7 @@ async fn streams_are_bounded_with_exchanges() {
     let mut client = serve(&path).await;
     let ticket = tickets(&info(&mut client, r#"{"data": "data"}"#).await.unwrap()).remove(0);
     let mut open = Vec::new();
-    for _ in 0..LIMITS.exchanges {
+    for _ in 0..LIMITS.streams {
         open.push(client.do_get(ticket.clone()).await.unwrap().into_inner());
     }
     let refused = client.do_get(ticket.clone()).await.map(drop).unwrap_err();

@@ -68,7 +68,7 @@ async fn no_call_takes_longer_than_the_server_allows() {
 
 #[tokio::test]
 async fn an_exchange_that_falls_silent_ends_and_gives_its_place_back() {
-    let limits = FlightLimits { exchanges: 1, idle_timeout: Duration::from_millis(300), ..PATIENT };
+    let limits = FlightLimits { streams: 1, idle_timeout: Duration::from_millis(300), ..PATIENT };
     let mut client = connect(Fake::engine(1000), limits).await;
     let descriptor = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(""));
     let beginning = stream::iter([descriptor]).chain(stream::pending()).boxed();

@@ -37,7 +37,7 @@ async fn one_exchange_too_many_is_told_to_try_again() {
     let (engine, _fake, open) = Fake::gated_engine(1000);
     let mut client = connect(engine, LIMITS).await;
     let mut replies = Vec::new();
-    for _ in 0..LIMITS.exchanges {
+    for _ in 0..LIMITS.streams {
         replies.push(exchange(&mut client, messages("", vec![batch(&[Some("a")])])).await.unwrap());
     }
     let status = failure(&mut client, messages("", vec![batch(&[Some("a")])])).await;
@@ -77,7 +77,7 @@ async fn a_client_that_writes_all_before_it_reads_is_told_so() {
 
 #[tokio::test]
 async fn an_exchange_that_says_nothing_gives_its_place_back() {
-    let mut client = connect(Fake::engine(1000), FlightLimits { exchanges: 1, ..LIMITS }).await;
+    let mut client = connect(Fake::engine(1000), FlightLimits { streams: 1, ..LIMITS }).await;
     let descriptor = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(""));
     let metadata = FlightData::new().with_app_metadata("no schema");
     let beginnings = [vec![], vec![descriptor.clone()], vec![descriptor, metadata]];
