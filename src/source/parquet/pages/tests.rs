@@ -48,7 +48,8 @@ fn checked(codec: Compression, bytes: &[u8]) -> Result<(), String> {
         .set_total_compressed_size(bytes.len() as i64)
         .build()
         .unwrap();
-    check(&RangedFile::open(&path).unwrap(), &chunk, 2).map(drop)
+    let file = RangedFile::open(&path).unwrap();
+    if check(&file, &chunk, 2)?.is_delta { unpacked::check(&file, &chunk, 2).map(drop) } else { Ok(()) }
 }
 
 #[track_caller]
