@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  texts ──▶ in the table?   ──▶ its score
-//!            in flight?      ──▶ the score that comes
+//!            at the scorer?  ──▶ the score that comes
 //!            else, each once ──▶ scorer ──▶ its score, and into the table
 //! ```
 
 mod digest;
-mod flight;
+mod pending;
 mod table;
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use self::digest::{Digest, Digester};
-use self::flight::TextFlight;
+use self::pending::PendingTexts;
 use self::table::ScoreMemory;
 use crate::classifier::Scores;
 use crate::stream::TextScorer;
@@ -43,14 +43,14 @@ struct Memory {
 struct Known {
     table: ScoreMemory,
     /// Of each text that the scorer has: with which others, and the how manieth of them it is.
-    in_flight: HashMap<Digest, (Weak<TextFlight>, usize)>,
+    pending: HashMap<Digest, (Weak<PendingTexts>, usize)>,
 }
 
 /// A row whose score is to come.
-struct Pending {
+struct PendingRow {
     row: usize,
     /// With which texts the scorer has that of the row; with the new ones if none is named.
-    flight: Option<Arc<TextFlight>>,
+    others: Option<Arc<PendingTexts>>,
     /// The how manieth of them.
     text: usize,
     /// Whether the scorer has the text for another row.
@@ -86,9 +86,9 @@ struct Sorted {
     /// Those that have their score have it.
     scores: Scores,
     /// All others that have a text.
-    pending: Vec<Pending>,
+    pending: Vec<PendingRow>,
     /// The new texts.
-    new: Option<Arc<TextFlight>>,
+    new: Option<Arc<PendingTexts>>,
 }
 
 impl Dedup {
@@ -97,7 +97,7 @@ impl Dedup {
     /// # Errors
     /// [`Error::Invalid`] if there are not so many, and [`Error::Failed`] if the system has no random numbers.
     pub fn new(scorer: Arc<dyn TextScorer>, classes: usize, bytes: usize) -> Result<Self> {
-        let known = Known { table: ScoreMemory::new(bytes, classes)?, in_flight: HashMap::new() };
+        let known = Known { table: ScoreMemory::new(bytes, classes)?, pending: HashMap::new() };
         let memory = Memory { digester: Digester::new()?, classes, known: Mutex::new(known) };
         Ok(Self { scorer, memory: Arc::new(memory) })
     }
@@ -106,12 +106,12 @@ impl Dedup {
         let Sorted { mut scores, pending, new } = self.sort(&texts)?;
         drop(texts);
         let new = match &new {
-            Some(flight) => Some(flight.scores().await?),
+            Some(new) => Some(new.scores().await?),
             None => None,
         };
-        for Pending { row, flight, text, is_repeated } in pending {
-            let others = match &flight {
-                Some(flight) => Some(flight.scores().await?),
+        for PendingRow { row, others, text, is_repeated } in pending {
+            let others = match &others {
+                Some(others) => Some(others.scores().await?),
                 None => None,
             };
             let Some(scored) = others.as_ref().or(new.as_ref()) else { continue };
@@ -129,34 +129,34 @@ impl Dedup {
         let digests: Vec<_> = texts.iter().map(|text| text.map(|text| self.memory.digester.digest(text))).collect();
         let mut scores = Scores::nulls(texts.len(), self.memory.classes);
         let (mut pending, mut new) = (Vec::new(), New::default());
-        // Let go before the flights, which take it as they end.
+        // Let go before pending texts, which take it as they end.
         let mut known = self.memory.lock();
         for (row, digest) in digests.into_iter().enumerate() {
             let Some(digest) = digest else { continue };
             if let Some(score) = known.table.get(&digest) {
                 scores.repeat(row, score);
-            } else if let Some((flight, text)) = known.flight(&digest) {
-                pending.push(Pending { row, flight: Some(flight), text, is_repeated: true });
+            } else if let Some((others, text)) = known.pending(&digest) {
+                pending.push(PendingRow { row, others: Some(others), text, is_repeated: true });
             } else {
                 let (text, is_repeated) = new.add(digest, row);
-                pending.push(Pending { row, flight: None, text, is_repeated });
+                pending.push(PendingRow { row, others: None, text, is_repeated });
             }
         }
         let new = self.begin(texts, new, &mut known)?;
         Ok(Sorted { scores, pending, new })
     }
 
-    /// A flight of new texts, if there are any.
-    fn begin(&self, texts: &StringViewArray, new: New, known: &mut Known) -> Result<Option<Arc<TextFlight>>> {
+    /// Hands new texts over, if there are any.
+    fn begin(&self, texts: &StringViewArray, new: New, known: &mut Known) -> Result<Option<Arc<PendingTexts>>> {
         let New { rows, digests, places } = new;
         if rows.is_empty() {
             return Ok(None);
         }
         let chosen = take(texts, &UInt64Array::from(rows), None);
         let texts = chosen.map_err(|cause| Error::Failed(format!("cannot take texts: {cause}")))?;
-        let flight = TextFlight::begin(&self.scorer, &self.memory, texts.as_string_view().clone(), digests.into());
-        known.in_flight.extend(places.into_iter().map(|(digest, text)| (digest, (Arc::downgrade(&flight), text))));
-        Ok(Some(flight))
+        let begun = PendingTexts::begin(&self.scorer, &self.memory, texts.as_string_view().clone(), digests.into());
+        known.pending.extend(places.into_iter().map(|(digest, text)| (digest, (Arc::downgrade(&begun), text))));
+        Ok(Some(begun))
     }
 }
 
@@ -177,9 +177,9 @@ impl Memory {
 }
 
 impl Known {
-    fn flight(&self, digest: &Digest) -> Option<(Arc<TextFlight>, usize)> {
-        let (flight, text) = self.in_flight.get(digest)?;
-        Some((flight.upgrade()?, *text))
+    fn pending(&self, digest: &Digest) -> Option<(Arc<PendingTexts>, usize)> {
+        let (others, text) = self.pending.get(digest)?;
+        Some((others.upgrade()?, *text))
     }
 }
 

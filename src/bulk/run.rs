@@ -70,7 +70,7 @@ impl Run<'_> {
             Ok(Done::Scored { tally, resumed }) => {
                 file.done();
                 self.counted.files.done += 1;
-                self.counted.replayed += resumed;
+                self.counted.resumed += resumed;
                 self.tally.merge(&tally);
                 FileOutcome::Scored { rows: tally.rows, resumed }
             }

@@ -25,7 +25,7 @@ pub struct Run {
     /// Wall-clock time.
     pub took: Duration,
     /// Rows among those counted whose scores an earlier run had left in the journal.
-    pub replayed: u64,
+    pub resumed: u64,
     /// What became of the files.
     pub files: FileCounts,
     /// Why the first of those failed that did.
@@ -72,7 +72,7 @@ pub struct Summary {
     /// Rows that this run scored, in each of these seconds.
     pub rows_per_second: f64,
     /// Rows among them whose scores an earlier run had left in the journal.
-    pub replayed: u64,
+    pub resumed: u64,
     /// Texts that are null, and so without a label.
     pub nulls: u64,
     /// Texts that could not be scored, and so without a label.
@@ -108,12 +108,12 @@ pub struct Summary {
 impl Summary {
     /// What was counted, and how it went.
     pub fn new(tally: Tally, run: Run) -> Self {
-        let scored = tally.rows.saturating_sub(run.replayed);
+        let scored = tally.rows.saturating_sub(run.resumed);
         Self {
             rows: tally.rows,
             seconds: run.took.as_secs_f64(),
             rows_per_second: rate(scored, run.took),
-            replayed: run.replayed,
+            resumed: run.resumed,
             nulls: tally.nulls,
             errors: tally.errors,
             labels: LabelCounts(tally.labels),
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn rows_of_an_earlier_run_are_no_speed_of_this() {
-        let run = Run { took: Duration::from_secs(2), replayed: 6, ..Run::default() };
+        let run = Run { took: Duration::from_secs(2), resumed: 6, ..Run::default() };
         let summary = Summary::new(tally(&vec![Row::of(0); 10], false), run);
         assert_eq!(summary.to_string(), "10 rows in 2.0 s (2 rows/s): 10 NEGATIVE, 0 POSITIVE");
     }
@@ -252,7 +252,7 @@ mod tests {
             "text": "good", "is_cut": false, "label": "POSITIVE", "confidence": 0.90625, "file": "a.parquet", "row": 0
         });
         let expected = json!({
-            "rows": 3, "seconds": 4.0, "rows_per_second": 0.75, "replayed": 0, "nulls": 1, "errors": 1,
+            "rows": 3, "seconds": 4.0, "rows_per_second": 0.75, "resumed": 0, "nulls": 1, "errors": 1,
             "labels": {"NEGATIVE": 0, "POSITIVE": 1},
             "accuracy": {"share": 1.0, "right": 1, "judged": 1}, "confusion": [[0, 0], [0, 1]],
             "truncated": 0, "tokens": 3, "duplicates_saved": 0, "lengths": [{"from": 0, "to": 4, "texts": 1}],

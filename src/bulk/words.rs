@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
+use indicatif::HumanCount;
+
 /// `1,234,567`
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut words = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            words.push(',');
-        }
-        words.push(digit);
-    }
-    words
+    HumanCount(number).to_string()
 }
 
 /// `1 row`, `2 rows`: the noun gets an s for all but one.
@@ -21,7 +15,13 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
-/// `512 B`, `1.5 GiB`
+/// `2 done, 1,000 failed`: each number with what it counts, but those that are 0.
+pub fn some_of(counts: &[(u64, &str)]) -> String {
+    let some = counts.iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, what)| format!("{} {what}", count(*number))).collect::<Vec<_>>().join(", ")
+}
+
+/// `512 B`, `1.5 GiB`. Indicatif's have two decimals, one more than anybody looks at.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut value = bytes as f64;
@@ -86,6 +86,8 @@ mod tests {
         let words = [0, 7, 999, 1000, 12_345, 999_999, 1_234_567].map(count);
         assert_eq!(words, ["0", "7", "999", "1,000", "12,345", "999,999", "1,234,567"]);
         assert_eq!([0, 1, 2].map(|number| counted(number, "row")), ["0 rows", "1 row", "2 rows"]);
+        assert_eq!(some_of(&[(0, "done"), (1, "skipped"), (1000, "failed")]), "1 skipped, 1,000 failed");
+        assert_eq!(some_of(&[(0, "failed")]), "");
     }
 
     #[test]

@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_counts_nothing_twice(tmp_path):
     process.kill()
     process.wait()
     summary = score(source, target)
-    assert summary["replayed"] > 0
+    assert summary["resumed"] > 0
     assert (summary["rows"], summary["duplicates_saved"]) == (60_000, 30_000)
 
 

@@ -92,7 +92,7 @@ def test_what_a_killed_run_has_scored_is_not_scored_again(tmp_path):
     killed_with(tmp_path / "out.parquet.textflight" / "journal", 60_000, source, target)
     summary = score(source, target, "--report", str(report))
     [file] = json.loads(report.read_text())["files"]
-    assert file["outcome"] == "scored" and file["resumed"] == summary["replayed"] > 5_000
+    assert file["outcome"] == "scored" and file["resumed"] == summary["resumed"] > 5_000
 
 
 def test_the_journal_of_another_job_is_refused_until_it_is_dropped(tmp_path):
@@ -108,7 +108,7 @@ def test_the_journal_of_another_job_is_refused_until_it_is_dropped(tmp_path):
     os.utime(source, (1, 1))
     refused = run(*command(source, target)[1:])
     assert refused.returncode == 2 and "input.version was" in refused.stderr
-    assert score(source, target, "--force")["replayed"] == 0
+    assert score(source, target, "--force")["resumed"] == 0
     assert pq.ParquetFile(target).metadata.num_rows == 20_000
     assert not journal.parent.exists()
 
@@ -129,7 +129,7 @@ def test_a_full_disk_is_told_and_costs_no_scores(tmp_path):
         assert failed.returncode == 1 and "No space left on device" in failed.stderr, failed.stderr
         assert not target.exists()
         (small / "fill").unlink()
-        assert score(source, target)["replayed"] > 2_000
+        assert score(source, target)["resumed"] > 2_000
         assert pq.ParquetFile(target).metadata.num_rows == 20_000
         assert [path.name for path in small.iterdir()] == ["out.parquet"]
     finally:

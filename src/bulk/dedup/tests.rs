@@ -30,8 +30,8 @@ fn seen(fake: &Fake) -> Vec<String> {
     texts
 }
 
-fn in_flight(dedup: &Dedup) -> usize {
-    dedup.memory.lock().in_flight.len()
+fn pending(dedup: &Dedup) -> usize {
+    dedup.memory.lock().pending.len()
 }
 
 fn text() -> impl Strategy<Value = Option<String>> {
@@ -71,7 +71,7 @@ proptest! {
             let distinct: HashSet<_> = seen.iter().collect();
             prop_assert_eq!(seen.len(), distinct.len());
         }
-        prop_assert_eq!(in_flight(&dedup), 0);
+        prop_assert_eq!(pending(&dedup), 0);
     }
 }
 
@@ -82,12 +82,12 @@ async fn what_is_in_flight_is_waited_for() {
     let (mut first, mut second) =
         (dedup.score(column(&["a", "b", "a"])), dedup.for_stream().score(column(&["b", "c"])));
     assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
-    assert_eq!(in_flight(&dedup), 3);
+    assert_eq!(pending(&dedup), 3);
     drop(open);
     let (first, second) = (first.await.unwrap(), second.await.unwrap());
     assert_eq!((first.computed(), second.computed()), (2, 1));
     assert_eq!(first.get(1), second.get(0));
-    assert_eq!((seen(&fake), in_flight(&dedup)), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
+    assert_eq!((seen(&fake), pending(&dedup)), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn what_others_wait_for_goes_on_when_the_first_gives_up() {
     drop(first);
     drop(open);
     assert_eq!(second.await.unwrap().label(0), Some(1));
-    assert_eq!((dedup.score(column(&["a", "b"])).await.unwrap().computed(), in_flight(&dedup)), (0, 0));
+    assert_eq!((dedup.score(column(&["a", "b"])).await.unwrap().computed(), pending(&dedup)), (0, 0));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn what_nobody_waits_for_is_cancelled_and_scored_when_it_comes_again() {
     let mut given_up = dedup.score(column(&["a"]));
     assert!(poll!(&mut given_up).is_pending());
     drop(given_up);
-    assert_eq!(in_flight(&dedup), 1);
+    assert_eq!(pending(&dedup), 1);
     drop(open);
     first.await.unwrap();
     assert_eq!(seen(&fake), ["first"]);
@@ -125,7 +125,7 @@ async fn who_waits_hears_of_a_failure_and_the_next_tries_again() {
     let dedup = dedup(&fake, MUCH);
     let failed = join_all([["fail", "a"], ["b", "fail"]].map(|texts| dedup.score(column(&texts)))).await;
     assert!(failed.iter().all(|failed| matches!(failed, Err(Error::Failed(cause)) if cause == "the device failed")));
-    assert_eq!(in_flight(&dedup), 0);
+    assert_eq!(pending(&dedup), 0);
     assert!(dedup.score(column(&["fail"])).await.is_err());
     assert_eq!(dedup.score(column(&["a"])).await.unwrap().label(0), Some(1));
 }

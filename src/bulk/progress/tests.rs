@@ -6,9 +6,9 @@ use crate::testing::Screen;
 
 /// Output that the test can read while the other end is in use.
 #[derive(Clone, Default)]
-struct JournalLog(Arc<Mutex<Vec<u8>>>);
+struct Heard(Arc<Mutex<Vec<u8>>>);
 
-impl Write for JournalLog {
+impl Write for Heard {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -18,7 +18,7 @@ impl Write for JournalLog {
     }
 }
 
-impl JournalLog {
+impl Heard {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -31,7 +31,7 @@ impl Progress {
 }
 
 /// The names of the events in a log of JSON lines.
-fn events(log: &JournalLog) -> Vec<String> {
+fn events(log: &Heard) -> Vec<String> {
     let event =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
     log.text().lines().map(event).collect()
@@ -91,20 +91,20 @@ fn a_file_of_no_rows_or_no_bytes_is_done_too() {
 
 #[test]
 fn json_begins_and_ends() {
-    let log = JournalLog::default();
+    let log = Heard::default();
     let progress = Progress::new(View::Json(Box::new(log.clone())));
     progress.tell("a file failed");
     progress.finish();
     drop(progress);
     assert_eq!(events(&log), ["start", "message", "end"]);
-    let log = JournalLog::default();
+    let log = Heard::default();
     drop(Progress::new(View::Json(Box::new(log.clone()))));
     assert_eq!(events(&log), ["start", "stopped"]);
 }
 
 #[test]
 fn a_log_hears_nothing_of_a_short_run_but_what_people_must_know() {
-    let log = JournalLog::default();
+    let log = Heard::default();
     let progress = Progress::new(View::Lines(Box::new(log.clone())));
     progress.begin(0).advance(4);
     progress.tell("error: a file failed");
@@ -114,7 +114,7 @@ fn a_log_hears_nothing_of_a_short_run_but_what_people_must_know() {
 
 #[test]
 fn a_log_hears_of_a_run_though_nothing_comes() {
-    let log = JournalLog::default();
+    let log = Heard::default();
     let progress = Progress::new(View::Lines(Box::new(log.clone())));
     progress.expect(1, Some(1000));
     while log.text().is_empty() {

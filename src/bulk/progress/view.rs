@@ -143,9 +143,8 @@ fn words(moment: &Moment) -> String {
 
 fn files_in_words(files: &Files) -> String {
     let words = format!("{} of {} files", words::count(files.ended()), words::count(files.total));
-    let among = [(files.skipped, "skipped"), (files.failed, "failed")].into_iter().filter(|(number, _)| *number > 0);
-    let among: Vec<_> = among.map(|(number, what)| format!("{} {what}", words::count(number))).collect();
-    if among.is_empty() { words } else { format!("{words} ({})", among.join(", ")) }
+    let among = words::some_of(&[(files.skipped, "skipped"), (files.failed, "failed")]);
+    if among.is_empty() { words } else { format!("{words} ({among})") }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use self::confusion::accuracy;
 use self::examples::examples;
 use self::markup::{Escaped, card};
 use crate::bulk::summary::Summary;
-use crate::bulk::words::{count, counted, percent, span};
+use crate::bulk::words::{count, counted, percent, some_of, span};
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -99,13 +99,11 @@ fn tiles(summary: &Summary) -> String {
     more("Nulls", summary.nulls, "have no text and no label");
     more("Errors", summary.errors, "could not be scored");
     more("Duplicates", summary.duplicates_saved, "scored once for all");
-    more("Resumed", summary.replayed, "rows, scored by an earlier run");
+    more("Resumed", summary.resumed, "rows, scored by an earlier run");
     let files = summary.files;
     if files.done + files.skipped + files.failed > 1 {
-        let others =
-            [(files.skipped, "skipped"), (files.failed, "failed")].into_iter().filter(|(number, _)| *number > 0);
-        let others: Vec<_> = others.map(|(number, what)| format!("{} {what}", count(number))).collect();
-        tiles.push(("Files", count(files.done), others.join(", ")));
+        let others = some_of(&[(files.skipped, "skipped"), (files.failed, "failed")]);
+        tiles.push(("Files", count(files.done), others));
     }
     let tile =
         |(name, number, more)| format!("<div><dt>{name}</dt><dd><b>{number}</b><small>{more}</small></dd></div>\n");

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::bins::{confidence_bins, edge};
 use crate::bulk::summary::Summary;
-use crate::bulk::words::{count, counted, percent, printable};
+use crate::bulk::words::{count, counted, percent, printable, some_of};
 
 /// Characters of the longest bar.
 const BAR: u64 = 40;
@@ -57,7 +57,7 @@ impl Details<'_> {
     }
 
     fn notes(self, texts: u64) -> Vec<(&'static str, String)> {
-        let Summary { truncated, tokens, nulls, errors, duplicates_saved: saved, replayed, files, .. } = *self.0;
+        let Summary { truncated, tokens, nulls, errors, duplicates_saved: saved, resumed, files, .. } = *self.0;
         let mut notes = Vec::new();
         if texts > 0 {
             let each = tokens as f64 / texts as f64;
@@ -75,12 +75,10 @@ impl Details<'_> {
         note("Nulls", nulls, "");
         note("Errors", errors, " could not be scored");
         note("Duplicates", saved, " scored once for all");
-        note("Resumed", replayed, " rows were scored by an earlier run");
+        note("Resumed", resumed, " rows were scored by an earlier run");
         if files.done + files.skipped + files.failed > 1 {
             let counts = [(files.done, "done"), (files.skipped, "skipped"), (files.failed, "failed")];
-            let counts = counts.into_iter().filter(|(number, _)| *number > 0);
-            let words: Vec<_> = counts.map(|(number, what)| format!("{} {what}", count(number))).collect();
-            notes.push(("Files", words.join(", ")));
+            notes.push(("Files", some_of(&counts)));
         }
         notes
     }

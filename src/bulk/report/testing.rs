@@ -19,7 +19,7 @@ pub fn summary() -> Summary {
     let mut tally = tally(&rows, true);
     tally.saved = 7;
     let files = FileCounts { done: 2, skipped: 1, failed: 0 };
-    let mut run = Run { took: Duration::from_secs(3), replayed: 900, files, failures: Vec::new() };
+    let mut run = Run { took: Duration::from_secs(3), resumed: 900, files, failures: Vec::new() };
     run.fail("b<c>.parquet", "b<c>.parquet: not a Parquet file");
     Summary::new(tally, run)
 }

@@ -129,7 +129,7 @@ async fn a_run_that_is_broken_off_goes_on_where_it_was() {
             drop(open);
             let summary = run.await.unwrap().unwrap();
             assert_eq!((summary.rows, summary.nulls, &summary.labels), (whole.rows, whole.nulls, &whole.labels));
-            assert!(summary.replayed > 0);
+            assert!(summary.resumed > 0);
         } else {
             while journal_len() <= len {
                 let _ = open.try_send(());

@@ -14,14 +14,14 @@ use crate::stream::TextScorer;
 use crate::{Error, Result};
 
 /// Distinct texts at the scorer. It has them until nobody waits any more, or they are scored and in the table.
-pub struct TextFlight {
+pub struct PendingTexts {
     memory: Arc<Memory>,
     digests: Arc<[Digest]>,
     /// Whoever waits drives it, so that none depends on another to go on.
     outcome: Shared<BoxFuture<'static, Result<Arc<Scores>>>>,
 }
 
-impl TextFlight {
+impl PendingTexts {
     /// Texts that are handed to the scorer once somebody waits.
     pub fn begin(
         scorer: &Arc<dyn TextScorer>,
@@ -64,14 +64,14 @@ async fn scored(
     Ok(Arc::new(scores))
 }
 
-impl Drop for TextFlight {
+impl Drop for PendingTexts {
     fn drop(&mut self) {
         let mut known = self.memory.lock();
         for digest in &*self.digests {
             // Another may have taken the place of one that nobody waited for.
-            let is_own = |(flight, _): &(Weak<Self>, usize)| ptr::eq(flight.as_ptr(), self);
-            if known.in_flight.get(digest).is_some_and(is_own) {
-                known.in_flight.remove(digest);
+            let is_own = |(texts, _): &(Weak<Self>, usize)| ptr::eq(texts.as_ptr(), self);
+            if known.pending.get(digest).is_some_and(is_own) {
+                known.pending.remove(digest);
             }
         }
     }
