@@ -91,7 +91,7 @@ async fn score(args: ScoreArgs) -> Result<()> {
         return dry_run(&args, &pairs).await;
     }
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
-    let page = args.html.as_deref().map(PageFile::new).transpose()?;
+    let page = args.html.as_deref().map(PageFile::create).transpose()?;
     let mut model = scoring_model(&args).await?;
     if args.dedup_memory > 0 {
         let classes = model.facts.info.labels.len();
@@ -147,9 +147,13 @@ fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
 /// Which files a job reads and writes.
 fn pairs(args: &ScoreArgs) -> Result<Pairs> {
     let pairs = bulk::pair(&args.inputs, &args.output, bulk::PARQUET)?;
+    let told = [("--report", &args.report), ("--html", &args.html)];
+    let told: Vec<_> = told.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?))).collect();
+    bulk::check_apart(&told, &pairs)?;
     let Some(shard) = args.shard() else { return Ok(pairs) };
     let all = pairs.len();
-    let pairs = pairs.of_shard(shard, bulk::row_groups);
+    let pairs = pairs.of_shard(shard, bulk::row_groups)?;
+    bulk::check_apart(&told, &pairs)?;
     match pairs.len() {
         0 => info!("shard {shard}: none of the {all} files is for it, and no part of them"),
         some => info!("shard {shard}: {some} files or parts of files, out of {all} files"),

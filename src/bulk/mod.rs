@@ -9,6 +9,7 @@
 //! | `journal` | what of a job is done |
 //! | `dedup` | a memory of texts in front of whoever scores them |
 //! | `texts` | its text column as a stream, and the right answers beside |
+//! | `whole_file` | files that a run writes about itself: whole, and apart from its tables |
 //! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
 mod dedup;
@@ -24,6 +25,7 @@ mod summary;
 mod tally;
 mod texts;
 mod truth;
+mod whole_file;
 mod words;
 
 pub use dedup::Dedup;
@@ -37,3 +39,4 @@ pub use report::{Details, PageFile, Ran, ReportPage};
 pub use run::score_files;
 pub use summary::{FailedFile, FileCounts, LabelCounts, Run, Summary};
 pub use tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};
+pub use whole_file::check_apart;

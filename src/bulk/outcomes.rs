@@ -1,15 +1,13 @@
 //! What became of each file, for machines: a JSON object that is written file by file, however many there are.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::inputs::Pair;
 use super::summary::Summary;
-use crate::sink::WORK;
+use super::whole_file::WholeFile;
 use crate::{Error, Result};
 
 /// What became of a file.
@@ -54,12 +52,10 @@ struct Entry<'a> {
     seconds: f64,
 }
 
-/// A report that is being written. Dropped without [`OutcomeWriter::finish`] it takes what was written away.
+/// A report that is being written. Dropped without [`OutcomeWriter::finish`] it leaves nothing.
 #[derive(Debug)]
 pub struct OutcomeWriter {
-    path: PathBuf,
-    unfinished: PathBuf,
-    file: BufWriter<File>,
+    file: WholeFile,
     is_first: bool,
 }
 
@@ -67,15 +63,11 @@ impl OutcomeWriter {
     /// Begins the report that will be at `path`.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be written.
+    /// [`Error::Invalid`] if it cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(WORK);
-        let unfinished = PathBuf::from(unfinished);
-        let file = File::create(&unfinished).map_err(|cause| Error::file(path, cause))?;
-        let mut writer = Self { path: path.to_owned(), unfinished, file: BufWriter::new(file), is_first: true };
-        writer.write("{\"files\":[")?;
-        Ok(writer)
+        let mut file = WholeFile::create("--report", path)?;
+        file.write(format_args!("{{\"files\":["))?;
+        Ok(Self { file, is_first: true })
     }
 
     /// Takes note of what became of a file, after so much time.
@@ -90,9 +82,7 @@ impl OutcomeWriter {
             seconds: took.as_secs_f64(),
         };
         let separator = if std::mem::take(&mut self.is_first) { "\n" } else { ",\n" };
-        let line = json(&entry)?;
-        self.write(separator)?;
-        self.write(&line)
+        self.file.write(format_args!("{separator}{}", json(&entry)?))
     }
 
     /// Ends the report with what was done in all, and gives it its name.
@@ -100,20 +90,8 @@ impl OutcomeWriter {
     /// # Errors
     /// [`Error::File`] if it cannot be written.
     pub fn finish(mut self, summary: &Summary) -> Result<()> {
-        let summary = json(summary)?;
-        self.write(&format!("\n],\n\"summary\":{summary}}}\n"))?;
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        synced.and_then(|()| fs::rename(&self.unfinished, &self.path)).map_err(|cause| Error::file(&self.path, cause))
-    }
-
-    fn write(&mut self, text: &str) -> Result<()> {
-        self.file.write_all(text.as_bytes()).map_err(|cause| Error::file(&self.path, cause))
-    }
-}
-
-impl Drop for OutcomeWriter {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.unfinished);
+        self.file.write(format_args!("\n],\n\"summary\":{}}}\n", json(summary)?))?;
+        self.file.finish()
     }
 }
 

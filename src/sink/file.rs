@@ -183,7 +183,7 @@ fn folder_of(path: &Path) -> Option<&Path> {
 }
 
 /// Whether two names lead to one file, through symbolic or hard links too.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
     #[cfg(unix)]
     if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
         use std::os::unix::fs::MetadataExt;

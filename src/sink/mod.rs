@@ -27,7 +27,7 @@ use std::io::Write;
 
 use arrow::array::ArrayRef;
 
-pub use self::file::{Target, WORK, check_pair, sync_folder_of};
+pub use self::file::{Target, WORK, check_pair, is_same_file, sync_folder_of};
 use crate::Result;
 use crate::store::UploadWriter;
 

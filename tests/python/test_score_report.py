@@ -124,6 +124,15 @@ def test_a_page_that_cannot_be_is_said_at_the_start(texts, tmp_path, page):
     assert texts.read_bytes() == before and not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.parametrize("name", ["in.parquet", "out.parquet", "report.html"])
+def test_a_report_is_no_table_and_no_page(texts, tmp_path, name):
+    before = texts.read_bytes()
+    files = ["-o", tmp_path / "out.parquet", "--html", tmp_path / "report.html", "--report", tmp_path / name]
+    done = run("score", texts, *files, "--model", "nowhere/at-all")
+    assert done.returncode == 2 and done.stderr.startswith("error: --"), done.stderr
+    assert texts.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
 def test_files_that_fail_are_on_the_page_and_the_rest_is_scored(texts, tmp_path):
     (tmp_path / "bad.parquet").write_text("no Parquet")
     (tmp_path / "out").mkdir()

@@ -98,7 +98,7 @@ fn pair_with_folder(named: Vec<Named>, output: &Path) -> Result<Pairs> {
         pairs.add(folder, files);
     }
     pairs.sort();
-    pairs.check(place.as_deref())?;
+    pairs.check()?;
     Ok(pairs)
 }
 

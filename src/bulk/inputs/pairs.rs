@@ -44,6 +44,12 @@ impl Entry {
     fn output(&self) -> &Path {
         self.output.as_ref().unwrap_or(&self.input)
     }
+
+    /// A part of the whole file that this is.
+    fn part(&self, share: Share) -> Self {
+        let output = if share.is_whole() { self.output.clone() } else { Some(share.name(self.output()).into()) };
+        Self { input: self.input.clone(), output, share, ..*self }
+    }
 }
 
 impl Pairs {
@@ -73,8 +79,8 @@ impl Pairs {
         self.files.sort_by(|one, other| one.output().cmp(other.output()).then(one.folder.cmp(&other.folder)));
     }
 
-    /// Fails if two files have one output, or an output is an input. `place` is where the output's folder is, if it is there.
-    pub(super) fn check(&self, place: Option<&Path>) -> Result<()> {
+    /// Fails if two files have one output, or an output is an input.
+    pub(super) fn check(&self) -> Result<()> {
         for (one, other) in self.files.iter().zip(self.files.iter().skip(1)) {
             if other.output().starts_with(one.output()) {
                 return Err(Error::Invalid(format!(
@@ -85,7 +91,8 @@ impl Pairs {
                 )));
             }
         }
-        place.map_or(Ok(()), |place| self.check_inputs_within(place))
+        // Nothing is read of a folder that is not there.
+        fs::canonicalize(folder_or_here(&self.output)).map_or(Ok(()), |place| self.check_inputs_within(&place))
     }
 
     /// Fails if the output of one is another that is still to be read.
@@ -112,20 +119,26 @@ impl Pairs {
 
     /// Those of one shard: whole files, or parts of each if there are fewer files than shards. `row_groups` says how many a file
     /// has. Blocks then.
-    #[must_use]
-    pub fn of_shard(mut self, shard: Shard, row_groups: impl Fn(&Path) -> usize) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a part, of whichever shard, would be written to what another file is written to, or to an input.
+    pub fn of_shard(mut self, shard: Shard, row_groups: impl Fn(&Path) -> usize) -> Result<Self> {
         if !shard.is_one_of_more_than(self.len()) {
             self.files.retain(|file| shard.has(file.output()));
-            return self;
+            return Ok(self);
         }
-        for mut file in std::mem::take(&mut self.files) {
-            let Some(share) = shard.share(file.output(), row_groups(&self.input(&file))) else { continue };
-            if !share.is_whole() {
-                (file.output, file.share) = (Some(share.name(file.output()).into()), share);
+        let (mut all, mut own) = (Vec::new(), Vec::new());
+        for file in &self.files {
+            for share in shard.shares(row_groups(&self.input(file))) {
+                all.push(file.part(share));
+                own.extend(shard.has_share(file.output(), share).then(|| file.part(share)));
             }
-            self.files.push(file);
         }
-        self
+        self.files = all;
+        self.sort();
+        self.check()?;
+        self.files = own;
+        Ok(self)
     }
 
     /// How many there are.

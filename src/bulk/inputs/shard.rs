@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::names::names;
 use super::share::Share;
 
@@ -27,11 +29,16 @@ impl Shard {
         self.has_nth(output, 0)
     }
 
-    /// The part of a file with so many row groups that is this shard's, where files are fewer than shards. A file has as many parts
-    /// as shards, or as row groups if those are fewer; the shard that has the file has the first, the next shard the next.
-    pub fn share(self, output: &Path, row_groups: usize) -> Option<Share> {
+    /// The parts of a file with so many row groups, where files are fewer than shards: as many as shards, or as row groups if those
+    /// are fewer.
+    pub fn shares(self, row_groups: usize) -> impl Iterator<Item = Share> {
         let of = u32::try_from(row_groups).unwrap_or(u32::MAX).clamp(1, self.of);
-        (0..of).find(|&number| self.has_nth(output, number)).map(|number| Share { number, of })
+        (0..of).map(move |number| Share { number, of })
+    }
+
+    /// Whether this part is this shard's: the shard that has the file has the first, the next shard the next.
+    pub fn has_share(self, output: &Path, share: Share) -> bool {
+        self.has_nth(output, share.number)
     }
 
     /// Whether it is the `nth` shard behind the one that has this file.
@@ -52,17 +59,16 @@ impl std::fmt::Display for Shard {
     }
 }
 
-/// FNV-1a of the names, whose bits are then mixed. Another hash would be another job to machines that share one.
+/// The first 8 bytes of SHA-256 of the names, a slash before each. Another hash would be another job to machines that share one.
 fn hash(path: &Path) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut hash = Sha256::new();
     for name in names(path) {
-        for &byte in [b"/", name.as_encoded_bytes()].into_iter().flatten() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        hash.update(b"/");
+        hash.update(name.as_encoded_bytes());
     }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    let digest: [u8; 32] = hash.finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]
@@ -90,7 +96,10 @@ mod tests {
     fn each_row_group_is_of_one_shard() {
         for (of, row_groups) in [(3, 1), (3, 2), (3, 3), (3, 10), (8, 5), (4, 0)] {
             let shards = (0..of).map(|number| Shard::new(number, of).unwrap());
-            let shares: Vec<_> = shards.filter_map(|shard| shard.share(Path::new("a.parquet"), row_groups)).collect();
+            let own = |shard: Shard| {
+                shard.shares(row_groups).filter(move |share| shard.has_share(Path::new("a.parquet"), *share))
+            };
+            let shares: Vec<_> = shards.flat_map(own).collect();
             assert_eq!(shares.len(), row_groups.clamp(1, of as usize));
             let mut groups: Vec<_> = shares.iter().flat_map(|share| share.row_groups(row_groups)).collect();
             groups.sort_unstable();
@@ -103,6 +112,6 @@ mod tests {
     fn a_files_shard_stays_what_it_is() {
         let shards = ["a.parquet", "b.parquet", "year=2026/a.parquet", "year=2026/é.parquet"]
             .map(|path| (0..1000).find(|&number| Shard::new(number, 1000).unwrap().has(Path::new(path))).unwrap());
-        assert_eq!(shards, [200, 601, 289, 169]);
+        assert_eq!(shards, [85, 101, 570, 207]);
     }
 }

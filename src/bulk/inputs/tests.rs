@@ -174,13 +174,13 @@ fn shards_have_each_file_once() {
     let all = pair(&[folder.path().join("in")], &folder.path().join("out"), PARQUET).unwrap();
     let mut found = Vec::new();
     for number in 0..3 {
-        let part = all.clone().of_shard(Shard::new(number, 3).unwrap(), |_| panic!("there are files enough"));
+        let part = all.clone().of_shard(Shard::new(number, 3).unwrap(), |_| panic!("there are files enough")).unwrap();
         assert!((1..40).contains(&part.len()));
         found.extend(part.iter());
     }
     found.sort_by(|one, other| one.output.cmp(&other.output));
     assert_eq!(found, all.iter().collect::<Vec<_>>());
-    assert_eq!(all.of_shard(Shard::WHOLE, |_| 1).len(), 40);
+    assert_eq!(all.of_shard(Shard::WHOLE, |_| 1).unwrap().len(), 40);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn few_files_are_shared_out() {
     let all = pair(&[folder.path().join("in")], &folder.path().join("out"), PARQUET).unwrap();
     let row_groups = |path: &Path| if path.ends_with("a.pq") { 10 } else { 1 };
     let parts = (0..4).flat_map(|number| {
-        let part = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups);
+        let part = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap();
         part.iter().collect::<Vec<_>>()
     });
     let mut parts: Vec<_> = parts.collect();
@@ -198,6 +198,32 @@ fn few_files_are_shared_out() {
     assert_eq!(names, ["a.part-0-of-4.pq", "a.part-1-of-4.pq", "a.part-2-of-4.pq", "a.part-3-of-4.pq", "b.pq"]);
     assert_eq!(parts[3].share.row_groups(10), 7..10);
     assert!(parts[4].share.is_whole());
+}
+
+#[test]
+fn parts_have_names_of_their_own() {
+    let refused = |names: &[&str], inputs: &[&str], output: &str| {
+        let folder = folder(names);
+        let inputs: Vec<_> = inputs.iter().map(|name| folder.path().join(name)).collect();
+        let all = pair(&inputs, &folder.path().join(output), PARQUET).unwrap();
+        let row_groups = |path: &Path| if path.ends_with("a.pq") { 4 } else { 1 };
+        let told = (0..4).map(|number| {
+            let error = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+            error.to_string().replace(&format!("{}/", folder.path().display()), "")
+        });
+        let told: Vec<_> = told.collect();
+        assert!(told.iter().all(|other| *other == told[0]), "each shard says so: {told:?}");
+        told[0].clone()
+    };
+    assert_eq!(
+        refused(&["in/a.pq", "in/a.part-0-of-4.pq"], &["in"], "out"),
+        "in/a.part-0-of-4.pq and in/a.pq would both be written to out/a.part-0-of-4.pq: score them into separate folders"
+    );
+    assert_eq!(
+        refused(&["in/y/a.pq", "out/y/a.part-3-of-4.pq"], &["in", "out/y/a.part-3-of-4.pq"], "out"),
+        "out/y/a.part-3-of-4.pq is an input, and would be written over: -o out/a.part-3-of-4.pq must be another folder"
+    );
 }
 
 #[test]
