@@ -22,6 +22,7 @@
 //! | `ipc_strings` | what is not UTF-8 in the schema of a message of Arrow IPC |
 //! | `ipc_compression` | how large a compressed message of Arrow IPC becomes |
 //! | `ipc_writer` | record batches as messages of Arrow IPC |
+//! | `flight_uri` | the address of a Flight server |
 //! | [`metrics`] | what is counted, and the page that shows it |
 //! | [`paths`] | paths that clients name, which never leave their root |
 //! | `panics` | panics of dependencies, caught and made errors |
@@ -55,6 +56,7 @@ pub mod cog;
 pub mod engine;
 pub mod error;
 pub mod flight;
+mod flight_uri;
 mod http_client;
 mod identity;
 mod ipc_compression;

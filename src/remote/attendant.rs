@@ -51,8 +51,8 @@ impl Attendant {
         let _ending = Ending(&self.errands);
         let mut pause = FIRST_PAUSE;
         while !self.errands.have_failed() {
-            let (is_there, cause) = match self.attend(&mut pause).await {
-                ServerFault::Final(error) => return self.errands.fail(&about(&self.server, error)),
+            let (is_there, cause) = match self.unless_token_changes(self.attend(&mut pause).await) {
+                ServerFault::Final(error) => return self.errands.fail(&format!("{}: {error}", self.server)),
                 ServerFault::Busy(cause) => (true, cause),
                 ServerFault::Lost(cause) | ServerFault::Failed(cause) => (false, cause),
             };
@@ -76,10 +76,20 @@ impl Attendant {
         debug!(server = %self.server, unanswered = asked.errands.len(), ?fault, "an exchange ended");
         let mut unanswered: VecDeque<Errand> = asked.errands.into_iter().map(|(errand, _)| errand).collect();
         if let Some(error) = unanswered.front_mut().and_then(|first| blame(first, &fault)) {
-            self.errands.fail(&about(&self.server, error));
+            self.errands.fail(&format!("{}: {error}", self.server));
         }
         self.errands.give_back(unanswered);
         fault
+    }
+
+    /// A token that is refused, or cannot be read, may be in the middle of a change if it is in a file.
+    fn unless_token_changes(&self, fault: ServerFault) -> ServerFault {
+        match fault {
+            ServerFault::Final(Error::Unauthenticated(cause)) if self.connector.may_change_token() => {
+                ServerFault::Lost(cause)
+            }
+            other => other,
+        }
     }
 
     async fn begin(&self) -> Result<Conversation, ServerFault> {
@@ -154,19 +164,6 @@ fn blame(errand: &mut Errand, fault: &ServerFault) -> Option<Error> {
     let what =
         format!("{rows} texts were not scored though servers began {} times, the last time: {cause}", errand.losses);
     (errand.losses >= most).then_some(Error::Failed(what))
-}
-
-/// The error, with the server that it is about.
-pub fn about(server: &ServerAddress, error: Error) -> Error {
-    let named = |cause: String| format!("{server}: {cause}");
-    match error {
-        Error::Invalid(cause) => Error::Invalid(named(cause)),
-        Error::TooLarge(cause) => Error::TooLarge(named(cause)),
-        Error::Unauthenticated(cause) => Error::Unauthenticated(named(cause)),
-        Error::Denied(cause) => Error::Denied(named(cause)),
-        Error::NotFound(cause) => Error::NotFound(named(cause)),
-        other => Error::Failed(named(other.to_string())),
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tower::service_fn;
 use super::address::ServerAddress;
 use super::fault::ServerFault;
 use crate::auth::Token;
+use crate::flight_uri::FlightUri;
 use crate::http_client::chain;
 use crate::reload::Watched;
 use crate::{Error, Result, trust};
@@ -84,18 +85,24 @@ impl ServerConnector {
     /// cannot be used.
     pub fn new(access: ServerAccess, servers: &[ServerAddress]) -> Result<Self> {
         access.header()?;
-        let tls = servers.iter().any(|server| server.is_encrypted).then(encryption).transpose()?;
+        let tls = servers.iter().any(|server| server.0.is_encrypted).then(encryption).transpose()?;
         Ok(Self { access, tls })
+    }
+
+    /// Whether the token may be another by the next time.
+    pub const fn may_change_token(&self) -> bool {
+        self.access.token_file.is_some()
     }
 
     /// A client with a connection of its own.
     ///
     /// # Errors
-    /// [`ServerFault::Lost`] where there is no connection.
+    /// [`ServerFault::Lost`] where there is no connection, and [`ServerFault::Final`] where there is no token to show.
     pub async fn connect(&self, server: &ServerAddress) -> Result<(ServerClient, Bearer), ServerFault> {
-        let header = self.access.header().map_err(ServerFault::Final)?;
-        let (host, port) = (server.host.clone(), server.port);
-        let tls = self.tls.clone().filter(|_| server.is_encrypted);
+        let unreadable = |error: Error| ServerFault::Final(Error::Unauthenticated(error.to_string()));
+        let header = self.access.header().map_err(unreadable)?;
+        let FlightUri { host, port, is_encrypted } = server.0.clone();
+        let tls = self.tls.clone().filter(|_| is_encrypted);
         // The connector encrypts: to tonic each connection is plain.
         let endpoint = Endpoint::from_shared(format!("http://{host}:{port}"))
             .map_err(|cause| ServerFault::Final(Error::Invalid(format!("the address cannot be used: {cause}"))))?

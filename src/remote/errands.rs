@@ -121,10 +121,11 @@ impl Errands {
         self.came.notify_one();
     }
 
-    /// Fails what waits, and all that comes, with this, unless something else came first.
-    pub fn fail(&self, error: &Error) {
+    /// Fails what waits, and all that comes, for this cause, unless another came first: as something that has stopped, and is no fault of the
+    /// file that happens to be scored.
+    pub fn fail(&self, cause: &str) {
         let mut state = self.state();
-        let error = state.failed.get_or_insert_with(|| error.clone()).clone();
+        let error = state.failed.get_or_insert_with(|| Error::Stopped(cause.to_owned())).clone();
         for errand in state.waiting.drain(..) {
             errand.answer(Err(error.clone()));
         }
@@ -155,13 +156,13 @@ impl Errands {
     pub async fn watch(&self, timeout: Duration) {
         while !self.have_failed() {
             sleep(LOOKS.min(timeout)).await;
-            if let Some(error) = self.look(timeout) {
-                self.fail(&error);
+            if let Some(cause) = self.look(timeout) {
+                self.fail(&cause);
             }
         }
     }
 
-    fn look(&self, timeout: Duration) -> Option<Error> {
+    fn look(&self, timeout: Duration) -> Option<String> {
         let mut state = self.state();
         let is_needed = state.waiting.iter().any(Errand::is_wanted);
         if !is_needed || state.servers.iter().any(|server| server.is_there) {
@@ -178,13 +179,13 @@ impl Errands {
 }
 
 /// No server was there for so long.
-pub fn silence<'a>(servers: impl Iterator<Item = (&'a ServerAddress, Option<String>)>, timeout: Duration) -> Error {
+pub fn silence<'a>(servers: impl Iterator<Item = (&'a ServerAddress, Option<String>)>, timeout: Duration) -> String {
     let each = servers.map(|(server, cause)| match cause {
         Some(cause) => format!("{server}: {cause}"),
         None => format!("{server}: no answer"),
     });
     let each: Vec<_> = each.collect();
-    Error::Failed(format!("no server answered for {} s (--server-timeout): {}", timeout.as_secs_f32(), each.join("; ")))
+    format!("no server answered for {} s (--server-timeout): {}", timeout.as_secs_f32(), each.join("; "))
 }
 
 /// Fails what waits when a server's task ends, by a panic or with the runtime.
@@ -192,7 +193,7 @@ pub struct Ending<'a>(pub &'a Errands);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.fail(&Error::Stopped("what asks the servers has ended".to_owned()));
+        self.0.fail("what asks the servers has ended");
     }
 }
 
@@ -258,9 +259,10 @@ mod tests {
         assert!(errands.note_not_taking(1, false, "reset"));
         assert!(!errands.note_not_taking(1, false, "reset"), "that is no news");
         assert!(goes_on(59).await && !goes_on(2).await);
-        let error = scores.await.unwrap().unwrap_err().to_string();
+        let error = scores.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Stopped(_)), "{error:?}");
         let expected = "no server answered for 60 s (--server-timeout): grpc://a:1: refused; grpc://b:2: reset";
-        assert_eq!(error, expected);
+        assert_eq!(error.to_string(), expected);
         assert!(errands.push(texts(1)).await.unwrap().is_err());
     }
 }

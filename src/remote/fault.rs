@@ -36,7 +36,7 @@ impl ServerFault {
     }
 
     /// What a call ended with. A server of ours says of which kind its error is; what has no kind is the network's, or of
-    /// what stands in between.
+    /// what stands in between, whose bounds may be such that they never have room.
     pub fn of_status(status: &Status) -> Self {
         let kind = status.metadata().get(ERROR_KIND).and_then(|kind| ErrorKind::named(kind.to_str().ok()?));
         let remedy: Remedy = match kind {
@@ -47,7 +47,7 @@ impl ServerFault {
                 }
                 Code::Unauthenticated => |text| Self::Final(Error::Unauthenticated(text)),
                 Code::PermissionDenied => |text| Self::Final(Error::Denied(text)),
-                Code::ResourceExhausted => Self::Busy,
+                Code::ResourceExhausted => Self::Failed,
                 _ => Self::Lost,
             },
         };
@@ -104,7 +104,7 @@ mod tests {
         for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled, Code::DataLoss] {
             assert!(matches!(of(code), ServerFault::Lost(_)), "{code:?}");
         }
-        assert!(matches!(of(Code::ResourceExhausted), ServerFault::Busy(_)));
+        assert!(matches!(of(Code::ResourceExhausted), ServerFault::Failed(_)));
         assert!(matches!(of(Code::PermissionDenied), ServerFault::Final(Error::Denied(_))));
         assert!(matches!(of(Code::Unimplemented), ServerFault::Final(_)));
         assert!(

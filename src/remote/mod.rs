@@ -40,7 +40,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 pub use self::address::ServerAddress;
-use self::attendant::{Attendant, about};
+use self::attendant::Attendant;
 pub use self::connection::ServerAccess;
 use self::connection::ServerConnector;
 use self::errands::{Errands, silence};
@@ -175,9 +175,22 @@ async fn find(connector: &ServerConnector, servers: &[ServerAddress], timeout: D
             return Ok(found);
         }
         if began.elapsed() + PAUSE >= timeout {
-            return Err(silence(servers.iter().zip(causes), timeout));
+            return Err(Error::Failed(silence(servers.iter().zip(causes), timeout)));
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// The error, with the server that it is about.
+fn about(server: &ServerAddress, error: Error) -> Error {
+    let named = |cause: String| format!("{server}: {cause}");
+    match error {
+        Error::Invalid(cause) => Error::Invalid(named(cause)),
+        Error::TooLarge(cause) => Error::TooLarge(named(cause)),
+        Error::Unauthenticated(cause) => Error::Unauthenticated(named(cause)),
+        Error::Denied(cause) => Error::Denied(named(cause)),
+        Error::NotFound(cause) => Error::NotFound(named(cause)),
+        other => Error::Failed(named(other.to_string())),
     }
 }
 

@@ -6,7 +6,9 @@ use arrow::array::StringViewArray;
 use futures::stream::unfold;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
+use tonic::{Request, Status};
 
 use super::*;
 use crate::auth::Authenticator;
@@ -39,19 +41,29 @@ struct Running {
 impl Running {
     /// A server on a port; 0 takes a free one.
     async fn start(engine: Engine, port: u16, limits: FlightLimits) -> Self {
+        Self::asking(Authenticator::anonymous(), engine, port, limits).await
+    }
+
+    async fn asking(authenticator: Authenticator, engine: Engine, port: u16, limits: FlightLimits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap().into_std().unwrap();
         let address = format!("grpc://{}", listener.local_addr().unwrap()).parse().unwrap();
         let model = Readiness::loading();
         model.serve(ServedModel::new(engine, "0af3".to_owned()));
         let catalog = Catalog { partitions: NonZeroUsize::MIN, ..Catalog::empty(TicketKey::random().unwrap()) };
-        let routes = routes(model, limits, Memory::default(), Authenticator::anonymous(), catalog);
+        let routes = routes(model, limits, Memory::default(), authenticator.clone(), catalog);
+        // As the listeners ask each call.
+        let admission = InterceptorLayer::new(move |call: Request<()>| {
+            let denied = |_| Status::unauthenticated("no token of ours");
+            authenticator.admit(call.metadata().as_ref()).map_err(denied)?;
+            Ok(call)
+        });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(async move {
             let incoming = unfold(TcpListener::from_std(listener).unwrap(), async |listener| {
                 let accepted = listener.accept().await.map(|(stream, _)| stream);
                 Some((accepted, listener))
             });
-            Server::builder().add_routes(routes).serve_with_incoming(incoming).await
+            Server::builder().layer(admission).add_routes(routes).serve_with_incoming(incoming).await
         });
         Self { address, runtime: Some(runtime) }
     }
@@ -67,6 +79,19 @@ impl Running {
             runtime.shutdown_background();
         }
     }
+
+    /// Ends it so, and gives its port once it has let go of it.
+    async fn gone(&mut self) -> u16 {
+        self.kill();
+        let port = self.address.0.port;
+        let free = async || {
+            while TcpListener::bind(("127.0.0.1", port)).await.is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, free()).await.expect("the port is not let go of");
+        port
+    }
 }
 
 impl Drop for Running {
@@ -76,8 +101,12 @@ impl Drop for Running {
 }
 
 async fn connect(servers: &[&Running], timeout: Duration) -> Result<RemoteScorer> {
+    connect_with(ServerAccess::default(), servers, timeout).await
+}
+
+async fn connect_with(access: ServerAccess, servers: &[&Running], timeout: Duration) -> Result<RemoteScorer> {
     let servers = servers.iter().map(|server| server.address.clone()).collect();
-    let options = RemoteOptions { servers, access: ServerAccess::default(), timeout };
+    let options = RemoteOptions { servers, access, timeout };
     tokio::time::timeout(SOON, RemoteScorer::connect(options)).await.expect("nothing is connected")
 }
 
@@ -148,14 +177,7 @@ async fn a_server_that_is_killed_and_comes_back_costs_time_alone() {
     fake.has_begun(1).await;
     server.kill();
     drop(open);
-    let address = server.address.clone();
-    let again = loop {
-        // Until the old one has let go of the port.
-        if TcpListener::bind(("127.0.0.1", address.port)).await.is_ok() {
-            break Running::start(Fake::engine(100_000), address.port, LIMITS).await;
-        }
-        sleep(Duration::from_millis(5)).await;
-    };
+    let again = Running::start(Fake::engine(100_000), server.gone().await, LIMITS).await;
     assert_eq!(scoring.await.unwrap().unwrap(), here(column).await);
     drop(again);
 }
@@ -168,7 +190,9 @@ async fn without_any_server_for_too_long_the_work_fails() {
     score(&remote, texts(10)).await.unwrap();
     one.kill();
     other.kill();
-    let error = score(&remote, texts(10)).await.unwrap_err().to_string();
+    let error = score(&remote, texts(10)).await.unwrap_err();
+    assert!(matches!(error, Error::Stopped(_)), "no fault of a file: {error:?}");
+    let error = error.to_string();
     for expected in
         ["no server answered for 0.7 s (--server-timeout)", &one.address.to_string(), &other.address.to_string()]
     {
@@ -196,16 +220,30 @@ async fn a_server_that_comes_back_with_another_model_ends_the_work() {
     let (mut server, _) = Running::of(Fake::default()).await;
     let remote = connect(&[&server], SOON).await.unwrap();
     score(&remote, texts(1)).await.unwrap();
-    let port = server.address.port;
-    server.kill();
     let mut fake = Fake::default();
     fake.info.dtype = "int8".to_owned();
-    while TcpListener::bind(("127.0.0.1", port)).await.is_err() {
-        sleep(Duration::from_millis(5)).await;
-    }
-    let _other = Running::start(Arc::new(fake).start(limits(1000)), port, LIMITS).await;
+    let _other = Running::start(Arc::new(fake).start(limits(1000)), server.gone().await, LIMITS).await;
     let error = score(&remote, texts(1)).await.unwrap_err().to_string();
     assert!(error.contains("another model than the job began with; dtype: f32, int8"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_that_changes_in_its_file_is_waited_for() {
+    let asking = |token: &str| Authenticator::new(Some(&token.parse().unwrap()), &[]).unwrap();
+    let mut server = Running::asking(asking("old"), Fake::engine(1000), 0, LIMITS).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "old\n").unwrap();
+    let access = ServerAccess { token_file: Some(file.path().to_owned()), ..ServerAccess::default() };
+    let remote = connect_with(access, &[&server], SOON).await.unwrap();
+    score(&remote, texts(3)).await.unwrap();
+    let _again = Running::asking(asking("new"), Fake::engine(1000), server.gone().await, LIMITS).await;
+    let mut waiting = Box::pin(score(&remote, texts(30)));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(500), &mut waiting).await.is_err(),
+        "the file is not written yet"
+    );
+    std::fs::write(file.path(), "new\n").unwrap();
+    assert_eq!(waiting.await.unwrap(), here(texts(30)).await);
 }
 
 #[tokio::test]

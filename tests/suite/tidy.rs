@@ -49,6 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &[
+        "flight_uri",
         "ipc_compression",
         "ipc_strings",
         "ipc_writer",
