@@ -118,7 +118,7 @@ pub struct Part {
 pub struct Fingerprint {
     /// In bytes.
     pub len: u64,
-    /// When it was last written; none where the system does not say.
+    /// When it was last written; none where the system does not say, or an etag says more.
     pub modified: Option<SystemTime>,
     /// What its store knows its content by; none of a local file, and where the store does not say.
     pub etag: Option<Arc<str>>,
@@ -132,6 +132,6 @@ impl Fingerprint {
 
     /// That of an object.
     pub fn of_object(found: &StoredObject) -> Self {
-        Self { len: found.len, modified: Some(found.modified), etag: found.etag.clone() }
+        Self { len: found.len, modified: found.etag.is_none().then_some(found.modified), etag: found.etag.clone() }
     }
 }

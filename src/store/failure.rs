@@ -100,11 +100,6 @@ impl Fault {
         Self { kind: FaultKind::Invalid, cause: cause.to_string() }
     }
 
-    /// The error that it is where nothing is known of where.
-    pub(crate) fn nowhere(&self) -> Error {
-        Error::Failed(self.cause.clone())
-    }
-
     pub(super) const fn kind(&self) -> FaultKind {
         self.kind
     }

@@ -2,10 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::ObjectUrl;
-use super::url::known_schemes;
+use super::url::{known_schemes, shown};
 use crate::{Error, Result};
 
 /// Where a file, or a folder of them, is.
@@ -38,17 +38,9 @@ impl FileLocation {
             Some(url) => Ok(Self::Object(url)),
             None => Err(Error::Invalid(format!(
                 "{}: no store is known by {scheme}://; write {}, or ./{scheme}:… for a file of that name",
-                text.display(),
+                shown(&text.to_string_lossy()),
                 known_schemes()
             ))),
-        }
-    }
-
-    /// The path, if it is on this machine.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Path(path) => Some(path),
-            Self::Object(_) | Self::Standard => None,
         }
     }
 
@@ -110,12 +102,6 @@ impl Display for FileLocation {
     }
 }
 
-impl From<PathBuf> for FileLocation {
-    fn from(path: PathBuf) -> Self {
-        Self::Path(path)
-    }
-}
-
 /// The scheme of a URL in small letters, and what follows `://`. One letter is a drive.
 fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
@@ -129,7 +115,8 @@ fn split_scheme(text: &str) -> Option<(String, &str)> {
 fn file_path(rest: &str) -> Result<PathBuf> {
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
-        return Err(Error::Invalid(format!("file://{rest}: names another machine; write file:///PATH")));
+        let url = shown(&format!("file://{rest}"));
+        return Err(Error::Invalid(format!("{url}: names another machine; write file:///PATH")));
     }
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(path).collect();
     #[cfg(unix)]
@@ -190,6 +177,25 @@ mod tests {
         assert_eq!(url.to_string(), "https://host/a.parquet");
         let debug = format!("{url:?}");
         assert!(!debug.contains("word") && !debug.contains("secret"), "{debug}");
+        for (text, expected) in [
+            ("https://me:word@ho st/a?sig=secret", "https://ho st/a: "),
+            ("https://host:port/a?sig=secret", "https://host:port/a: "),
+            ("https://me:wo?rd@host/a", "https://…: "),
+            ("https://host:port/a?sig=sec@ret", "https://…: "),
+            ("https://me:word@host/a//b?sig=secret", "https://host/a//b: "),
+            ("sftp://me:word@h/a", "sftp://h/a: "),
+            ("sftp://word@h/a@b", "sftp://b: "),
+            ("s3://key:secret@bucket/a", "s3://bucket/a: "),
+            ("s3://key:sec/ret@bucket/a", "s3://bucket/a: "),
+            ("s3://:secret@/a", "s3:///a: "),
+            ("s3://bucket//a@b?sig=secret", "s3://bucket//a@b: "),
+            ("abfss://container@account//a?sig=secret", "abfss://container@account//a: "),
+            ("file://me:word@host/a?sig=secret", "file://host/a: "),
+        ] {
+            let error = refused(text);
+            assert!(error.starts_with(expected), "{text}: {error}");
+            assert!(["word", "secret", "sec", "rd@"].iter().all(|secret| !error.contains(secret)), "{text}: {error}");
+        }
     }
 
     #[test]
@@ -216,6 +222,9 @@ mod tests {
         assert_eq!(refused("s3://"), "s3://: no bucket is named; write s3://BUCKET/KEY");
         assert_eq!(refused("gs:///key"), "gs:///key: no bucket is named; write gs://BUCKET/KEY");
         assert!(refused("s3://bucket/a//b").contains("s3://bucket/a//b: "), "{}", refused("s3://bucket/a//b"));
+        for text in ["s3://bucket//a", "s3://bucket//", "https://host//a", "https://host/%2Fa"] {
+            assert!(refused(text).starts_with(&format!("{text}: a key has no empty parts")), "{}", refused(text));
+        }
         assert!(refused("s3://bucket/../b").contains("s3://bucket/../b: "));
         assert!(refused("s3://my bucket/b").contains("not the name of a bucket"));
         assert!(refused("http://host:port/").contains("http://host:port/: "));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::{ObjectUrl, StoredObject, Stores};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A log in a folder of a store. One process at a time appends to it. What blocks says so.
 #[derive(Debug)]
@@ -27,17 +27,22 @@ impl AppendLog {
     /// The log that is there, or an empty one. Blocks.
     ///
     /// # Errors
-    /// As [`Stores::head`], and those of [`Stores::list`].
+    /// As [`Stores::head`], those of [`Stores::list`], and [`Error::File`] where a piece is missing or empty: the log would seem to end there.
     pub fn open(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
+        let mut log = Self { stores: stores.clone(), folder: folder.clone(), pieces: Vec::new() };
         let listed: Vec<StoredObject> = stores.wait(stores.list(folder).try_collect())?;
-        let mut pieces: Vec<_> = listed.iter().filter_map(piece).collect();
-        pieces.sort_by_key(|piece| piece.number);
-        Ok(Self { stores: stores.clone(), folder: folder.clone(), pieces })
-    }
-
-    /// Where it lies.
-    pub const fn folder(&self) -> &ObjectUrl {
-        &self.folder
+        log.pieces = listed.iter().filter_map(|entry| log.piece(entry)).collect();
+        log.pieces.sort_by_key(|piece| piece.number);
+        for (number, piece) in (0..).zip(&log.pieces) {
+            let what = match piece {
+                piece if piece.number != number => "is missing",
+                piece if piece.len == 0 => "is empty",
+                _ => continue,
+            };
+            let cause = format!("damaged: the piece {number:010} {what}; delete the folder to begin anew");
+            return Err(Error::File { path: folder.to_string().into(), cause });
+        }
+        Ok(log)
     }
 
     /// Its length, in bytes.
@@ -60,20 +65,25 @@ impl AppendLog {
     /// # Errors
     /// As [`Stores::head`].
     pub fn keep(&mut self, len: u64) -> Result<()> {
-        let mut behind = self.len();
-        while let Some(last) = self.pieces.last().copied().filter(|_| behind > len) {
-            let before = behind - last.len;
-            if before >= len {
-                self.stores.wait(self.stores.delete(&self.url(last)))?;
-                self.pieces.pop();
-            } else {
-                let bytes = self.stores.wait(self.stores.get(&self.url(last), last.len))?;
-                let cut = len - before;
-                self.stores.wait(self.stores.put(&self.url(last), bytes.slice(..cut as usize)))?;
-                self.pieces.pop();
-                self.pieces.push(Piece { len: cut, ..last });
+        let mut end = self.len();
+        while let Some(last) = self.pieces.last().copied() {
+            end -= last.len;
+            if end < len {
+                return self.cut(last, len - end);
             }
-            behind = self.len();
+            self.stores.wait(self.stores.delete(&self.url(last)))?;
+            self.pieces.pop();
+        }
+        Ok(())
+    }
+
+    /// Keeps so many bytes of the last piece.
+    fn cut(&mut self, last: Piece, len: u64) -> Result<()> {
+        if len < last.len {
+            let bytes = self.stores.wait(self.stores.get(&self.url(last), last.len))?;
+            self.stores.wait(self.stores.put(&self.url(last), bytes.slice(..len as usize)))?;
+            self.pieces.pop();
+            self.pieces.push(Piece { len, ..last });
         }
         Ok(())
     }
@@ -83,8 +93,10 @@ impl AppendLog {
     /// # Errors
     /// As [`Stores::head`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let number = self.pieces.last().map_or(0, |last| last.number + 1);
-        let piece = Piece { number, len: bytes.len() as u64 };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let piece = Piece { number: self.pieces.len() as u64, len: bytes.len() as u64 };
         self.stores.wait(self.stores.put(&self.url(piece), Bytes::copy_from_slice(bytes)))?;
         self.pieces.push(piece);
         Ok(())
@@ -102,12 +114,13 @@ impl AppendLog {
         // Stores list by name.
         self.folder.join(&format!("{:010}", piece.number))
     }
-}
 
-/// What a listed object is of the log, if it is of it.
-fn piece(entry: &StoredObject) -> Option<Piece> {
-    let number = entry.url.file_name().filter(|name| name.len() == 10)?.parse().ok()?;
-    Some(Piece { number, len: entry.len })
+    /// What a listed object is of the log, if it is of it.
+    fn piece(&self, entry: &StoredObject) -> Option<Piece> {
+        let number = entry.url.file_name()?.parse().ok()?;
+        let piece = Piece { number, len: entry.len };
+        (self.url(piece) == entry.url).then_some(piece)
+    }
 }
 
 /// Reads a log piece by piece.
@@ -122,7 +135,11 @@ impl Read for LogReader<'_> {
         while self.bytes.is_empty() {
             let Some(piece) = self.log.pieces.get(self.next) else { return Ok(0) };
             let stores = &self.log.stores;
-            self.bytes = stores.wait(stores.get(&self.log.url(*piece), piece.len)).map_err(io::Error::other)?;
+            let url = self.log.url(*piece);
+            self.bytes = stores.wait(stores.get(&url, piece.len)).map_err(io::Error::other)?;
+            if self.bytes.len() as u64 != piece.len {
+                return Err(io::Error::other(format!("{url}: it changed while it was read; run again")));
+            }
             self.next += 1;
         }
         let len = bytes.len().min(self.bytes.len());
@@ -167,9 +184,28 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_piece_that_is_missing_or_empty_or_shorter_is_an_error_and_no_end() {
+        let (stores, _counting) = stores();
+        let (there, folder) = (|number| url(&format!("log/{number:010}")), url("log"));
+        let error = || AppendLog::open(&stores, &folder).unwrap_err().to_string();
+        stores.put(&there(1), Bytes::from("two")).await.unwrap();
+        let said = |what: &str| format!("{folder}: damaged: the piece {what}; delete the folder to begin anew");
+        assert_eq!(error(), said("0000000000 is missing"));
+        stores.put(&there(0), Bytes::new()).await.unwrap();
+        assert_eq!(error(), said("0000000000 is empty"));
+        stores.put(&there(0), Bytes::from("one")).await.unwrap();
+        let mut log = AppendLog::open(&stores, &folder).unwrap();
+        log.append(b"").unwrap();
+        assert_eq!((text(&log).as_str(), log.len()), ("onetwo", 6));
+        stores.put(&there(1), Bytes::from("t")).await.unwrap();
+        let error = log.read().read_to_end(&mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: it changed while it was read; run again", there(1)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn other_objects_are_no_part_of_it() {
         let (stores, _counting) = stores();
-        for key in ["log/output", "log/12", "logs/0000000000"] {
+        for key in ["log/output", "log/12", "log/+000000000", "log/old/0000000000", "logs/0000000000"] {
             stores.put(&url(key), Bytes::from_static(b"x")).await.unwrap();
         }
         assert!(AppendLog::open(&stores, &url("log")).unwrap().is_empty());

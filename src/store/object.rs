@@ -1,6 +1,5 @@
 //! An object that is read.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,38 +142,5 @@ impl Object {
         });
         let joined = fetched.buffered(PARTS_IN_FLIGHT);
         joined.map(|joined| joined.unwrap_or_else(|died| Err(Fault::local(died)))).boxed()
-    }
-
-    /// Its bytes from `start` on, for readers that may block.
-    pub fn reader(&self, start: u64) -> ObjectReader {
-        let stream = self.stream(start..self.entry.len);
-        ObjectReader { object: self.clone(), stream, piece: Bytes::new() }
-    }
-}
-
-/// Reads an object from a place to its end. Blocks.
-pub struct ObjectReader {
-    object: Object,
-    stream: BoxStream<'static, Result<Bytes, Fault>>,
-    piece: Bytes,
-}
-
-impl std::fmt::Debug for ObjectReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ObjectReader({})", self.object.url())
-    }
-}
-
-impl io::Read for ObjectReader {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.object.wait(self.stream.next()) {
-                Some(piece) => self.piece = piece?,
-                None => return Ok(0),
-            }
-        }
-        let len = bytes.len().min(self.piece.len());
-        bytes[..len].copy_from_slice(&self.piece.split_to(len));
-        Ok(len)
     }
 }

@@ -77,14 +77,14 @@ impl Stores {
     pub async fn head(&self, url: &ObjectUrl) -> Result<StoredObject> {
         let (store, path) = self.store(url)?;
         self.shared.counters.add_request();
-        match store.head(&path).await {
-            Ok(meta) => Ok(entry(url.clone(), meta)),
-            // What is wrong stands in the body, which the answer to this request never has.
-            Err(error) => {
-                let told = store.get_opts(&path, GetOptions::new().with_range(Some(0..1))).await;
-                Err(fault(url, &told.err().unwrap_or(error)).at(url))
-            }
+        let mut found = store.head(&path).await;
+        if found.as_ref().is_err_and(is_refusal) {
+            // What is wrong stands in the body, which the answer to HEAD never has. And who may only GET is told all the same.
+            self.shared.counters.add_request();
+            let got = store.get_opts(&path, GetOptions::new().with_range(Some(0..1))).await;
+            found = got.map(|got| got.meta);
         }
+        found.map(|meta| entry(url.clone(), meta)).map_err(|error| fault(url, &error).at(url))
     }
 
     /// The objects below a folder, also of folders below it, as the store lists them.
@@ -199,6 +199,14 @@ impl Stores {
     }
 }
 
+/// Whether a store that was reached said no, and would say so again.
+fn is_refusal(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    ["HTTP error: ", "status code: 500", "status code: 502", "status code: 503", "status code: 504"]
+        .iter()
+        .all(|passing| !text.contains(passing))
+}
+
 /// Why there is no list.
 fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
     let fault = fault(url, error);
@@ -270,6 +278,22 @@ mod tests {
             stores.delete(&url("ab")).await.unwrap();
         }
         assert!(matches!(stores.get(&url("ab"), 9).await, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn who_may_only_get_knows_of_an_object_all_the_same() {
+        let (stores, counting) = stores();
+        stores.put(&url("a"), Bytes::from_static(b"text")).await.unwrap();
+        let known = stores.head(&url("a")).await.unwrap();
+        counting.refuse_head("Server returned non-2xx status code: 403 Forbidden");
+        assert_eq!(stores.head(&url("a")).await.unwrap(), known);
+        assert_eq!(counting.take_gets(), std::slice::from_ref(&(0..1)));
+        for passing in ["HTTP error: connection closed", "Server returned non-2xx status code: 503 Service Unavailable"]
+        {
+            counting.refuse_head(passing);
+            stores.head(&url("a")).await.unwrap_err();
+            assert_eq!(counting.take_gets(), [], "what may pass is not asked again");
+        }
     }
 
     #[tokio::test]

@@ -37,6 +37,8 @@ pub(crate) struct Counting {
     inner: InMemory,
     /// Ranges that were asked for.
     gets: Mutex<Vec<Range<u64>>>,
+    /// What HEAD is answered with.
+    refused: Mutex<Option<&'static str>>,
     /// How many answers are still to break off in the middle.
     pub breaks: AtomicUsize,
     /// How many parts are still to fail.
@@ -44,6 +46,11 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
+    /// Refuses HEAD in these words from now on.
+    pub(crate) fn refuse_head(&self, words: &'static str) {
+        *self.refused.lock().unwrap() = Some(words);
+    }
+
     /// The ranges that were asked for since the last time, in order of their places.
     pub(crate) fn take_gets(&self) -> Vec<Range<u64>> {
         let mut gets = std::mem::take(&mut *self.gets.lock().unwrap());
@@ -81,6 +88,9 @@ impl ObjectStore for Counting {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let head = options.head;
+        if let Some(words) = self.refused.lock().unwrap().filter(|_| head) {
+            return Err(object_store::Error::Generic { store: "test", source: words.into() });
+        }
         let range = options.range.clone();
         let found = self.inner.get_opts(path, options).await?;
         if head {

@@ -83,11 +83,6 @@ impl ObjectUpload {
         (Self { url, end: Some(end) }, writer)
     }
 
-    /// Where the object will be.
-    pub const fn url(&self) -> &ObjectUrl {
-        &self.url
-    }
-
     /// Gives the object its name, in place of one that has it. The writer must have been ended by [`UploadWriter::finish`].
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Display};
 
 use object_store::path::Path;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
 use crate::{Error, Result};
@@ -72,6 +72,24 @@ pub(super) fn known_schemes() -> String {
     first.map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
 }
 
+/// What errors show of a URL that is refused: the name and password before an `@` are cut, and all from a `?` on. Where nobody knows which
+/// of the two it is, nothing is left but the scheme.
+pub(super) fn shown(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return without_query(text).to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    // A password that is not encoded may have slashes in it.
+    let rest = match rest.rsplit_once('@') {
+        Some((secret, _)) if authority.contains([':', '@']) && secret.contains(['?', '#']) => "…",
+        Some((_, rest)) if authority.contains([':', '@']) => rest,
+        _ => rest,
+    };
+    format!("{scheme}://{}", without_query(rest))
+}
+
+fn without_query(text: &str) -> &str {
+    text.split('?').next().unwrap_or(text)
+}
+
 impl ObjectUrl {
     /// The URL `text`, which is `rest` behind a scheme; none if that is not one of a store's.
     ///
@@ -92,7 +110,7 @@ impl ObjectUrl {
         };
         let invalid = |what: &str| {
             let scheme = &text[..text.len() - rest.len()];
-            Error::Invalid(format!("{text}: {what}; write {scheme}BUCKET/KEY"))
+            Error::Invalid(format!("{}: {what}; write {scheme}BUCKET/KEY", shown(text)))
         };
         if bucket.is_empty() {
             return Err(invalid("no bucket is named"));
@@ -101,20 +119,20 @@ impl ObjectUrl {
         if !bucket.chars().all(|char| may_be(char) || kind == StoreKind::Azure && char == '@') {
             return Err(invalid("not the name of a bucket"));
         }
-        let shown = text[..text.len() - rest.len() + bucket.len()].to_owned();
-        Ok(Self { root: Root { kind, shown, place: bucket.to_owned() }, key })
+        let root = text[..text.len() - rest.len() + bucket.len()].to_owned();
+        Ok(Self { root: Root { kind, shown: root, place: bucket.to_owned() }, key })
     }
 
     fn of_server(text: &str) -> Result<Self> {
-        let mut url: Url = text.parse().map_err(|cause| Error::Invalid(format!("{text}: {cause}")))?;
-        let shown = url.origin().ascii_serialization();
+        let mut url: Url = text.parse().map_err(|cause| Error::Invalid(format!("{}: {cause}", shown(text))))?;
+        let origin = url.origin().ascii_serialization();
         // As it was typed, for the parser writes it in its own way.
         let rest = text.split_once("://").map_or("", |(_, rest)| rest);
         let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
         let key = rest.split_once('/').map(|(_, key)| key.to_owned());
         url.set_path("");
         url.set_fragment(None);
-        Ok(Self { root: Root { kind: StoreKind::Http, shown, place: url.into() }, key })
+        Ok(Self { root: Root { kind: StoreKind::Http, shown: origin, place: url.into() }, key })
     }
 
     fn key(&self) -> &str {
@@ -123,13 +141,14 @@ impl ObjectUrl {
 
     /// Its name within the store.
     pub(super) fn path(&self) -> Result<Path> {
-        let path = match self.root.kind {
-            StoreKind::Http => Path::from_url_path(self.key()),
-            _ => Path::parse(self.key()),
+        let (path, first) = match self.root.kind {
+            StoreKind::Http => (Path::from_url_path(self.key()), percent_decode_str(self.key()).next()),
+            _ => (Path::parse(self.key()), self.key().bytes().next()),
         };
-        path.map_err(|_| {
+        // A slash at the front, which the library drops, would lead to another object.
+        path.ok().filter(|_| first != Some(b'/')).ok_or_else(|| {
             let what = "a key has no empty parts, none that are . or .., and no control characters";
-            Error::Invalid(format!("{self}: {what}"))
+            Error::Invalid(format!("{}: {what}", without_query(&self.to_string())))
         })
     }
 
@@ -137,11 +156,6 @@ impl ObjectUrl {
     pub(super) fn with_path(&self, path: &Path) -> Self {
         let root = Self { root: self.root.clone(), key: None };
         if path.as_ref().is_empty() { root } else { root.join(path.as_ref()) }
-    }
-
-    /// Whether it can only be a folder: a bucket, or what ends in a slash.
-    pub fn is_folder(&self) -> bool {
-        self.key().is_empty() || self.key().ends_with('/')
     }
 
     /// What `name`, which may have slashes in it, is below this folder.

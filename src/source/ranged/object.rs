@@ -42,9 +42,10 @@ impl Prefetch {
     /// # Errors
     /// What the store says, with where.
     pub fn ready(&self) -> crate::Result<()> {
+        let Some(file) = &self.object else { return Ok(()) };
         let ready =
             self.failed.clone().map_or(Ok(()), Err).and_then(|()| self.kept.iter().try_for_each(|kept| kept.ready()));
-        ready.map_err(|fault| self.object.as_ref().map_or_else(|| fault.nowhere(), |file| fault.at(file.object.url())))
+        ready.map_err(|fault| fault.at(file.object.url()))
     }
 }
 
@@ -52,9 +53,10 @@ impl Drop for Prefetch {
     fn drop(&mut self) {
         drop(self.fetching.take());
         if let Some(object) = &self.object {
+            let mut all = object.lock();
             // Others may expect some of it still.
             let done: Vec<_> = self.kept.iter().filter(|kept| kept.let_go()).collect();
-            object.lock().retain(|kept| !done.iter().any(|done| Arc::ptr_eq(done, kept)));
+            all.retain(|kept| !done.iter().any(|done| Arc::ptr_eq(done, kept)));
         }
     }
 }
@@ -103,29 +105,34 @@ impl ObjectFile {
     /// A part of it from front to back. What is wanted of it is kept as it passes.
     pub fn onward(self: &Arc<Self>, part: Range<u64>) -> Passage {
         let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all = self.lock();
         let mut passing = Vec::new();
         let mut failed = None;
         for group in wanted {
             let group: Vec<_> =
                 group.into_iter().filter(|range| range.start >= part.start && range.end <= part.end).collect();
-            match self.keep(&group) {
+            match self.keep(&mut all, &group) {
                 Ok((_, new)) => passing.extend(new),
                 Err(fault) => failed = Some(fault),
             }
         }
+        drop(all);
         Passage::new(Arc::clone(self), part, passing, failed)
     }
 
     /// Has these ranges fetched, but for what is kept of them already.
     pub fn expect(self: &Arc<Self>, ranges: &[Range<u64>]) -> Prefetch {
         let object = Some(Arc::clone(self));
-        let (kept, new) = match self.keep(ranges) {
+        // Held before another reader lets go of what is kept, and with it of all that nobody holds.
+        let mut all = self.lock();
+        let (kept, new) = match self.keep(&mut all, ranges) {
             Ok(kept) => kept,
             Err(fault) => return Prefetch { object, kept: Vec::new(), failed: Some(fault), fetching: None },
         };
         for kept in &kept {
             kept.hold();
         }
+        drop(all);
         let fetching = (!new.is_empty()).then(|| {
             let object = self.object.clone();
             self.object.spawn(async move {
@@ -137,8 +144,7 @@ impl ObjectFile {
     }
 
     /// Makes room for what is not kept of these ranges. Gives all that is kept of them then, and of that what is new.
-    fn keep(&self, ranges: &[Range<u64>]) -> std::result::Result<(Pieces, Pieces), Fault> {
-        let mut kept = self.lock();
+    fn keep(&self, kept: &mut Pieces, ranges: &[Range<u64>]) -> std::result::Result<(Pieces, Pieces), Fault> {
         kept.retain(|kept| !kept.has_failed());
         let (mut all, mut new) = (Vec::new(), Vec::new());
         for range in merged(ranges) {
