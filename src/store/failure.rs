@@ -64,6 +64,9 @@ impl Fault {
             _ if has(&REGION) => {
                 (FaultKind::Invalid, format!("the bucket is in another region: {said}; name it with AWS_REGION"))
             }
+            _ if has(&["Range request not supported", "non-partial response"]) => {
+                (FaultKind::Invalid, "the server gives no ranges of a file; copy the file to disk first".to_owned())
+            }
             _ if has(&NO_BUCKET) => (FaultKind::NoBucket, "there is no such bucket".to_owned()),
             object_store::Error::NotFound { .. } => (FaultKind::Missing, "there is no such object".to_owned()),
             object_store::Error::PermissionDenied { .. } => (FaultKind::Denied, format!("no permission: {said}")),
@@ -75,9 +78,6 @@ impl Fault {
             }
             object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. } => {
                 (FaultKind::Invalid, format!("the store cannot do that: {said}"))
-            }
-            _ if has(&["Range request not supported", "non-partial response"]) => {
-                (FaultKind::Invalid, "the server gives no ranges of a file; copy the file to disk first".to_owned())
             }
             _ if text.contains("HTTP error: ") => (FaultKind::Passing, format!("the store cannot be reached: {said}")),
             _ => (FaultKind::Passing, format!("the store failed: {said}")),
