@@ -20,8 +20,8 @@ pub struct AccessArgs {
          that begin with # are passed over. A file that changes is read again within {} s. To be given several times, or with \
          commas between.", 2 * LOOKS.as_secs()))]
     pub token_file: Vec<PathBuf>,
-    /// Serve whoever comes, also beyond this machine: without it an address that is not loopback needs
-    /// tokens or --tls-client-ca.
+    /// Serve whoever comes, also beyond this machine: without it an address that is not loopback needs tokens or
+    /// --tls-client-ca.
     #[arg(long, env = "TEXTFLIGHT_ALLOW_ANONYMOUS", value_parser = yes_or_no)]
     pub allow_anonymous: bool,
     /// Encryption.

@@ -1,5 +1,6 @@
 """`textflight score` on files that pyarrow, pandas and polars write, read back by pyarrow."""
 import json
+import re
 
 import pandas as pd
 import polars as pl
@@ -167,6 +168,46 @@ def test_a_broken_file_fails_and_leaves_no_output(tmp_path, damage):
     done = score(source, target, "--text", "text", check=1)
     assert str(source) in done.stderr and done.stdout == ""
     assert list(target.parent.iterdir()) == []
+
+
+FUZZED = REPOSITORY / "tests" / "fixtures" / "arrow-testing"
+
+FOUND = [
+    ("4550303804620800", "text", "damaged footer: .*Insufficient bytes to parse min statistic"),
+    ("4680774947569664", "text", "damaged footer: it ends in mid-value"),
+    ("4747568180101120", "c1", 'damaged: column "c1" of row group 0: no page header at byte 199'),
+    ("4866999088447488", "c_last_name", 'damaged: column "c_last_name" of row group 0: a page has more values than its header says'),
+    ("4866999088447488", "c_birth_country", 'damaged: column "c_birth_country" of row group 0 cannot be decoded: .*eof decoding'),
+    ("4866999088447488", "c_login", 'damaged: column "c_login" of row group 0: no page header at byte 35983'),
+    ("5068991573000192", "text", "damaged footer: .*FIXED_LEN_BYTE_ARRAY as DECIMAL"),
+    ("5634349073694720", "text", "damaged footer: .*Unexpected Encoding 15"),
+    ("5640198106120192", "text", "damaged footer: .*Integer overflow"),
+    ("5674948678123520", "text", 'damaged or cut off: column "value" of row group 0 reaches beyond the data'),
+    ("5742713808093184", "text", "damaged footer: .*Unexpected CompressionCodec 16"),
+    ("5747222405447680", "c1", 'damaged: column "c1" of row group 0 cannot be decoded: .*num_values is missing'),
+    ("5913005913407488", "text", "damaged footer: a value of an unknown type"),
+    ("5992530547310592", "text", 'damaged or cut off: column "name" of row group 0 reaches beyond the data'),
+]
+
+
+@pytest.mark.parametrize(("case", "column", "said"), FOUND)
+def test_what_fuzzers_found_elsewhere_is_told_by_its_place(tmp_path, case, column, said):
+    done = score(FUZZED / f"{case}.parquet", tmp_path / "out.parquet", "--text", column, check=1)
+    assert re.search(f"error: .*{case}.parquet: {said}", done.stderr), done.stderr
+    assert done.stdout == "" and "panicked" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_that_are_decoded_together_are_named_together(tmp_path):
+    both = ["--text", "c_customer_id", "--text", "c_birth_country"]
+    done = score(FUZZED / "4866999088447488.parquet", tmp_path / "out.parquet", *both, check=1)
+    said = 'damaged: one of the columns "c_customer_id", "c_birth_country" of row group 0 cannot be decoded: '
+    assert said in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fuzzers_found_elsewhere_is_here():
+    assert {path.stem for path in FUZZED.glob("*.parquet")} == {case for case, _, _ in FOUND}
 
 
 def test_an_output_that_is_there_stays_until_the_new_one_is_complete(tmp_path):

@@ -128,13 +128,14 @@ impl ParquetFile {
 
     /// Decodes a row group batch by batch, until `give` wants no more: then false.
     fn decode(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
-        let damaged = || self.error(format!("damaged: row group {group} cannot be decoded"));
+        let damaged = || self.error(format!("damaged: {} cannot be decoded", self.named(group, &plan.mask)));
         // The decoder panics at some damaged pages.
         caught(|| self.decode_group(group, plan, give)).unwrap_or_else(|_| Err(damaged()))
     }
 
     fn decode_group(&self, group: usize, plan: &Decoding, give: &mut Give<'_>) -> Result<bool> {
-        let failed = |cause: ParquetError| self.error(format!("row group {group} cannot be decoded: {cause}"));
+        let named = || self.named(group, &plan.mask);
+        let failed = |cause: ParquetError| self.error(format!("damaged: {} cannot be decoded: {cause}", named()));
         self.check_pages(group, &plan.mask, plan.batch_rows)?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.reading.clone())
             .with_projection(plan.mask.clone())
@@ -152,9 +153,18 @@ impl ParquetFile {
         }
         let expected = self.parts[group].rows;
         if rows != expected {
-            return Err(self.error(format!("damaged: {rows} values in row group {group} of {expected} rows")));
+            return Err(self.error(format!("damaged: {} has {rows} values for {expected} rows", named())));
         }
         Ok(true)
+    }
+
+    /// These columns of a row group, for errors: any may be the one that is damaged.
+    fn named(&self, group: usize, mask: &ProjectionMask) -> String {
+        let roots = self.read_chunks(group, mask).filter_map(|chunk| chunk.column_path().parts().first());
+        let mut names: Vec<_> = roots.map(|name| format!("{name:?}")).collect();
+        names.dedup();
+        let column = if names.len() == 1 { "column" } else { "one of the columns" };
+        format!("{column} {} of row group {group}", names.join(", "))
     }
 
     fn parquet(&self) -> &ParquetMetaData {

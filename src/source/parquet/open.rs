@@ -83,7 +83,8 @@ impl ParquetFile {
         if parsed.is_encrypted() {
             return Err(ENCRYPTED.to_owned());
         }
-        let TypedMetadata { schema, reading, unfit } = with_types(&parsed, parsed.decode()?)?;
+        let metadata = parsed.decode().map_err(|cause| format!("damaged footer: {cause}"))?;
+        let TypedMetadata { schema, reading, unfit } = with_types(&parsed, metadata)?;
         let groups = reading.metadata().row_groups().iter();
         let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
         check_ranges(reading.metadata(), start)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder};
 
 use super::footer::Footer;
@@ -49,7 +50,8 @@ pub fn with_types(footer: &Footer<'_>, metadata: ParquetMetaData) -> Result<Type
     let typed = |file: &FileMetaData, options| {
         ArrowReaderMetadata::try_new(Arc::new(ParquetMetaData::new(file.clone(), Vec::new())), options)
     };
-    let types = typed(&file, ArrowReaderOptions::new()).map_err(|cause| cause.to_string())?;
+    let unreadable = |cause: ParquetError| format!("its columns cannot be read: {cause}");
+    let types = typed(&file, ArrowReaderOptions::new()).map_err(unreadable)?;
     let schema = Arc::clone(types.schema());
     let raw = ArrowReaderOptions::new().with_schema(Arc::new(as_read(&schema)));
     let unmarked = unmarked(&file).and_then(|file| typed(&file, raw.clone()).map(|_| file));
@@ -57,7 +59,7 @@ pub fn with_types(footer: &Footer<'_>, metadata: ParquetMetaData) -> Result<Type
     let (file, options) = unmarked.map_or_else(|_| (file, ArrowReaderOptions::new()), |file| (file, raw));
     let row_groups = metadata.into_builder().take_row_groups();
     let whole = ParquetMetaDataBuilder::new(file).set_row_groups(row_groups).build();
-    let reading = ArrowReaderMetadata::try_new(Arc::new(whole), options).map_err(|cause| cause.to_string())?;
+    let reading = ArrowReaderMetadata::try_new(Arc::new(whole), options).map_err(unreadable)?;
     Ok(TypedMetadata { schema, reading, unfit })
 }
 
