@@ -74,7 +74,7 @@ pub enum ProgressStyle {
 #[command(after_help = "\
 The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
 complete or not at all. Several inputs, a folder or a pattern need a folder for the output,
-and lie there as they did below the folder, or below the part of the pattern before its first * or ?.
+and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [.
 A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
 same job has finished is left as it is.
 
@@ -92,7 +92,8 @@ pub struct ScoreArgs {
     /// is not read.
     #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
     pub output: PathBuf,
-    /// Score only the files that are shard K of N, from 0: each file is of one, whichever machine asks and whatever came since.
+    /// Score machine K's part of N, from 0: some of the files, by their paths alone, or some row groups of each where there are
+    /// fewer files than N. Each is of one machine, whichever asks.
     #[arg(long, env = "TEXTFLIGHT_SHARD", value_name = "K/N", value_parser = shard)]
     pub shard: Option<(u32, u32)>,
     /// Which column, and what is appended.

@@ -100,6 +100,38 @@ def stored():
         yield [what, str(bytes_of_row), *(size(bytes_of_row * rows) for rows in ROWS.values())]
 
 
+MIB = 2**20
+
+
+def committed_rows():
+    """Rows of an entry of the journal, as the code has it."""
+    defaults = (REPOSITORY / "src" / "config" / "defaults.rs").read_text()
+    return int(re.search(r"COMMIT_EVERY: .*rows: (\d+)", defaults)[1])
+
+
+def three(number):
+    """Three digits of it."""
+    return float(f"{number:.3g}")
+
+
+def requests():
+    rows_of = {
+        "reads of the text in Parquet, 4 MiB each": 4 * MIB / BYTES["text, in Parquet with ZSTD"],
+        "reads of the text in row groups of 10,000 rows": 10_000,
+        "writes of the new columns, 8 MiB each": 8 * MIB / BYTES["new columns"],
+        "writes of a copy of rows of 1 kB, 8 MiB each": 8 * MIB / BYTES["a row of 1 kB, read or copied"],
+        f"writes of journals, {committed_rows():,} rows each": committed_rows(),
+    }
+    for what, rows in rows_of.items():
+        price = 0.0004 if what.startswith("reads") else 0.005
+        cells = []
+        for count in [1e9 / rows, 1e12 / rows]:
+            number = f"{three(count / 1e6):g} million" if count >= 1e6 else f"{three(count):,.0f}"
+            cost = three(count / 1000 * price)
+            cells.append(f"{number}, $" + (f"{cost:,.0f}" if cost >= 1000 else f"{cost:g}"))
+        yield [what, f"{math.floor(rows):,}", f"{price:g}", *cells]
+
+
 def network():
     for name, (rates, _) in machines().items():
         speeds = [rate / gflop(25) for rate in rates]
@@ -117,6 +149,7 @@ TABLES = {
     "By length": lengths,
     "What was measured": measured,
     "Bytes": stored,
+    "Requests": requests,
     "Network": network,
     "Machines and shards": week,
 }
@@ -139,6 +172,16 @@ def test_what_goes_in_follows_from_the_model_and_from_what_was_measured():
     limits = {name: float(limit) for name, limit, _, _ in table("What goes in")}
     for precision in ["int8", "f32"]:
         assert limits[f"64 cores, {precision}"] == pytest.approx(64 * cores[precision] / 1000, rel=1e-2)
+
+
+def test_journals_are_a_share_of_the_money():
+    cost = 1e12 / committed_rows() / 1000 * 0.005
+    rates, price = machines()["L4"]
+    shares = sorted(cost / (s / HOUR * price) * 100 for s in seconds(rates, 1e12, 25))
+    low, high = (f"{share:.0f}" for share in shares)
+    assert f"are {low} to {high}% of what L4s cost" in PAGE
+    slowest = re.search(r"fewer than (\d+) rows/s writes more of them, twice as many at (\d+)", PAGE)
+    assert [round(committed_rows() / 5, -1), round(committed_rows() / 10)] == [int(rate) for rate in slowest.groups()]
 
 
 def test_the_python_prints_what_is_behind_it():

@@ -59,7 +59,7 @@ pub struct Estimate {
     pub bytes: u64,
     /// About so many tokens they have.
     pub tokens: u64,
-    /// About so long it would take; `None` if there was nothing to measure.
+    /// About so long it would take if each text were scored, however often it comes; `None` if there was nothing to measure.
     pub seconds: Option<f64>,
     /// How fast the sample was scored.
     pub rows_per_second: f64,
@@ -124,7 +124,9 @@ impl Display for Estimate {
             line("Speed", format!("{} rows/s, {} tokens/s", speeds[0], speeds[1]))?;
         }
         let seconds = self.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        line("Time", seconds.map_or("unknown".to_owned(), |seconds| format!("about {}", span(seconds))))?;
+        // The run may score once what comes again.
+        let condition = if sample.duplicates > 0 { ", if each text is scored" } else { "" };
+        line("Time", seconds.map_or("unknown".to_owned(), |seconds| format!("about {}{condition}", span(seconds))))?;
         writeln!(f, "By a sample of {}; nothing was written.", counted(sample.rows, "row"))
     }
 }
@@ -156,7 +158,7 @@ Truncated   12.5% of the texts
 Duplicates  25.0% of the texts in the sample
 Errors      1 text of the sample cannot be scored
 Speed       10 rows/s, 221 tokens/s
-Time        about 27 h 46 min
+Time        about 27 h 46 min, if each text is scored
 By a sample of 10 rows; nothing was written.
 ";
         assert_eq!(estimate(1_000_000, &sample).to_string(), expected);

@@ -1,4 +1,7 @@
 //! Patterns of paths: `*` and `?` within a name, `[a-z]` and `[!0]` for a character, `**` for any folders.
+//!
+//! Our own: `globset` and `glob` say whether a whole path is one, but not of a folder whether anything below it may be, without which
+//! a lake would be listed whole; and for neither a name with a leading `_` is hidden.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
