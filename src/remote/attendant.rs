@@ -42,6 +42,8 @@ pub struct Attendant {
     pub connector: ServerConnector,
     /// What it must serve.
     pub facts: Arc<ModelFacts>,
+    /// What it must take as a message, in bytes: texts are cut for that.
+    pub message_bytes: usize,
     pub errands: Arc<Errands>,
 }
 
@@ -98,6 +100,14 @@ impl Attendant {
         if let Some(difference) = self.facts.difference(&said.model) {
             let cause = format!("it serves another model than the job began with; {difference}");
             return Err(ServerFault::Final(Error::Failed(cause)));
+        }
+        let most = said.limits.message_bytes;
+        if most < self.message_bytes {
+            let cause = format!(
+                "it takes messages of {most} bytes, and the servers that the job began with {} (serve --max-message-mib)",
+                self.message_bytes
+            );
+            return Err(ServerFault::Failed(cause));
         }
         let conversation = Conversation::begin(&mut client, &bearer, MOST).await?;
         info!(server = %self.server, "a server takes work");

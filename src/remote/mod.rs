@@ -85,7 +85,7 @@ impl RemoteScorer {
         let connector = ServerConnector::new(access, &servers)?;
         let found = find(&connector, &servers, timeout).await?;
         let facts = Arc::new(common(&found)?);
-        let smallest = found.iter().map(|(_, said)| said.limits.message_bytes).min().unwrap_or_default();
+        let message_bytes = found.iter().map(|(_, said)| said.limits.message_bytes).min().unwrap_or_default();
         info!(
             model = facts.info.name,
             version = facts.version,
@@ -99,11 +99,11 @@ impl RemoteScorer {
         let mut attendants = JoinSet::new();
         for (number, server) in servers.into_iter().enumerate() {
             let (connector, facts, errands) = (connector.clone(), Arc::clone(&facts), Arc::clone(&errands));
-            attendants.spawn(Attendant { number, server, connector, facts, errands }.run());
+            attendants.spawn(Attendant { number, server, connector, facts, message_bytes, errands }.run());
         }
         let watched = Arc::clone(&errands);
         attendants.spawn(async move { watched.watch(timeout).await });
-        Ok(Self { facts, errands, longest: parts::longest_text(smallest), _attendants: Arc::new(attendants) })
+        Ok(Self { facts, errands, longest: parts::longest_text(message_bytes), _attendants: Arc::new(attendants) })
     }
 
     /// What the servers serve.

@@ -228,6 +228,19 @@ async fn a_server_that_comes_back_with_another_model_ends_the_work() {
 }
 
 #[tokio::test]
+async fn a_server_that_comes_later_and_takes_less_gets_nothing() {
+    let (mut server, _) = Running::of(Fake::default()).await;
+    let remote = connect(&[&server], Duration::from_millis(700)).await.unwrap();
+    let limits = FlightLimits { message_bytes: LIMITS.message_bytes / 2, ..LIMITS };
+    let _other = Running::start(Fake::engine(1000), server.gone().await, limits).await;
+    let error = score(&remote, texts(1)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("it takes messages of 524288 bytes, and the servers that the job began with 1048576"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_that_changes_in_its_file_is_waited_for() {
     let asking = |token: &str| Authenticator::new(Some(&token.parse().unwrap()), &[]).unwrap();
     let mut server = Running::asking(asking("old"), Fake::engine(1000), 0, LIMITS).await;

@@ -49,7 +49,8 @@ pub struct StoredObject {
 }
 
 impl Stores {
-    /// Stores by what the environment says, and by `options` where they say otherwise. What blocks is done by `runtime`.
+    /// Stores by what the environment says, and by `options` where they say otherwise. What blocks is done by `runtime`, which has
+    /// several threads.
     pub fn new(options: StoreOptions, runtime: Handle) -> Self {
         let (opened, counters) = (Mutex::default(), StoreCounters::default());
         Self { shared: Arc::new(Shared { options, opened, counters, runtime }) }
@@ -61,6 +62,9 @@ impl Stores {
     }
 
     /// Blocks until `future` is done: for threads that may, and within tasks of a runtime of several threads.
+    ///
+    /// # Panics
+    /// Within a task of a runtime of one thread, which nobody else would run meanwhile.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         tokio::task::block_in_place(|| self.shared.runtime.block_on(future))
     }

@@ -17,6 +17,7 @@ const SEGMENT: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct KeptRange {
     range: Range<u64>,
+    room: Arc<PrefetchRoom>,
     state: Mutex<State>,
     changed: Condvar,
     /// How many expect it.
@@ -32,7 +33,8 @@ struct State {
 
 #[derive(Debug)]
 enum Place {
-    Memory(Vec<u8>, #[expect(dead_code, reason = "given back when it is dropped")] Share),
+    /// With none as long as nothing has come.
+    Memory(Vec<u8>, #[expect(dead_code, reason = "given back when it is dropped")] Option<Share>),
     File(Arc<Segment>, u64),
 }
 
@@ -40,7 +42,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct PrefetchRoom {
     /// Bytes that are kept in memory.
-    used: Arc<AtomicU64>,
+    used: AtomicU64,
     segment: Mutex<Option<Arc<Segment>>>,
 }
 
@@ -52,29 +54,20 @@ struct Segment {
 
 /// A part of the memory, given back when it is dropped.
 #[derive(Debug)]
-struct Share(Arc<AtomicU64>, u64);
+struct Share(Arc<PrefetchRoom>, u64);
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.used.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
 impl PrefetchRoom {
-    /// Makes room for a range.
-    ///
-    /// # Errors
-    /// Why the system gives no file.
-    pub fn keep(&self, range: Range<u64>) -> Result<KeptRange, Fault> {
-        let place = self.place(range.end - range.start)?;
-        let state = Mutex::new(State { filled: 0, place, failed: None });
-        Ok(KeptRange { range, state, changed: Condvar::new(), holders: AtomicUsize::new(0) })
-    }
-
-    fn place(&self, len: u64) -> Result<Place, Fault> {
+    /// Room for a range of so many bytes, in memory if it is there.
+    fn place(self: &Arc<Self>, len: u64) -> Result<Place, Fault> {
         let fits = |used: u64| used.checked_add(len).filter(|sum| *sum <= MEMORY);
         if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok() {
-            return Ok(Place::Memory(Vec::new(), Share(Arc::clone(&self.used), len)));
+            return Ok(Place::Memory(Vec::new(), Some(Share(Arc::clone(self), len))));
         }
         let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match segment.take().filter(|segment| segment.len.load(Ordering::Relaxed) < SEGMENT) {
@@ -99,6 +92,12 @@ fn unwritten(cause: std::io::Error) -> Fault {
 }
 
 impl KeptRange {
+    /// A range of which nothing has come. It takes up room from its first byte on.
+    pub fn new(room: &Arc<PrefetchRoom>, range: Range<u64>) -> Self {
+        let state = Mutex::new(State { filled: 0, place: Place::Memory(Vec::new(), None), failed: None });
+        Self { range, room: Arc::clone(room), state, changed: Condvar::new(), holders: AtomicUsize::new(0) }
+    }
+
     /// Which bytes it has, once it has them.
     pub const fn range(&self) -> &Range<u64> {
         &self.range
@@ -114,27 +113,34 @@ impl KeptRange {
         self.holders.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// The next bytes have come.
+    /// The next bytes have come. Blocks where they are written to a disk.
     ///
     /// # Errors
     /// Why they cannot be kept.
     pub fn append(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut state = self.lock();
-        let State { filled, place, .. } = &mut *state;
-        let kept = match place {
-            Place::Memory(kept, _) => {
-                kept.reserve_exact((self.range.end - self.range.start) as usize - kept.len());
-                kept.extend_from_slice(bytes);
-                Ok(())
-            }
-            Place::File(segment, start) => write_all_at(&segment.file, bytes, *start + *filled).map_err(unwritten),
-        };
-        match kept {
+        let kept = self.put(&mut state, bytes);
+        match &kept {
             Ok(()) => state.filled += bytes.len() as u64,
-            Err(fault) => state.failed = Some(fault),
+            Err(fault) => state.failed = Some(fault.clone()),
         }
         self.changed.notify_all();
         state.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn put(&self, state: &mut State, bytes: &[u8]) -> Result<(), Fault> {
+        let len = self.range.end - self.range.start;
+        if state.filled == 0 {
+            state.place = self.room.place(len)?;
+        }
+        match &mut state.place {
+            Place::Memory(kept, _) => {
+                kept.reserve_exact(len as usize - kept.len());
+                kept.extend_from_slice(bytes);
+                Ok(())
+            }
+            Place::File(segment, start) => write_all_at(&segment.file, bytes, *start + state.filled).map_err(unwritten),
+        }
     }
 
     /// No more bytes will come.
@@ -215,13 +221,13 @@ mod tests {
 
     #[test]
     fn what_memory_cannot_hold_lies_in_files() {
-        let room = PrefetchRoom::default();
-        let small = room.keep(10..10 + MEMORY).unwrap();
-        let large = room.keep(0..100).unwrap();
+        let room = Arc::new(PrefetchRoom::default());
+        let kept = |range| KeptRange::new(&room, range);
+        let (unfilled, small, large) = (kept(0..MEMORY), kept(10..10 + MEMORY), kept(0..100));
+        for (kept, bytes) in [(&small, &b"0123"[..]), (&large, b"0123"), (&large, b"456")] {
+            kept.append(bytes).unwrap();
+        }
         assert!(matches!(large.lock().place, Place::File(..)));
-        small.append(b"0123").unwrap();
-        large.append(b"0123").unwrap();
-        large.append(b"456").unwrap();
         let read = |kept: &KeptRange, at, len| {
             let mut bytes = vec![0; len];
             let read = kept.read_at(&mut bytes, at).unwrap();
@@ -233,12 +239,13 @@ mod tests {
             (b"123".to_vec(), b"234".to_vec(), b"23456".to_vec())
         );
         drop(small);
-        assert!(matches!(room.keep(0..100).unwrap().lock().place, Place::Memory(..)));
+        unfilled.append(b"0").unwrap();
+        assert!(matches!(unfilled.lock().place, Place::Memory(..)), "there is room by the time that something comes");
     }
 
     #[test]
     fn readers_wait_for_what_comes_and_are_told_when_it_does_not() {
-        let kept = PrefetchRoom::default().keep(0..8).unwrap();
+        let kept = KeptRange::new(&Arc::default(), 0..8);
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut bytes = [0; 4];

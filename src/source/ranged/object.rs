@@ -1,10 +1,13 @@
 //! An object that is read by range: what was fetched ahead is kept, so that the store gives each byte once.
 
+use std::collections::BTreeMap;
 use std::io::Result;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::StreamExt;
+use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Passage;
@@ -15,14 +18,17 @@ use crate::store::{Fault, Object};
 /// Ranges that are fetched at the same time.
 const RANGES_AT_ONCE: usize = 2;
 
-type Pieces = Vec<Arc<KeptRange>>;
+type Kept = Vec<Arc<KeptRange>>;
+
+/// Ranges by their starts, none of which overlap.
+type Ranges = BTreeMap<u64, Arc<KeptRange>>;
 
 /// An object, and what is kept of it.
 #[derive(Debug)]
 pub struct ObjectFile {
     object: Object,
-    room: PrefetchRoom,
-    kept: Mutex<Pieces>,
+    room: Arc<PrefetchRoom>,
+    kept: Mutex<Ranges>,
     /// What is to be kept as it passes.
     wanted: Mutex<Vec<Vec<Range<u64>>>>,
 }
@@ -31,8 +37,7 @@ pub struct ObjectFile {
 #[derive(Debug, Default)]
 pub struct Prefetch {
     object: Option<Arc<ObjectFile>>,
-    kept: Pieces,
-    failed: Option<Fault>,
+    kept: Kept,
     fetching: Option<AbortOnDropHandle<()>>,
 }
 
@@ -43,8 +48,7 @@ impl Prefetch {
     /// What the store says, with where.
     pub fn ready(&self) -> crate::Result<()> {
         let Some(file) = &self.object else { return Ok(()) };
-        let ready =
-            self.failed.clone().map_or(Ok(()), Err).and_then(|()| self.kept.iter().try_for_each(|kept| kept.ready()));
+        let ready = self.kept.iter().try_for_each(|kept| kept.ready());
         ready.map_err(|fault| fault.at(file.object.url()))
     }
 }
@@ -55,15 +59,14 @@ impl Drop for Prefetch {
         if let Some(object) = &self.object {
             let mut all = object.lock();
             // Others may expect some of it still.
-            let done: Vec<_> = self.kept.iter().filter(|kept| kept.let_go()).collect();
-            all.retain(|kept| !done.iter().any(|done| Arc::ptr_eq(done, kept)));
+            self.kept.iter().filter(|kept| kept.let_go()).for_each(|kept| forget(&mut all, kept));
         }
     }
 }
 
 impl ObjectFile {
     pub fn new(object: Object) -> Self {
-        Self { object, room: PrefetchRoom::default(), kept: Mutex::default(), wanted: Mutex::default() }
+        Self { object, room: Arc::default(), kept: Mutex::default(), wanted: Mutex::default() }
     }
 
     pub const fn object(&self) -> &Object {
@@ -91,11 +94,9 @@ impl ObjectFile {
 
     /// What has the byte at `at`, or where before `end` something begins that is kept.
     pub fn kept_at(&self, at: u64, end: u64) -> (Option<Arc<KeptRange>>, u64) {
-        let mut kept = self.lock();
-        kept.retain(|kept| !kept.has_failed());
-        let here = kept.iter().find(|kept| kept.range().contains(&at)).cloned();
-        let next = kept.iter().map(|kept| kept.range().start).filter(|start| *start > at).min();
-        (here, next.map_or(end, |next| next.min(end)))
+        let mut all = self.lock();
+        let next = all.range((Bound::Excluded(at), Bound::Unbounded)).next().map_or(end, |(start, _)| end.min(*start));
+        (overlapping(&mut all, &(at..at + 1)).pop(), next)
     }
 
     pub fn keep_passing(&self, groups: Vec<Vec<Range<u64>>>) {
@@ -107,28 +108,20 @@ impl ObjectFile {
         let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = self.lock();
         let mut passing = Vec::new();
-        let mut failed = None;
-        for group in wanted {
-            let group: Vec<_> =
-                group.into_iter().filter(|range| range.start >= part.start && range.end <= part.end).collect();
-            match self.keep(&mut all, &group) {
-                Ok((_, new)) => passing.extend(new),
-                Err(fault) => failed = Some(fault),
-            }
+        for mut group in wanted {
+            group.retain(|range| range.start >= part.start && range.end <= part.end);
+            let (_, new) = self.keep(&mut all, &group);
+            passing.extend(new);
         }
         drop(all);
-        Passage::new(Arc::clone(self), part, passing, failed)
+        Passage::new(Arc::clone(self), part, passing)
     }
 
     /// Has these ranges fetched, but for what is kept of them already.
     pub fn expect(self: &Arc<Self>, ranges: &[Range<u64>]) -> Prefetch {
-        let object = Some(Arc::clone(self));
         // Held before another reader lets go of what is kept, and with it of all that nobody holds.
         let mut all = self.lock();
-        let (kept, new) = match self.keep(&mut all, ranges) {
-            Ok(kept) => kept,
-            Err(fault) => return Prefetch { object, kept: Vec::new(), failed: Some(fault), fetching: None },
-        };
+        let (kept, new) = self.keep(&mut all, ranges);
         for kept in &kept {
             kept.hold();
         }
@@ -140,28 +133,46 @@ impl ObjectFile {
                 new.for_each_concurrent(RANGES_AT_ONCE, |kept| fetch(object.clone(), kept)).await;
             })
         });
-        Prefetch { object, kept, failed: None, fetching }
+        Prefetch { object: Some(Arc::clone(self)), kept, fetching }
     }
 
-    /// Makes room for what is not kept of these ranges. Gives all that is kept of them then, and of that what is new.
-    fn keep(&self, kept: &mut Pieces, ranges: &[Range<u64>]) -> std::result::Result<(Pieces, Pieces), Fault> {
-        kept.retain(|kept| !kept.has_failed());
-        let (mut all, mut new) = (Vec::new(), Vec::new());
+    /// Adds what is not kept of these ranges. Gives all that is kept of them then, and of that what is new.
+    fn keep(&self, all: &mut Ranges, ranges: &[Range<u64>]) -> (Kept, Kept) {
+        let (mut kept, mut new) = (Vec::new(), Vec::new());
         for range in merged(ranges) {
-            let mut here: Vec<_> = kept.iter().filter(|kept| overlap(kept.range(), &range)).cloned().collect();
-            here.sort_by_key(|kept| kept.range().start);
+            let here = overlapping(all, &range);
             for gap in gaps(&range, here.iter().map(|kept| kept.range())) {
-                new.push(Arc::new(self.room.keep(gap)?));
+                new.push(Arc::new(KeptRange::new(&self.room, gap)));
             }
-            all.extend(here);
+            kept.extend(here);
         }
+        all.extend(new.iter().map(|kept| (kept.range().start, Arc::clone(kept))));
         kept.extend(new.iter().cloned());
-        all.extend(new.iter().cloned());
-        Ok((all, new))
+        (kept, new)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pieces> {
+    fn lock(&self) -> MutexGuard<'_, Ranges> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept of a range, in order, without what has failed: that is forgotten.
+fn overlapping(all: &mut Ranges, range: &Range<u64>) -> Kept {
+    let before = all.range(..range.start).next_back().filter(|(_, kept)| kept.range().end > range.start);
+    let first = before.map_or(range.start, |(start, _)| *start);
+    let here: Kept = all.range(first..range.end).map(|(_, kept)| Arc::clone(kept)).collect();
+    let (failed, kept): (Kept, Kept) = here.into_iter().partition(|kept| kept.has_failed());
+    for failed in &failed {
+        forget(all, failed);
+    }
+    kept
+}
+
+/// Keeps it no longer, unless another is there instead.
+fn forget(all: &mut Ranges, kept: &Arc<KeptRange>) {
+    let start = kept.range().start;
+    if all.get(&start).is_some_and(|there| Arc::ptr_eq(there, kept)) {
+        all.remove(&start);
     }
 }
 
@@ -171,12 +182,22 @@ async fn fetch(object: Object, kept: Arc<KeptRange>) {
     let gone = GivenUp(&kept);
     let mut stream = object.stream(kept.range().clone());
     while let Some(piece) = stream.next().await {
-        if let Err(fault) = piece.and_then(|piece| kept.append(&piece)) {
+        let added = match piece {
+            Ok(piece) => add(&kept, piece).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = added {
             kept.fail(fault);
             break;
         }
     }
     drop(gone);
+}
+
+/// Adds a piece on a thread that may wait for a disk.
+async fn add(kept: &Arc<KeptRange>, piece: Bytes) -> std::result::Result<(), Fault> {
+    let kept = Arc::clone(kept);
+    spawn_blocking(move || kept.append(&piece)).await.unwrap_or_else(|died| Err(Fault::local(died)))
 }
 
 /// Whoever fills it has gone.
@@ -186,10 +207,6 @@ impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         self.0.fail(Fault::local("reading was given up"));
     }
-}
-
-fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
-    one.start < other.end && other.start < one.end
 }
 
 /// Ranges in order, those that touch in one.

@@ -1,5 +1,6 @@
 //! An object from front to back, of which some is kept as it passes.
 
+use std::collections::VecDeque;
 use std::io::{Read, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +27,7 @@ pub struct Passage {
     piece: Bytes,
     fetching: Option<Fetching>,
     /// What is kept of what passes, in order.
-    passing: Vec<Arc<KeptRange>>,
-    failed: Option<Fault>,
+    passing: VecDeque<Arc<KeptRange>>,
 }
 
 impl std::fmt::Debug for Passage {
@@ -37,14 +37,9 @@ impl std::fmt::Debug for Passage {
 }
 
 impl Passage {
-    pub(super) fn new(
-        object: Arc<ObjectFile>,
-        part: Range<u64>,
-        mut passing: Vec<Arc<KeptRange>>,
-        failed: Option<Fault>,
-    ) -> Self {
+    pub(super) fn new(object: Arc<ObjectFile>, part: Range<u64>, mut passing: Vec<Arc<KeptRange>>) -> Self {
         passing.sort_by_key(|kept| kept.range().start);
-        Self { object, at: part.start, end: part.end, piece: Bytes::new(), fetching: None, passing, failed }
+        Self { object, at: part.start, end: part.end, piece: Bytes::new(), fetching: None, passing: passing.into() }
     }
 
     /// The next bytes; none at the end.
@@ -78,7 +73,8 @@ impl Passage {
     }
 
     fn is_passing(&self, kept: &Arc<KeptRange>) -> bool {
-        self.passing.iter().any(|passing| Arc::ptr_eq(passing, kept))
+        let found = self.passing.binary_search_by_key(&kept.range().start, |passing| passing.range().start);
+        found.is_ok_and(|index| Arc::ptr_eq(&self.passing[index], kept))
     }
 
     /// Where the next range begins that is kept without our help.
@@ -106,16 +102,13 @@ impl Passage {
             }
         }
         // What has passed is its readers' now.
-        self.passing.retain(|kept| kept.range().end > end);
+        while self.passing.pop_front_if(|kept| kept.range().end <= end).is_some() {}
         Ok(())
     }
 }
 
 impl Read for Passage {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
-        if let Some(fault) = &self.failed {
-            return Err(fault.clone().into());
-        }
         if self.piece.is_empty() {
             let piece = self.next_piece()?;
             self.at += piece.len() as u64;

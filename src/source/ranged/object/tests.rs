@@ -93,9 +93,9 @@ async fn an_object_that_is_copied_gives_each_byte_once_also_those_that_are_decod
     // The decoder waits for what has not passed yet.
     let reading = {
         let file = Arc::clone(&file);
-        let onward = tokio::task::spawn_blocking(move || copying.bytes_from(4)).await.unwrap();
+        let onward = spawn_blocking(move || copying.bytes_from(4)).await.unwrap();
         let reading = tokio::spawn(async move { texts(&file).await });
-        let copied = tokio::task::spawn_blocking(move || {
+        let copied = spawn_blocking(move || {
             let mut copied = Vec::new();
             { onward }.read_to_end(&mut copied).map(|_| copied)
         });
@@ -181,7 +181,7 @@ async fn any_object_is_read_from_front_to_back() {
     let (stores, counting, url) = stored(&bytes).await;
     counting.breaks.store(2, Ordering::Relaxed);
     let object = stores.open(&url).await.unwrap();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = spawn_blocking(move || {
         let file = RangedFile::of_object(object);
         let mut read = Vec::new();
         file.onward(10..file.len()).read_to_end(&mut read).unwrap();
