@@ -26,7 +26,7 @@ use crate::identity::JobIdentity;
 use crate::memory::Reservation;
 use crate::panics::{blocking, blocking_while_awaited, joined};
 use crate::sink::Sink;
-use crate::sink::parquet::{Splice, encoded_bytes};
+use crate::sink::parquet::{Splice, encoded_bytes, footer_bytes};
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
@@ -116,10 +116,11 @@ impl Table {
         let reserve = |more| memory.extend_to(bytes.saturating_add(usize::try_from(more).unwrap_or(usize::MAX)));
         let decoding = source.decoding_bytes(&inputs, BATCH_ROWS, &reserve)?;
         let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
-        reserve(decoding.saturating_add(encoded))?;
-        let tail = Tail::new(source.data_len(), spool.create()?);
         let input = (source.fingerprint(), Some(source.footer()));
         let marks = JobIdentity::new(input, model, (options, None), &plan).marks()?;
+        let footer = footer_bytes(plan.new_fields(), source.parts().len(), &marks);
+        reserve(decoding.saturating_add(encoded).saturating_add(footer))?;
+        let tail = Tail::new(source.data_len(), spool.create()?);
         Ok(Self { source: Arc::new(source), plan, marks, tail })
     }
 

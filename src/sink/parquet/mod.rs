@@ -48,7 +48,7 @@ use tracing::warn;
 use self::copy::copy;
 use self::diverted::Diverted;
 use self::merge::{Change, merge};
-pub use self::room::encoded_bytes;
+pub use self::room::{encoded_bytes, footer_bytes};
 use self::schemas::Extension;
 use self::steps::Steps;
 use super::{Destination, Sink};

@@ -324,3 +324,22 @@ fn the_text_column_may_be_any_string_column() {
     let label = read(&spliced.output).column_by_name("label").unwrap().clone();
     assert_eq!(label.as_any().downcast_ref::<StringArray>().unwrap().value(1), "POSITIVE");
 }
+
+#[test]
+fn what_the_footer_takes_is_known_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in.parquet"), folder.path().join("out.parquet"));
+    let new = scores(50);
+    write(&input, &rows(50), &[1; 50], WriterProperties::builder().build());
+    let source = Arc::new(ParquetFile::open(&input).unwrap());
+    let (fields, before) = (new.schema_ref().fields(), source.footer().len() as u64);
+    for marks in [Marks::new(), vec![("textflight.model".to_owned(), "m".repeat(1000))]] {
+        let bytes = footer_bytes(fields, source.parts().len(), &marks);
+        let splice = Splice::begin(Arc::clone(&source), fields, 1, &output, File::create(&output).unwrap(), || false);
+        let mut splice = splice.unwrap().marked(marks);
+        splice.write(new.columns()).unwrap();
+        Box::new(splice).finish().unwrap();
+        let grown = ParquetFile::open(&output).unwrap().footer().len() as u64 - before;
+        assert!((3 * grown..40 * grown).contains(&bytes), "{bytes} for {grown}");
+    }
+}
