@@ -280,8 +280,8 @@ impl Task {
         if let Some(multipart) = &mut self.multipart
             && let Err(error) = multipart.abort().await
         {
-            // What stays is seen by nobody, and goes when the bucket's rules say so.
-            debug!("{}: parts of an upload stay: {error}", self.url);
+            // What stays is seen by nobody, and goes when the bucket's rules say so. The library's words may have a signature in them.
+            debug!("{}: parts of an upload stay: {}", self.url, fault(&self.url, &error));
         }
     }
 }
