@@ -13,7 +13,6 @@ mod sample;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 
 pub use self::sample::RowSample;
-use self::writing::{Step, Writing};
+use self::writing::{Writing, pass_on};
 use super::inputs::Pair;
 use super::journal::{CommitEvery, FileLog, Journal};
 use super::progress::FileProgress;
@@ -231,7 +230,11 @@ async fn score_into(
         tally: Tally::new(&model.facts.info.labels, opened.truth.is_some()),
     };
     let writer = spawn_blocking(move || writing.write(incoming));
-    let passed = pass_on(scored(model, opened, options, resumed), steps, progress).await;
+    let passed = pass_on(scored(model, opened, options, resumed), &steps, progress).await;
+    if passed.is_err() {
+        // A writer whom nobody can tell more gives up, even where it copies still and was told all.
+        drop(steps);
+    }
     let written = joined(writer).await;
     passed?;
     let tally = written.map_err(|error| named(target.path(), error))?;
@@ -255,23 +258,6 @@ fn scored(
     let before = usize::try_from(resumed).unwrap_or(usize::MAX);
     let scored = score_batches(Arc::clone(&model.scorer), plan, options.in_flight, batches);
     scored.map(move |scored| scored.map_err(|error| error.after_rows(before)))
-}
-
-/// Passes scored rows on to the writer, and says when there are no more. That nobody takes them is for the writer to explain.
-async fn pass_on(
-    scored: impl Stream<Item = Result<Scored<Truths>>>,
-    steps: mpsc::Sender<Step>,
-    progress: &FileProgress<'_>,
-) -> Result<()> {
-    let mut scored = pin!(scored);
-    while let Some(scored) = scored.next().await.transpose()? {
-        progress.advance(scored.batch.num_rows() as u64);
-        if steps.send(Step::Rows(scored)).await.is_err() {
-            return Ok(());
-        }
-    }
-    let _ = steps.send(Step::End).await;
-    Ok(())
 }
 
 /// The journal of an earlier run, or an empty one.

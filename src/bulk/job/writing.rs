@@ -1,13 +1,16 @@
-//! The thread that writes: scores into the journal, then into the output.
+//! The thread that writes, scores into the journal, then into the output, and what it is told.
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::bulk::journal::Journal;
+use crate::bulk::progress::FileProgress;
 use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
 use crate::sink::Sink;
@@ -83,4 +86,24 @@ impl Writing {
         self.journal.append(columns, &self.tally)?;
         sink.write(columns)
     }
+}
+
+/// Passes scored rows on to the writer, and says when there are no more. That nobody takes them is for the writer to explain.
+///
+/// # Errors
+/// Those of scoring.
+pub async fn pass_on(
+    scored: impl Stream<Item = Result<Scored<Truths>>>,
+    steps: &mpsc::Sender<Step>,
+    progress: &FileProgress<'_>,
+) -> Result<()> {
+    let mut scored = pin!(scored);
+    while let Some(scored) = scored.next().await.transpose()? {
+        progress.advance(scored.batch.num_rows() as u64);
+        if steps.send(Step::Rows(scored)).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = steps.send(Step::End).await;
+    Ok(())
 }

@@ -167,3 +167,15 @@ async fn the_journal_of_another_job_is_refused_until_it_is_dropped() {
     let error = case.run().await.unwrap_err();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("another job")), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_is_copied_to_its_end_though_all_scores_are_there_before() {
+    let texts = StringArray::from(vec![None::<&str>; 16]);
+    let rest = BinaryArray::from_iter_values((0..16).map(|row| vec![row; 1 << 20]));
+    let columns: [(_, ArrayRef); 2] = [("text", Arc::new(texts)), ("rest", Arc::new(rest))];
+    let case = Case::new(&RecordBatch::try_from_iter(columns).unwrap(), &[16]);
+    for _ in 0..5 {
+        assert_eq!(case.run().await.unwrap().rows, 16);
+        fs::remove_file(&case.pair.output).unwrap();
+    }
+}
