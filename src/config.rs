@@ -197,6 +197,8 @@ impl ScoreArgs {
             batch_rows: JOB_BATCH_ROWS,
             commit_every: COMMIT_EVERY,
             force: self.force,
+            format: self.format,
+            skip_existing: self.skip_existing,
         }
     }
 
@@ -252,7 +254,11 @@ impl From<&ColumnArgs> for ScoreOptions {
             probabilities: args.probabilities,
             label_column: args.label_column.clone(),
             confidence_column: args.confidence_column.clone(),
-            columns: Columns::All,
+            columns: match &args.columns[..] {
+                [all] if all == "all" => Columns::All,
+                [new] if new == "new" => Columns::New,
+                names => Columns::Named(names.to_vec()),
+            },
             on_error: match args.on_error {
                 ErrorStyle::Fail => OnError::Fail,
                 ErrorStyle::Null => OnError::Null,

@@ -8,9 +8,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::classifier::ModelFacts;
+use crate::format::TableFormat;
 use crate::source::Fingerprint;
 use crate::source::parquet::marks::Marks;
-use crate::table::{LabelKind, OnError, ScoreOptions, ScorePlan};
+use crate::table::{Columns, LabelKind, OnError, ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
 /// Which way of writing scores and journals this is: raised with every change that gives other bytes.
@@ -59,6 +60,8 @@ struct OptionsIdentity {
     label_column: String,
     confidence_column: String,
     on_error: String,
+    columns: Value,
+    output: String,
 }
 
 impl JobIdentity {
@@ -67,7 +70,7 @@ impl JobIdentity {
     pub fn new(
         (input, footer): (Fingerprint, Option<&[u8]>),
         model: &ModelFacts,
-        (options, truth): (&ScoreOptions, Option<&str>),
+        (options, truth, output): (&ScoreOptions, Option<&str>, TableFormat),
         plan: &ScorePlan,
     ) -> Self {
         let info = &model.info;
@@ -101,6 +104,12 @@ impl JobIdentity {
                     OnError::Null => "null",
                 }
                 .to_owned(),
+                columns: match &options.columns {
+                    Columns::All => Value::from("all"),
+                    Columns::New => Value::from("new"),
+                    Columns::Named(names) => Value::from(names.clone()),
+                },
+                output: output.name().to_owned(),
             },
             truth: truth.map(str::to_owned),
         }

@@ -84,7 +84,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     server.run(load, stop).await
 }
 
-#[expect(clippy::print_stdout, reason = "the closing line is the command's answer")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs) -> Result<()> {
     let pairs = pairs(&args)?;
     if args.dry_run {
@@ -104,7 +104,11 @@ async fn score(args: ScoreArgs) -> Result<()> {
     if let Some(page) = page {
         page.write(&ReportPage { summary: &summary, ran: &ran })?;
     }
-    if args.json {
+    // Where the table goes to stdout, nothing else does.
+    if args.output.as_os_str() == "-" {
+        let said = if args.json { serde_json::json!(summary).to_string() } else { summary.to_string() };
+        eprintln!("{said}");
+    } else if args.json {
         println!("{}", serde_json::json!(summary));
     } else {
         println!("{summary}");
@@ -146,7 +150,7 @@ fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
 
 /// Which files a job reads and writes.
 fn pairs(args: &ScoreArgs) -> Result<Pairs> {
-    let pairs = bulk::pair(&args.inputs, &args.output, bulk::PARQUET)?;
+    let pairs = bulk::pair(&args.inputs, &args.output, bulk::TABLES)?;
     let told = [("--report", &args.report), ("--html", &args.html)];
     let told: Vec<_> = told.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?))).collect();
     bulk::check_apart(&told, &pairs)?;

@@ -1,6 +1,8 @@
 //! A file and an exchange are the same thing: a stream of rows, a bounded number of them in flight, scores back in order.
 //! Dropping the stream cancels what is in flight.
 
+mod keys;
+mod lines;
 mod reads;
 mod scorer;
 
@@ -13,6 +15,8 @@ use futures::future::{OptionFuture, ready, try_join_all};
 use futures::stream::{FuturesOrdered, try_unfold, unfold};
 use futures::{Stream, StreamExt};
 
+pub use self::keys::KeyPlan;
+pub use self::lines::LinePlan;
 use self::reads::Reads;
 pub use self::scorer::TextScorer;
 use crate::classifier::Scores;

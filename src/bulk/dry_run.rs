@@ -6,7 +6,7 @@ mod measured;
 pub use self::estimate::Estimate;
 use self::measured::{SampledFile, measure, try_once};
 use super::inputs::{Pair, Pairs};
-use super::job::{JobOptions, OpenedInput, RowSample, ScoringModel};
+use super::job::{JobOptions, OpenedInput, SampleBound, ScoringModel};
 use super::progress::Progress;
 use super::run::size;
 use super::summary::Run;
@@ -55,9 +55,10 @@ pub async fn dry_run(
             Err(error) => survey.give_up(&file.of, error)?,
         }
     }
+    let rows = survey.rows + uncounted_rows(survey.uncounted, files.iter().map(|(file, _)| file));
     let sampled = measure(model, files, first).await?;
     progress.finish();
-    Ok(Estimate::new(survey.rows, survey.bytes, survey.run, sampled))
+    Ok(Estimate::new(rows, survey.bytes, survey.run, sampled))
 }
 
 /// What there is to do.
@@ -67,9 +68,11 @@ struct Survey<'a> {
     progress: &'a Progress,
     rows: u64,
     bytes: u64,
+    /// Bytes of files of which nobody knows how many rows they have.
+    uncounted: u64,
     run: Run,
     /// Some of the files.
-    chosen: Vec<Candidate>,
+    chosen: Vec<(Candidate, OpenedInput)>,
     /// Whether any file could be opened.
     has_begun: bool,
     /// What the options got wrong of the first file that could be looked at.
@@ -79,27 +82,15 @@ struct Survey<'a> {
 /// A file that would be scored.
 struct Candidate {
     pair: Pair,
-    opened: OpenedInput,
-}
-
-impl Candidate {
-    /// Rows from so many places, while `left` bytes last.
-    async fn samples(&self, places: usize, left: &mut usize) -> Result<Vec<RowSample>> {
-        let mut samples = Vec::new();
-        for place in 0..places {
-            let bytes = (*left).min(BYTES / PLACES);
-            let more = self.opened.sample(place, places, (ROWS / PLACES, bytes)).await?;
-            *left = more.iter().fold(*left, |left, sample| left.saturating_sub(sample.bytes()));
-            samples.extend(more);
-        }
-        Ok(samples)
-    }
+    /// How many it has, where that is known.
+    rows: Option<u64>,
+    bytes: u64,
 }
 
 impl<'a> Survey<'a> {
     fn new(of: usize, progress: &'a Progress) -> Self {
         let (run, chosen) = (Run::default(), Vec::new());
-        Self { of, progress, rows: 0, bytes: 0, run, chosen, has_begun: false, refused: None }
+        Self { of, progress, rows: 0, bytes: 0, uncounted: 0, run, chosen, has_begun: false, refused: None }
     }
 
     async fn look_at(&mut self, model: &ScoringModel, pair: &Pair, options: &JobOptions) -> Result<()> {
@@ -109,10 +100,14 @@ impl<'a> Survey<'a> {
             self.run.files.skipped += 1;
             return Ok(());
         }
-        self.rows += opened.rows();
-        self.bytes += size(pair);
+        let candidate = Candidate { pair: pair.clone(), rows: opened.rows(), bytes: size(pair) };
+        match candidate.rows {
+            Some(rows) => self.rows += rows,
+            None => self.uncounted += candidate.bytes,
+        }
+        self.bytes += candidate.bytes;
         if self.run.files.done.is_multiple_of(self.of.div_ceil(PLACES) as u64) {
-            self.chosen.push(Candidate { pair: pair.clone(), opened });
+            self.chosen.push((candidate, opened));
         }
         self.run.files.done += 1;
         Ok(())
@@ -122,10 +117,11 @@ impl<'a> Survey<'a> {
     async fn samples(&mut self) -> Result<Vec<SampledFile>> {
         let chosen = std::mem::take(&mut self.chosen);
         let places = PLACES / chosen.len().max(1);
-        let (mut sampled, mut bytes) = (Vec::new(), BYTES);
-        for of in chosen {
-            match of.samples(places, &mut bytes).await {
-                Ok(samples) => sampled.push(SampledFile { of, samples }),
+        let mut sampled = Vec::new();
+        for (of, opened) in chosen {
+            let bound = SampleBound { rows: ROWS / PLACES, bytes: BYTES / PLACES };
+            match opened.sample(places, bound).await {
+                Ok(sample) => sampled.push(SampledFile { of, sample }),
                 Err(error) => self.give_up(&of, error)?,
             }
         }
@@ -135,8 +131,11 @@ impl<'a> Survey<'a> {
     /// A file that could be opened would not be scored.
     fn give_up(&mut self, file: &Candidate, error: Error) -> Result<()> {
         self.run.files.done -= 1;
-        self.rows -= file.opened.rows();
-        self.bytes = self.bytes.saturating_sub(size(&file.pair));
+        match file.rows {
+            Some(rows) => self.rows -= rows,
+            None => self.uncounted -= file.bytes,
+        }
+        self.bytes -= file.bytes;
         self.fail(&file.pair, error)
     }
 
@@ -152,6 +151,13 @@ impl<'a> Survey<'a> {
         }
         Ok(())
     }
+}
+
+/// About how many rows so many bytes are, going by those in the sample that were read from front to back.
+fn uncounted_rows<'a>(bytes: u64, files: impl Iterator<Item = &'a SampledFile>) -> u64 {
+    let read = files.flat_map(|file| &file.sample.parts).filter(|part| part.file_bytes > 0);
+    let (rows, of) = read.fold((0, 0), |(rows, of), part| (rows + part.batch.num_rows(), of + part.file_bytes));
+    (bytes as f64 * rows as f64 / of.max(1) as f64).round() as u64
 }
 
 #[cfg(test)]

@@ -9,33 +9,41 @@
 //! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
 
 mod finished;
+mod formats;
+mod opened;
+mod output;
 mod sample;
 mod writing;
 
+use std::io::stdout;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use arrow::datatypes::Fields;
+use futures::StreamExt;
+use futures::stream::{BoxStream, iter};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
-pub use self::sample::RowSample;
-use self::writing::{Writing, pass_on};
-use super::inputs::Pair;
+use self::opened::Begun;
+pub use self::opened::OpenedInput;
+use self::output::OutputPlace;
+pub use self::sample::{FileSample, RowSample, SampleBound};
+use self::writing::{Step, Writing};
 use super::journal::{CommitEvery, FileLog, Journal};
 use super::progress::FileProgress;
+use super::table::Piece;
 use super::tally::Tally;
-use super::texts::{Reading, Truths, batches, within};
-use super::truth::Truth;
 use crate::classifier::ModelFacts;
+use crate::format::TableFormat;
 use crate::identity::JobIdentity;
 use crate::panics::{blocking, joined};
-use crate::sink::{Target, check_pair};
-use crate::source::parquet::ParquetFile;
-use crate::source::{CHANGED, Source};
-use crate::stream::{InFlight, Incoming, Scored, TextScorer, score_batches};
+use crate::sink::Target;
+use crate::source::sequential::STANDARD;
+use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::{Error, Result};
 
@@ -69,6 +77,10 @@ pub struct JobOptions {
     pub commit_every: CommitEvery,
     /// Drops the journal of another job.
     pub force: bool,
+    /// The format of what has no name that says it.
+    pub format: Option<TableFormat>,
+    /// Leaves outputs alone that are there, whoever made them.
+    pub skip_existing: bool,
 }
 
 /// What became of a file.
@@ -83,65 +95,13 @@ pub enum Done {
     },
     /// Its output is there, and was made by the same job.
     Skipped {
-        /// Rows of it.
-        rows: u64,
+        /// Rows of it, where that is known without reading them.
+        rows: Option<u64>,
     },
 }
 
-/// An input that can be scored as its job says.
-pub struct OpenedInput {
-    source: Arc<ParquetFile>,
-    plan: Arc<ScorePlan>,
-    truth: Option<Truth>,
-    identity: JobIdentity,
-}
-
-impl OpenedInput {
-    /// Looks at a file.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for an option or a path that cannot be, and [`Error::File`] for a file that cannot be read.
-    pub async fn open(pair: &Pair, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
-        let (pair, options, model) = (pair.clone(), options.clone(), model.clone());
-        let path = pair.input.clone();
-        let opened = blocking(move || {
-            check_pair(&pair.input, &pair.output)?;
-            let source = ParquetFile::open(&pair.input)?;
-            let source = if pair.share.is_whole() {
-                source
-            } else {
-                let groups = pair.share.row_groups(source.parts().len());
-                source.excerpt(groups)?
-            };
-            Self::of(source, &options, &model)
-        });
-        opened.await.map_err(|error| named(&path, error))
-    }
-
-    fn of(source: ParquetFile, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
-        let (schema, classes) = (source.schema(), &model.info.labels);
-        let plan = ScorePlan::beside(schema, &options.score, classes).map_err(|error| within(&source, error))?;
-        let truth = options.truth.as_deref().map(|name| Truth::find(schema, name, classes));
-        let truth = truth.transpose().map_err(|error| within(&source, error))?;
-        if truth.is_some() && !plan.has_one_label_a_row() {
-            return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
-        }
-        let identity = JobIdentity::new(
-            (source.fingerprint(), Some(source.footer())),
-            model,
-            (&options.score, options.truth.as_deref()),
-            &plan,
-        );
-        Ok(Self { source: Arc::new(source), plan: Arc::new(plan), truth, identity })
-    }
-
-    /// Rows that it has.
-    pub fn rows(&self) -> u64 {
-        self.source.rows()
-    }
-}
-
-/// Scores one file. Dropping the future leaves no output, and an output that was there as it was.
+/// Scores one file. Dropping the future leaves no output, and an output that was there as it was; what went to standard output is
+/// gone.
 ///
 /// # Errors
 /// [`Error::Invalid`] for the journal of another job, [`Error::File`] for a file that cannot be read or written, and whatever the
@@ -153,32 +113,36 @@ pub(super) async fn score_file(
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
+    if output == Path::new(STANDARD) {
+        let destination = OutputPlace { path: output.to_owned(), destination: Box::new(stdout()) };
+        return score_into(model, opened, destination, None, options, progress).await;
+    }
+    if options.skip_existing && output.is_file() {
+        return Ok(Done::Skipped { rows: opened.rows() });
+    }
     let target = target(output).await?;
-    // A journal of another job is not dropped for an output that is there.
-    let journal = journal(&target, &opened, options).await?;
     // Asked once no other run can be at it.
     if opened.is_finished(output).await? {
         target.discard();
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let source = Arc::clone(&opened.source);
-    let scored = score_into(model, opened, &target, journal, options, progress).await;
-    let asked = Arc::clone(&source);
-    match blocking(move || asked.has_changed()).await {
-        // What was scored of another file is of no use.
-        Ok(true) => {
+    let journal = journal(&target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
+    let destination = OutputPlace { path: target.path().to_owned(), destination: Box::new(target.file()?) };
+    let watch = opened.watch();
+    let scored = score_into(model, opened, destination, journal, options, progress).await;
+    // What was scored of another file is of no use.
+    let scored = match watch.check() {
+        Ok(()) => scored,
+        Err(changed) => {
             target.discard();
-            return Err(source.error(CHANGED));
+            return Err(changed);
         }
-        Ok(false) => {}
-        // What went wrong before says more than that the file cannot be asked.
-        Err(unknown) => return Err(scored.err().unwrap_or(unknown)),
-    }
+    };
     match scored {
-        Ok(done) => blocking(move || target.commit()).await.map(|()| done),
+        Ok(done) => target.commit().map(|()| done),
         Err(error) if is_lasting(&error) => {
             target.discard();
-            Err(of_file(&source, error))
+            Err(of_file(watch.path(), error))
         }
         Err(error) => Err(error),
     }
@@ -209,69 +173,117 @@ async fn target(output: &Path) -> Result<Target> {
 async fn score_into(
     model: &ScoringModel,
     opened: OpenedInput,
-    target: &Target,
-    journal: Journal,
+    destination: OutputPlace,
+    journal: Option<Journal>,
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
-    let resumed = journal.rows();
+    let path = destination.path.clone();
+    let resumed = journal.as_ref().map_or(0, Journal::rows);
     if resumed > 0 {
-        info!("{}: {resumed} of {} rows are scored already", target.path().display(), opened.rows());
+        info!("{}: {resumed} rows are scored already", path.display());
     }
     progress.resume(resumed);
     let (steps, incoming) = mpsc::channel(BATCHES_BEHIND);
+    let Begun { way, reader, pieces, input, known } = opened.begin(resumed)?;
     let writing = Writing {
-        source: Arc::clone(&opened.source),
-        plan: Arc::clone(&opened.plan),
-        path: target.path().to_owned(),
-        file: target.file()?,
-        marks: opened.identity.marks()?,
+        way,
+        destination,
+        input: input.display().to_string(),
         journal,
-        tally: Tally::new(&model.facts.info.labels, opened.truth.is_some()),
+        tally: Tally::new(&model.facts.info.labels, options.truth.is_some()),
     };
     let writer = spawn_blocking(move || writing.write(incoming));
-    let passed = pass_on(scored(model, opened, options, resumed), &steps, progress).await;
-    if passed.is_err() {
+    let feed = Feed { steps, progress, resumed };
+    let fed = feed.run(&model.scorer, reader, options.in_flight, pieces, known).await;
+    if fed.is_err() {
         // A writer whom nobody can tell more gives up, even where it copies still and was told all.
-        drop(steps);
+        drop(feed);
     }
     let written = joined(writer).await;
-    passed?;
-    let tally = written.map_err(|error| named(target.path(), error))?;
+    fed?;
+    let tally = written.map_err(|error| named(&path, error))?;
     Ok(Done::Scored { tally: Box::new(tally), resumed })
 }
 
-/// The rows that are not scored yet, with their scores.
-fn scored(
-    model: &ScoringModel,
-    opened: OpenedInput,
-    options: &JobOptions,
+/// Rows on their way to the writer.
+struct Feed<'a, 'b> {
+    steps: mpsc::Sender<Step>,
+    progress: &'a FileProgress<'b>,
+    /// Rows that the journal has.
     resumed: u64,
-) -> impl Stream<Item = Result<Scored<Truths>>> + Send + use<> {
-    let OpenedInput { source, plan, truth, .. } = opened;
-    let reading = Reading { inputs: plan.inputs(), truth, batch_rows: options.batch_rows, from_row: resumed };
-    let batches = batches(source as Arc<dyn Source>, reading).map(|batch| {
-        let (batch, truths) = batch?;
-        Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: truths })
-    });
-    let plan = Arc::new(Arc::unwrap_or_clone(plan).of_inputs());
-    let before = usize::try_from(resumed).unwrap_or(usize::MAX);
-    let scored = score_batches(Arc::clone(&model.scorer), plan, options.in_flight, batches);
-    scored.map(move |scored| scored.map_err(|error| error.after_rows(before)))
 }
 
-/// The journal of an earlier run, or an empty one.
-async fn journal(target: &Target, opened: &OpenedInput, options: &JobOptions) -> Result<Journal> {
+impl Feed<'_, '_> {
+    /// Passes on so many rows as they are, and the others scored. That nobody takes them is for the writer to explain.
+    async fn run(
+        &self,
+        scorer: &Arc<dyn TextScorer>,
+        reader: Arc<ScorePlan>,
+        in_flight: InFlight,
+        mut pieces: BoxStream<'static, Result<Piece>>,
+        known: u64,
+    ) -> Result<()> {
+        let Some(left) = self.known(&mut pieces, known).await? else { return Ok(()) };
+        let batches = iter(left.map(Ok)).chain(pieces).map(|piece| {
+            let piece = piece?;
+            let (bytes, Piece { batch, truths, lines }) = (piece.bytes(), piece);
+            Ok(Incoming { rows: batch, bytes, rest: (truths, lines) })
+        });
+        let mut scored = pin!(score_batches(Arc::clone(scorer), reader, in_flight, batches));
+        while let Some(item) = scored.next().await {
+            let resumed = usize::try_from(self.resumed).unwrap_or(usize::MAX);
+            let scored = item.map_err(|error| error.after_rows(resumed))?;
+            self.progress.advance(scored.batch.num_rows() as u64);
+            if self.steps.send(Step::Rows(scored)).await.is_err() {
+                return Ok(());
+            }
+        }
+        let _ = self.steps.send(Step::End).await;
+        Ok(())
+    }
+
+    /// Passes on rows of which the journal has the new columns. Gives what came with the last of them and is none, or nothing if
+    /// nobody takes more.
+    async fn known(
+        &self,
+        pieces: &mut BoxStream<'static, Result<Piece>>,
+        mut rows: u64,
+    ) -> Result<Option<Option<Piece>>> {
+        while rows > 0 {
+            let Some(piece) = pieces.next().await.transpose()? else { break };
+            let len = piece.batch.num_rows();
+            let is_cut = len as u64 > rows;
+            let (piece, rest) =
+                if is_cut { piece.split(usize::try_from(rows).unwrap_or(len)) } else { (piece, Piece::none()) };
+            rows -= piece.batch.num_rows() as u64;
+            if self.steps.send(Step::Known(piece)).await.is_err() {
+                return Ok(None);
+            }
+            if is_cut {
+                return Ok(Some(Some(rest)));
+            }
+        }
+        Ok(Some(None))
+    }
+}
+
+/// The journal of an earlier run, or an empty one; none for a job that nobody could go on with.
+async fn journal(
+    target: &Target,
+    (identity, fields): (Option<JobIdentity>, Fields),
+    options: &JobOptions,
+) -> Result<Option<Journal>> {
+    let Some(identity) = identity else { return Ok(None) };
     let log = FileLog::new(&target.journal_path(), target.journal()?);
-    let (identity, fields) = (opened.identity.clone(), opened.plan.new_fields().clone());
     let (every, force) = (options.commit_every, options.force);
-    blocking(move || Journal::open(Box::new(log), &identity, &fields, every, force)).await
+    blocking(move || Journal::open(Box::new(log), &identity, &fields, every, force).map(Some)).await
 }
 
 /// A row that has no score or is no text, with the file that it is in.
-fn of_file(source: &ParquetFile, error: Error) -> Error {
+fn of_file(path: &Path, error: Error) -> Error {
     match error {
-        Error::Unscorable { .. } | Error::NotText { .. } => Error::file(source.path(), error),
+        Error::Unscorable { .. } | Error::NotText { .. } => Error::file(path, error),
         other => other,
     }
 }

@@ -8,7 +8,8 @@
 //! | `job` | a file from input to output, complete or absent |
 //! | `journal` | what of a job is done |
 //! | `dedup` | a memory of texts in front of whoever scores them |
-//! | `texts` | its text column as a stream, and the right answers beside |
+//! | `table` | a table of any format, and its rows as they are scored |
+//! | `texts` | the text columns of a Parquet file as a stream, and the right answers beside |
 //! | `whole_file` | files that a run writes about itself: whole, and apart from its tables |
 //! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
 
@@ -22,6 +23,7 @@ mod progress;
 mod report;
 mod run;
 mod summary;
+mod table;
 mod tally;
 mod texts;
 mod truth;
@@ -30,7 +32,7 @@ mod words;
 
 pub use dedup::Dedup;
 pub use dry_run::{Estimate, dry_run};
-pub use inputs::{Extensions, PARQUET, Pair, Pairs, Shard, Share, pair, row_groups};
+pub use inputs::{Extensions, Pair, Pairs, Shard, Share, TABLES, pair, row_groups};
 pub use job::{JobOptions, ScoringModel};
 pub use journal::CommitEvery;
 pub use outcomes::{FileOutcome, OutcomeWriter};

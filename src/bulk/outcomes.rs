@@ -23,8 +23,8 @@ pub enum FileOutcome {
     },
     /// Its output was there, made by the same job.
     Skipped {
-        /// Rows of it.
-        rows: u64,
+        /// Rows of it, where that is known without reading them.
+        rows: Option<u64>,
     },
     /// It has no output.
     Failed {

@@ -95,7 +95,9 @@ impl Run<'_> {
     async fn done(&mut self, pair: &Pair, file: &FileProgress<'_>) -> Result<Done> {
         let opened = OpenedInput::open(pair, self.options, &self.model.facts).await?;
         self.has_begun = true;
-        file.expect_rows(opened.rows());
+        if let Some(rows) = opened.rows() {
+            file.expect_rows(rows);
+        }
         score_file(self.model, opened, &pair.output, self.options, file).await
     }
 

@@ -1,8 +1,9 @@
 //! The column that holds the right answers, if the caller names one.
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::error::ArrowError;
 
 use crate::table::is_string;
 use crate::{Error, Result};
@@ -42,6 +43,25 @@ impl Truth {
     /// Which column of the file it is.
     pub fn index(&self) -> usize {
         self.index
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same of a column in which all is text: a class's name, or its number.
+    pub fn classes_of_texts(&self, column: &ArrayRef) -> Result<Vec<Option<usize>>> {
+        let wrong = |cause: ArrowError| Error::Invalid(format!("truth column {:?}: {cause}", self.name));
+        let texts = match column.as_binary_view_opt() {
+            Some(bytes) => bytes.clone().to_string_view().map_err(wrong)?,
+            None => cast(column, &DataType::Utf8View).map_err(wrong)?.as_string_view().clone(),
+        };
+        let class = |text: &str| match text.parse() {
+            Ok(index) if !self.classes.iter().any(|class| class == text) => self.numbered(index),
+            _ => self.named(text),
+        };
+        texts.iter().map(|text| text.map(class).transpose()).collect()
     }
 
     /// The class index of each row; `None` where the right answer is not known.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use textflight::format::TableFormat;
 
-use super::values::{dedup_memory, shard, yes_or_no};
+use super::values::{dedup_memory, format, shard, yes_or_no};
 use super::{ModelArgs, RemoteArgs};
 use crate::config::defaults::DEDUP_MEMORY;
 
@@ -31,6 +32,15 @@ pub struct ColumnArgs {
     /// The name of the column with the confidence.
     #[arg(long, env = "TEXTFLIGHT_CONFIDENCE_COLUMN", value_name = "NAME", default_value = "confidence")]
     pub confidence_column: String,
+    /// Which columns come back before the new ones: all, new (none), or names. A file of scores alone can be joined later.
+    #[arg(
+        long,
+        env = "TEXTFLIGHT_COLUMNS",
+        value_name = "all|new|NAME,…",
+        value_delimiter = ',',
+        default_value = "all"
+    )]
+    pub columns: Vec<String>,
     /// What becomes of a row that cannot be scored.
     #[arg(long, env = "TEXTFLIGHT_ON_ERROR", value_enum, default_value = "fail")]
     pub on_error: ErrorStyle,
@@ -72,9 +82,10 @@ pub enum ProgressStyle {
 /// `textflight score`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The output is the input with the new columns behind: every column that was there is copied byte for byte. It appears
-complete or not at all. Several inputs, a folder or a pattern need a folder for the output,
-and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [.
+The output is the input with the new columns behind: every column that was there is copied byte for byte, and so is every
+line of CSV and JSON lines. It appears complete or not at all. Several inputs, a folder or a pattern need a folder for the
+output, and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [.
+Formats are known by name: .parquet .pq, .csv, .tsv, .jsonl .ndjson, .arrow .ipc .feather, .arrows; - is stdin and stdout.
 A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
 same job has finished is left as it is.
 
@@ -85,11 +96,11 @@ Examples:
 
 With --server TEXTFLIGHT_MODEL and the like are not read from.")]
 pub struct ScoreArgs {
-    /// Parquet files, folders of them and of folders, and patterns such as 'data/**/*.parquet'.
+    /// Tables, folders of them and of folders, and patterns such as 'data/**/*.parquet'; - for standard input.
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// Where the scored file goes; a folder, which is made if need be, for several files, a folder or a pattern. What lies in it
-    /// is not read.
+    /// is not read. - for standard output, and the closing line then goes to stderr.
     #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
     pub output: PathBuf,
     /// Score machine K's part of N, from 0: some of the files, by their paths alone, or some row groups of each where there are
@@ -123,6 +134,12 @@ pub struct ScoreArgs {
     /// remembers nothing. A text takes 28 bytes, and 4 for each class.
     #[arg(long, env = "TEXTFLIGHT_DEDUP_MEMORY", value_parser = dedup_memory, value_name = "BYTES", default_value = DEDUP_MEMORY)]
     pub dedup_memory: usize,
+    /// The format of what has no name that says it, as - has not.
+    #[arg(long, env = "TEXTFLIGHT_FORMAT", value_parser = format, value_name = "FORMAT")]
+    pub format: Option<TableFormat>,
+    /// Leave outputs alone that are there, whoever made them.
+    #[arg(long, env = "TEXTFLIGHT_SKIP_EXISTING", value_parser = yes_or_no)]
+    pub skip_existing: bool,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
+use textflight::format::TableFormat;
+
 use crate::config::bounds::{LEAST_DEDUP_MEMORY, LEAST_MEMORY, MOST_BYTES, SECONDS};
 
 /// A whole number between two bounds.
@@ -73,6 +75,12 @@ pub fn dedup_memory(text: &str) -> Result<usize, String> {
         }
         bytes => Ok(bytes),
     }
+}
+
+/// A format of tables.
+pub fn format(text: &str) -> Result<TableFormat, String> {
+    let names = || TableFormat::names().collect::<Vec<_>>().join(", ");
+    TableFormat::named(text).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// What a variable says of an option that is on or off: typed, it has no value.

@@ -1,11 +1,10 @@
 //! CSV and JSON lines: scored as they come, with the answer on its way while the body is.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use axum::response::Response;
 use futures::{Stream, TryStreamExt};
 
@@ -15,13 +14,11 @@ use super::media::Media;
 use super::upload::TableBody;
 use crate::Result;
 use crate::memory::Reservation;
-use crate::sink::chosen::{ChosenCells, ChosenKeys};
-use crate::sink::lines::{CsvEncoder, JsonEncoder, LineEncoder, spans};
-use crate::source::csv::CsvDecoder;
-use crate::source::json::{JsonDecoder, KeptKeys};
-use crate::source::lines::{Block, LineDecoder, Lines};
-use crate::stream::{Incoming, Scored, score_batches};
-use crate::table::{Columns, ScoreOptions, ScorePlan, TextColumns};
+use crate::sink::lines::{LineEncoder, spans};
+use crate::source::line_decoder;
+use crate::source::lines::{Block, LONGEST_RECORD, LineDecoder, Lines};
+use crate::stream::{Incoming, LinePlan, Scored, score_batches};
+use crate::table::ScoreOptions;
 
 /// What is reserved for a request, and what of it may be in the engine, in bytes.
 pub const MEMORY: usize = 10 << 20;
@@ -55,7 +52,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
         let rest = table.rest()?;
         return answer.of(held, async |made| made.pass(rest.into()).await).await;
     };
-    let Shape { plan, encoder, taken } = Shape::new(media, &schema, &columns, &engine.model().labels)?;
+    let LinePlan { plan, encoder, taken } = LinePlan::new(media.format(), &schema, &columns, &engine.model().labels)?;
     // Goes with the first records, so that what is wrong with those is said before anything.
     let names = encoder.names(table.begin(&plan.inputs(), &taken)?);
     let in_flight = options.in_flight.within(IN_ENGINE);
@@ -82,50 +79,7 @@ async fn write(
 
 /// What reads the records of such a table.
 pub fn decoder(media: Media, options: &ScoreOptions) -> Box<dyn LineDecoder> {
-    let named = || match &options.text {
-        None => Vec::new(),
-        Some(TextColumns::One(name)) => vec![name.clone()],
-        Some(TextColumns::Several(names)) => names.clone(),
-    };
-    match media.delimiter() {
-        Some(delimiter) => Box::new(CsvDecoder::new(delimiter)),
-        None => Box::new(JsonDecoder::new(named())),
-    }
-}
-
-/// The names of the columns that are scored.
-pub fn scored_names(plan: &ScorePlan, schema: &Schema) -> HashSet<String> {
-    plan.text_columns().map(|column| schema.field(column).name().clone()).collect()
-}
-
-/// What becomes of the records.
-struct Shape {
-    /// Of the new columns alone.
-    plan: ScorePlan,
-    encoder: Box<dyn LineEncoder>,
-    /// Names that records may not have.
-    taken: Vec<String>,
-}
-
-impl Shape {
-    fn new(media: Media, schema: &Schema, options: &ScoreOptions, classes: &[String]) -> Result<Self> {
-        let whole = ScorePlan::new(schema, options, classes)?;
-        let plan = ScorePlan::new(schema, &ScoreOptions { columns: Columns::New, ..options.clone() }, classes)?;
-        let names: Vec<String> = plan.new_fields().iter().map(|field| field.name().clone()).collect();
-        let is_whole = options.columns == Columns::All;
-        let taken = if is_whole { names.clone() } else { Vec::new() };
-        let kept = whole.kept_columns().to_vec();
-        let encoder: Box<dyn LineEncoder> = match (media.delimiter(), is_whole) {
-            (Some(delimiter), true) => Box::new(CsvEncoder { delimiter, names }),
-            (Some(delimiter), false) => Box::new(ChosenCells { delimiter, kept, names }),
-            (None, true) => Box::new(JsonEncoder::new(&names)),
-            (None, false) => {
-                let kept = kept.into_iter().map(|column| schema.field(column).name().clone());
-                Box::new(ChosenKeys::new(KeptKeys::new(kept.collect(), &scored_names(&whole, schema)), &names))
-            }
-        };
-        Ok(Self { plan, encoder, taken })
-    }
+    line_decoder(media.format(), options.named_texts(), LONGEST_RECORD)
 }
 
 impl Table {

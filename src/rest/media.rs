@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::refusal::Rejection;
+use crate::format::TableFormat;
 
 /// A format of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +70,14 @@ impl Media {
         }
     }
 
-    /// What stands between cells, if there are any.
-    pub const fn delimiter(self) -> Option<u8> {
+    /// The format of files that hold the same.
+    pub const fn format(self) -> TableFormat {
         match self {
-            Self::Csv => Some(b','),
-            Self::Tsv => Some(b'\t'),
-            Self::Parquet | Self::Arrow | Self::JsonLines => None,
+            Self::Parquet => TableFormat::Parquet,
+            Self::Arrow => TableFormat::ArrowStream,
+            Self::Csv => TableFormat::Csv,
+            Self::Tsv => TableFormat::Tsv,
+            Self::JsonLines => TableFormat::JsonLines,
         }
     }
 

@@ -147,7 +147,7 @@ impl Tables {
             Media::Parquet => decoded::score(job, upload, answer, is_whole).await?,
             Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv if answer != media => {
-                let delimiter = media.delimiter().unwrap_or_default();
+                let delimiter = media.format().delimiter().unwrap_or_default();
                 convert::score(job, upload, delimiter, answer, is_whole).await?
             }
             Media::JsonLines if answer != media => keys::score(job, upload, answer, is_whole).await?,

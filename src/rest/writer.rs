@@ -11,29 +11,15 @@ use super::TableLimits;
 use super::answer::Made;
 use super::media::Media;
 use crate::Result;
-use crate::memory::{Memory, Reservation};
-use crate::sink::batches::{ArrowEncoder, BatchEncoder};
-use crate::sink::row_groups::ParquetEncoder;
+use crate::memory::Reservation;
+use crate::sink::batches::BatchEncoder;
+use crate::sink::encoders::batch_encoder;
 use crate::sink::text_size::{names_bytes, text_slices};
-use crate::sink::texts::{CsvRows, JsonRows};
 use crate::source::with_strings;
 
 /// Text that is made at once, in bytes, and what is reserved for it: a buffer that grows is twice as large at most.
 const SLICE_BYTES: usize = 1 << 20;
 const COPIES: usize = 2;
-
-/// What writes tables in that format.
-///
-/// # Errors
-/// [`crate::Error::Invalid`] for columns that it does not carry, and those of [`Memory::try_reserve`].
-fn encoder(media: Media, schema: &SchemaRef, memory: &Memory) -> Result<Box<dyn BatchEncoder>> {
-    Ok(match media {
-        Media::Parquet => Box::new(ParquetEncoder::new(Arc::clone(schema), memory)?),
-        Media::Arrow => Box::new(ArrowEncoder::new(schema)?),
-        Media::JsonLines => Box::new(JsonRows::new(schema)?),
-        Media::Csv | Media::Tsv => Box::new(CsvRows::new(schema, media.delimiter().unwrap_or(b','))?),
-    })
-}
 
 /// Writes the record batches of an answer.
 pub struct BatchWriter {
@@ -55,7 +41,7 @@ impl BatchWriter {
     /// Writes such columns in that format.
     ///
     /// # Errors
-    /// Those of [`encoder`].
+    /// Those of [`batch_encoder`].
     pub fn new(media: Media, schema: SchemaRef, limits: &TableLimits) -> Result<Self> {
         let texts = || -> Result<Texts> {
             // Text holds what is written for the names from the first row to the last; Parquet has its own for its columns.
@@ -65,7 +51,7 @@ impl BatchWriter {
             Ok(Texts { schema: Arc::clone(&schema), memory, longest_row: limits.message_bytes, rows_before: 0 })
         };
         let texts = (media != Media::Arrow).then(texts).transpose()?;
-        Ok(Self { encoder: encoder(media, &schema, &limits.memory)?, texts })
+        Ok(Self { encoder: batch_encoder(media.format(), &schema, &limits.memory)?, texts })
     }
 
     /// Writes all batches, each with what it holds until it is written, and ends the answer.

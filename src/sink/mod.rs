@@ -7,6 +7,7 @@
 //! | [`lines`], `cells`, `elements` | lines of text, each with more cells than it came with |
 //! | [`chosen`] | the same, with chosen cells alone |
 //! | [`texts`] | tables written whole as CSV or JSON lines |
+//! | [`encoders`] | which of those a format takes |
 //! | [`row_groups`] | tables written whole as Parquet |
 //! | [`text_size`] | how long those become |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
@@ -15,6 +16,7 @@ pub mod batches;
 mod cells;
 pub mod chosen;
 mod elements;
+pub mod encoders;
 mod file;
 pub mod lines;
 pub mod parquet;
@@ -23,7 +25,7 @@ pub mod text_size;
 pub mod texts;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Stdout, Write};
 
 use arrow::array::ArrayRef;
 
@@ -58,6 +60,18 @@ pub trait Destination: Write + Send {
 impl Destination for UploadWriter {
     fn sync(&mut self) -> std::io::Result<()> {
         self.finish()
+    }
+}
+
+impl Destination for Box<dyn Destination> {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.as_mut().sync()
+    }
+}
+
+impl Destination for Stdout {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.flush()
     }
 }
 

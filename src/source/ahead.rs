@@ -12,20 +12,20 @@ use crate::{Error, Result};
 const BATCHES_AHEAD: usize = 2;
 
 /// Takes a batch on its way to the stream; false once nobody reads any more.
-pub type Give<'a> = dyn FnMut(RecordBatch) -> bool + 'a;
+pub type Give<'a, T = RecordBatch> = dyn FnMut(T) -> bool + 'a;
 
 /// What `decode` gives, in its order, then its error if it has one.
-pub fn decoded_ahead(
-    decode: impl FnOnce(&mut Give<'_>) -> Result<()> + Send + 'static,
-) -> BoxStream<'static, Result<RecordBatch>> {
+pub fn decoded_ahead<T: Send + 'static>(
+    decode: impl FnOnce(&mut Give<'_, T>) -> Result<()> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let decoder = spawn_blocking(move || decode(&mut |batch| sender.blocking_send(batch).is_ok()));
     unfold(Some((receiver, decoder)), next).boxed()
 }
 
-type Decoding = (mpsc::Receiver<RecordBatch>, JoinHandle<Result<()>>);
+type Decoding<T> = (mpsc::Receiver<T>, JoinHandle<Result<()>>);
 
-async fn next(state: Option<Decoding>) -> Option<(Result<RecordBatch>, Option<Decoding>)> {
+async fn next<T>(state: Option<Decoding<T>>) -> Option<(Result<T>, Option<Decoding<T>>)> {
     let (mut receiver, decoder) = state?;
     if let Some(batch) = receiver.recv().await {
         return Some((Ok(batch), Some((receiver, decoder))));

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
-use super::lines::{Block, LineDecoder, Lines, MARK, MOST_COLUMNS, Pending, too_long};
+use super::lines::{Block, LineDecoder, Lines, MARK, MOST_COLUMNS, Pending};
 use crate::{Error, Result};
 
 /// How much of a cell is decoded at once, in bytes.
@@ -55,7 +55,7 @@ impl CsvDecoder {
     pub fn new(delimiter: u8) -> Self {
         Self {
             reader: ReaderBuilder::new().delimiter(delimiter).build(),
-            pending: Pending::default(),
+            pending: Pending::new(),
             has_begun: false,
             is_ended: false,
             start: 0,
@@ -71,6 +71,13 @@ impl CsvDecoder {
         }
     }
 
+    /// The same, of records of so many bytes at most.
+    #[must_use]
+    pub const fn with_longest_record(mut self, bytes: usize) -> Self {
+        self.pending.longest = bytes;
+        self
+    }
+
     /// Reads as far as it may: to the end of the names, or of what has come.
     fn read(&mut self) -> Result<()> {
         if !self.has_begun && !self.skip_mark() {
@@ -78,7 +85,7 @@ impl CsvDecoder {
         }
         while self.may_go_on() && self.read_some()? {}
         if self.pending.is_too_long() {
-            return Err(too_long(self.line(), "; a quote may not be closed"));
+            return Err(self.pending.too_long(self.line(), "; a quote may not be closed"));
         }
         Ok(())
     }
@@ -178,7 +185,7 @@ impl CsvDecoder {
                 )));
             }
         }
-        let Pending { bytes, at, whole, ends } = &mut self.pending;
+        let Pending { bytes, at, whole, ends, .. } = &mut self.pending;
         if bytes[..*at].last() == Some(&b'\r') && bytes.get(*at) == Some(&b'\n') {
             // Belongs to the line: whoever waits for lines has it whole.
             *at += 1;

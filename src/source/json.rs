@@ -15,7 +15,7 @@ use self::keys::Keys;
 use self::record::Wanted;
 pub use self::sought::paths;
 pub use self::values::KeptKeys;
-use super::lines::{Block, LONGEST_RECORD, LineDecoder, Lines, MARK, Pending, too_long};
+use super::lines::{Block, LineDecoder, Lines, MARK, Pending};
 use crate::{Error, Result};
 
 /// Keys that an error lists, at most.
@@ -40,7 +40,7 @@ impl JsonDecoder {
     /// Reads objects whose texts are under the keys that are `named`, if any are.
     pub fn new(named: Vec<String>) -> Self {
         Self {
-            pending: Pending::default(),
+            pending: Pending::new(),
             named,
             schema: None,
             wanted: None,
@@ -49,6 +49,13 @@ impl JsonDecoder {
             is_ended: false,
             has_record: false,
         }
+    }
+
+    /// The same, of records of so many bytes at most.
+    #[must_use]
+    pub const fn with_longest_record(mut self, bytes: usize) -> Self {
+        self.pending.longest = bytes;
+        self
     }
 
     fn read(&mut self) -> Result<()> {
@@ -63,11 +70,11 @@ impl JsonDecoder {
             self.line += 1;
         }
         self.pending.at = self.pending.bytes.len();
-        if self.wanted.is_none() && self.waiting() > LONGEST_RECORD {
-            return Err(Error::TooLarge(format!("no record in the first {LONGEST_RECORD} bytes")));
+        if self.wanted.is_none() && self.waiting() > self.pending.longest {
+            return Err(Error::TooLarge(format!("no record in the first {} bytes", self.pending.longest)));
         }
         if self.pending.is_too_long() {
-            return Err(too_long(self.line, ": JSON lines have an object a line"));
+            return Err(self.pending.too_long(self.line, ": JSON lines have an object a line"));
         }
         Ok(())
     }

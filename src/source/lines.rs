@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 
 use crate::{Error, Result};
 
-/// The longest record of such a table, in bytes.
+/// The longest record of such a table in bytes, unless its decoder is told of another bound.
 pub const LONGEST_RECORD: usize = 16 << 20;
 
 /// Columns that such a table has, at most: each takes some hundred bytes, and a comma makes one.
@@ -23,6 +23,21 @@ pub struct Lines {
     pub bytes: Vec<u8>,
     /// Where each of them takes more cells: before its line ends, or before its closing brace.
     pub ends: Vec<usize>,
+}
+
+impl Lines {
+    /// The first so many records, and the others with all that stands before and behind them.
+    pub fn split(mut self, records: usize) -> (Self, Self) {
+        let Some(&end) = records.checked_sub(1).and_then(|last| self.ends.get(last)) else {
+            return (Self::default(), self);
+        };
+        let cut = end + self.bytes[end..].iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).count();
+        let is_pair = self.bytes[cut..].starts_with(b"\r\n");
+        let cut = (cut + 1 + usize::from(is_pair)).min(self.bytes.len());
+        let bytes = self.bytes.split_off(cut);
+        let ends = self.ends.split_off(records).into_iter().map(|end| end - cut).collect();
+        (self, Self { bytes, ends })
+    }
 }
 
 /// Whole records, and their texts.
@@ -57,8 +72,7 @@ pub trait LineDecoder: Send {
     /// Takes what comes next.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the line, [`Error::TooLarge`] for one longer than [`LONGEST_RECORD`], and
-    /// [`Error::NotText`] for a text that is none.
+    /// [`Error::Invalid`] that names the line, [`Error::TooLarge`] for one that is too long, and [`Error::NotText`] for a text that is none.
     fn push(&mut self, bytes: &[u8]) -> Result<()>;
 
     /// Nothing more comes.
@@ -89,7 +103,7 @@ pub trait LineDecoder: Send {
 }
 
 /// The bytes that came and were not given out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     pub(super) bytes: Vec<u8>,
     /// How far they were read.
@@ -98,9 +112,16 @@ pub(super) struct Pending {
     pub(super) whole: usize,
     /// Where each of the whole ones takes more cells.
     pub(super) ends: Vec<usize>,
+    /// The longest record that is taken, in bytes.
+    pub(super) longest: usize,
 }
 
 impl Pending {
+    /// Nothing yet.
+    pub(super) const fn new() -> Self {
+        Self { bytes: Vec::new(), at: 0, whole: 0, ends: Vec::new(), longest: LONGEST_RECORD }
+    }
+
     /// The whole records, and how many bytes they are: so much nearer comes what stands behind.
     pub(super) fn take(&mut self) -> (Lines, usize) {
         let behind = self.bytes.split_off(self.whole);
@@ -116,11 +137,34 @@ impl Pending {
     }
 
     pub(super) const fn is_too_long(&self) -> bool {
-        self.waiting() > LONGEST_RECORD
+        self.waiting() > self.longest
+    }
+
+    /// A record is longer than it may be. A `hint` says why that may be.
+    pub(super) fn too_long(&self, line: u64, hint: &str) -> Error {
+        Error::TooLarge(format!("line {line} is longer than {} bytes{hint}", self.longest))
     }
 }
 
-/// A record is longer than it may be. A `hint` says why that may be.
-pub(super) fn too_long(line: u64, hint: &str) -> Error {
-    Error::TooLarge(format!("line {line} is longer than {LONGEST_RECORD} bytes{hint}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_split_between_records() {
+        for (text, ends, first) in [
+            ("a\nb\n", [1, 3], "a\n"),
+            ("a\r\n\r\nb", [1, 6], "a\r\n"),
+            ("a\rb\r", [1, 3], "a\r"),
+            ("{}  \n{}", [1, 6], "{}  \n"),
+        ] {
+            let lines = Lines { bytes: text.as_bytes().to_vec(), ends: ends.to_vec() };
+            let (one, other) = lines.clone().split(1);
+            assert_eq!((one.bytes.as_slice(), one.ends), (first.as_bytes(), vec![ends[0]]));
+            assert_eq!([one.bytes, other.bytes.clone()].concat(), text.as_bytes());
+            assert_eq!(other.ends, [ends[1] - first.len()]);
+            assert_eq!(lines.clone().split(0), (Lines::default(), lines.clone()));
+            assert_eq!(lines.clone().split(2).0.ends, lines.ends);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ranged` | a local file or an object, read by range |
 //! | `ahead` | batches decoded on a thread of their own, a few ahead |
+//! | [`sequential`] | bytes from the first to the last |
 //! | `slices` | batches in slices of some bytes |
 //! | [`ipc`] | streams of Arrow IPC |
 //! | `raw` | strings as bytes that nobody has looked at yet |
@@ -13,7 +14,7 @@
 //! | [`staged`] | tables that came in batch by batch, in memory or in the spool |
 //! | [`parquet`] | Parquet files: footer, schema, row groups |
 
-mod ahead;
+pub mod ahead;
 pub mod csv;
 pub mod ipc;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod lines;
 pub mod parquet;
 mod ranged;
 mod raw;
+pub mod sequential;
 mod slices;
 pub mod staged;
 mod typed;
@@ -36,9 +38,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
+use self::csv::CsvDecoder;
+use self::json::JsonDecoder;
+use self::lines::LineDecoder;
+pub use self::ranged::RangedFile;
 pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::{typed, with_strings};
+use crate::format::TableFormat;
 use crate::store::StoredObject;
 use crate::{Error, Result};
 
@@ -103,6 +110,14 @@ pub trait Source: Debug + Send + Sync {
     /// How many rows it has.
     fn rows(&self) -> u64 {
         self.parts().iter().map(|part| part.rows).fold(0, u64::saturating_add)
+    }
+}
+
+/// What reads records of at most so many bytes: of CSV, or of JSON lines whose texts are under the keys that are `named`, if any are.
+pub fn line_decoder(format: TableFormat, named: &[String], longest: usize) -> Box<dyn LineDecoder> {
+    match format.delimiter() {
+        Some(delimiter) => Box::new(CsvDecoder::new(delimiter).with_longest_record(longest)),
+        None => Box::new(JsonDecoder::new(named.to_vec()).with_longest_record(longest)),
     }
 }
 

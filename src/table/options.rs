@@ -95,6 +95,15 @@ pub enum OnError {
 }
 
 impl ScoreOptions {
+    /// What is scored, if it is named.
+    pub fn named_texts(&self) -> &[String] {
+        match &self.text {
+            None => &[],
+            Some(TextColumns::One(name)) => std::slice::from_ref(name),
+            Some(TextColumns::Several(names)) => names,
+        }
+    }
+
     /// Reads the command of a Flight descriptor: a JSON object, or nothing.
     ///
     /// # Errors

@@ -105,6 +105,11 @@ impl ScorePlan {
         self.targets.iter().map(|target| target.column)
     }
 
+    /// The names of these columns of `schema`.
+    pub fn text_set(&self, schema: &Schema) -> HashSet<String> {
+        self.text_columns().map(|column| schema.field(column).name().clone()).collect()
+    }
+
     /// What they are called, in the same order.
     pub fn text_names(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(|target| target.name.as_str())

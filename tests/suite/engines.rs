@@ -40,7 +40,7 @@ pub fn over(classifier: Classifier) -> Engine {
 
 /// Scores one file in batches of so few rows that several are on their way.
 pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: ScoreOptions) -> Result<Summary> {
-    let pairs = bulk::pair(&[input.to_owned()], output, bulk::PARQUET)?;
+    let pairs = bulk::pair(&[input.to_owned()], output, bulk::TABLES)?;
     let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };
     let model = ScoringModel { scorer: Arc::new(engine), facts };
     let options = JobOptions {
@@ -50,6 +50,8 @@ pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: Sc
         batch_rows: 2,
         commit_every: CommitEvery { rows: 8, time: Duration::from_hours(1) },
         force: false,
+        format: None,
+        skip_existing: false,
     };
     bulk::score_files(&model, &pairs, &options, None, &Progress::silent()).await
 }

@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use super::Candidate;
 use super::estimate::Sampled;
 use crate::Result;
-use crate::bulk::job::{RowSample, ScoringModel};
+use crate::bulk::job::{FileSample, RowSample, ScoringModel};
 use crate::bulk::tally::{Place, Tally};
 use crate::classifier::Scores;
 use crate::stream::Scored;
@@ -21,7 +21,7 @@ const MEASUREMENT: Duration = Duration::from_secs(1);
 /// A file, and some of its rows.
 pub(super) struct SampledFile {
     pub of: Candidate,
-    pub samples: Vec<RowSample>,
+    pub sample: FileSample,
 }
 
 /// Scores the rows once: what they count of each file, and how long it took.
@@ -71,17 +71,17 @@ pub(super) async fn measure(
 impl SampledFile {
     async fn score(&self, model: &ScoringModel) -> Result<Vec<Scores>> {
         let scorer = model.scorer.for_stream();
-        let columns = self.samples.iter().flat_map(|sample| &sample.texts);
+        let columns = self.sample.parts.iter().flat_map(|part| &part.texts);
         try_join_all(columns.map(|texts| scorer.score(texts.values.clone()))).await
     }
 
     fn tally(&self, model: &ScoringModel, scores: Vec<Scores>) -> Result<Tally> {
         let mut tally = Tally::new(&model.facts.info.labels, false);
         let mut scores = scores.into_iter();
-        for sample in &self.samples {
-            let RowSample { batch, texts, .. } = sample;
+        for part in &self.sample.parts {
+            let RowSample { batch, texts, .. } = part;
             let scores: Vec<_> = scores.by_ref().take(texts.len()).collect();
-            self.of.opened.check(sample, &scores)?;
+            self.sample.check(part, &scores)?;
             let scored = Scored { batch: batch.clone(), texts: texts.clone(), scores, columns: Vec::new(), rest: () };
             tally.add(Place { file: "", row: 0 }, &scored, &[]);
         }
@@ -92,8 +92,8 @@ impl SampledFile {
 /// Texts that stand before in the sample.
 fn duplicates(files: &[SampledFile]) -> u64 {
     let (hasher, mut seen, mut duplicates) = (RandomState::new(), HashSet::new(), 0);
-    let samples = files.iter().flat_map(|file| &file.samples);
-    for texts in samples.flat_map(|sample| &sample.texts) {
+    let parts = files.iter().flat_map(|file| &file.sample.parts);
+    for texts in parts.flat_map(|part| &part.texts) {
         for text in texts.layout.walk(texts.values.len()).filter_map(|(_, text)| text) {
             let is_new = texts.values.is_null(text) || seen.insert(hasher.hash_one(texts.values.value(text)));
             duplicates += u64::from(!is_new);

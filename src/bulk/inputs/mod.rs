@@ -35,8 +35,9 @@ pub fn row_groups(input: &Path) -> usize {
     ParquetFile::open(input).map_or(1, |file| file.parts().len())
 }
 
-/// How names of Parquet files end.
-pub const PARQUET: Extensions = Extensions(&["parquet", "pq"]);
+/// How names of tables end, of all formats.
+pub const TABLES: Extensions =
+    Extensions(&["parquet", "pq", "csv", "tsv", "jsonl", "ndjson", "arrow", "ipc", "feather", "arrows"]);
 
 /// Pairs the inputs with outputs, in the order of the outputs' paths.
 ///

@@ -7,6 +7,7 @@ use super::choice::Choice;
 use super::names::{Extensions, folder_or_here};
 use super::pattern::Pattern;
 use super::walk::walk;
+use crate::source::sequential::STANDARD;
 use crate::{Error, Result};
 
 /// What one `IN` names.
@@ -32,6 +33,9 @@ impl Named {
     /// [`Error::File`] if nothing is there, and [`Error::Invalid`] for a pattern that is none.
     pub fn look(input: &Path, extensions: Extensions) -> Result<Self> {
         let below = |folder, choice| Self::Below { folder, choice, name: input.to_owned() };
+        if input == Path::new(STANDARD) {
+            return Ok(Self::File(input.to_owned()));
+        }
         match fs::metadata(input) {
             Ok(found) if found.is_dir() => Ok(below(input.to_owned(), Choice::Tables(extensions))),
             Ok(_) => Ok(Self::File(input.to_owned())),

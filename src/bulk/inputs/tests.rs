@@ -18,7 +18,7 @@ fn folder(names: &[&str]) -> tempfile::TempDir {
 fn pairs(folder: &Path, inputs: &[&str], output: &str) -> Result<Vec<(String, String)>> {
     let inputs: Vec<_> = inputs.iter().map(|name| folder.join(name)).collect();
     let relative = |path: PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-    let pairs = pair(&inputs, &folder.join(output), PARQUET)?;
+    let pairs = pair(&inputs, &folder.join(output), TABLES)?;
     Ok(pairs.iter().map(|pair| (relative(pair.input), relative(pair.output))).collect())
 }
 
@@ -159,7 +159,7 @@ fn paths_need_not_be_utf8() {
     fs::write(&file, b"").unwrap();
     let out = folder.path().join("out");
     for input in [folder.path().to_owned(), folder.path().join("**/*.pq")] {
-        let pairs: Vec<_> = pair(&[input], &out, PARQUET).unwrap().iter().collect();
+        let pairs: Vec<_> = pair(&[input], &out, TABLES).unwrap().iter().collect();
         assert_eq!(
             pairs,
             [Pair { input: file.clone(), output: out.join(OsStr::from_bytes(b"\xff/\xfe.pq")), share: Share::WHOLE }]
@@ -171,7 +171,7 @@ fn paths_need_not_be_utf8() {
 fn shards_have_each_file_once() {
     let names: Vec<_> = (0..40).map(|number| format!("in/{}/{number}.pq", number % 3)).collect();
     let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), PARQUET).unwrap();
+    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), TABLES).unwrap();
     let mut found = Vec::new();
     for number in 0..3 {
         let part = all.clone().of_shard(Shard::new(number, 3).unwrap(), |_| panic!("there are files enough")).unwrap();
@@ -186,7 +186,7 @@ fn shards_have_each_file_once() {
 #[test]
 fn few_files_are_shared_out() {
     let folder = folder(&["in/a.pq", "in/b.pq"]);
-    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), PARQUET).unwrap();
+    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), TABLES).unwrap();
     let row_groups = |path: &Path| if path.ends_with("a.pq") { 10 } else { 1 };
     let parts = (0..4).flat_map(|number| {
         let part = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap();
@@ -231,7 +231,7 @@ fn an_input_that_is_not_there_is_named() {
     let folder = folder(&["a", "out/"]);
     let path = |name: &str| folder.path().join(name);
     for inputs in [vec![path("nope")], vec![path("a"), path("nope")]] {
-        let error = pair(&inputs, &path("out"), PARQUET).unwrap_err();
+        let error = pair(&inputs, &path("out"), TABLES).unwrap_err();
         assert!(matches!(&error, Error::File { path, .. } if path.ends_with("nope")), "{error}");
     }
 }

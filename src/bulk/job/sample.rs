@@ -1,17 +1,18 @@
 //! Some rows of a file, for those who want to know what it would be to score all.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 
-use super::finished::is_finished;
-use super::{OpenedInput, of_file};
+use super::of_file;
+use super::opened::{Begun, OpenedInput};
+use crate::bulk::table::Table;
 use crate::bulk::texts::{Reading, batches};
 use crate::classifier::Scores;
-use crate::panics::blocking;
 use crate::source::Source;
+use crate::source::parquet::ParquetFile;
 use crate::table::{ColumnTexts, ScorePlan};
 use crate::{Error, Result};
 
@@ -24,8 +25,27 @@ pub struct RowSample {
     pub batch: RecordBatch,
     /// Their texts, and no others.
     pub texts: Vec<ColumnTexts>,
+    /// How many bytes of the file they are of, where nobody knows how many rows it has.
+    pub file_bytes: usize,
     /// The first of them.
     row: usize,
+}
+
+/// Some rows of one file.
+pub struct FileSample {
+    /// The rows, as they came.
+    pub parts: Vec<RowSample>,
+    plan: Arc<ScorePlan>,
+    path: PathBuf,
+}
+
+/// How much is taken from one place, at most.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleBound {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of their texts, but for the last.
+    pub bytes: usize,
 }
 
 impl RowSample {
@@ -35,53 +55,119 @@ impl RowSample {
     }
 }
 
-impl OpenedInput {
-    /// Whether the same job has scored it, and its output is there.
-    ///
-    /// # Errors
-    /// [`crate::Error::Failed`] when what is to be known of it cannot be said.
-    pub async fn is_finished(&self, output: &Path) -> Result<bool> {
-        let (output, marks) = (output.to_owned(), self.identity.marks()?);
-        blocking(move || Ok(is_finished(&output, &marks))).await
+impl FileSample {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(RowSample::bytes).sum()
     }
 
-    /// Some rows from one of `of` places that lie evenly in the file, and none that the next place has: at most so many, whose texts
-    /// have at most so many bytes, but for the first.
+    /// Fails as the file would with these scores of these rows.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the first row that cannot be scored, where that ends the file.
+    pub fn check(&self, part: &RowSample, scores: &[Scores]) -> Result<()> {
+        let columns = self.plan.columns(&part.texts, scores, part.batch.num_rows());
+        columns.map(drop).map_err(|error| of_file(&self.path, error.after_rows(part.row)))
+    }
+}
+
+impl OpenedInput {
+    /// Some rows from each of so many places that lie evenly in the file, none twice; of a file that is read from front to back as
+    /// many from its beginning.
     ///
     /// # Errors
     /// As for scoring them.
-    pub async fn sample(&self, place: usize, of: usize, (rows, most): (usize, usize)) -> Result<Vec<RowSample>> {
-        let source = Arc::clone(&self.source) as Arc<dyn Source>;
-        let (from_row, next) = (row_at(&*source, place, of), row_at(&*source, place + 1, of));
-        let mut row = usize::try_from(from_row).unwrap_or(usize::MAX);
-        let (mut left, mut bytes) = (usize::try_from(next - from_row).map_or(rows, |all| all.min(rows)), most);
-        let reading = Reading { inputs: self.plan.inputs(), truth: None, batch_rows: left.max(1), from_row };
-        let plan = self.plan.as_ref().clone().of_inputs();
-        let mut batches = Box::pin(batches(source, reading));
-        let mut samples = Vec::new();
-        while left > 0 && bytes > 0 {
-            let Some((batch, _)) = batches.next().await.transpose()? else { break };
-            let batch = batch.slice(0, batch.num_rows().min(left));
-            let sample = beginning(&plan, &batch, bytes, row);
-            let sample = sample.map_err(|error| of_file(&self.source, error.after_rows(row)))?;
-            let rows = sample.batch.num_rows();
-            bytes = bytes.saturating_sub(sample.bytes());
-            samples.push(sample);
-            if rows < batch.num_rows() {
-                break;
+    pub async fn sample(self, places: usize, bound: SampleBound) -> Result<FileSample> {
+        let (plan, path) = (Arc::clone(&self.plan), self.table.path().to_owned());
+        let parts = match &self.table {
+            Table::Parquet(file) => {
+                let mut parts = Vec::new();
+                for place in 0..places {
+                    parts.extend(self.place(file, place, places, bound).await?);
+                }
+                parts
             }
-            (row, left) = (row + rows, left - rows);
-        }
-        Ok(samples)
+            Table::Lines(_) | Table::Arrow(_) => {
+                self.first(SampleBound { rows: bound.rows * places, bytes: bound.bytes * places }).await?
+            }
+        };
+        Ok(FileSample { parts, plan, path })
     }
 
-    /// Fails as the file would with these scores of its rows.
-    ///
-    /// # Errors
-    /// [`crate::Error::File`] that names the first row that cannot be scored, where that ends the file.
-    pub fn check(&self, sample: &RowSample, scores: &[Scores]) -> Result<()> {
-        let columns = self.plan.columns(&sample.texts, scores, sample.batch.num_rows());
-        columns.map(drop).map_err(|error| of_file(&self.source, error.after_rows(sample.row)))
+    async fn place(
+        &self,
+        file: &Arc<ParquetFile>,
+        place: usize,
+        of: usize,
+        bound: SampleBound,
+    ) -> Result<Vec<RowSample>> {
+        let source = Arc::clone(file) as Arc<dyn Source>;
+        let (from_row, next) = (row_at(&*source, place, of), row_at(&*source, place + 1, of));
+        let rows = usize::try_from(next - from_row).map_or(bound.rows, |all| all.min(bound.rows));
+        let mut taken = Taken::new(SampleBound { rows, ..bound }, usize::try_from(from_row).unwrap_or(usize::MAX));
+        let reading = Reading { inputs: self.plan.inputs(), truth: None, batch_rows: rows.max(1), from_row };
+        let plan = self.plan.as_ref().clone().of_inputs();
+        let mut batches = Box::pin(batches(source, reading));
+        while taken.wants_more() {
+            let Some((batch, _)) = batches.next().await.transpose()? else { break };
+            taken.take(&plan, &batch, |_| 0).map_err(|error| of_file(file.path(), error))?;
+        }
+        Ok(taken.parts)
+    }
+
+    async fn first(self, bound: SampleBound) -> Result<Vec<RowSample>> {
+        let Begun { reader, mut pieces, input, .. } = self.begin(0)?;
+        let mut taken = Taken::new(bound, 0);
+        while taken.wants_more() {
+            let Some(piece) = pieces.next().await.transpose()? else { break };
+            let file_bytes = |rows| match piece.lines.ends.get(rows - 1) {
+                Some(end) => *end,
+                None => piece.batch.slice(0, rows).get_array_memory_size(),
+            };
+            taken.take(&reader, &piece.batch, file_bytes).map_err(|error| of_file(&input, error))?;
+        }
+        Ok(taken.parts)
+    }
+}
+
+/// What is taken of one place.
+struct Taken {
+    parts: Vec<RowSample>,
+    /// What may still be taken.
+    left: SampleBound,
+    /// The next row.
+    row: usize,
+}
+
+impl Taken {
+    const fn new(left: SampleBound, row: usize) -> Self {
+        Self { parts: Vec::new(), left, row }
+    }
+
+    const fn wants_more(&self) -> bool {
+        self.left.rows > 0 && self.left.bytes > 0
+    }
+
+    /// Takes the first rows, of which `file_bytes` says how many bytes of the file so many are.
+    fn take(
+        &mut self,
+        plan: &ScorePlan,
+        batch: &RecordBatch,
+        file_bytes: impl FnOnce(usize) -> usize,
+    ) -> Result<()> {
+        let batch = batch.slice(0, batch.num_rows().min(self.left.rows));
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut part = beginning(plan, &batch, self.left.bytes, self.row).map_err(|error| error.after_rows(self.row))?;
+        let rows = part.batch.num_rows();
+        part.file_bytes = file_bytes(rows);
+        self.left.bytes = self.left.bytes.saturating_sub(part.bytes());
+        // What is cut off was too long.
+        self.left.rows = if rows < batch.num_rows() { 0 } else { self.left.rows - rows };
+        self.row += rows;
+        self.parts.push(part);
+        Ok(())
     }
 }
 
@@ -100,7 +186,7 @@ fn beginning(plan: &ScorePlan, batch: &RecordBatch, most: usize, row: usize) -> 
             texts.values = texts.values.gc();
         }
         let batch = batch.project(&[]).map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
-        return Ok(RowSample { batch, texts, row });
+        return Ok(RowSample { batch, texts, file_bytes: 0, row });
     }
 }
 
@@ -121,7 +207,6 @@ fn row_at(source: &dyn Source, place: usize, of: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::parquet::ParquetFile;
     use crate::source::parquet::testing::{rows, write};
     use crate::table::ScoreOptions;
     use arrow::array::{Array, ArrayRef, StringArray};

@@ -1,21 +1,19 @@
-//! The thread that writes, scores into the journal, then into the output, and what it is told.
+//! The thread that writes: scores into the journal, then into the output.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use super::output::{Beside, LineOutput, Output, OutputPlace, Rows, WholeOutput};
 use crate::bulk::journal::Journal;
-use crate::bulk::progress::FileProgress;
+use crate::bulk::table::Piece;
 use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
-use crate::sink::Sink;
+use crate::format::TableFormat;
+use crate::sink::lines::LineEncoder;
 use crate::sink::parquet::Splice;
-use crate::source::Source;
+use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
 use crate::stream::Scored;
@@ -24,86 +22,139 @@ use crate::{Error, Result};
 
 /// What the thread is told.
 pub enum Step {
+    /// The next rows, of which the journal has the new columns.
+    Known(Piece),
     /// The next rows.
-    Rows(Scored<Truths>),
+    Rows(Scored<(Truths, Lines)>),
     /// There are no more.
     End,
 }
 
+/// How an output is written.
+pub enum Way {
+    /// The new columns beside a file that keeps all that it has.
+    Beside {
+        file: Arc<ParquetFile>,
+        plan: Arc<ScorePlan>,
+        /// What the new columns say of themselves.
+        marks: Marks,
+    },
+    /// Lines as they came, and new cells.
+    Lines {
+        encoder: Box<dyn LineEncoder>,
+        /// What stands before the first.
+        names: Lines,
+    },
+    /// Whole.
+    Whole { rows: Rows, format: TableFormat },
+}
+
 /// All that it works on.
 pub struct Writing {
-    pub source: Arc<ParquetFile>,
-    pub plan: Arc<ScorePlan>,
-    /// Where the output will be.
-    pub path: PathBuf,
-    /// What is written to.
-    pub file: File,
-    /// What the new columns say of themselves.
-    pub marks: Marks,
-    pub journal: Journal,
+    pub way: Way,
+    pub destination: OutputPlace,
+    /// What the input is called.
+    pub input: String,
+    /// None where nobody could go on from it.
+    pub journal: Option<Journal>,
     /// Of a file of which nothing is scored.
     pub tally: Tally,
 }
 
 impl Writing {
-    /// Copies what the input has, adds what the journal has, and takes what comes. Without [`Step::End`] the journal alone is there.
-    /// Blocks.
-    pub fn write(mut self, mut incoming: mpsc::Receiver<Step>) -> Result<Tally> {
-        if let Some(tally) = self.journal.tally()? {
-            self.tally = tally;
+    /// Begins the output, adds what the journal has, and takes what comes. Without [`Step::End`] the journal alone is there. Blocks.
+    pub fn write(self, mut incoming: mpsc::Receiver<Step>) -> Result<Tally> {
+        let Self { way, destination, input, mut journal, mut tally } = self;
+        if let Some(kept) = journal.as_ref().map(Journal::tally).transpose()?.flatten() {
+            tally = kept;
         }
-        let mut sink = self.begin(&incoming)?;
-        self.journal.replay(|columns| sink.write(&columns))?;
+        let needs_rows = !matches!(way, Way::Beside { .. });
+        let mut output = begin(way, destination, &incoming)?;
+        if let Some(journal) = &journal {
+            let mut known = Known { incoming: &mut incoming, needs_rows, held: None };
+            journal.replay(|columns| known.write(&columns, &mut *output))?;
+        }
         while let Some(step) = incoming.blocking_recv() {
             match step {
-                Step::Rows(scored) => self.take(&scored, &mut *sink)?,
+                Step::Rows(scored) => {
+                    let first = Place { file: &input, row: tally.rows };
+                    tally.add(first, &scored, &scored.rest.0);
+                    if let Some(journal) = &mut journal {
+                        journal.append(&scored.columns, &tally)?;
+                    }
+                    let Scored { batch, columns, rest: (truths, lines), .. } = scored;
+                    output.write(&Piece { batch, truths, lines }, &columns)?;
+                }
+                Step::Known(_) => return Err(Error::Failed("the journal has fewer rows than it said".to_owned())),
                 Step::End => {
-                    sink.finish()?;
-                    return Ok(self.tally);
+                    output.finish()?;
+                    return Ok(tally);
                 }
             }
         }
         // A job that has just begun leaves nothing.
-        if self.journal.rows() > 0 {
-            self.journal.commit(&self.tally)?;
+        if let Some(journal) = journal.as_mut().filter(|journal| journal.rows() > 0) {
+            journal.commit(&tally)?;
         }
-        Err(Error::Cancelled("it was given up".to_owned()))
-    }
-
-    fn begin(&self, incoming: &mpsc::Receiver<Step>) -> Result<Box<dyn Sink>> {
-        let text = self.plan.text_columns().next().unwrap_or_default();
-        let file = self.file.try_clone().map_err(|cause| Error::file(&self.path, cause))?;
-        let (source, fields) = (Arc::clone(&self.source), self.plan.new_fields());
-        let splice = Splice::begin(source, fields, text, &self.path, file, || incoming.is_closed())?;
-        Ok(Box::new(splice.marked(self.marks.clone())))
-    }
-
-    fn take(&mut self, scored: &Scored<Truths>, sink: &mut dyn Sink) -> Result<()> {
-        let file = self.source.path().display().to_string();
-        let first = Place { file: &file, row: self.tally.rows };
-        self.tally.add(first, scored, &scored.rest);
-        let columns: &[ArrayRef] = &scored.columns;
-        self.journal.append(columns, &self.tally)?;
-        sink.write(columns)
+        Err(given_up())
     }
 }
 
-/// Passes scored rows on to the writer, and says when there are no more. That nobody takes them is for the writer to explain.
-///
-/// # Errors
-/// Those of scoring.
-pub async fn pass_on(
-    scored: impl Stream<Item = Result<Scored<Truths>>>,
-    steps: &mpsc::Sender<Step>,
-    progress: &FileProgress<'_>,
-) -> Result<()> {
-    let mut scored = pin!(scored);
-    while let Some(scored) = scored.next().await.transpose()? {
-        progress.advance(scored.batch.num_rows() as u64);
-        if steps.send(Step::Rows(scored)).await.is_err() {
-            return Ok(());
+fn given_up() -> Error {
+    Error::Cancelled("it was given up".to_owned())
+}
+
+fn begin(way: Way, destination: OutputPlace, incoming: &mpsc::Receiver<Step>) -> Result<Box<dyn Output>> {
+    Ok(match way {
+        Way::Beside { file, plan, marks } => {
+            let text = plan.text_columns().next().unwrap_or_default();
+            let OutputPlace { path, destination } = destination;
+            let stop = || incoming.is_closed();
+            let splice = Splice::begin(file, plan.new_fields(), text, &path, destination, stop)?;
+            Box::new(Beside(Box::new(splice.marked(marks))))
+        }
+        Way::Lines { encoder, names } => Box::new(LineOutput::begin(encoder, names, destination)?),
+        Way::Whole { rows, format } => Box::new(WholeOutput::begin(rows, format, destination)?),
+    })
+}
+
+/// Rows of which the journal has the new columns.
+struct Known<'a> {
+    incoming: &'a mut mpsc::Receiver<Step>,
+    /// Whether the output takes anything of them but the new columns.
+    needs_rows: bool,
+    held: Option<Piece>,
+}
+
+impl Known<'_> {
+    fn write(&mut self, columns: &[ArrayRef], output: &mut dyn Output) -> Result<()> {
+        if !self.needs_rows {
+            return output.write(&Piece::none(), columns);
+        }
+        let rows = columns.first().map_or(0, |column| column.len());
+        let mut done = 0;
+        while done < rows {
+            let mut piece = self.next()?;
+            if piece.batch.num_rows() > rows - done {
+                let (first, rest) = piece.split(rows - done);
+                (piece, self.held) = (first, Some(rest));
+            }
+            let len = piece.batch.num_rows();
+            let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(done, len)).collect();
+            output.write(&piece, &columns)?;
+            done += len;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Piece> {
+        match self.held.take() {
+            Some(piece) => Ok(piece),
+            None => match self.incoming.blocking_recv() {
+                Some(Step::Known(piece)) => Ok(piece),
+                Some(_) => Err(Error::Failed("the journal has more rows than the input".to_owned())),
+                None => Err(given_up()),
+            },
         }
     }
-    let _ = steps.send(Step::End).await;
-    Ok(())
 }

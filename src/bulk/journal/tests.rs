@@ -6,6 +6,7 @@ use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field};
 
 use super::*;
+use crate::format::TableFormat;
 use crate::source::Fingerprint;
 use crate::table::{ScoreOptions, ScorePlan};
 
@@ -52,7 +53,12 @@ fn identity(size: u64) -> JobIdentity {
     let schema = Schema::new(vec![Field::new("text", DataType::Utf8, true)]);
     let plan = ScorePlan::new(&schema, &options, &["A", "B"].map(str::to_owned)).unwrap();
     let input = Fingerprint { len: size, modified: None, etag: None };
-    JobIdentity::new((input, Some(b"footer")), &serde_json::from_value(facts).unwrap(), (&options, None), &plan)
+    JobIdentity::new(
+        (input, Some(b"footer")),
+        &serde_json::from_value(facts).unwrap(),
+        (&options, None, TableFormat::Parquet),
+        &plan,
+    )
 }
 
 const EVERY: CommitEvery = CommitEvery { rows: 100, time: Duration::from_hours(1) };

@@ -7,14 +7,17 @@
 //! | `buffer` | where a message arrives |
 //! | `framing` | the messages in the bytes of a stream |
 //! | `decode` | messages → schema and record batches |
+//! | `local` | files and streams that nobody sends |
 
 mod allowance;
 mod buffer;
 mod claim;
 mod decode;
 mod framing;
+mod local;
 
 pub use self::allowance::{Allowance, MessageLimits};
 pub use self::buffer::{ALIGNMENT, ARRIVAL, Buffer, GLANCE};
 pub use self::claim::{Claims, Look, Weight};
 pub use self::decode::{ArrowStream, Decoder, ReceivedBatch};
+pub use self::local::ArrowReader;

@@ -1,0 +1,205 @@
+//! An input that can be scored as its job says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use futures::stream::BoxStream;
+
+use super::JobOptions;
+use super::finished::is_finished;
+use super::formats::formats;
+use super::named;
+use super::output::Rows;
+use super::writing::Way;
+use crate::bulk::identity::JobIdentity;
+use crate::bulk::inputs::Pair;
+use crate::bulk::table::{Piece, Table, Wanted, Watch};
+use crate::bulk::truth::Truth;
+use crate::classifier::ModelFacts;
+use crate::format::TableFormat;
+use crate::panics::blocking;
+use crate::sink::check_pair;
+use crate::source::lines::Lines;
+use crate::source::parquet::marks::Marks;
+use crate::source::sequential::STANDARD;
+use crate::source::strings_as_bytes;
+use crate::stream::{KeyPlan, LinePlan};
+use crate::table::{Columns, ScorePlan};
+use crate::{Error, Result};
+
+/// An input that can be scored as its job says.
+pub struct OpenedInput {
+    pub(super) table: Table,
+    way: Way,
+    pub(super) plan: Arc<ScorePlan>,
+    wanted: Wanted,
+    /// None where nobody could go on: standard input comes once.
+    identity: Option<JobIdentity>,
+}
+
+/// A job that runs.
+pub struct Begun {
+    /// How its output is written.
+    pub way: Way,
+    /// Reads the texts of its pieces.
+    pub reader: Arc<ScorePlan>,
+    pub pieces: BoxStream<'static, Result<Piece>>,
+    /// What its input is called.
+    pub input: PathBuf,
+    /// How many of the rows that come are known already.
+    pub known: u64,
+}
+
+impl OpenedInput {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an option or a path that cannot be, and [`Error::File`] for a file that cannot be read.
+    pub async fn open(pair: &Pair, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
+        let (pair, options, model) = (pair.clone(), options.clone(), model.clone());
+        let path = pair.input.clone();
+        let opened = blocking(move || {
+            if pair.output != Path::new(STANDARD) {
+                check_pair(&pair.input, &pair.output)?;
+            }
+            let formats = formats(&pair.input, &pair.output, options.format)?;
+            let named = options.score.named_texts();
+            let table = Table::open(&pair.input, formats.0, named, pair.share)?;
+            Self::of(table, formats, &options, &model)
+        });
+        opened.await.map_err(|error| named(&path, error))
+    }
+
+    fn of(table: Table, formats: (TableFormat, TableFormat), options: &JobOptions, model: &ModelFacts) -> Result<Self> {
+        let path = table.path().to_owned();
+        let within = |error| match error {
+            Error::Invalid(what) => Error::Invalid(format!("{}: {what}", path.display())),
+            other => other,
+        };
+        let classes = &model.info.labels;
+        let (way, plan, taken) = way(&table, formats, options, classes).map_err(within)?;
+        let truth = options.truth.as_deref().map(|name| Truth::find(&truth_schema(&table), name, classes));
+        let truth = truth.transpose().map_err(within)?;
+        if truth.is_some() && !plan.has_one_label_a_row() {
+            return Err(Error::Invalid("a truth column needs one text a row: name one text column".to_owned()));
+        }
+        let identity = table
+            .identity()
+            .map(|input| JobIdentity::new(input, model, (&options.score, options.truth.as_deref(), formats.1), &plan));
+        let wanted = Wanted {
+            inputs: plan.inputs(),
+            texts: plan.text_columns().collect(),
+            truth,
+            taken,
+            batch_rows: options.batch_rows,
+            is_typed: matches!(way, Way::Whole { rows: Rows::Batches(_), .. }),
+        };
+        let mut opened = Self { table, way, plan: Arc::new(plan), wanted, identity };
+        opened.table.begin(&opened.wanted)?;
+        opened.mark()?;
+        Ok(opened)
+    }
+
+    /// Has new chunks say how they were made.
+    fn mark(&mut self) -> Result<()> {
+        if let (Way::Beside { marks, .. }, Some(identity)) = (&mut self.way, &self.identity) {
+            *marks = identity.marks()?;
+        }
+        Ok(())
+    }
+
+    /// Rows that it has, where that is known.
+    pub fn rows(&self) -> Option<u64> {
+        self.table.rows()
+    }
+
+    /// What tells whether it has changed.
+    pub fn watch(&self) -> Watch {
+        self.table.watch()
+    }
+
+    /// What the job is, if another run can go on with it.
+    pub const fn identity(&self) -> Option<&JobIdentity> {
+        self.identity.as_ref()
+    }
+
+    /// The columns that it makes.
+    pub fn new_fields(&self) -> &Fields {
+        self.plan.new_fields()
+    }
+
+    /// Whether the same job has made its output, as far as that is known.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the output cannot be looked at.
+    pub fn is_finished(&self, output: &Path) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let marks = match &self.way {
+            Way::Beside { marks, .. } => Some(marks.clone()),
+            Way::Lines { .. } | Way::Whole { .. } => None,
+        };
+        let output = output.to_owned();
+        blocking(move || Ok(marks.is_some_and(|marks| is_finished(&output, &marks))))
+    }
+
+    /// Begins to read behind the rows that are scored already, if they can be passed over.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where columns are missing.
+    pub fn begin(self, resumed: u64) -> Result<Begun> {
+        let Self { table, mut way, plan, wanted, .. } = self;
+        let mut reader = plan.as_ref().clone().of_inputs();
+        let is_cells = matches!(&table, Table::Lines(_));
+        if let Way::Whole { rows: Rows::Batches(_), .. } = &way {
+            if !is_cells {
+                let raw = strings_as_bytes(table.schema(), plan.text_columns()).project(&wanted.inputs);
+                reader = reader.reading(&raw.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
+            }
+        }
+        let reader = Arc::new(reader);
+        let mut from_row = 0;
+        match (&mut way, &table) {
+            (Way::Beside { .. }, _) => from_row = resumed,
+            (Way::Whole { rows: Rows::Batches(plan), .. }, _) => *plan = Arc::clone(&reader),
+            (Way::Lines { names, .. }, Table::Lines(lines)) => names.clone_from(&lines.names),
+            _ => {}
+        }
+        let input = table.path().to_owned();
+        let pieces = table.read(wanted, from_row);
+        Ok(Begun { way, reader, pieces, input, known: resumed - from_row })
+    }
+}
+
+/// How the output is written, what is planned, and names that records may not have.
+fn way(
+    table: &Table,
+    (read, written): (TableFormat, TableFormat),
+    options: &JobOptions,
+    classes: &[String],
+) -> Result<(Way, ScorePlan, Vec<String>)> {
+    let (schema, score) = (table.schema(), &options.score);
+    if let (Table::Parquet(file), TableFormat::Parquet, Columns::All) = (table, written, &score.columns) {
+        let plan = ScorePlan::beside(schema, score, classes)?;
+        let way = Way::Beside { file: Arc::clone(file), plan: Arc::new(plan.clone()), marks: Marks::new() };
+        return Ok((way, plan, Vec::new()));
+    }
+    if read.is_lines() && read == written {
+        let LinePlan { plan, encoder, taken } = LinePlan::new(read, schema, score, classes)?;
+        return Ok((Way::Lines { encoder, names: Lines::default() }, plan, taken));
+    }
+    if read == TableFormat::JsonLines {
+        let keys = KeyPlan::new(schema, score, classes)?;
+        let (plan, taken) = (keys.plan.clone(), keys.taken.clone());
+        return Ok((Way::Whole { rows: Rows::Keys(keys), format: written }, plan, taken));
+    }
+    let plan = ScorePlan::new(schema, score, classes)?;
+    let rows = Rows::Batches(Arc::new(plan.clone()));
+    Ok((Way::Whole { rows, format: written }, plan, Vec::new()))
+}
+
+/// What a truth column is looked for in: cells and values are texts, whatever they say.
+fn truth_schema(table: &Table) -> SchemaRef {
+    let Table::Lines(_) = table else { return Arc::clone(table.schema()) };
+    let fields = table.schema().fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+    Arc::new(Schema::new(fields.collect::<Fields>()))
+}

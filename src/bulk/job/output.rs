@@ -1,0 +1,172 @@
+//! What is written of a table: columns beside a file, cells behind lines, or a table whole.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+
+use crate::bulk::table::Piece;
+use crate::format::TableFormat;
+use crate::memory::Memory;
+use crate::sink::batches::BatchEncoder;
+use crate::sink::encoders::batch_encoder;
+use crate::sink::lines::{LineEncoder, spans};
+use crate::sink::text_size::text_slices;
+use crate::sink::{Destination, Sink};
+use crate::source::lines::Lines;
+use crate::source::with_strings;
+use crate::stream::KeyPlan;
+use crate::table::ScorePlan;
+use crate::{Error, Result};
+
+/// Text that is made at once, in bytes.
+const SLICE_BYTES: usize = 1 << 20;
+
+/// What row groups and texts may take: of a job, as much as they do.
+const MEMORY: usize = 1 << 40;
+
+/// Takes rows with their new columns, in order.
+pub trait Output: Send {
+    /// Writes rows. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`] if they cannot be written, and [`Error::Invalid`] for values that the format does not have.
+    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()>;
+
+    /// Ends the output, and sees it through to where it stays. Blocks.
+    ///
+    /// # Errors
+    /// As [`Output::write`].
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Columns beside a file that keeps all that it has.
+pub struct Beside(pub Box<dyn Sink>);
+
+impl Output for Beside {
+    fn write(&mut self, _piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+        self.0.write(columns)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.0.finish()
+    }
+}
+
+/// Where bytes go, and what errors call it.
+pub struct OutputPlace {
+    pub path: PathBuf,
+    pub destination: Box<dyn Destination>,
+}
+
+impl OutputPlace {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.destination.write_all(bytes).map_err(|cause| Error::file(&self.path, cause))
+    }
+
+    fn put_all(&mut self, buffers: Vec<Buffer>) -> Result<()> {
+        buffers.iter().try_for_each(|buffer| self.put(buffer))
+    }
+
+    fn sync(mut self) -> Result<()> {
+        let synced = self.destination.flush().and_then(|()| self.destination.sync());
+        synced.map_err(|cause| Error::file(&self.path, cause))
+    }
+}
+
+/// Lines that come back as they came, or with chosen cells, and new cells behind.
+pub struct LineOutput {
+    encoder: Box<dyn LineEncoder>,
+    place: OutputPlace,
+}
+
+impl LineOutput {
+    /// Writes what stands before the first record.
+    pub fn begin(encoder: Box<dyn LineEncoder>, names: Lines, mut place: OutputPlace) -> Result<Self> {
+        place.put(&encoder.names(names))?;
+        Ok(Self { encoder, place })
+    }
+}
+
+impl Output for LineOutput {
+    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+        for rows in spans(piece.lines.ends.len(), self.encoder.added_bytes()) {
+            self.place.put(&self.encoder.encode(&piece.lines, rows, columns)?)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.place.sync()
+    }
+}
+
+/// Where the columns of a table come from that is written whole.
+pub enum Rows {
+    /// Record batches.
+    Batches(Arc<ScorePlan>),
+    /// The values of JSON lines.
+    Keys(KeyPlan),
+}
+
+/// A table that is written whole.
+pub struct WholeOutput {
+    rows: Rows,
+    schema: SchemaRef,
+    format: TableFormat,
+    encoder: Box<dyn BatchEncoder>,
+    place: OutputPlace,
+    rows_before: usize,
+}
+
+impl WholeOutput {
+    /// Writes rows of this kind in this format.
+    ///
+    /// # Errors
+    /// As [`batch_encoder`].
+    pub fn begin(rows: Rows, format: TableFormat, place: OutputPlace) -> Result<Self> {
+        let schema = match &rows {
+            Rows::Batches(plan) => plan.schema(),
+            Rows::Keys(plan) => Arc::clone(plan.schema()),
+        };
+        let encoder = batch_encoder(format, &schema, &Memory::new(MEMORY))?;
+        Ok(Self { rows, schema, format, encoder, place, rows_before: 0 })
+    }
+
+    fn encode(&mut self, batch: &RecordBatch) -> Result<()> {
+        // Such a stream has bytes back as they came, also those that are no strings.
+        if self.format == TableFormat::ArrowStream {
+            return self.place.put_all(self.encoder.encode(batch)?);
+        }
+        let batch = with_strings(batch, Arc::clone(&self.schema))?;
+        if self.format == TableFormat::ArrowFile {
+            return self.place.put_all(self.encoder.encode(&batch)?);
+        }
+        for slice in text_slices(batch, SLICE_BYTES, usize::MAX, self.rows_before) {
+            let written = self.encoder.encode(&slice?.batch)?;
+            self.place.put_all(written)?;
+        }
+        Ok(())
+    }
+}
+
+impl Output for WholeOutput {
+    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+        let batches: Vec<RecordBatch> = match &self.rows {
+            Rows::Batches(plan) => vec![plan.append(&piece.batch, columns.to_vec())?],
+            Rows::Keys(plan) => plan.batches(&piece.lines, columns, self.rows_before).collect::<Result<_>>()?,
+        };
+        batches.iter().try_for_each(|batch| self.encode(batch))?;
+        self.rows_before += piece.batch.num_rows();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let Self { encoder, mut place, .. } = *self;
+        place.put_all(encoder.finish()?)?;
+        place.sync()
+    }
+}

@@ -1,0 +1,391 @@
+//! A table to score: what it is, and its rows as they are scored.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::inputs::Share;
+use super::texts::{Reading, Truths, batches};
+use super::truth::Truth;
+use crate::format::TableFormat;
+use crate::source::ahead::{Give, decoded_ahead};
+use crate::source::ipc::ArrowReader;
+use crate::source::json::KeptKeys;
+use crate::source::lines::{Block, LineDecoder, Lines};
+use crate::source::parquet::ParquetFile;
+use crate::source::sequential::{STANDARD, Sequential, check_unchanged};
+use crate::source::{Fingerprint, RangedFile, Source, csv, line_decoder, slices, strings_as_bytes, typed};
+use crate::{Error, Result};
+
+/// The longest record, in bytes.
+const LONGEST_RECORD: usize = 256 << 20;
+
+/// Bytes of a piece with the types of its table, beyond which it is split: in a file a long text may lie once for many rows.
+const LARGEST_PIECE: usize = 4 << 20;
+
+/// Rows on their way to be scored, and what of them goes to the output.
+#[derive(Debug)]
+pub struct Piece {
+    /// The columns that are scored, and those that come back.
+    pub batch: RecordBatch,
+    /// The right answers.
+    pub truths: Truths,
+    /// The records as they came, if they did as lines.
+    pub lines: Lines,
+}
+
+impl Piece {
+    /// No rows.
+    pub fn none() -> Self {
+        let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        Self { batch, truths: Truths::new(), lines: Lines::default() }
+    }
+
+    /// What it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.batch.get_array_memory_size() + self.lines.bytes.capacity()
+    }
+
+    /// The first so many rows, and the others.
+    pub fn split(self, rows: usize) -> (Self, Self) {
+        let Self { batch, mut truths, lines } = self;
+        let behind = truths.split_off(rows.min(truths.len()));
+        let (first, last) = if lines.ends.is_empty() { (Lines::default(), lines) } else { lines.split(rows) };
+        let rest = batch.slice(rows, batch.num_rows() - rows);
+        let first = Self { batch: batch.slice(0, rows), truths, lines: first };
+        (first, Self { batch: rest, truths: behind, lines: last })
+    }
+}
+
+/// What of a table is read.
+pub struct Wanted {
+    /// The columns that are scored or come back, in ascending order.
+    pub inputs: Vec<usize>,
+    /// Those among all that are scored.
+    pub texts: Vec<usize>,
+    /// The column with the right answers.
+    pub truth: Option<Truth>,
+    /// Names that records may not have.
+    pub taken: Vec<String>,
+    /// Rows at a time, at most.
+    pub batch_rows: usize,
+    /// Whether rows come with the types of their table, since they come back.
+    pub is_typed: bool,
+}
+
+/// A table that is open.
+pub enum Table {
+    /// A Parquet file.
+    Parquet(Arc<ParquetFile>),
+    /// CSV or JSON lines.
+    Lines(Box<LineTable>),
+    /// Arrow IPC.
+    Arrow(Box<ArrowTable>),
+}
+
+/// Records, of which the first have come.
+pub struct LineTable {
+    input: Sequential,
+    format: TableFormat,
+    decoder: Box<dyn LineDecoder>,
+    schema: SchemaRef,
+    /// What stands before the first record, once it is said what is read.
+    pub names: Lines,
+    is_ended: bool,
+}
+
+/// Messages, of which the first has come.
+pub struct ArrowTable {
+    path: PathBuf,
+    file: Option<RangedFile>,
+    reader: ArrowReader<Sequential>,
+    schema: SchemaRef,
+}
+
+impl Table {
+    /// Opens what is at `path`, or standard input, with the columns `named` by the caller: of a Parquet file this share of it. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read or is no such table.
+    pub fn open(path: &Path, format: TableFormat, named: &[String], share: Share) -> Result<Self> {
+        if format == TableFormat::Parquet {
+            let file = ParquetFile::open(path)?;
+            let groups = share.row_groups(file.parts().len());
+            let file = if share.is_whole() { file } else { file.excerpt(groups)? };
+            return Ok(Self::Parquet(Arc::new(file)));
+        }
+        let input = Sequential::open(path)?;
+        if format.is_lines() {
+            return LineTable::open(input, format, named).map(|table| Self::Lines(Box::new(table)));
+        }
+        let file = input.file();
+        let (reader, schema) = ArrowReader::begin(input).map_err(|error| about(path, error))?;
+        Ok(Self::Arrow(Box::new(ArrowTable { path: path.to_owned(), file, reader, schema })))
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        match self {
+            Self::Parquet(file) => file.schema(),
+            Self::Lines(table) => &table.schema,
+            Self::Arrow(table) => &table.schema,
+        }
+    }
+
+    /// What errors call it.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Parquet(file) => file.path(),
+            Self::Lines(table) => table.input.path(),
+            Self::Arrow(table) => &table.path,
+        }
+    }
+
+    /// How many rows it has, where that is known before they are read.
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            Self::Parquet(file) => Some(file.rows()),
+            Self::Lines(_) | Self::Arrow(_) => None,
+        }
+    }
+
+    /// What it was when it was opened, and its footer if it has one; nothing of standard input.
+    pub fn identity(&self) -> Option<(Fingerprint, Option<&[u8]>)> {
+        match self {
+            Self::Parquet(file) => Some((file.fingerprint(), Some(file.footer()))),
+            Self::Lines(table) => Some((table.input.fingerprint()?, None)),
+            Self::Arrow(table) => Some((table.file.as_ref()?.opened().clone(), None)),
+        }
+    }
+
+    /// What tells whether it has changed while it was read.
+    pub fn watch(&self) -> Watch {
+        match self {
+            Self::Parquet(file) => Watch::Parquet(Arc::clone(file)),
+            Self::Lines(table) => Watch::of(table.input.path(), table.input.file()),
+            Self::Arrow(table) => Watch::of(&table.path, table.file.clone()),
+        }
+    }
+
+    /// Reads on, with these columns. Gives what stands before the first row of lines. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with the first records.
+    pub fn begin(&mut self, wanted: &Wanted) -> Result<()> {
+        match self {
+            Self::Lines(table) => table.begin(wanted),
+            Self::Arrow(table) => {
+                let raw = strings_as_bytes(&table.schema, wanted.texts.iter().copied());
+                table.reader.read_as(Arc::new(raw));
+                Ok(())
+            }
+            Self::Parquet(_) => Ok(()),
+        }
+    }
+
+    /// Its rows behind the first `from_row`, which a Parquet file alone can pass over.
+    pub fn read(self, wanted: Wanted, from_row: u64) -> BoxStream<'static, Result<Piece>> {
+        match self {
+            Self::Parquet(file) => parquet_pieces(file, wanted, from_row),
+            Self::Lines(table) => decoded_ahead(move |give| table.read(&wanted, give)),
+            Self::Arrow(table) => decoded_ahead(move |give| table.read(&wanted, give)),
+        }
+    }
+}
+
+/// Tells whether a table has changed while it was read.
+pub enum Watch {
+    /// A Parquet file.
+    Parquet(Arc<ParquetFile>),
+    /// Another.
+    File(PathBuf, RangedFile),
+    /// Standard input changes as it pleases.
+    None,
+}
+
+impl Watch {
+    fn of(path: &Path, file: Option<RangedFile>) -> Self {
+        file.map_or(Self::None, |file| Self::File(path.to_owned(), file))
+    }
+
+    /// What errors call the table.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Parquet(file) => file.path(),
+            Self::File(path, _) => path,
+            Self::None => Path::new(STANDARD),
+        }
+    }
+
+    /// Fails if it has.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Parquet(file) => file.check_unchanged(),
+            Self::File(path, file) => check_unchanged(path, file),
+            Self::None => Ok(()),
+        }
+    }
+}
+
+fn parquet_pieces(file: Arc<ParquetFile>, wanted: Wanted, from_row: u64) -> BoxStream<'static, Result<Piece>> {
+    let Wanted { inputs, texts, truth, batch_rows, is_typed, .. } = wanted;
+    let read = strings_as_bytes(file.schema(), texts.into_iter()).project(&inputs).map(Arc::new);
+    let reading = Reading { inputs, truth, batch_rows, from_row };
+    let rows = batches(file as Arc<dyn Source>, reading);
+    let pieces = rows.map_ok(move |(batch, truths)| {
+        let parts = if is_typed { slices(&batch, LARGEST_PIECE) } else { vec![batch] };
+        let mut rest = truths;
+        let pieces: Vec<_> = parts
+            .into_iter()
+            .map(|part| {
+                let behind = rest.split_off(part.num_rows().min(rest.len()));
+                let truths = std::mem::replace(&mut rest, behind);
+                let batch = match &read {
+                    Ok(read) if is_typed => typed(&part, Arc::clone(read))?,
+                    Err(cause) => return Err(Error::Failed(format!("columns are missing: {cause}"))),
+                    Ok(_) => part,
+                };
+                Ok(Piece { batch, truths, lines: Lines::default() })
+            })
+            .collect();
+        futures::stream::iter(pieces)
+    });
+    pieces.try_flatten().boxed()
+}
+
+impl LineTable {
+    fn open(input: Sequential, format: TableFormat, named: &[String]) -> Result<Self> {
+        let decoder = line_decoder(format, named, LONGEST_RECORD);
+        let schema = Arc::new(Schema::empty());
+        let mut table = Self { input, format, decoder, schema, names: Lines::default(), is_ended: false };
+        while table.decoder.schema().is_none() && !table.is_ended {
+            table.more()?;
+        }
+        table.schema = table.decoder.schema().unwrap_or_else(|| nothing(named));
+        Ok(table)
+    }
+
+    /// Takes in what comes next.
+    fn more(&mut self) -> Result<()> {
+        let piece = self.input.piece()?;
+        self.is_ended = piece.is_empty();
+        let taken = if self.is_ended { self.decoder.end() } else { self.decoder.push(&piece) };
+        taken.map_err(|error| about(self.input.path(), error))
+    }
+
+    fn begin(&mut self, wanted: &Wanted) -> Result<()> {
+        let truth = wanted.truth.as_ref().map(Truth::index).filter(|_| self.format.delimiter().is_some());
+        let mut columns = wanted.inputs.clone();
+        columns.extend(truth.filter(|truth| !wanted.inputs.contains(truth)));
+        let names = self.decoder.begin(&columns, &wanted.taken);
+        self.names = names.map_err(|error| about(self.input.path(), error))?;
+        Ok(())
+    }
+
+    fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
+        let mut rows_before = 0;
+        let read = self.schema.project(&wanted.inputs);
+        let read = Arc::new(read.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
+        loop {
+            while let Some(block) = self.decoder.take().map_err(|error| about(self.input.path(), error))? {
+                let piece = self.piece(block, wanted, &read, rows_before);
+                let mut piece = piece.map_err(|error| about(self.input.path(), error.after_rows(rows_before)))?;
+                rows_before += piece.batch.num_rows();
+                while piece.batch.num_rows() > wanted.batch_rows {
+                    let (first, rest) = piece.split(wanted.batch_rows);
+                    piece = rest;
+                    if !give(first) {
+                        return Ok(());
+                    }
+                }
+                if !give(piece) {
+                    return Ok(());
+                }
+            }
+            if self.is_ended {
+                return Ok(());
+            }
+            self.more()?;
+        }
+    }
+
+    fn piece(&self, block: Block, wanted: &Wanted, read: &SchemaRef, rows_before: usize) -> Result<Piece> {
+        let Block { lines, texts } = block;
+        let truths = match &wanted.truth {
+            Some(truth) => self.truths(truth, &lines, &texts, wanted, rows_before)?,
+            None => Truths::new(),
+        };
+        let count = wanted.inputs.len();
+        let columns = texts.columns()[..count].to_vec();
+        let fields = texts.schema_ref().fields()[..count].to_vec();
+        let options = RecordBatchOptions::new().with_row_count(Some(texts.num_rows()));
+        let cells = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        let cells = cells.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
+        let batch = if wanted.is_typed && self.format.delimiter().is_some() {
+            csv::texts(&cells, Arc::clone(read))?
+        } else {
+            cells
+        };
+        Ok(Piece { batch, truths, lines })
+    }
+
+    /// The right answers, which are cells or values of any type.
+    fn truths(
+        &self,
+        truth: &Truth,
+        lines: &Lines,
+        texts: &RecordBatch,
+        wanted: &Wanted,
+        rows_before: usize,
+    ) -> Result<Truths> {
+        if self.format.delimiter().is_none() {
+            let keys = KeptKeys::new(vec![truth.name().to_owned()], &std::collections::HashSet::new());
+            let values = keys.texts(lines, 0, lines.ends.len(), rows_before)?;
+            return values.first().map_or_else(|| Ok(Truths::new()), |values| truth.classes_of_texts(values));
+        }
+        let place = wanted.inputs.iter().position(|input| *input == truth.index()).unwrap_or(wanted.inputs.len());
+        truth.classes_of_texts(texts.column(place))
+    }
+}
+
+/// The columns of JSON lines without a record: those that are named, or one that would be scored.
+fn nothing(named: &[String]) -> SchemaRef {
+    let named = if named.is_empty() { vec!["text".to_owned()] } else { named.to_vec() };
+    let fields = named.into_iter().map(|name| Field::new(name, DataType::Utf8, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+impl ArrowTable {
+    fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
+        while let Some(batch) = self.reader.next().map_err(|error| about(&self.path, error))? {
+            for from in (0..batch.num_rows()).step_by(wanted.batch_rows.max(1)) {
+                let part = batch.slice(from, wanted.batch_rows.min(batch.num_rows() - from));
+                for part in slices(&part, LARGEST_PIECE) {
+                    let truths = wanted.truth.as_ref().map(|truth| truth.classes(part.column(truth.index())));
+                    let truths = truths.transpose().map_err(|error| about(&self.path, error))?.unwrap_or_default();
+                    let batch = part.project(&wanted.inputs);
+                    let batch = batch.map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
+                    if !give(Piece { batch, truths, lines: Lines::default() }) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a file, with its name.
+fn about(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Invalid(_) | Error::TooLarge(_) | Error::NotText { .. } => Error::file(path, error),
+        other => other,
+    }
+}

@@ -1,0 +1,204 @@
+"""`textflight score` reads and writes every format: lines keep their bytes, and whole tables are what pandas and pyarrow read."""
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+
+from server import BINARY, MODEL, environment, run
+
+FORMATS = ["parquet", "csv", "tsv", "jsonl", "arrow", "arrows"]
+TEXTS = ["a great film", None, 'she said "no, never"', "dull\tand long", "é – 電影", "two\nlines", "fun"]
+
+
+def command(source, target, *options):
+    return [BINARY, "score", source, "-o", target, "--text", "text", "--model", MODEL, *options]
+
+
+def score(source, target, *options):
+    done = run(*command(source, target, *options)[1:])
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def refused(source, target, *options):
+    done = run(*command(source, target, *options)[1:])
+    assert done.returncode != 0
+    return done.stderr
+
+
+def table(rows=300):
+    return pa.table({"id": [f"n{row}" for row in range(rows)], "text": [TEXTS[row % len(TEXTS)] for row in range(rows)]})
+
+
+def write(path, rows):
+    kind = path.suffix[1:]
+    if kind == "parquet":
+        pq.write_table(rows, path)
+    elif kind in ("csv", "tsv"):
+        rows.to_pandas().to_csv(path, sep={"csv": ",", "tsv": "\t"}[kind], index=False)
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    elif kind == "arrow":
+        feather.write_feather(rows, path, compression="lz4", chunksize=70)
+    else:
+        with pa.ipc.new_stream(path, rows.schema) as writer:
+            writer.write_table(rows, max_chunksize=70)
+
+
+def read(path):
+    kind = path.suffix[1:]
+    if kind == "parquet":
+        return pq.read_table(path).to_pandas()
+    if kind in ("csv", "tsv"):
+        return pd.read_csv(path, sep={"csv": ",", "tsv": "\t"}[kind], dtype={"confidence": "float32"})
+    if kind == "jsonl":
+        return pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+    if kind == "arrow":
+        return feather.read_table(path).to_pandas()
+    return pa.ipc.open_stream(path).read_all().to_pandas()
+
+
+def same(one, other):
+    assert list(one.columns) == list(other.columns)
+    for name in one.columns:
+        left, right = ([None if pd.isna(value) else value for value in frame[name]] for frame in (one, other))
+        if name == "confidence":
+            left, right = ([value and round(float(value), 6) for value in values] for values in (left, right))
+        assert left == right, name
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("expected")
+    write(folder / "in.parquet", table())
+    score(folder / "in.parquet", folder / "out.parquet")
+    return read(folder / "out.parquet")
+
+
+@pytest.mark.parametrize("source", FORMATS)
+def test_every_format_becomes_every_other(source, expected, tmp_path):
+    write(tmp_path / f"in.{source}", table())
+    for target in FORMATS:
+        score(tmp_path / f"in.{source}", tmp_path / f"out.{target}")
+        same(read(tmp_path / f"out.{target}"), expected)
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".textflight")]
+
+
+def test_chosen_columns_alone_are_written(expected, tmp_path):
+    for kind in FORMATS:
+        write(tmp_path / f"in.{kind}", table())
+        score(tmp_path / f"in.{kind}", tmp_path / f"new.{kind}", "--columns", "new")
+        same(read(tmp_path / f"new.{kind}"), expected[["label", "confidence"]])
+        score(tmp_path / f"in.{kind}", tmp_path / f"keys.{kind}", "--columns", "id")
+        same(read(tmp_path / f"keys.{kind}"), expected[["id", "label", "confidence"]])
+
+
+LINES = {
+    "csv": b'\xef\xbb\xbfid,"text",x\r\n1,"a ""great""\r\nfilm",  7 \r\n\r\n2,,"",\r\n3,"",\'\r\n4,last,'.replace(b'"",\r\n3', b'""\r\n3'),
+    "jsonl": b'\xef\xbb\xbf {"text" : "great","x":1.50}\r\n\n  \n{}\n{"text":null, "y":[1, 2] } \n{"text":"last"}',
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_lines_keep_their_bytes(kind, tmp_path):
+    source, target = tmp_path / f"in.{kind}", tmp_path / f"out.{kind}"
+    source.write_bytes(LINES[kind])
+    score(source, target)
+    written = target.read_bytes()
+    # What was added, taken away: each line of the input is there, in order, with all that stands between.
+    at = 0
+    for byte in LINES[kind]:
+        at = written.index(bytes([byte]), at) + 1
+    assert written.startswith(LINES[kind][:5]) and written.endswith(LINES[kind][-1:]) or kind == "csv"
+    frame = pd.read_csv(target) if kind == "csv" else read_json(written)
+    assert len(frame) == 4
+    labels = [None if pd.isna(label) else label for label in frame["label"]]
+    assert labels[0] == "POSITIVE" and labels[-1] is not None and None in labels
+
+
+def read_json(written):
+    return pd.DataFrame([json.loads(line) for line in written.decode("utf-8-sig").splitlines() if line.strip()])
+
+
+def test_a_pipe_has_nothing_but_the_table(expected, tmp_path):
+    write(tmp_path / "in.csv", table())
+    source = (tmp_path / "in.csv").read_bytes()
+    done = subprocess.run(command("-", "-", "--format", "csv"), input=source, capture_output=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    score(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert done.stdout == (tmp_path / "out.csv").read_bytes()
+    assert b"300 rows" in done.stderr
+    write(tmp_path / "in.arrows", table())
+    source = (tmp_path / "in.arrows").read_bytes()
+    done = subprocess.run(command("-", "-", "--format", "arrows"), input=source, capture_output=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    same(pa.ipc.open_stream(done.stdout).read_all().to_pandas(), expected)
+
+
+@pytest.mark.parametrize(("source", "target"), [("csv", "csv"), ("jsonl", "parquet"), ("arrows", "arrow"), ("parquet", "jsonl")])
+def test_a_job_that_was_killed_goes_on(source, target, tmp_path):
+    words = "a an the film plot actor is was not very quite good bad dull fun great poor long".split()
+    choose = random.Random(3)
+    rows = pa.table({"text": [" ".join(choose.choices(words, k=12)) for _ in range(20_000)]})
+    write(tmp_path / f"in.{source}", rows)
+    score(tmp_path / f"in.{source}", tmp_path / f"whole.{target}")
+    journal = tmp_path / f"out.{target}.textflight" / "journal"
+    process = subprocess.Popen(
+        command(tmp_path / f"in.{source}", tmp_path / f"out.{target}"), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=environment())
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.005)
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = score(tmp_path / f"in.{source}", tmp_path / f"out.{target}", "--json")
+    assert json.loads(done.stdout)["replayed"] > 0
+    assert (tmp_path / f"out.{target}").read_bytes() == (tmp_path / f"whole.{target}").read_bytes()
+    assert not journal.parent.exists()
+
+
+def test_what_is_wrong_is_said_with_its_line(tmp_path):
+    def error(name, content, *options):
+        (tmp_path / name).write_bytes(content)
+        return refused(tmp_path / name, tmp_path / "out.csv", *options)
+
+    assert "line 3 has 1 cells, and the line of names has 2" in error("a.csv", b"text,x\na,b\nc\n")
+    assert "line 2: a quote is not closed" in error("a.csv", b'text,x\n"a,b\n')
+    assert "row 1 (counted from 0) is not text" in error("a.csv", b"text\na\n\xff\n")
+    assert "line 2: the object does not end" in error("a.jsonl", b'{"text":"a"}\n{"text":\n')
+    assert "column \"text\" not found" in error("a.csv", b"t,x\na,b\n") or "text" in error("a.csv", b"t,x\na,b\n")
+    assert "it is cut short" in error("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\x10\0\0\0abc")
+    assert "nothing says what comes on standard input" in refused("-", tmp_path / "out.csv")
+    assert "--format jsonl" in error("a.csv", b"text\na\n", "--format", "jsonl")
+    assert sorted(os.listdir(tmp_path)) == ["a.arrow", "a.csv", "a.jsonl"]
+    (tmp_path / "a.csv").write_bytes(b"text\na\n\xff\n")
+    score(tmp_path / "a.csv", tmp_path / "out.csv", "--on-error", "null")
+    lines = (tmp_path / "out.csv").read_bytes().split(b"\n")
+    assert lines[0] == b"text,label,confidence,error" and lines[2].startswith(b"\xff,,,")
+
+
+def test_an_output_that_is_there_is_left_alone_if_that_is_wished(tmp_path):
+    (tmp_path / "a.csv").write_text("text\ngood\n")
+    (tmp_path / "out.csv").write_text("mine")
+    score(tmp_path / "a.csv", tmp_path / "out.csv", "--skip-existing")
+    assert (tmp_path / "out.csv").read_text() == "mine"
+    score(tmp_path / "a.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().startswith("text,label,confidence\ngood,POSITIVE,")
+
+
+def test_a_truth_column_of_lines_counts(tmp_path):
+    (tmp_path / "a.csv").write_text("text,truth\ngood,1\nbad,NEGATIVE\n,\n")
+    done = score(tmp_path / "a.csv", tmp_path / "out.csv", "--truth", "truth", "--json")
+    assert json.loads(done.stdout)["accuracy"]
+    (tmp_path / "a.jsonl").write_text('{"text":"good","truth":1}\n{"text":"bad"}\n')
+    done = score(tmp_path / "a.jsonl", tmp_path / "out.jsonl", "--truth", "truth", "--json")
+    assert json.loads(done.stdout)["accuracy"]
