@@ -1,28 +1,29 @@
 //! A table to score: what it is, and its rows as they are scored.
 
+mod arrow;
+mod lines;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use ::arrow::array::RecordBatch;
+use ::arrow::datatypes::{Schema, SchemaRef};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use self::arrow::ArrowTable;
+use self::lines::LineTable;
 use super::inputs::Share;
 use super::texts::{Reading, Truths, batches};
 use super::truth::Truth;
 use crate::format::TableFormat;
-use crate::source::ahead::{Give, decoded_ahead};
+use crate::source::ahead::decoded_ahead;
 use crate::source::ipc::ArrowReader;
-use crate::source::json::KeptKeys;
-use crate::source::lines::{Block, LineDecoder, Lines};
+use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::sequential::{STANDARD, Sequential, check_unchanged};
-use crate::source::{Fingerprint, RangedFile, Source, csv, line_decoder, slices, strings_as_bytes, typed};
+use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed};
 use crate::{Error, Result};
-
-/// The longest record, in bytes.
-const LONGEST_RECORD: usize = 256 << 20;
 
 /// Bytes of a piece with the types of its table, beyond which it is split: in a file a long text may lie once for many rows.
 const LARGEST_PIECE: usize = 4 << 20;
@@ -85,25 +86,6 @@ pub enum Table {
     Lines(Box<LineTable>),
     /// Arrow IPC.
     Arrow(Box<ArrowTable>),
-}
-
-/// Records, of which the first have come.
-pub struct LineTable {
-    input: Sequential,
-    format: TableFormat,
-    decoder: Box<dyn LineDecoder>,
-    schema: SchemaRef,
-    /// What stands before the first record, once it is said what is read.
-    pub names: Lines,
-    is_ended: bool,
-}
-
-/// Messages, of which the first has come.
-pub struct ArrowTable {
-    path: PathBuf,
-    file: Option<RangedFile>,
-    reader: ArrowReader<Sequential>,
-    schema: SchemaRef,
 }
 
 impl Table {
@@ -258,128 +240,6 @@ fn parquet_pieces(file: Arc<ParquetFile>, wanted: Wanted, from_row: u64) -> BoxS
         futures::stream::iter(pieces)
     });
     pieces.try_flatten().boxed()
-}
-
-impl LineTable {
-    fn open(input: Sequential, format: TableFormat, named: &[String]) -> Result<Self> {
-        let decoder = line_decoder(format, named, LONGEST_RECORD);
-        let schema = Arc::new(Schema::empty());
-        let mut table = Self { input, format, decoder, schema, names: Lines::default(), is_ended: false };
-        while table.decoder.schema().is_none() && !table.is_ended {
-            table.more()?;
-        }
-        table.schema = table.decoder.schema().unwrap_or_else(|| nothing(named));
-        Ok(table)
-    }
-
-    /// Takes in what comes next.
-    fn more(&mut self) -> Result<()> {
-        let piece = self.input.piece()?;
-        self.is_ended = piece.is_empty();
-        let taken = if self.is_ended { self.decoder.end() } else { self.decoder.push(&piece) };
-        taken.map_err(|error| about(self.input.path(), error))
-    }
-
-    fn begin(&mut self, wanted: &Wanted) -> Result<()> {
-        let truth = wanted.truth.as_ref().map(Truth::index).filter(|_| self.format.delimiter().is_some());
-        let mut columns = wanted.inputs.clone();
-        columns.extend(truth.filter(|truth| !wanted.inputs.contains(truth)));
-        let names = self.decoder.begin(&columns, &wanted.taken);
-        self.names = names.map_err(|error| about(self.input.path(), error))?;
-        Ok(())
-    }
-
-    fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
-        let mut rows_before = 0;
-        let read = self.schema.project(&wanted.inputs);
-        let read = Arc::new(read.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
-        loop {
-            while let Some(block) = self.decoder.take().map_err(|error| about(self.input.path(), error))? {
-                let piece = self.piece(block, wanted, &read, rows_before);
-                let mut piece = piece.map_err(|error| about(self.input.path(), error.after_rows(rows_before)))?;
-                rows_before += piece.batch.num_rows();
-                while piece.batch.num_rows() > wanted.batch_rows {
-                    let (first, rest) = piece.split(wanted.batch_rows);
-                    piece = rest;
-                    if !give(first) {
-                        return Ok(());
-                    }
-                }
-                if !give(piece) {
-                    return Ok(());
-                }
-            }
-            if self.is_ended {
-                return Ok(());
-            }
-            self.more()?;
-        }
-    }
-
-    fn piece(&self, block: Block, wanted: &Wanted, read: &SchemaRef, rows_before: usize) -> Result<Piece> {
-        let Block { lines, texts } = block;
-        let truths = match &wanted.truth {
-            Some(truth) => self.truths(truth, &lines, &texts, wanted, rows_before)?,
-            None => Truths::new(),
-        };
-        let count = wanted.inputs.len();
-        let columns = texts.columns()[..count].to_vec();
-        let fields = texts.schema_ref().fields()[..count].to_vec();
-        let options = RecordBatchOptions::new().with_row_count(Some(texts.num_rows()));
-        let cells = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
-        let cells = cells.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
-        let batch = if wanted.is_typed && self.format.delimiter().is_some() {
-            csv::texts(&cells, Arc::clone(read))?
-        } else {
-            cells
-        };
-        Ok(Piece { batch, truths, lines })
-    }
-
-    /// The right answers, which are cells or values of any type.
-    fn truths(
-        &self,
-        truth: &Truth,
-        lines: &Lines,
-        texts: &RecordBatch,
-        wanted: &Wanted,
-        rows_before: usize,
-    ) -> Result<Truths> {
-        if self.format.delimiter().is_none() {
-            let keys = KeptKeys::new(vec![truth.name().to_owned()], &std::collections::HashSet::new());
-            let values = keys.texts(lines, 0, lines.ends.len(), rows_before)?;
-            return values.first().map_or_else(|| Ok(Truths::new()), |values| truth.classes_of_texts(values));
-        }
-        let place = wanted.inputs.iter().position(|input| *input == truth.index()).unwrap_or(wanted.inputs.len());
-        truth.classes_of_texts(texts.column(place))
-    }
-}
-
-/// The columns of JSON lines without a record: those that are named, or one that would be scored.
-fn nothing(named: &[String]) -> SchemaRef {
-    let named = if named.is_empty() { vec!["text".to_owned()] } else { named.to_vec() };
-    let fields = named.into_iter().map(|name| Field::new(name, DataType::Utf8, true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-impl ArrowTable {
-    fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
-        while let Some(batch) = self.reader.next().map_err(|error| about(&self.path, error))? {
-            for from in (0..batch.num_rows()).step_by(wanted.batch_rows.max(1)) {
-                let part = batch.slice(from, wanted.batch_rows.min(batch.num_rows() - from));
-                for part in slices(&part, LARGEST_PIECE) {
-                    let truths = wanted.truth.as_ref().map(|truth| truth.classes(part.column(truth.index())));
-                    let truths = truths.transpose().map_err(|error| about(&self.path, error))?.unwrap_or_default();
-                    let batch = part.project(&wanted.inputs);
-                    let batch = batch.map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
-                    if !give(Piece { batch, truths, lines: Lines::default() }) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What is wrong with a file, with its name.

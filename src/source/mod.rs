@@ -41,7 +41,7 @@ use futures::stream::BoxStream;
 use self::csv::CsvDecoder;
 use self::json::JsonDecoder;
 use self::lines::LineDecoder;
-pub use self::ranged::RangedFile;
+pub(crate) use self::ranged::RangedFile;
 pub use self::raw::strings_as_bytes;
 pub use self::slices::{slices, typed_bytes};
 pub use self::typed::{typed, with_strings};

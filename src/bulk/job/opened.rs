@@ -150,11 +150,9 @@ impl OpenedInput {
         let Self { table, mut way, plan, wanted, .. } = self;
         let mut reader = plan.as_ref().clone().of_inputs();
         let is_cells = matches!(&table, Table::Lines(_));
-        if let Way::Whole { rows: Rows::Batches(_), .. } = &way {
-            if !is_cells {
-                let raw = strings_as_bytes(table.schema(), plan.text_columns()).project(&wanted.inputs);
-                reader = reader.reading(&raw.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
-            }
+        if matches!(&way, Way::Whole { rows: Rows::Batches(_), .. }) && !is_cells {
+            let raw = strings_as_bytes(table.schema(), plan.text_columns()).project(&wanted.inputs);
+            reader = reader.reading(&raw.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
         }
         let reader = Arc::new(reader);
         let mut from_row = 0;

@@ -82,7 +82,7 @@ impl<R: Read> ArrowReader<R> {
     ///
     /// # Errors
     /// As [`ArrowReader::begin`].
-    pub fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while let Some((header, body)) = self.message()? {
             if let Some(rows) = self.decoder.decode(&header, &body)? {
                 return Ok(Some(rows));
@@ -184,7 +184,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<RecordBatch>> {
         let (mut reader, schema) = ArrowReader::begin(bytes)?;
         assert_eq!(schema, batch().schema());
-        std::iter::from_fn(|| reader.next().transpose()).collect()
+        std::iter::from_fn(|| reader.next_batch().transpose()).collect()
     }
 
     #[test]
