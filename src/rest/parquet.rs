@@ -22,6 +22,7 @@ use super::upload::TableBody;
 use crate::Result;
 use crate::classifier::ModelFacts;
 use crate::engine::Engine;
+use crate::format::TableFormat;
 use crate::identity::JobIdentity;
 use crate::memory::Reservation;
 use crate::panics::{blocking, blocking_while_awaited, joined};
@@ -117,7 +118,7 @@ impl Table {
         let decoding = source.decoding_bytes(&inputs, BATCH_ROWS, &reserve)?;
         let encoded = encoded_bytes(plan.new_fields(), source.largest_group(&inputs));
         let input = (source.fingerprint(), Some(source.footer()));
-        let marks = JobIdentity::new(input, model, (options, None), &plan).marks()?;
+        let marks = JobIdentity::new(input, model, (options, None, TableFormat::Parquet), &plan).marks()?;
         let footer = footer_bytes(plan.new_fields(), source.parts().len(), &marks);
         reserve(decoding.saturating_add(encoded).saturating_add(footer))?;
         let tail = Tail::new(source.data_len(), spool.create()?);
