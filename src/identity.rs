@@ -201,7 +201,7 @@ mod tests {
         let plan = ScorePlan::new(&Schema::new(fields.to_vec()), &options, &["A", "B"].map(str::to_owned)).unwrap();
         let input = Fingerprint { len: size, modified: Some(SystemTime::UNIX_EPOCH), etag: None };
         let facts = serde_json::from_value(facts).unwrap();
-        JobIdentity::new((input, Some(b"footer")), &facts, (&options, truth), &plan)
+        JobIdentity::new((input, Some(b"footer")), &facts, (&options, truth, TableFormat::Parquet), &plan)
     }
 
     fn plain() -> JobIdentity {

@@ -42,6 +42,7 @@ use crate::format::TableFormat;
 use crate::identity::JobIdentity;
 use crate::panics::{blocking, joined};
 use crate::sink::Target;
+use crate::source::CHANGED;
 use crate::source::sequential::STANDARD;
 use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
@@ -121,25 +122,29 @@ pub(super) async fn score_file(
         return Ok(Done::Skipped { rows: opened.rows() });
     }
     let target = target(output).await?;
+    // A journal of another job is not dropped for an output that is there.
+    let journal = journal(&target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
     // Asked once no other run can be at it.
     if opened.is_finished(output).await? {
         target.discard();
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let journal = journal(&target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
     let destination = OutputPlace { path: target.path().to_owned(), destination: Box::new(target.file()?) };
-    let watch = opened.watch();
+    let watch = Arc::new(opened.watch());
     let scored = score_into(model, opened, destination, journal, options, progress).await;
-    // What was scored of another file is of no use.
-    let scored = match watch.check() {
-        Ok(()) => scored,
-        Err(changed) => {
+    let asked = Arc::clone(&watch);
+    match blocking(move || asked.has_changed()).await {
+        // What was scored of another file is of no use.
+        Ok(true) => {
             target.discard();
-            return Err(changed);
+            return Err(Error::file(watch.path(), CHANGED));
         }
-    };
+        Ok(false) => {}
+        // What went wrong before says more than that the file cannot be asked.
+        Err(unknown) => return Err(scored.err().unwrap_or(unknown)),
+    }
     match scored {
-        Ok(done) => target.commit().map(|()| done),
+        Ok(done) => blocking(move || target.commit()).await.map(|()| done),
         Err(error) if is_lasting(&error) => {
             target.discard();
             Err(of_file(watch.path(), error))

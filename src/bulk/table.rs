@@ -21,7 +21,7 @@ use crate::source::ahead::decoded_ahead;
 use crate::source::ipc::ArrowReader;
 use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
-use crate::source::sequential::{STANDARD, Sequential, check_unchanged};
+use crate::source::sequential::{STANDARD, Sequential};
 use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed};
 use crate::{Error, Result};
 
@@ -203,15 +203,15 @@ impl Watch {
         }
     }
 
-    /// Fails if it has.
+    /// Whether it has.
     ///
     /// # Errors
-    /// [`Error::File`].
-    pub fn check(&self) -> Result<()> {
+    /// [`Error::File`] if it cannot be asked any more.
+    pub fn has_changed(&self) -> Result<bool> {
         match self {
-            Self::Parquet(file) => file.check_unchanged(),
-            Self::File(path, file) => check_unchanged(path, file),
-            Self::None => Ok(()),
+            Self::Parquet(file) => file.has_changed(),
+            Self::File(path, file) => file.has_changed().map_err(|cause| Error::file(path, cause)),
+            Self::None => Ok(false),
         }
     }
 }

@@ -84,6 +84,14 @@ impl RangedFile {
         }
     }
 
+    /// Whether it is no longer what was opened.
+    ///
+    /// # Errors
+    /// What the system or the store says.
+    pub fn has_changed(&self) -> Result<bool> {
+        Ok(self.fingerprint()? != self.opened)
+    }
+
     /// The `len` bytes from `start` on.
     ///
     /// # Errors

@@ -66,12 +66,3 @@ impl Read for Sequential {
         self.input.read(bytes)
     }
 }
-
-/// Fails if a file is no longer what was opened under this name.
-///
-/// # Errors
-/// [`Error::File`], also if it cannot be asked any more.
-pub fn check_unchanged(path: &Path, file: &RangedFile) -> Result<()> {
-    let now = file.fingerprint().map_err(|cause| Error::file(path, cause))?;
-    if now == *file.opened() { Ok(()) } else { Err(Error::file(path, "it changed while it was read; run again")) }
-}

@@ -229,8 +229,7 @@ impl Source for ParquetFile {
     }
 
     fn has_changed(&self) -> Result<bool> {
-        let now = self.file.fingerprint().map_err(|cause| self.error(cause))?;
-        Ok(now != *self.file.opened())
+        self.file.has_changed().map_err(|cause| self.error(cause))
     }
 }
 
