@@ -14,7 +14,7 @@
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`rest`] | tables over HTTP: `POST /score` |
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet, streams of Arrow IPC, CSV, JSON lines, staged tables; the splice that adds columns to a file |
-//! | [`format`] | formats of tables, by what files are called |
+//! | [`mod@format`] | formats of tables, by what files are called |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
 //! | [`store`] | object stores: where a file is, and what can be done with one that no local path leads to |
 //! | [`remote`] | texts scored by other machines: `score --server` |

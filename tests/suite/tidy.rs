@@ -50,6 +50,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &[
         "flight_uri",
+        "format",
         "ipc_compression",
         "ipc_strings",
         "ipc_writer",

@@ -205,7 +205,7 @@ fn parts_have_names_of_their_own() {
     let refused = |names: &[&str], inputs: &[&str], output: &str| {
         let folder = folder(names);
         let inputs: Vec<_> = inputs.iter().map(|name| folder.path().join(name)).collect();
-        let all = pair(&inputs, &folder.path().join(output), PARQUET).unwrap();
+        let all = pair(&inputs, &folder.path().join(output), TABLES).unwrap();
         let row_groups = |path: &Path| if path.ends_with("a.pq") { 4 } else { 1 };
         let told = (0..4).map(|number| {
             let error = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap_err();
