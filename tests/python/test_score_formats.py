@@ -161,7 +161,7 @@ def test_a_job_that_was_killed_goes_on(source, target, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = score(tmp_path / f"in.{source}", tmp_path / f"out.{target}", "--json")
-    assert json.loads(done.stdout)["replayed"] > 0
+    assert json.loads(done.stdout)["resumed"] > 0
     assert (tmp_path / f"out.{target}").read_bytes() == (tmp_path / f"whole.{target}").read_bytes()
     assert not journal.parent.exists()
 
