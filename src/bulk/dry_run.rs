@@ -117,10 +117,10 @@ impl<'a> Survey<'a> {
     async fn samples(&mut self) -> Result<Vec<SampledFile>> {
         let chosen = std::mem::take(&mut self.chosen);
         let places = PLACES / chosen.len().max(1);
-        let mut sampled = Vec::new();
+        let (mut sampled, mut left) = (Vec::new(), BYTES);
         for (of, opened) in chosen {
             let bound = SampleBound { rows: ROWS / PLACES, bytes: BYTES / PLACES };
-            match opened.sample(places, bound).await {
+            match opened.sample(places, bound, &mut left).await {
                 Ok(sample) => sampled.push(SampledFile { of, sample }),
                 Err(error) => self.give_up(&of, error)?,
             }

@@ -29,6 +29,8 @@ impl Case {
             batch_rows: 200,
             commit_every: CommitEvery { rows: 500, time: std::time::Duration::from_hours(1) },
             force: false,
+            format: None,
+            skip_existing: false,
         };
         Self { folder: tempfile::tempdir().unwrap(), job }
     }

@@ -56,11 +56,6 @@ impl RowSample {
 }
 
 impl FileSample {
-    /// Bytes of its texts.
-    pub fn bytes(&self) -> usize {
-        self.parts.iter().map(RowSample::bytes).sum()
-    }
-
     /// Fails as the file would with these scores of these rows.
     ///
     /// # Errors
@@ -73,22 +68,28 @@ impl FileSample {
 
 impl OpenedInput {
     /// Some rows from each of so many places that lie evenly in the file, none twice; of a file that is read from front to back as
-    /// many from its beginning.
+    /// many from its beginning. Of the `left` bytes that all samples may have their texts are taken.
     ///
     /// # Errors
     /// As for scoring them.
-    pub async fn sample(self, places: usize, bound: SampleBound) -> Result<FileSample> {
+    pub async fn sample(self, places: usize, bound: SampleBound, left: &mut usize) -> Result<FileSample> {
         let (plan, path) = (Arc::clone(&self.plan), self.table.path().to_owned());
         let parts = match &self.table {
             Table::Parquet(file) => {
                 let mut parts = Vec::new();
                 for place in 0..places {
-                    parts.extend(self.place(file, place, places, bound).await?);
+                    let bound = SampleBound { bytes: bound.bytes.min(*left), ..bound };
+                    let more = self.place(file, place, places, bound).await?;
+                    *left = left.saturating_sub(more.iter().map(RowSample::bytes).sum());
+                    parts.extend(more);
                 }
                 parts
             }
             Table::Lines(_) | Table::Arrow(_) => {
-                self.first(SampleBound { rows: bound.rows * places, bytes: bound.bytes * places }).await?
+                let bytes = (bound.bytes * places).min(*left);
+                let parts = self.first(SampleBound { rows: bound.rows * places, bytes }).await?;
+                *left = left.saturating_sub(parts.iter().map(RowSample::bytes).sum());
+                parts
             }
         };
         Ok(FileSample { parts, plan, path })
@@ -149,17 +150,13 @@ impl Taken {
     }
 
     /// Takes the first rows, of which `file_bytes` says how many bytes of the file so many are.
-    fn take(
-        &mut self,
-        plan: &ScorePlan,
-        batch: &RecordBatch,
-        file_bytes: impl FnOnce(usize) -> usize,
-    ) -> Result<()> {
+    fn take(&mut self, plan: &ScorePlan, batch: &RecordBatch, file_bytes: impl FnOnce(usize) -> usize) -> Result<()> {
         let batch = batch.slice(0, batch.num_rows().min(self.left.rows));
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let mut part = beginning(plan, &batch, self.left.bytes, self.row).map_err(|error| error.after_rows(self.row))?;
+        let mut part =
+            beginning(plan, &batch, self.left.bytes, self.row).map_err(|error| error.after_rows(self.row))?;
         let rows = part.batch.num_rows();
         part.file_bytes = file_bytes(rows);
         self.left.bytes = self.left.bytes.saturating_sub(part.bytes());
