@@ -123,7 +123,8 @@ impl JobIdentity {
         serde_json::to_vec(self).map_err(|cause| Error::Failed(format!("no identity: {cause}")))
     }
 
-    /// What a finished output says of its making. No path and no time: the same bytes give the same marks wherever they lie.
+    /// What a finished output says of its making. No path and no time: the same bytes give the same marks wherever they lie. An
+    /// input without a footer has no hash that is cheap: its version stands for it, and without one there are no marks.
     ///
     /// # Errors
     /// [`Error::Failed`] if it cannot be written.
@@ -136,12 +137,14 @@ impl JobIdentity {
             "max_length": model.max_length,
             "columns": serde_json::to_value(&self.options).map_err(failed)?,
         });
-        let footer = self.input.footer.as_deref().unwrap_or_default();
+        let Some(content) = self.input.footer.as_deref().or(self.input.version.as_deref()) else {
+            return Ok(Marks::new());
+        };
         let mark = |key: &str, value: String| (format!("textflight.{key}"), value);
         Ok(vec![
             mark("model", model.version.clone()),
             mark("options", options.to_string()),
-            mark("input", format!("{} {footer}", self.input.size)),
+            mark("input", format!("{} {content}", self.input.size)),
         ])
     }
 

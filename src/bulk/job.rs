@@ -8,6 +8,7 @@
 //! Every arrow holds a bounded number of rows. What is being written lies in a folder beside the output, whose journal has the scores
 //! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
 
+mod feed;
 mod finished;
 mod formats;
 mod opened;
@@ -17,25 +18,22 @@ mod writing;
 
 use std::io::stdout;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Fields;
-use futures::StreamExt;
-use futures::stream::{BoxStream, iter};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
+use self::feed::Feed;
 use self::opened::Begun;
 pub use self::opened::OpenedInput;
 use self::output::OutputPlace;
 pub use self::sample::{FileSample, RowSample, SampleBound};
-use self::writing::{Step, Writing};
+use self::writing::Writing;
 use super::journal::{CommitEvery, FileLog, Journal};
 use super::progress::FileProgress;
-use super::table::Piece;
 use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
@@ -44,8 +42,8 @@ use crate::panics::{blocking, joined};
 use crate::sink::Target;
 use crate::source::CHANGED;
 use crate::source::sequential::STANDARD;
-use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
-use crate::table::{ScoreOptions, ScorePlan};
+use crate::stream::{InFlight, TextScorer};
+use crate::table::ScoreOptions;
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
@@ -209,68 +207,6 @@ async fn score_into(
     fed?;
     let tally = written.map_err(|error| named(&path, error))?;
     Ok(Done::Scored { tally: Box::new(tally), resumed })
-}
-
-/// Rows on their way to the writer.
-struct Feed<'a, 'b> {
-    steps: mpsc::Sender<Step>,
-    progress: &'a FileProgress<'b>,
-    /// Rows that the journal has.
-    resumed: u64,
-}
-
-impl Feed<'_, '_> {
-    /// Passes on so many rows as they are, and the others scored. That nobody takes them is for the writer to explain.
-    async fn run(
-        &self,
-        scorer: &Arc<dyn TextScorer>,
-        reader: Arc<ScorePlan>,
-        in_flight: InFlight,
-        mut pieces: BoxStream<'static, Result<Piece>>,
-        known: u64,
-    ) -> Result<()> {
-        let Some(left) = self.known(&mut pieces, known).await? else { return Ok(()) };
-        let batches = iter(left.map(Ok)).chain(pieces).map(|piece| {
-            let piece = piece?;
-            let (bytes, Piece { batch, truths, lines }) = (piece.bytes(), piece);
-            Ok(Incoming { rows: batch, bytes, rest: (truths, lines) })
-        });
-        let mut scored = pin!(score_batches(Arc::clone(scorer), reader, in_flight, batches));
-        while let Some(item) = scored.next().await {
-            let resumed = usize::try_from(self.resumed).unwrap_or(usize::MAX);
-            let scored = item.map_err(|error| error.after_rows(resumed))?;
-            self.progress.advance(scored.batch.num_rows() as u64);
-            if self.steps.send(Step::Rows(scored)).await.is_err() {
-                return Ok(());
-            }
-        }
-        let _ = self.steps.send(Step::End).await;
-        Ok(())
-    }
-
-    /// Passes on rows of which the journal has the new columns. Gives what came with the last of them and is none, or nothing if
-    /// nobody takes more.
-    async fn known(
-        &self,
-        pieces: &mut BoxStream<'static, Result<Piece>>,
-        mut rows: u64,
-    ) -> Result<Option<Option<Piece>>> {
-        while rows > 0 {
-            let Some(piece) = pieces.next().await.transpose()? else { break };
-            let len = piece.batch.num_rows();
-            let is_cut = len as u64 > rows;
-            let (piece, rest) =
-                if is_cut { piece.split(usize::try_from(rows).unwrap_or(len)) } else { (piece, Piece::none()) };
-            rows -= piece.batch.num_rows() as u64;
-            if self.steps.send(Step::Known(piece)).await.is_err() {
-                return Ok(None);
-            }
-            if is_cut {
-                return Ok(Some(Some(rest)));
-            }
-        }
-        Ok(Some(None))
-    }
 }
 
 /// The journal of an earlier run, or an empty one; none for a job that nobody could go on with.

@@ -9,6 +9,7 @@
 //! | [`texts`] | tables written whole as CSV or JSON lines |
 //! | [`encoders`] | which of those a format takes |
 //! | [`row_groups`] | tables written whole as Parquet |
+//! | [`row_steps`] | their rows in steps, however they come |
 //! | [`text_size`] | how long those become |
 //! | [`parquet`] | a Parquet file plus columns, no byte of it moved |
 
@@ -21,6 +22,7 @@ mod file;
 pub mod lines;
 pub mod parquet;
 pub mod row_groups;
+pub mod row_steps;
 pub mod text_size;
 pub mod texts;
 

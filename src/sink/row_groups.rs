@@ -14,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 use super::batches::BatchEncoder;
 use crate::memory::{Memory, Reservation};
 use crate::panics::caught;
+use crate::source::parquet::marks::{Marks, with_marks};
 use crate::{Error, Result};
 
 /// Beyond so many bytes in memory a row group ends.
@@ -33,6 +34,8 @@ pub struct ParquetEncoder {
     schema: SchemaRef,
     leaves: usize,
     memory: Reservation,
+    /// What chunks say of themselves, but for the first so many.
+    marks: Option<(usize, Marks)>,
 }
 
 impl ParquetEncoder {
@@ -53,7 +56,20 @@ impl ParquetEncoder {
         let (writer, leaves) =
             made.map_err(|panicked| refused(panicked.to_string()))?.map_err(|cause| refused(cause.to_string()))?;
         let memory = memory.try_reserve_large(leaves.saturating_mul(COLUMN_BYTES))?;
-        Ok(Self { writer, schema, leaves, memory })
+        Ok(Self { writer, schema, leaves, memory, marks: None })
+    }
+
+    /// Has the column chunks of the last `new` columns say this of themselves.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if there are fewer columns.
+    pub fn marked(mut self, new: usize, marks: Marks) -> Result<Self> {
+        let fewer = || Error::Failed(format!("{new} columns are new, and there are fewer"));
+        let old = self.schema.fields().len().checked_sub(new).ok_or_else(fewer)?;
+        let old = Schema::new(self.schema.fields()[..old].to_vec());
+        let leaves = ArrowSchemaConverter::new().convert(&old).map_err(|cause| unwritten(&cause))?.num_columns();
+        self.marks = (!marks.is_empty()).then_some((leaves, marks));
+        Ok(self)
     }
 
     /// The batch with the types that are written.
@@ -91,9 +107,23 @@ impl BatchEncoder for ParquetEncoder {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<Buffer>> {
-        let rest = self.writer.into_inner().map_err(|cause| unwritten(&cause))?;
-        Ok(vec![rest.into()])
+        let Self { writer, marks, .. } = *self;
+        let rest = writer.into_inner().map_err(|cause| unwritten(&cause))?;
+        let Some((unmarked, marks)) = marks else { return Ok(vec![rest.into()]) };
+        let marked = with_marked_footer(&rest, unmarked, &marks);
+        Ok(vec![marked.map_err(|cause| Error::Failed(format!("no footer: {cause}")))?.into()])
     }
+}
+
+/// The end of a file, in whose footer the chunks but the first so many of each row group have these marks.
+fn with_marked_footer(end: &[u8], unmarked: usize, marks: &Marks) -> Result<Vec<u8>, String> {
+    let cut = || "it is cut off".to_owned();
+    // Before it ends with the magic, the length of the footer in four bytes.
+    let (before, [a, b, c, d, magic @ ..]) = end.split_last_chunk::<8>().ok_or_else(cut)?;
+    let start = before.len().checked_sub(u32::from_le_bytes([*a, *b, *c, *d]) as usize).ok_or_else(cut)?;
+    let footer = with_marks(&before[start..], unmarked, marks).map_err(|cause| cause.to_string())?;
+    let len = u32::try_from(footer.len()).map_err(|_| "it is too large".to_owned())?;
+    Ok([&before[..start], &footer, &len.to_le_bytes(), magic].concat())
 }
 
 fn written_field(field: &FieldRef) -> FieldRef {
@@ -134,6 +164,8 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
+    use crate::source::parquet::ParquetFile;
+    use crate::source::parquet::marks::last_marks;
 
     #[test]
     fn row_groups_are_bounded_and_leave_as_they_are_made() {
@@ -176,6 +208,36 @@ mod tests {
         let written = Box::new(ParquetEncoder::new(schema, &Memory::default()).unwrap()).finish().unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(written[0].to_vec())).unwrap();
         assert_eq!((reader.metadata().file_metadata().num_rows(), reader.schema().fields().len()), (0, 1));
+    }
+
+    #[test]
+    fn the_new_chunks_are_marked_and_the_others_are_not() {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let batch = RecordBatch::try_from_iter([("old", Arc::clone(&ids)), ("new", ids)]).unwrap();
+        let marks: Marks = vec![("textflight.model".to_owned(), "0af3".to_owned())];
+        let written = |encoder: ParquetEncoder| {
+            let mut encoder = Box::new(encoder);
+            let mut file: Vec<u8> = encoder.encode(&batch).unwrap().iter().flat_map(|piece| piece.to_vec()).collect();
+            file.extend(encoder.finish().unwrap().iter().flat_map(|piece| piece.to_vec()));
+            file
+        };
+        let encoder = || ParquetEncoder::new(batch.schema(), &Memory::default()).unwrap();
+        let (plain, marked) = (written(encoder()), written(encoder().marked(1, marks.clone()).unwrap()));
+        let metadata = |file: Vec<u8>| {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+            let metadata = Arc::clone(reader.metadata());
+            assert_eq!(reader.build().unwrap().next().unwrap().unwrap(), batch);
+            metadata
+        };
+        assert_eq!(metadata(plain.clone()), metadata(marked.clone()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marked");
+        std::fs::write(&path, &marked).unwrap();
+        let footer = ParquetFile::open(&path).unwrap().footer().to_vec();
+        assert_eq!(last_marks(&footer).unwrap(), vec![marks.clone()]);
+        assert!(with_marks(&footer, 0, &marks).is_err() && with_marks(&footer, 1, &marks).is_err());
+        assert_eq!(marked.windows(4).filter(|bytes| *bytes == b"0af3").count(), 1);
+        assert!(encoder().marked(3, marks).is_err());
     }
 
     #[test]

@@ -66,6 +66,11 @@ fn too_large(row: usize, longest: usize) -> Error {
     Error::TooLarge(format!("row {row} may become more than {longest} bytes of text (--max-message-mib): {hint}"))
 }
 
+/// How long a row becomes, at most, in bytes, without the names.
+pub fn row_text(batch: &RecordBatch, row: usize) -> u64 {
+    row_size(batch, row, 0, u64::MAX).unwrap_or(u64::MAX)
+}
+
 fn row_size(batch: &RecordBatch, row: usize, names: u64, longest: u64) -> Option<u64> {
     let left = longest.checked_sub(names)?;
     let left = batch.columns().iter().try_fold(left, |left, column| spend(column, row..row + 1, left))?;

@@ -43,7 +43,7 @@ use self::json::JsonDecoder;
 use self::lines::LineDecoder;
 pub(crate) use self::ranged::RangedFile;
 pub use self::raw::strings_as_bytes;
-pub use self::slices::{slices, typed_bytes};
+pub use self::slices::{compact, slices, typed_bytes};
 pub use self::typed::{typed, with_strings};
 use crate::format::TableFormat;
 use crate::store::StoredObject;

@@ -143,27 +143,58 @@ def test_a_pipe_has_nothing_but_the_table(expected, tmp_path):
     same(pa.ipc.open_stream(done.stdout).read_all().to_pandas(), expected)
 
 
-@pytest.mark.parametrize(("source", "target"), [("csv", "csv"), ("jsonl", "parquet"), ("arrows", "arrow"), ("parquet", "jsonl")])
-def test_a_job_that_was_killed_goes_on(source, target, tmp_path):
+def long_table(rows=15_000):
     words = "a an the film plot actor is was not very quite good bad dull fun great poor long".split()
     choose = random.Random(3)
-    rows = pa.table({"text": [" ".join(choose.choices(words, k=12)) for _ in range(20_000)]})
-    write(tmp_path / f"in.{source}", rows)
-    score(tmp_path / f"in.{source}", tmp_path / f"whole.{target}")
-    journal = tmp_path / f"out.{target}.textflight" / "journal"
-    process = subprocess.Popen(
-        command(tmp_path / f"in.{source}", tmp_path / f"out.{target}"), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=environment())
+    return pa.table({"id": [f"n{row}" for row in range(rows)],
+                     "text": [" ".join(choose.choices(words, k=5)) if row % 7 else None for row in range(rows)]})
+
+
+def killed_with(journal, size, *arguments):
+    """Kills a run once its journal has so many bytes."""
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
     until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None and not (journal.exists() and journal.stat().st_size):
+    while time.monotonic() < until and process.poll() is None and not (journal.exists() and journal.stat().st_size > size):
         time.sleep(0.005)
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = score(tmp_path / f"in.{source}", tmp_path / f"out.{target}", "--json")
+
+
+@pytest.mark.parametrize(("source", "target", "columns"), [
+    ("csv", "csv", "all"), ("jsonl", "parquet", "all"), ("csv", "parquet", "all"), ("parquet", "parquet", "id"),
+    ("arrows", "arrow", "all"), ("parquet", "arrows", "all"), ("parquet", "jsonl", "all")])
+def test_a_job_that_was_killed_goes_on(source, target, columns, tmp_path):
+    write(tmp_path / f"in.{source}", long_table())
+    whole, out = tmp_path / f"whole.{target}", tmp_path / f"out.{target}"
+    score(tmp_path / f"in.{source}", whole, "--columns", columns)
+    journal = tmp_path / f"out.{target}.textflight" / "journal"
+    size = 0
+    for _ in range(3):
+        killed_with(journal, size, tmp_path / f"in.{source}", out, "--columns", columns)
+        size = journal.stat().st_size + 2000
+    done = score(tmp_path / f"in.{source}", out, "--columns", columns, "--json")
     assert json.loads(done.stdout)["resumed"] > 0
-    assert (tmp_path / f"out.{target}").read_bytes() == (tmp_path / f"whole.{target}").read_bytes()
+    assert out.read_bytes() == whole.read_bytes()
     assert not journal.parent.exists()
+
+
+@pytest.mark.parametrize(("source", "columns"), [("parquet", "new"), ("parquet", "id"), ("csv", "all"), ("jsonl", "all"), ("arrow", "all")])
+def test_every_parquet_file_that_is_finished_says_so(source, columns, tmp_path):
+    def files():
+        done = score(tmp_path / f"in.{source}", tmp_path / "out.parquet", "--columns", columns, "--json")
+        return json.loads(done.stdout)["files"]
+
+    write(tmp_path / f"in.{source}", table())
+    assert files() == {"done": 1, "skipped": 0, "failed": 0}
+    made = (tmp_path / "out.parquet").stat().st_mtime_ns
+    assert files() == {"done": 0, "skipped": 1, "failed": 0}
+    assert (tmp_path / "out.parquet").stat().st_mtime_ns == made
+    os.utime(tmp_path / f"in.{source}", (1, 1))
+    # A footer says what the file is; other files are known by when they were written.
+    assert files()["skipped"] == (source == "parquet")
+    score(tmp_path / f"in.{source}", tmp_path / "out.parquet", "--columns", columns, "--labels", "id")
+    assert files()["done"] == 1
 
 
 def test_what_is_wrong_is_said_with_its_line(tmp_path):

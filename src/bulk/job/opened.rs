@@ -103,7 +103,8 @@ impl OpenedInput {
 
     /// Has new chunks say how they were made.
     fn mark(&mut self) -> Result<()> {
-        if let (Way::Beside { marks, .. }, Some(identity)) = (&mut self.way, &self.identity) {
+        if let (Way::Beside { marks, .. } | Way::Whole { marks, .. }, Some(identity)) = (&mut self.way, &self.identity)
+        {
             *marks = identity.marks()?;
         }
         Ok(())
@@ -135,11 +136,11 @@ impl OpenedInput {
     /// [`Error::Failed`] when the output cannot be looked at.
     pub fn is_finished(&self, output: &Path) -> impl Future<Output = Result<bool>> + Send + use<> {
         let marks = match &self.way {
-            Way::Beside { marks, .. } => Some(marks.clone()),
-            Way::Lines { .. } | Way::Whole { .. } => None,
+            Way::Beside { marks, .. } | Way::Whole { marks, format: TableFormat::Parquet, .. } => marks.clone(),
+            Way::Lines { .. } | Way::Whole { .. } => Marks::new(),
         };
         let output = output.to_owned();
-        blocking(move || Ok(marks.is_some_and(|marks| is_finished(&output, &marks))))
+        blocking(move || Ok(!marks.is_empty() && is_finished(&output, &marks)))
     }
 
     /// Begins to read behind the rows that are scored already, if they can be passed over.
@@ -188,11 +189,11 @@ fn way(
     if read == TableFormat::JsonLines {
         let keys = KeyPlan::new(schema, score, classes)?;
         let (plan, taken) = (keys.plan.clone(), keys.taken.clone());
-        return Ok((Way::Whole { rows: Rows::Keys(keys), format: written }, plan, taken));
+        return Ok((Way::Whole { rows: Rows::Keys(keys), format: written, marks: Marks::new() }, plan, taken));
     }
     let plan = ScorePlan::new(schema, score, classes)?;
     let rows = Rows::Batches(Arc::new(plan.clone()));
-    Ok((Way::Whole { rows, format: written }, plan, Vec::new()))
+    Ok((Way::Whole { rows, format: written, marks: Marks::new() }, plan, Vec::new()))
 }
 
 /// What a truth column is looked for in: cells and values are texts, whatever they say.

@@ -14,16 +14,21 @@ use crate::memory::Memory;
 use crate::sink::batches::BatchEncoder;
 use crate::sink::encoders::batch_encoder;
 use crate::sink::lines::{LineEncoder, spans};
-use crate::sink::text_size::text_slices;
+use crate::sink::row_groups::ParquetEncoder;
+use crate::sink::row_steps::RowSteps;
 use crate::sink::{Destination, Sink};
 use crate::source::lines::Lines;
+use crate::source::parquet::marks::Marks;
 use crate::source::with_strings;
 use crate::stream::KeyPlan;
 use crate::table::ScorePlan;
 use crate::{Error, Result};
 
 /// Text that is made at once, in bytes.
-const SLICE_BYTES: usize = 1 << 20;
+const STEP_TEXT: u64 = 1 << 20;
+
+/// What a record batch would be as text, at most, in bytes.
+const BATCH_TEXT: u64 = 32 << 20;
 
 /// What row groups and texts may take: of a job, as much as they do.
 const MEMORY: usize = 1 << 40;
@@ -112,44 +117,51 @@ pub enum Rows {
     Keys(KeyPlan),
 }
 
+impl Rows {
+    /// The columns of the table, and how many of them, the last, are new.
+    fn schema(&self) -> (SchemaRef, usize) {
+        match self {
+            Self::Batches(plan) => (plan.schema(), plan.new_fields().len()),
+            Self::Keys(keys) => (Arc::clone(keys.schema()), keys.plan.new_fields().len()),
+        }
+    }
+}
+
 /// A table that is written whole.
 pub struct WholeOutput {
     rows: Rows,
     schema: SchemaRef,
     format: TableFormat,
+    steps: RowSteps,
     encoder: Box<dyn BatchEncoder>,
     place: OutputPlace,
     rows_before: usize,
 }
 
 impl WholeOutput {
-    /// Writes rows of this kind in this format.
+    /// Writes rows of this kind in this format, whose new columns say this of themselves where they can.
     ///
     /// # Errors
     /// As [`batch_encoder`].
-    pub fn begin(rows: Rows, format: TableFormat, place: OutputPlace) -> Result<Self> {
-        let schema = match &rows {
-            Rows::Batches(plan) => plan.schema(),
-            Rows::Keys(plan) => Arc::clone(plan.schema()),
+    pub fn begin(rows: Rows, format: TableFormat, marks: Marks, place: OutputPlace) -> Result<Self> {
+        let (schema, new) = rows.schema();
+        let memory = Memory::new(MEMORY);
+        let encoder: Box<dyn BatchEncoder> = match format {
+            TableFormat::Parquet => Box::new(ParquetEncoder::new(Arc::clone(&schema), &memory)?.marked(new, marks)?),
+            _ => batch_encoder(format, &schema, &memory)?,
         };
-        let encoder = batch_encoder(format, &schema, &Memory::new(MEMORY))?;
-        Ok(Self { rows, schema, format, encoder, place, rows_before: 0 })
+        let is_arrow = matches!(format, TableFormat::ArrowStream | TableFormat::ArrowFile);
+        let steps = RowSteps::of_text(if is_arrow { BATCH_TEXT } else { STEP_TEXT });
+        Ok(Self { rows, schema, format, steps, encoder, place, rows_before: 0 })
     }
 
     fn encode(&mut self, batch: &RecordBatch) -> Result<()> {
-        // Such a stream has bytes back as they came, also those that are no strings.
-        if self.format == TableFormat::ArrowStream {
-            return self.place.put_all(self.encoder.encode(batch)?);
-        }
-        let batch = with_strings(batch, Arc::clone(&self.schema))?;
-        if self.format == TableFormat::ArrowFile {
-            return self.place.put_all(self.encoder.encode(&batch)?);
-        }
-        for slice in text_slices(batch, SLICE_BYTES, usize::MAX, self.rows_before) {
-            let written = self.encoder.encode(&slice?.batch)?;
-            self.place.put_all(written)?;
-        }
-        Ok(())
+        let steps = match self.format {
+            // Such a stream has bytes back as they came, also those that are no strings.
+            TableFormat::ArrowStream => self.steps.add(batch)?,
+            _ => self.steps.add(&with_strings(batch, Arc::clone(&self.schema))?)?,
+        };
+        steps.iter().try_for_each(|step| self.place.put_all(self.encoder.encode(step)?))
     }
 }
 
@@ -165,7 +177,10 @@ impl Output for WholeOutput {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let Self { encoder, mut place, .. } = *self;
+        let Self { mut steps, mut encoder, mut place, .. } = *self;
+        if let Some(rest) = steps.rest()? {
+            place.put_all(encoder.encode(&rest)?)?;
+        }
         place.put_all(encoder.finish()?)?;
         place.sync()
     }

@@ -16,7 +16,7 @@ use crate::bulk::{
 use crate::engine::Engine;
 use crate::engine::testing::{Fake, limits};
 use crate::source::parquet::testing::{metadata, read, rows, write};
-use crate::table::{LabelKind, OnError, TextColumns};
+use crate::table::{Columns, LabelKind, OnError, TextColumns};
 
 /// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
 fn fake() -> Fake {
@@ -118,13 +118,29 @@ async fn every_row_gets_its_own_score_and_keeps_the_rest() {
 async fn batches_of_any_size_give_the_same_file() {
     // More than a page of rows in the first row group, none a multiple of a step.
     let mut case = Case::new(&rows(25_000), &[21_000, 1, 3999]);
+    check_batches(&mut case, &[(1, 1, 1), (7, 100_000, 1 << 26), (100_000, 1, 1 << 26), (7, 100_000, 1)]).await;
+    let named = |names: &[&str]| Columns::Named(names.iter().map(|name| (*name).to_owned()).collect());
+    // A dictionary is one of each batch.
+    case.job.score.columns = named(&["text", "id", "flag", "long", "list", "struct", "map"]);
+    check_batches(&mut case, &[(7, 100_000, 1 << 26), (100_000, 1, 1 << 26)]).await;
+    // What stands in place of other nulls is left over from the batch.
+    case.job.score.columns = named(&["text", "id", "long", "map"]);
+    for name in ["out.arrow", "out.arrows"] {
+        case.pair.output = case.folder.path().join(name);
+        check_batches(&mut case, &[(7, 100_000, 1 << 26), (100_000, 1, 1 << 26)]).await;
+    }
+}
+
+async fn check_batches(case: &mut Case, others: &[(usize, usize, usize)]) {
+    case.job.batch_rows = 200;
     case.run().await.unwrap();
     let expected = fs::read(&case.pair.output).unwrap();
-    for (batch_rows, rows, bytes) in [(1, 1, 1), (7, 100_000, 1 << 26), (100_000, 1, 1 << 26), (7, 100_000, 1)] {
+    for &(batch_rows, rows, bytes) in others {
+        fs::remove_file(&case.pair.output).unwrap();
         case.job.batch_rows = batch_rows;
         case.job.in_flight = InFlight { rows, bytes };
         case.run().await.unwrap();
-        assert!(fs::read(&case.pair.output).unwrap() == expected, "batches of {batch_rows}");
+        assert!(fs::read(&case.pair.output).unwrap() == expected, "batches of {batch_rows} in {:?}", case.pair.output);
     }
 }
 

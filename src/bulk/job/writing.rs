@@ -46,7 +46,12 @@ pub enum Way {
         names: Lines,
     },
     /// Whole.
-    Whole { rows: Rows, format: TableFormat },
+    Whole {
+        rows: Rows,
+        format: TableFormat,
+        /// What the new columns say of themselves where they can.
+        marks: Marks,
+    },
 }
 
 /// All that it works on.
@@ -114,7 +119,7 @@ fn begin(way: Way, destination: OutputPlace, incoming: &mpsc::Receiver<Step>) ->
             Box::new(Beside(Box::new(splice.marked(marks))))
         }
         Way::Lines { encoder, names } => Box::new(LineOutput::begin(encoder, names, destination)?),
-        Way::Whole { rows, format } => Box::new(WholeOutput::begin(rows, format, destination)?),
+        Way::Whole { rows, format, marks } => Box::new(WholeOutput::begin(rows, format, marks, destination)?),
     })
 }
 

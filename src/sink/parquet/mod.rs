@@ -183,7 +183,7 @@ impl<W: Destination> Splice<W> {
     fn merged(&self, new: &[u8]) -> Result<Vec<u8>> {
         let failed = |cause: &dyn std::fmt::Display| self.source.error(cause);
         let old = Footer::parse(self.source.footer()).map_err(|cause| failed(&cause))?;
-        let new = if self.marks.is_empty() { Ok(new.to_vec()) } else { with_marks(new, &self.marks) };
+        let new = if self.marks.is_empty() { Ok(new.to_vec()) } else { with_marks(new, 0, &self.marks) };
         let new = new.map_err(|cause| failed(&cause))?;
         let new = Footer::parse(&new).map_err(|cause| failed(&cause))?;
         let footer = merge(&old, &new, &self.changes).map_err(|cause| failed(&cause))?;

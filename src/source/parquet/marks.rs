@@ -11,13 +11,16 @@ const KEY_VALUES: i16 = 8;
 /// Key and value of each entry, in their order.
 pub type Marks = Vec<(String, String)>;
 
-/// The footer with these marks in each column chunk. No chunk may have any yet.
+/// The footer with these marks in each column chunk but the first so many of each row group. None of those may have any yet.
 ///
 /// # Errors
 /// [`Damaged`] if it is no footer.
-pub fn with_marks(footer: &[u8], marks: &Marks) -> Result<Vec<u8>> {
+pub fn with_marks(footer: &[u8], unmarked: usize, marks: &Marks) -> Result<Vec<u8>> {
     let (mut out, mut copied) = (Vec::with_capacity(footer.len()), 0);
     walk_chunks(footer, |place| {
+        if place.chunk < unmarked {
+            return Ok(());
+        }
         if place.entries.is_some() {
             return Err(Damaged("a new column chunk has key-value metadata"));
         }
@@ -54,6 +57,8 @@ pub fn last_marks(footer: &[u8]) -> Result<Vec<Marks>> {
 /// Where in a chunk's metadata its key-value entries stand, or would.
 struct Place {
     group: usize,
+    /// Its number in the row group.
+    chunk: usize,
     /// Where they stand, or the first field behind.
     at: usize,
     /// The field before.
@@ -74,9 +79,9 @@ fn walk_chunks(footer: &[u8], mut found: impl FnMut(Place) -> Result<()>) -> Res
                 if (id, kind) != (CHUNKS, LIST) {
                     return scanner.skip(kind);
                 }
-                for _ in 0..scanner.list()?.len {
+                for chunk in 0..scanner.list()?.len {
                     each_field(scanner, |scanner, id, kind| match (id, kind) {
-                        (META_DATA, STRUCT) => found(place(scanner, group)?),
+                        (META_DATA, STRUCT) => found(place(scanner, group, chunk)?),
                         _ => scanner.skip(kind),
                     })?;
                 }
@@ -99,16 +104,18 @@ fn each_field<'a>(
 }
 
 /// Reads the metadata of a chunk to its end.
-fn place(scanner: &mut Scanner<'_>, group: usize) -> Result<Place> {
+fn place(scanner: &mut Scanner<'_>, group: usize, chunk: usize) -> Result<Place> {
     let mut place: Option<Place> = None;
     let (mut before, mut last, mut at) = (0, 0, scanner.position());
     while let Some(field) = scanner.field(&mut last)? {
         let after = Some((field.id, field.kind, scanner.position()));
         match (field.id, field.kind) {
-            (KEY_VALUES, LIST) => place = Some(Place { group, at, before, after, entries: Some(entries(scanner)?) }),
+            (KEY_VALUES, LIST) => {
+                place = Some(Place { group, chunk, at, before, after, entries: Some(entries(scanner)?) });
+            }
             (id, kind) => {
                 if id > KEY_VALUES && place.is_none() {
-                    place = Some(Place { group, at, before, after, entries: None });
+                    place = Some(Place { group, chunk, at, before, after, entries: None });
                 }
                 scanner.skip(kind)?;
             }
@@ -116,7 +123,7 @@ fn place(scanner: &mut Scanner<'_>, group: usize) -> Result<Place> {
         before = field.id;
         at = scanner.position();
     }
-    Ok(place.unwrap_or(Place { group, at, before, after: None, entries: None }))
+    Ok(place.unwrap_or(Place { group, chunk, at, before, after: None, entries: None }))
 }
 
 fn entries(scanner: &mut Scanner<'_>) -> Result<Marks> {
@@ -174,7 +181,7 @@ mod tests {
             let footer = footer(groups);
             assert!(last_marks(&footer).unwrap().iter().all(Vec::is_empty));
             for written in [marks(&["one"]), marks(&["model", "options", "ä"]), marks(&["x"; 40]), marks(&[])] {
-                let marked = with_marks(&footer, &written).unwrap();
+                let marked = with_marks(&footer, 0, &written).unwrap();
                 assert_eq!(last_marks(&marked).unwrap(), vec![written; groups.len()]);
                 let decode = |footer: &[u8]| ParquetMetaDataReader::decode_metadata(footer).unwrap();
                 assert_eq!(decode(&marked), decode(&footer));
@@ -184,15 +191,15 @@ mod tests {
 
     #[test]
     fn chunks_are_marked_once() {
-        let marked = with_marks(&footer(&[5]), &marks(&["a"])).unwrap();
-        assert!(with_marks(&marked, &marks(&["b"])).is_err());
+        let marked = with_marks(&footer(&[5]), 0, &marks(&["a"])).unwrap();
+        assert!(with_marks(&marked, 0, &marks(&["b"])).is_err());
     }
 
     #[test]
     fn damage_is_an_error_and_no_panic() {
-        let marked = with_marks(&footer(&[5, 5]), &marks(&["a"])).unwrap();
+        let marked = with_marks(&footer(&[5, 5]), 0, &marks(&["a"])).unwrap();
         for len in 0..marked.len() {
-            assert!(last_marks(&marked[..len]).is_err() && with_marks(&marked[..len], &Marks::new()).is_err());
+            assert!(last_marks(&marked[..len]).is_err() && with_marks(&marked[..len], 0, &Marks::new()).is_err());
         }
     }
 }
