@@ -4,6 +4,7 @@ mod access;
 pub mod bounds;
 mod catalog;
 pub mod defaults;
+mod files;
 mod remote;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use textflight::rest;
 use textflight::server::{ConnectionLimits, ServerConfig};
 use textflight::source::staged::StagedLimits;
 use textflight::spool::Spool;
+use textflight::store::Stores;
 use textflight::table::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 use textflight::{Error, Result};
 
@@ -27,6 +29,7 @@ use self::defaults::{
     AGREEMENT_TEXTS, BATCH_ROWS, COMMIT_EVERY, IN_FLIGHT, JOB_BATCH_ROWS, MEASURED_TEXTS, MEASUREMENT, MEMORY,
     QUEUE_ROWS, TINY_TEXTS,
 };
+pub use self::files::ScoredFiles;
 use crate::cli::{
     CheckArgs, ColumnArgs, ErrorStyle, LabelStyle, ModelArgs, ProgressStyle, ScoreArgs, ServeArgs, UploadArgs,
 };
@@ -189,7 +192,7 @@ impl ScoreArgs {
     }
 
     /// How files are scored.
-    pub fn job(&self) -> JobOptions {
+    pub fn job(&self, stores: &Stores) -> JobOptions {
         JobOptions {
             score: (&self.columns).into(),
             truth: self.truth.clone(),
@@ -199,20 +202,21 @@ impl ScoreArgs {
             force: self.force,
             format: self.format,
             skip_existing: self.skip_existing,
+            stores: stores.clone(),
         }
     }
 
     /// What a report says of the run, which began now.
-    pub fn ran(&self, model: &ModelInfo) -> Ran {
+    pub fn ran(&self, files: &ScoredFiles, model: &ModelInfo) -> Ran {
         let said = |name, value: Option<String>| value.map(|value| (name, value));
         let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
-        let inputs: Vec<_> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+        let inputs: Vec<_> = files.inputs.iter().map(ToString::to_string).collect();
         let facts = [
             said("Revision", model.revision.clone()),
             said("Runs on", Some(format!("{}, {}", model.device, model.dtype))),
             said("Texts are cut at", Some(format!("{} tokens", model.max_length))),
             said("Input", list(&inputs)),
-            said("Output", Some(self.output.display().to_string())),
+            said("Output", Some(files.output.to_string())),
             said("Text", list(&self.columns.text)),
             said("Truth", self.truth.clone()),
             said("Made by", Some(concat!("textflight ", env!("CARGO_PKG_VERSION")).to_owned())),

@@ -17,12 +17,15 @@ use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::readiness::ServedModel;
 use textflight::remote::RemoteScorer;
 use textflight::server::Server;
+use textflight::store::{FileLocation, StoreOptions, Stores};
 use textflight::traces::Traces;
 use textflight::{Error, Result, cog};
 use tikv_jemallocator::Jemalloc;
+use tokio::runtime::Handle;
 use tracing::info;
 
 use crate::cli::{CheckArgs, Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
+use crate::config::ScoredFiles;
 
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
@@ -58,7 +61,7 @@ fn run(cli: Cli) -> Result<()> {
     telemetry::init(&cli.log, traces.as_ref())?;
     let done = match cli.command {
         Command::Serve(args) => runtime.block_on(serve(args)),
-        Command::Score(args) => runtime.block_on(unless_interrupted(score(args))),
+        Command::Score(args) => runtime.block_on(score_files(args)),
         Command::Predict(args) => runtime.block_on(unless_interrupted(predict(args))),
         Command::Check(args) => runtime.block_on(unless_interrupted(check(args))),
         Command::Schema => schema(),
@@ -84,11 +87,19 @@ async fn serve(args: ServeArgs) -> Result<()> {
     server.run(load, stop).await
 }
 
+async fn score_files(args: ScoreArgs) -> Result<()> {
+    let stores = Stores::new(StoreOptions::parse(&args.store_options)?, Handle::current());
+    let done = unless_interrupted(Box::pin(score(args, &stores))).await;
+    stores.settle(config::defaults::LAST_UPLOADS).await;
+    done
+}
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the closing line is the command's answer")]
-async fn score(args: ScoreArgs) -> Result<()> {
-    let pairs = pairs(&args)?;
+async fn score(args: ScoreArgs, stores: &Stores) -> Result<()> {
+    let files = args.files()?;
+    let pairs = pairs(&args, &files, stores)?;
     if args.dry_run {
-        return dry_run(&args, &pairs).await;
+        return dry_run(&args, &pairs, stores).await;
     }
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
     let page = args.html.as_deref().map(PageFile::create).transpose()?;
@@ -97,15 +108,15 @@ async fn score(args: ScoreArgs) -> Result<()> {
         let classes = model.facts.info.labels.len();
         model.scorer = Arc::new(bulk::Dedup::new(model.scorer, classes, args.dedup_memory)?);
     }
-    let ran = args.ran(&model.facts.info);
+    let ran = args.ran(&files, &model.facts.info);
     let progress = Progress::on_stderr(args.progress.into());
-    let summary = bulk::score_files(&model, &pairs, &args.job(), report, &progress).await;
+    let summary = bulk::score_files(&model, &pairs, &args.job(stores), report, &progress).await;
     let summary = summary.map_err(|error| of_a_part(&args, error))?;
     if let Some(page) = page {
         page.write(&ReportPage { summary: &summary, ran: &ran })?;
     }
     // Where the table goes to stdout, nothing else does.
-    if args.output.as_os_str() == "-" {
+    if files.output == FileLocation::Standard {
         let said = if args.json { serde_json::json!(summary).to_string() } else { summary.to_string() };
         eprintln!("{said}");
     } else if args.json {
@@ -120,10 +131,10 @@ async fn score(args: ScoreArgs) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the estimate is the command's answer")]
-async fn dry_run(args: &ScoreArgs, pairs: &Pairs) -> Result<()> {
+async fn dry_run(args: &ScoreArgs, pairs: &Pairs, stores: &Stores) -> Result<()> {
     let model = scoring_model(args).await?;
     let progress = Progress::on_stderr(args.progress.into());
-    let estimate = bulk::dry_run(&model, pairs, &args.job(), &progress).await;
+    let estimate = bulk::dry_run(&model, pairs, &args.job(stores), &progress).await;
     let estimate = estimate.map_err(|error| of_a_part(args, error))?;
     if args.json {
         println!("{}", serde_json::json!(estimate));
@@ -149,14 +160,14 @@ fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
 }
 
 /// Which files a job reads and writes.
-fn pairs(args: &ScoreArgs) -> Result<Pairs> {
-    let pairs = bulk::pair(&args.inputs, &args.output, bulk::TABLES)?;
+fn pairs(args: &ScoreArgs, files: &ScoredFiles, stores: &Stores) -> Result<Pairs> {
+    let pairs = bulk::pair(&files.inputs, &files.output, bulk::TABLES, stores)?;
     let told = [("--report", &args.report), ("--html", &args.html)];
     let told: Vec<_> = told.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?))).collect();
     bulk::check_apart(&told, &pairs)?;
     let Some(shard) = args.shard() else { return Ok(pairs) };
     let all = pairs.len();
-    let pairs = pairs.of_shard(shard, bulk::row_groups)?;
+    let pairs = pairs.of_shard(shard, |input| bulk::row_groups(input, stores))?;
     bulk::check_apart(&told, &pairs)?;
     match pairs.len() {
         0 => info!("shard {shard}: none of the {all} files is for it, and no part of them"),

@@ -96,7 +96,7 @@ impl<'a> Survey<'a> {
     async fn look_at(&mut self, model: &ScoringModel, pair: &Pair, options: &JobOptions) -> Result<()> {
         let opened = OpenedInput::open(pair, options, &model.facts).await?;
         self.has_begun = true;
-        if opened.is_finished(&pair.output).await? {
+        if opened.is_finished(&pair.output, &options.stores).await? {
             self.run.files.skipped += 1;
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl<'a> Survey<'a> {
             return Err(error);
         }
         self.progress.tell(&format!("error: {error}"));
-        self.run.fail(&pair.input.display().to_string(), &error.to_string());
+        self.run.fail(&pair.input.to_string(), &error.to_string());
         if self.refused.is_none() && matches!(error, Error::Invalid(_)) {
             self.refused = Some(error);
         }

@@ -8,18 +8,19 @@
 //! Every arrow holds a bounded number of rows. What is being written lies in a folder beside the output, whose journal has the scores
 //! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
 
+mod copying;
 mod feed;
 mod finished;
 mod formats;
 mod opened;
 mod output;
 mod sample;
+mod target;
 mod writing;
 
 use std::io::stdout;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::Fields;
 use tokio::sync::mpsc;
@@ -31,26 +32,23 @@ use self::opened::Begun;
 pub use self::opened::OpenedInput;
 use self::output::OutputPlace;
 pub use self::sample::{FileSample, RowSample, SampleBound};
+use self::target::Target;
 use self::writing::Writing;
-use super::journal::{CommitEvery, FileLog, Journal};
+use super::journal::{CommitEvery, Journal};
 use super::progress::FileProgress;
 use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
 use crate::identity::JobIdentity;
 use crate::panics::{blocking, joined};
-use crate::sink::Target;
 use crate::source::CHANGED;
-use crate::source::sequential::STANDARD;
+use crate::store::{FileLocation, Stores};
 use crate::stream::{InFlight, TextScorer};
 use crate::table::ScoreOptions;
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.
 const BATCHES_BEHIND: usize = 2;
-
-/// How often a run looks whether another has ended that writes the same output.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What scores, and which model that is.
 #[derive(Clone)]
@@ -80,6 +78,8 @@ pub struct JobOptions {
     pub format: Option<TableFormat>,
     /// Leaves outputs alone that are there, whoever made them.
     pub skip_existing: bool,
+    /// Where objects are.
+    pub stores: Stores,
 }
 
 /// What became of a file.
@@ -108,33 +108,34 @@ pub enum Done {
 pub(super) async fn score_file(
     model: &ScoringModel,
     opened: OpenedInput,
-    output: &Path,
+    output: &FileLocation,
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
-    if output == Path::new(STANDARD) {
-        let destination = OutputPlace { path: output.to_owned(), destination: Box::new(stdout()) };
+    if *output == FileLocation::Standard {
+        let destination = OutputPlace { path: output.name(), destination: Box::new(stdout()) };
         return score_into(model, opened, destination, None, options, progress).await;
     }
-    if options.skip_existing && output.is_file() {
+    if options.skip_existing && is_there(output, &options.stores).await? {
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let target = target(output).await?;
+    let mut target = Target::begin(output, &options.stores).await?;
     // A journal of another job is not dropped for an output that is there.
     let journal = journal(&target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
     // Asked once no other run can be at it.
-    if opened.is_finished(output).await? {
-        target.discard();
+    if opened.is_finished(output, &options.stores).await? {
+        target.discard().await;
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let destination = OutputPlace { path: target.path().to_owned(), destination: Box::new(target.file()?) };
+    let destination = target.destination(opened.bytes())?;
+    let destination = OutputPlace { path: target.path().to_owned(), destination };
     let watch = Arc::new(opened.watch());
     let scored = score_into(model, opened, destination, journal, options, progress).await;
     let asked = Arc::clone(&watch);
     match blocking(move || asked.has_changed()).await {
         // What was scored of another file is of no use.
         Ok(true) => {
-            target.discard();
+            target.discard().await;
             return Err(Error::file(watch.path(), CHANGED));
         }
         Ok(false) => {}
@@ -142,35 +143,30 @@ pub(super) async fn score_file(
         Err(unknown) => return Err(scored.err().unwrap_or(unknown)),
     }
     match scored {
-        Ok(done) => blocking(move || target.commit()).await.map(|()| done),
+        Ok(done) => target.commit().await.map(|()| done),
         Err(error) if is_lasting(&error) => {
-            target.discard();
+            target.discard().await;
             Err(of_file(watch.path(), error))
         }
         Err(error) => Err(error),
     }
 }
 
+/// Whether an output is there, whoever made it.
+async fn is_there(output: &FileLocation, stores: &Stores) -> Result<bool> {
+    match output {
+        FileLocation::Path(path) => Ok(path.is_file()),
+        FileLocation::Object(url) => match stores.head(url).await {
+            Err(Error::NotFound(_)) => Ok(false),
+            found => found.map(|_| true),
+        },
+        FileLocation::Standard => Ok(false),
+    }
+}
+
 /// Whether the same run would fail again, so that nobody needs what it has done.
 const fn is_lasting(error: &Error) -> bool {
     matches!(error, Error::NotText { .. } | Error::Unscorable { .. } | Error::Invalid(_))
-}
-
-/// The place of the output, once no other run has it.
-async fn target(output: &Path) -> Result<Target> {
-    let mut is_told = false;
-    loop {
-        let path: PathBuf = output.to_owned();
-        match blocking(move || Target::create(&path)).await {
-            Err(Error::Busy(what)) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    info!("{what}: waiting for it to end");
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            made => return made,
-        }
-    }
 }
 
 async fn score_into(
@@ -199,10 +195,6 @@ async fn score_into(
     let writer = spawn_blocking(move || writing.write(incoming));
     let feed = Feed { steps, progress, resumed };
     let fed = feed.run(&model.scorer, reader, options.in_flight, pieces, known).await;
-    if fed.is_err() {
-        // A writer whom nobody can tell more gives up, even where it copies still and was told all.
-        drop(feed);
-    }
     let written = joined(writer).await;
     fed?;
     let tally = written.map_err(|error| named(&path, error))?;
@@ -216,9 +208,10 @@ async fn journal(
     options: &JobOptions,
 ) -> Result<Option<Journal>> {
     let Some(identity) = identity else { return Ok(None) };
-    let log = FileLog::new(&target.journal_path(), target.journal()?);
     let (every, force) = (options.commit_every, options.force);
-    blocking(move || Journal::open(Box::new(log), &identity, &fields, every, force).map(Some)).await
+    // Of a target in a store this blocks, and is done where that may be.
+    let log = target.log(force)?;
+    blocking(move || Journal::open(log, &identity, &fields, every, force).map(Some)).await
 }
 
 /// A row that has no score or is no text, with the file that it is in.

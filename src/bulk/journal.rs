@@ -103,7 +103,7 @@ impl Journal {
         self.tally.as_ref().map(read).transpose()
     }
 
-    /// Gives the new columns of the rows that are there, in their order, to `give`. Blocks.
+    /// Gives the new columns of all rows that it has taken, in their order, to `give`. Blocks.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read, and those of `give`.
@@ -120,7 +120,7 @@ impl Journal {
             }
             rows = record.rows;
         }
-        Ok(())
+        self.waiting.iter().try_for_each(|batch| give(batch.columns().to_vec()))
     }
 
     /// Takes the new columns of the next rows. They are there after a power loss once a record is full, whose `tally` is that of all
@@ -135,7 +135,9 @@ impl Journal {
             .waiting
             .iter()
             .fold((0, 0), |(rows, bytes), batch| (rows + batch.num_rows(), bytes + batch.get_array_memory_size()));
-        if rows < self.every.rows && bytes < RECORD_BYTES && self.since.elapsed() < self.every.time {
+        let since = self.since.elapsed();
+        let is_due = rows >= self.every.rows && since >= self.log.pause() || since >= self.every.time;
+        if !is_due && bytes < RECORD_BYTES {
             return Ok(());
         }
         self.commit(tally)

@@ -76,8 +76,8 @@ impl OutcomeWriter {
     /// [`Error::File`] if it cannot be written.
     pub fn add(&mut self, pair: &Pair, outcome: &FileOutcome, took: Duration) -> Result<()> {
         let entry = Entry {
-            input: pair.input.display().to_string(),
-            output: pair.output.display().to_string(),
+            input: pair.input.to_string(),
+            output: pair.output.to_string(),
             outcome,
             seconds: took.as_secs_f64(),
         };

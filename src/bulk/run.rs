@@ -9,6 +9,7 @@ use super::outcomes::{FileOutcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
 use super::summary::{self, Summary};
 use super::tally::Tally;
+use crate::store::FileLocation;
 use crate::{Error, Result};
 
 /// Scores files, one after the other. Those that fail are told of and reported, and the others are scored.
@@ -102,7 +103,7 @@ impl Run<'_> {
     }
 
     fn fail(&mut self, pair: &Pair, error: Error, of: usize) -> FileOutcome {
-        self.counted.fail(&pair.input.display().to_string(), &error.to_string());
+        self.counted.fail(&pair.input.to_string(), &error.to_string());
         let outcome = FileOutcome::failed(&error);
         if of > 1 {
             self.progress.tell(&format!("error: {error}"));
@@ -116,5 +117,9 @@ impl Run<'_> {
 
 /// In bytes; what cannot be looked at is told of in its turn.
 pub(super) fn size(pair: &Pair) -> u64 {
-    fs::metadata(&pair.input).map_or(0, |found| pair.share.part_of(found.len()))
+    let bytes = match &pair.input {
+        FileLocation::Path(path) => fs::metadata(path).ok().map(|found| found.len()),
+        FileLocation::Object(_) | FileLocation::Standard => pair.bytes,
+    };
+    bytes.map_or(0, |bytes| pair.share.part_of(bytes))
 }

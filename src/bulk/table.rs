@@ -23,6 +23,7 @@ use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::sequential::{STANDARD, Sequential};
 use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed};
+use crate::store::{FileLocation, Stores};
 use crate::{Error, Result};
 
 /// Bytes of a piece with the types of its table, beyond which it is split: in a file a long text may lie once for many rows.
@@ -89,24 +90,30 @@ pub enum Table {
 }
 
 impl Table {
-    /// Opens what is at `path`, or standard input, with the columns `named` by the caller: of a Parquet file this share of it. Blocks.
+    /// Opens what is at `place` with the columns `named` by the caller: of a Parquet file this share of it. Blocks.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read or is no such table.
-    pub fn open(path: &Path, format: TableFormat, named: &[String], share: Share) -> Result<Self> {
+    pub fn open(
+        place: &FileLocation,
+        stores: &Stores,
+        format: TableFormat,
+        named: &[String],
+        share: Share,
+    ) -> Result<Self> {
         if format == TableFormat::Parquet {
-            let file = ParquetFile::open(path)?;
+            let file = ParquetFile::open_at(place, stores)?;
             let groups = share.row_groups(file.parts().len());
             let file = if share.is_whole() { file } else { file.excerpt(groups)? };
             return Ok(Self::Parquet(Arc::new(file)));
         }
-        let input = Sequential::open(path)?;
+        let input = Sequential::open(place, stores)?;
         if format.is_lines() {
             return LineTable::open(input, format, named).map(|table| Self::Lines(Box::new(table)));
         }
-        let file = input.file();
-        let (reader, schema) = ArrowReader::begin(input).map_err(|error| about(path, error))?;
-        Ok(Self::Arrow(Box::new(ArrowTable { path: path.to_owned(), file, reader, schema })))
+        let (path, file) = (input.path().to_owned(), input.file());
+        let (reader, schema) = ArrowReader::begin(input).map_err(|error| about(&path, error))?;
+        Ok(Self::Arrow(Box::new(ArrowTable { path, file, reader, schema })))
     }
 
     /// Its columns.
@@ -132,6 +139,15 @@ impl Table {
         match self {
             Self::Parquet(file) => Some(file.rows()),
             Self::Lines(_) | Self::Arrow(_) => None,
+        }
+    }
+
+    /// How long it is, in bytes, where that is known.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Parquet(file) => Some(file.data_len()),
+            Self::Lines(table) => table.input.file().map(|file| file.len()),
+            Self::Arrow(table) => table.file.as_ref().map(RangedFile::len),
         }
     }
 

@@ -77,8 +77,8 @@ pub fn check_apart(files: &[(&str, &Path)], pairs: &Pairs) -> Result<()> {
         }
         for pair in pairs.iter() {
             for (file, what) in [(pair.input, "an input"), (pair.output, "an output")] {
-                if own.is(&file) {
-                    return Err(refuse(format!("is {what} of this run, {}: name another file", file.display())));
+                if file.path().is_some_and(|path| own.is(path)) {
+                    return Err(refuse(format!("is {what} of this run, {file}: name another file")));
                 }
             }
         }
@@ -110,6 +110,7 @@ fn is_same_folder(one: &Path, other: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::bulk::{Pair, Share};
+    use crate::store::FileLocation;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -172,7 +173,12 @@ mod tests {
             inputs.push("link");
             wrong.push(("data", "is an input of this run, link: name another file"));
         }
-        let pair = |input: &&str| Pair { input: path(input), output: path("out.parquet"), share: Share::WHOLE };
+        let pair = |input: &&str| Pair {
+            input: FileLocation::Path(path(input)),
+            output: FileLocation::Path(path("out.parquet")),
+            bytes: None,
+            share: Share::WHOLE,
+        };
         let pairs: Pairs = inputs.iter().map(pair).collect();
         let (page, plain) = (path("page"), format!("{}/", folder.path().display()));
         for (name, what) in wrong {

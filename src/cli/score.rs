@@ -1,5 +1,6 @@
 //! `textflight score`, and the columns that it appends.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -92,17 +93,23 @@ same job has finished is left as it is.
 Examples:
   textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini
   textflight score 'lake/reviews/year=*/**/*.parquet' -o lake/scored --shard 0/8
+  textflight score s3://lake/reviews/ -o s3://scored/reviews/ --store-option region=eu-central-1
   textflight score reviews.parquet -o scored.parquet --server grpc://gpu1:8815,grpc://gpu2:8815
 
 With --server TEXTFLIGHT_MODEL and the like are not read from.")]
 pub struct ScoreArgs {
-    /// Tables, folders of them and of folders, and patterns such as 'data/**/*.parquet'; - for standard input.
-    #[arg(required = true, value_name = "IN")]
-    pub inputs: Vec<PathBuf>,
+    /// What is scored.
+    #[arg(
+        required = true,
+        value_name = "IN",
+        help = "Tables, folders of them and of folders, and patterns such as 'data/**/*.parquet', here or in a store: \
+                s3://BUCKET/KEY, gs://…, az://…, https://…; - for standard input"
+    )]
+    pub inputs: Vec<OsString>,
     /// Where the scored file goes; a folder, which is made if need be, for several files, a folder or a pattern. What lies in it
     /// is not read. - for standard output, and the closing line then goes to stderr.
     #[arg(short, long, env = "TEXTFLIGHT_OUTPUT", value_name = "OUT")]
-    pub output: PathBuf,
+    pub output: OsString,
     /// Score machine K's part of N, from 0: some of the files, by their paths alone, or some row groups of each where there are
     /// fewer files than N. Each is of one machine, whichever asks.
     #[arg(long, env = "TEXTFLIGHT_SHARD", value_name = "K/N", value_parser = shard)]
@@ -140,6 +147,10 @@ pub struct ScoreArgs {
     /// Leave outputs alone that are there, whoever made them.
     #[arg(long, env = "TEXTFLIGHT_SKIP_EXISTING", value_parser = yes_or_no)]
     pub skip_existing: bool,
+    /// What object stores are told beside the environment, as region=eu-central-1; as often as needed. Without a name in front it
+    /// holds for all stores that know it.
+    #[arg(long = "store-option", env = "TEXTFLIGHT_STORE_OPTION", value_name = "KEY=VALUE")]
+    pub store_options: Vec<String>,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

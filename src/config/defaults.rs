@@ -101,6 +101,9 @@ pub const SERVER_SECONDS: f64 = 60.0;
 /// How long the last traces may take to be sent.
 pub const LAST_TRACES: Duration = Duration::from_secs(5);
 
+/// How long uploads that were given up may take to be taken back.
+pub const LAST_UPLOADS: Duration = Duration::from_secs(5);
+
 /// Where a text is cut, in tokens with the two special ones.
 pub const MAX_LENGTH: usize = 128;
 

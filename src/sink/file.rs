@@ -15,10 +15,10 @@ pub const WORK: &str = ".textflight";
 const JOURNAL: &str = "journal";
 const OUTPUT: &str = "output";
 
-/// An output being written, in a folder of its own that one run has at a time. Dropped without [`Target::commit`], it takes away
+/// An output being written, in a folder of its own that one run has at a time. Dropped without [`FileTarget::commit`], it takes away
 /// what was written, and the folder unless there is a journal in it.
 #[derive(Debug)]
-pub struct Target {
+pub struct FileTarget {
     /// Where the output will be: where a link leads, if `-o` names one.
     path: PathBuf,
     folder: PathBuf,
@@ -28,7 +28,7 @@ pub struct Target {
     is_done: bool,
 }
 
-impl Target {
+impl FileTarget {
     /// Makes the folder, and those that it lies in, or takes over the one that an earlier run has left. `output` must not exist,
     /// or be a file that a finished output may replace.
     ///
@@ -101,7 +101,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for FileTarget {
     /// Who cannot take things away leaves them behind: the output is not worse for it.
     fn drop(&mut self) {
         // The output first: with the journal goes the lock, and the next run writes an output of its own.
@@ -164,7 +164,10 @@ pub fn check_pair(input: &Path, output: &Path) -> Result<()> {
 }
 
 /// The path to write to.
-fn check_output(output: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// [`Error::Invalid`] for what is no file.
+pub fn check_output(output: &Path) -> Result<PathBuf> {
     let invalid = |what: String| Error::Invalid(format!("-o {}: {what}", output.display()));
     match fs::metadata(output) {
         Ok(found) if found.is_dir() => Err(invalid("a folder; name the file to write".to_owned())),
@@ -224,19 +227,19 @@ mod tests {
     fn one_run_at_a_time_has_an_output() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
-        let target = Target::create(&path).unwrap();
-        let error = Target::create(&path).unwrap_err();
+        let target = FileTarget::create(&path).unwrap();
+        let error = FileTarget::create(&path).unwrap_err();
         assert!(matches!(&error, Error::Busy(text) if text.ends_with("out.parquet: another run is writing it")));
         drop(target);
         assert_eq!(names(folder.path()), [""; 0]);
-        Target::create(&path).unwrap();
+        FileTarget::create(&path).unwrap();
     }
 
     #[test]
     fn a_journal_stays_for_the_next_run_and_the_output_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.file().unwrap().write_all(b"half").unwrap();
         target.journal().unwrap().write_all(b"scores").unwrap();
         drop(target);
@@ -244,13 +247,13 @@ mod tests {
         assert_eq!(names(&folder.path().join("out.parquet.textflight")), ["journal"]);
         // What a killed run leaves is there, too.
         fs::write(folder.path().join("out.parquet.textflight").join("output"), b"half").unwrap();
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         assert_eq!(fs::read(target.journal_path()).unwrap(), b"scores");
         target.file().unwrap().write_all(b"rows").unwrap();
         target.commit().unwrap();
         assert_eq!(names(folder.path()), ["out.parquet"]);
         assert_eq!(fs::read(&path).unwrap(), b"rows");
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.journal().unwrap().write_all(b"scores").unwrap();
         target.discard();
         assert_eq!(names(folder.path()), ["out.parquet"]);
@@ -260,7 +263,7 @@ mod tests {
     fn folders_that_it_lies_in_are_made() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("year=2026").join("month=01").join("out.parquet");
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.file().unwrap();
         target.commit().unwrap();
         assert!(path.is_file());
@@ -270,7 +273,7 @@ mod tests {
     fn a_committed_file_has_its_name_and_nothing_else_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.file().unwrap().write_all(b"rows").unwrap();
         assert!(!path.exists());
         target.commit().unwrap();
@@ -283,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.parquet");
         fs::write(&path, b"old").unwrap();
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.file().unwrap().write_all(b"new").unwrap();
         assert_eq!(names(folder.path()).len(), 2);
         drop(target);
@@ -299,7 +302,7 @@ mod tests {
         let plain = folder.path().join("plain");
         fs::write(&plain, b"").unwrap();
         let path = folder.path().join("out.parquet");
-        let target = Target::create(&path).unwrap();
+        let target = FileTarget::create(&path).unwrap();
         target.file().unwrap();
         target.commit().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
@@ -313,7 +316,7 @@ mod tests {
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, b"old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let target = Target::create(&link).unwrap();
+        let target = FileTarget::create(&link).unwrap();
         target.file().unwrap().write_all(b"new").unwrap();
         target.commit().unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"new");
@@ -348,7 +351,7 @@ mod tests {
         let cases =
             [(folder.path(), "a folder; name the file to write"), (Path::new("/"), "a folder; name the file to write")];
         for (output, what) in cases {
-            let error = Target::create(output).unwrap_err();
+            let error = FileTarget::create(output).unwrap_err();
             assert!(matches!(error, Error::Invalid(_)));
             assert!(error.to_string().ends_with(what), "{error}");
         }
@@ -357,7 +360,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_device_is_refused() {
-        let error = Target::create(Path::new("/dev/null")).unwrap_err();
+        let error = FileTarget::create(Path::new("/dev/null")).unwrap_err();
         assert_eq!(error.to_string(), "-o /dev/null: neither a file nor a new name");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `file` | a local file: complete under its name, or absent |
+//! | `file`, `object` | a local file, an object of a store: complete under its name, or absent |
 //! | [`batches`] | whole record batches, written as they come |
 //! | [`lines`], `cells`, `elements` | lines of text, each with more cells than it came with |
 //! | [`chosen`] | the same, with chosen cells alone |
@@ -20,6 +20,7 @@ mod elements;
 pub mod encoders;
 mod file;
 pub mod lines;
+mod object;
 pub mod parquet;
 pub mod row_groups;
 pub mod row_steps;
@@ -31,7 +32,8 @@ use std::io::{Stdout, Write};
 
 use arrow::array::ArrayRef;
 
-pub use self::file::{Target, WORK, check_pair, is_same_file, sync_folder_of};
+pub use self::file::{FileTarget, WORK, check_output, check_pair, is_same_file, sync_folder_of};
+pub use self::object::ObjectTarget;
 use crate::Result;
 use crate::store::UploadWriter;
 
@@ -43,7 +45,7 @@ pub trait Sink: Send {
     /// [`crate::Error::File`] if they cannot be written, [`crate::Error::Failed`] if there are more than the table has.
     fn write(&mut self, columns: &[ArrayRef]) -> Result<()>;
 
-    /// Ends the output, and sees it through to where it stays. It has its name only once its [`Target`] is committed. Blocks.
+    /// Ends the output, and sees it through to where it stays. It has its name only once its target is committed. Blocks.
     ///
     /// # Errors
     /// [`crate::Error::File`] if it cannot be written, [`crate::Error::Failed`] if rows are missing.

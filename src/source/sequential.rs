@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Fingerprint;
 use super::ranged::RangedFile;
+use crate::store::{FileLocation, Stores};
 use crate::{Error, Result};
 
 /// How much is read at once, in bytes. Pieces are as long as this, but for the last: the same bytes come in the same pieces.
@@ -22,16 +23,18 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// Opens a file, or takes standard input if `path` says so.
+    /// Opens a file or an object, or takes standard input. Blocks.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read.
-    pub fn open(path: &Path) -> Result<Self> {
-        if path == Path::new(STANDARD) {
-            return Ok(Self { path: path.to_owned(), input: Box::new(stdin()), file: None });
-        }
-        let file = RangedFile::open(path).map_err(|cause| Error::file(path, cause))?;
-        Ok(Self { path: path.to_owned(), input: Box::new(file.reader(0)), file: Some(file) })
+    /// [`Error::File`] if it cannot be read, and what the store says.
+    pub fn open(place: &FileLocation, stores: &Stores) -> Result<Self> {
+        let path = place.name();
+        let file = match place {
+            FileLocation::Standard => return Ok(Self { path, input: Box::new(stdin()), file: None }),
+            FileLocation::Path(path) => RangedFile::open(path).map_err(|cause| Error::file(path, cause))?,
+            FileLocation::Object(url) => RangedFile::of_object(stores.wait(stores.open(url))?),
+        };
+        Ok(Self { path, input: Box::new(file.onward(0..file.len())), file: Some(file) })
     }
 
     /// What errors call it.

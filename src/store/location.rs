@@ -2,7 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::ObjectUrl;
 use super::url::{known_schemes, shown};
@@ -52,13 +53,41 @@ impl FileLocation {
         }
     }
 
-    /// What `name`, which may have slashes in it, is below this folder. Nothing is below `-`.
+    /// What a path is below this folder; the folder itself for the empty path. Nothing is below `-`.
     #[must_use]
-    pub fn join(&self, name: &str) -> Self {
+    pub fn below(&self, relative: &Path) -> Self {
         match self {
-            Self::Path(path) => Self::Path(path.join(name)),
-            Self::Object(url) => Self::Object(url.join(name)),
+            _ if relative.as_os_str().is_empty() => self.clone(),
+            Self::Path(path) => Self::Path(path.join(relative)),
+            Self::Object(url) => Self::Object(url.join(&relative.to_string_lossy())),
             Self::Standard => Self::Standard,
+        }
+    }
+
+    /// Where it lies below this folder, if it does, by their names alone; the empty path is the folder itself.
+    pub fn relative_to(&self, folder: &Self) -> Option<PathBuf> {
+        match (self, folder) {
+            (Self::Path(path), Self::Path(folder)) => path.strip_prefix(folder).ok().map(Path::to_owned),
+            (Self::Object(url), Self::Object(folder)) => url.below(folder).map(PathBuf::from),
+            _ => None,
+        }
+    }
+
+    /// Its only name: that of a path on this machine without links, if it is there.
+    pub fn canonical(&self) -> Option<Self> {
+        match self {
+            Self::Path(path) if path.as_os_str().is_empty() => fs::canonicalize(".").ok().map(Self::Path),
+            Self::Path(path) => fs::canonicalize(path).ok().map(Self::Path),
+            Self::Object(_) => Some(self.clone()),
+            Self::Standard => None,
+        }
+    }
+
+    /// The path, if it is on this machine.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Object(_) | Self::Standard => None,
         }
     }
 
@@ -211,10 +240,10 @@ mod tests {
             let location = location(text);
             assert_eq!(location.folder().unwrap().to_string(), folder, "{text}");
             assert_eq!(location.file_name(), file.map(OsStr::new), "{text}");
-            assert_eq!(location.join("x/y").to_string(), below, "{text}");
+            assert_eq!(location.below(Path::new("x/y")).to_string(), below, "{text}");
         }
         assert_eq!((location("s3://b").folder(), location("s3://b/").file_name()), (None, None));
-        assert_eq!(location("https://h/a").join("b c?").to_string(), "https://h/a/b%20c%3F");
+        assert_eq!(location("https://h/a").below(Path::new("b c?")).to_string(), "https://h/a/b%20c%3F");
     }
 
     #[test]

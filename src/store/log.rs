@@ -29,10 +29,7 @@ impl AppendLog {
     /// # Errors
     /// As [`Stores::head`], those of [`Stores::list`], and [`Error::File`] where a piece is missing or empty: the log would seem to end there.
     pub fn open(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
-        let mut log = Self { stores: stores.clone(), folder: folder.clone(), pieces: Vec::new() };
-        let listed: Vec<StoredObject> = stores.wait(stores.list(folder).try_collect())?;
-        log.pieces = listed.iter().filter_map(|entry| log.piece(entry)).collect();
-        log.pieces.sort_by_key(|piece| piece.number);
+        let log = Self::found(stores, folder)?;
         for (number, piece) in (0..).zip(&log.pieces) {
             let what = match piece {
                 piece if piece.number != number => "is missing",
@@ -43,6 +40,11 @@ impl AppendLog {
             return Err(Error::File { path: folder.to_string().into(), cause });
         }
         Ok(log)
+    }
+
+    /// Where it lies.
+    pub const fn folder(&self) -> &ObjectUrl {
+        &self.folder
     }
 
     /// Its length, in bytes.
@@ -91,23 +93,39 @@ impl AppendLog {
     /// Appends, durably. Blocks.
     ///
     /// # Errors
-    /// As [`Stores::head`].
+    /// As [`Stores::head`], and [`Error::Busy`] where another process has appended.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let piece = Piece { number: self.pieces.len() as u64, len: bytes.len() as u64 };
-        self.stores.wait(self.stores.put(&self.url(piece), Bytes::copy_from_slice(bytes)))?;
+        let (url, bytes) = (self.url(piece), Bytes::copy_from_slice(bytes));
+        if !self.stores.wait(self.stores.put_new(&url, bytes.clone()))? {
+            // A request whose answer was lost was made again.
+            let found = self.stores.wait(self.stores.get(&url, u64::MAX))?;
+            if found != bytes {
+                return Err(Error::Busy(format!("{}: another run writes there: wait for it to end", self.folder)));
+            }
+        }
         self.pieces.push(piece);
         Ok(())
     }
 
-    /// Takes it away, from its end: what is left of it if that breaks off is a log still. Blocks.
+    /// Takes away whatever is there of a log, also of a damaged one, from its end: what is left if that breaks off is a log still. Blocks.
     ///
     /// # Errors
-    /// As [`Stores::head`].
-    pub fn remove(mut self) -> Result<()> {
-        self.keep(0)
+    /// As [`AppendLog::open`].
+    pub fn clear(stores: &Stores, folder: &ObjectUrl) -> Result<()> {
+        Self::found(stores, folder)?.keep(0)
+    }
+
+    /// The pieces that are there.
+    fn found(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
+        let mut log = Self { stores: stores.clone(), folder: folder.clone(), pieces: Vec::new() };
+        let listed: Vec<StoredObject> = stores.wait(stores.list(folder).try_collect())?;
+        log.pieces = listed.iter().filter_map(|entry| log.piece(entry)).collect();
+        log.pieces.sort_by_key(|piece| piece.number);
+        Ok(log)
     }
 
     fn url(&self, piece: Piece) -> ObjectUrl {
@@ -178,7 +196,7 @@ mod tests {
         log.keep(6).unwrap();
         log.append(b"?").unwrap();
         assert_eq!(text(&open()), "onetwo?");
-        open().remove().unwrap();
+        AppendLog::clear(&stores, &url("out.textflight/journal")).unwrap();
         assert!(open().is_empty());
         assert_eq!(stores.list(&url("")).try_collect::<Vec<_>>().await.unwrap(), []);
     }

@@ -6,6 +6,7 @@
 //! | `url` | the URL of an object |
 //! | `options` | `--store-option` |
 //! | `connect` | the HTTP client that stores are asked through |
+//! | `bucket` | the store of a bucket, by its kind |
 //! | `stores` | one store a bucket, and small objects |
 //! | `object` | an object that is read: ranges, and streams that go on after a broken connection |
 //! | `upload` | an object that is written: nothing is seen of it before it is complete |
@@ -15,6 +16,7 @@
 //!
 //! This room alone knows `object_store`.
 
+mod bucket;
 mod connect;
 mod counters;
 mod failure;

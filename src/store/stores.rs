@@ -2,20 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::client::ClientConfigKey;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::http::HttpBuilder;
-use object_store::{BackoffConfig, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
-use super::connect::Connector;
+use super::bucket::store_of;
 use super::failure::{Fault, FaultKind};
 use super::url::{Root, StoreKind};
 use super::{Object, ObjectUpload, ObjectUrl, StoreCounters, StoreOptions, UploadWriter};
@@ -33,6 +29,7 @@ struct Shared {
     opened: Mutex<HashMap<Root, Arc<dyn ObjectStore>>>,
     counters: StoreCounters,
     runtime: Handle,
+    uploads: TaskTracker,
 }
 
 /// An object that is there.
@@ -53,7 +50,7 @@ impl Stores {
     /// several threads.
     pub fn new(options: StoreOptions, runtime: Handle) -> Self {
         let (opened, counters) = (Mutex::default(), StoreCounters::default());
-        Self { shared: Arc::new(Shared { options, opened, counters, runtime }) }
+        Self { shared: Arc::new(Shared { options, opened, counters, runtime, uploads: TaskTracker::new() }) }
     }
 
     /// What was counted.
@@ -133,6 +130,27 @@ impl Stores {
         Ok(())
     }
 
+    /// Writes a whole object if there is none, and says whether there was none. A store that cannot tell writes it.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
+        let (store, path) = self.writable(url)?;
+        self.shared.counters.add_request();
+        let len = bytes.len();
+        match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => {
+                self.shared.counters.add_written(len);
+                Ok(true)
+            }
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                self.put(url, bytes).await.map(|()| true)
+            }
+            Err(error) => Err(fault(url, &error).at(url)),
+        }
+    }
+
     /// Deletes an object; one that is not there is deleted already.
     ///
     /// # Errors
@@ -174,6 +192,29 @@ impl Stores {
         Ok(ObjectUpload::begin(self.clone(), store, path, url.clone(), len))
     }
 
+    /// Fails if nothing can be written there, as far as the URL tells.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_writable(&self, url: &ObjectUrl) -> Result<()> {
+        if url.is_folder() {
+            return Err(Error::Invalid(format!("-o {url}: a folder; name the object to write")));
+        }
+        self.writable(url).map(drop)
+    }
+
+    /// Waits until uploads that were given up are taken back, but no longer than this.
+    pub async fn settle(&self, most: Duration) {
+        self.shared.uploads.close();
+        // What stays is seen by nobody.
+        let _ = tokio::time::timeout(most, self.shared.uploads.wait()).await;
+    }
+
+    /// Uploads that are under way.
+    pub(super) fn uploads(&self) -> &TaskTracker {
+        &self.shared.uploads
+    }
+
     fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
         if !url.is_writable() {
             return Err(Error::Invalid(format!(
@@ -189,7 +230,7 @@ impl Stores {
         if let Some(store) = opened.get(&url.root) {
             return Ok((Arc::clone(store), path));
         }
-        let made = make(&url.root, &self.shared.options);
+        let made = store_of(&url.root, &self.shared.options);
         let store =
             made.map_err(|error| Error::Invalid(format!("{}: {}", url.root.shown, Fault::of(url.root.kind, &error))))?;
         opened.insert(url.root.clone(), Arc::clone(&store));
@@ -226,37 +267,6 @@ pub(super) fn fault(url: &ObjectUrl, error: &object_store::Error) -> Fault {
 
 pub(super) fn entry(url: ObjectUrl, meta: ObjectMeta) -> StoredObject {
     StoredObject { url, len: meta.size, modified: meta.last_modified.into(), etag: meta.e_tag.map(Into::into) }
-}
-
-/// The store of a bucket. What the environment says, the library reads.
-fn make(root: &Root, options: &StoreOptions) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let connector = Connector::new(options.limits);
-    let limits = options.limits;
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: limits.retries,
-        retry_timeout: limits.all_retries,
-    };
-    macro_rules! with_options {
-        ($builder:expr) => {{
-            let builder = $builder.with_retry(retry).with_http_connector(connector);
-            options.of(root.kind).try_fold(builder, |builder, (key, value)| {
-                Ok::<_, object_store::Error>(builder.with_config(key.parse()?, value))
-            })?
-        }};
-    }
-    Ok(match root.kind {
-        StoreKind::S3 => Arc::new(with_options!(AmazonS3Builder::from_env()).with_bucket_name(&root.place).build()?),
-        StoreKind::Google => {
-            Arc::new(with_options!(GoogleCloudStorageBuilder::from_env()).with_bucket_name(&root.place).build()?)
-        }
-        StoreKind::Azure => Arc::new(with_options!(MicrosoftAzureBuilder::from_env()).with_url(&root.shown).build()?),
-        StoreKind::Http => {
-            let builder = HttpBuilder::new().with_url(&root.place).with_retry(retry).with_http_connector(connector);
-            // Who writes http:// has said so.
-            Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -13,7 +13,7 @@ use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
 use super::{FileLocation, ObjectUrl, StoreOptions, Stores};
 
@@ -22,6 +22,13 @@ pub(crate) fn stores() -> (Stores, Arc<Counting>) {
     let (stores, counting) = (Stores::new(StoreOptions::default(), Handle::current()), Arc::<Counting>::default());
     stores.put_store(&url(""), Arc::clone(&counting) as _);
     (stores, counting)
+}
+
+/// Stores that nobody asks, where there is no runtime.
+pub(crate) fn unused() -> Stores {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap());
+    Stores::new(StoreOptions::default(), RUNTIME.handle().clone())
 }
 
 /// The URL of a key in that bucket.

@@ -67,7 +67,7 @@ impl ObjectUpload {
         let (orders, taken) = mpsc::channel(1);
         let (end, ends) = oneshot::channel();
         let broken = Arc::new(Mutex::new(None));
-        let runtime = stores.runtime().clone();
+        let (runtime, uploads) = (stores.runtime().clone(), stores.uploads().clone());
         let task = Task {
             stores,
             store,
@@ -78,7 +78,7 @@ impl ObjectUpload {
             whole: None,
             is_complete: false,
         };
-        runtime.spawn(task.run(taken, ends, Arc::clone(&broken)));
+        uploads.spawn_on(task.run(taken, ends, Arc::clone(&broken)), &runtime);
         let writer = UploadWriter { orders, broken, expected, parts: 0, filling: BytesMut::new() };
         (Self { url, end: Some(end) }, writer)
     }

@@ -1,5 +1,6 @@
 //! The URL of an object, or of a folder of them.
 
+use std::borrow::Cow;
 use std::fmt::{self, Debug, Display};
 
 use object_store::path::Path;
@@ -135,10 +136,6 @@ impl ObjectUrl {
         Ok(Self { root: Root { kind: StoreKind::Http, shown: origin, place: url.into() }, key })
     }
 
-    fn key(&self) -> &str {
-        self.key.as_deref().unwrap_or("")
-    }
-
     /// Its name within the store.
     pub(super) fn path(&self) -> Result<Path> {
         let (path, first) = match self.root.kind {
@@ -172,7 +169,39 @@ impl ObjectUrl {
         Self { root: self.root.clone(), key: Some(key) }
     }
 
-    /// The last part of its name.
+    /// Whether it says itself that it is a folder: a bucket, or what ends in a slash.
+    pub fn is_folder(&self) -> bool {
+        self.key().is_empty() || self.key().ends_with('/')
+    }
+
+    /// Its key, as it was typed.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or("")
+    }
+
+    /// All that is in its bucket.
+    #[must_use]
+    pub fn bucket(&self) -> Self {
+        Self { root: self.root.clone(), key: None }
+    }
+
+    /// Where it lies below this folder, if it does: nowhere if it is the folder.
+    pub fn below<'a>(&'a self, folder: &Self) -> Option<&'a str> {
+        let is_same_store = (self.root.kind, &self.root.place) == (folder.root.kind, &folder.root.place);
+        let outer = folder.key().trim_end_matches('/');
+        let rest = self.key().trim_end_matches('/').strip_prefix(outer).filter(|_| is_same_store)?;
+        if outer.is_empty() || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
+    /// The last part of its name, as a file would be called.
+    pub fn name(&self) -> Option<String> {
+        let typed = self.file_name()?;
+        let decoded = percent_decode_str(typed).decode_utf8().ok().filter(|name| !name.contains(['/', '\\', '\0']));
+        let is_encoded = self.root.kind == StoreKind::Http;
+        Some(decoded.filter(|_| is_encoded).map_or_else(|| typed.to_owned(), Cow::into_owned))
+    }
+
+    /// The last part of its name, as it was typed.
     pub fn file_name(&self) -> Option<&str> {
         self.key().trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty())
     }
@@ -184,6 +213,11 @@ impl ObjectUrl {
             return None;
         }
         Some(Self { root: self.root.clone(), key: key.rsplit_once('/').map(|(folder, _)| folder.to_owned()) })
+    }
+
+    /// Whether what is in a folder can be listed.
+    pub const fn has_folders(&self) -> bool {
+        self.is_writable()
     }
 
     /// Whether files can be written there.

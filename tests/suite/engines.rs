@@ -12,8 +12,10 @@ use textflight::bulk::{self, CommitEvery, JobOptions, Progress, ScoringModel, Su
 use textflight::classifier::{Classifier, ModelFacts};
 use textflight::engine::Engine;
 use textflight::readiness::{Readiness, ServedModel};
+use textflight::store::{FileLocation, StoreOptions, Stores};
 use textflight::stream::InFlight;
 use textflight::table::ScoreOptions;
+use tokio::runtime::Handle;
 
 pub use self::testing::Fake;
 use crate::support::{load, repository};
@@ -40,7 +42,9 @@ pub fn over(classifier: Classifier) -> Engine {
 
 /// Scores one file in batches of so few rows that several are on their way.
 pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: ScoreOptions) -> Result<Summary> {
-    let pairs = bulk::pair(&[input.to_owned()], output, bulk::TABLES)?;
+    let stores = Stores::new(StoreOptions::default(), Handle::current());
+    let [input, output] = [input, output].map(|path| FileLocation::Path(path.to_owned()));
+    let pairs = bulk::pair(&[input], &output, bulk::TABLES, &stores)?;
     let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };
     let model = ScoringModel { scorer: Arc::new(engine), facts };
     let options = JobOptions {
@@ -52,6 +56,7 @@ pub async fn score_file(engine: Engine, input: &Path, output: &Path, options: Sc
         force: false,
         format: None,
         skip_existing: false,
+        stores,
     };
     bulk::score_files(&model, &pairs, &options, None, &Progress::silent()).await
 }

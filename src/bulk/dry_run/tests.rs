@@ -11,6 +11,8 @@ use crate::bulk::{CommitEvery, Share};
 use crate::classifier::ModelFacts;
 use crate::engine::testing::Fake;
 use crate::source::parquet::testing::write;
+use crate::store::FileLocation;
+use crate::store::testing::unused;
 use crate::stream::InFlight;
 use crate::table::{OnError, ScoreOptions, TextColumns};
 
@@ -31,6 +33,7 @@ impl Case {
             force: false,
             format: None,
             skip_existing: false,
+            stores: unused(),
         };
         Self { folder: tempfile::tempdir().unwrap(), job }
     }
@@ -50,8 +53,9 @@ impl Case {
 
     async fn run(&self, names: &[&str]) -> Result<Estimate> {
         let pair = |name: &&str| Pair {
-            input: self.path(name),
-            output: self.path(&format!("{name}.out")),
+            input: FileLocation::Path(self.path(name)),
+            output: FileLocation::Path(self.path(&format!("{name}.out"))),
+            bytes: None,
             share: Share::WHOLE,
         };
         let engine = Fake::engine(100_000);

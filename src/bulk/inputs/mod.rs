@@ -5,10 +5,11 @@
 //! | `named` | what one `IN` names: a file, a folder, a pattern |
 //! | `choice` | which files below a folder are taken, whatever lists them |
 //! | `names`, `pattern` | names that are hidden, or those of tables; `**/*.parquet` |
-//! | `walk` | what a local folder holds |
+//! | `walk`, `bucket` | what a local folder holds, or one of a store |
 //! | `pairs` | the file to write for each |
 //! | `shard`, `share` | what of them one of several machines does |
 
+mod bucket;
 mod choice;
 mod named;
 mod names;
@@ -19,7 +20,7 @@ mod share;
 mod walk;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::named::Named;
 pub use self::names::Extensions;
@@ -28,11 +29,12 @@ pub use self::shard::Shard;
 pub use self::share::Share;
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
+use crate::store::{FileLocation, Stores};
 use crate::{Error, Result};
 
 /// How many row groups a file has; 1 for what cannot be read, of which its job says why. Blocks.
-pub fn row_groups(input: &Path) -> usize {
-    ParquetFile::open(input).map_or(1, |file| file.parts().len())
+pub fn row_groups(input: &FileLocation, stores: &Stores) -> usize {
+    ParquetFile::open_at(input, stores).map_or(1, |file| file.parts().len())
 }
 
 /// How names of tables end, of all formats.
@@ -44,29 +46,34 @@ pub const TABLES: Extensions =
 /// One file goes to the file `output`; if that is a folder, or ends in `/`, to its own name in there. Several files, folders and
 /// patterns go into the folder `output`, which need not exist: a file by its name, and what lies below a folder, or below the
 /// part of a pattern that is none, by its path there. Of a folder the files with one of these extensions are taken that neither
-/// they nor their folders hide; the output's folder is never read. Blocks.
+/// they nor their folders hide; the output's folder is never read. In a store a folder is what objects lie below. Blocks.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a file is not there or a folder cannot be read.
-pub fn pair(inputs: &[PathBuf], output: &Path, extensions: Extensions) -> Result<Pairs> {
+/// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a file is not there or a folder cannot be read, and
+/// what a store says.
+pub fn pair(inputs: &[FileLocation], output: &FileLocation, extensions: Extensions, stores: &Stores) -> Result<Pairs> {
     let mut named = Vec::with_capacity(inputs.len());
     for input in inputs {
-        named.push(Named::look(input, extensions)?);
+        named.push(Named::look(input, extensions, stores)?);
     }
     match &named[..] {
         [] => Err(Error::Invalid("no input: name a file or a folder".to_owned())),
-        [Named::File(only)] if !is_folder(output) => {
-            check_folder_of(output)?;
-            Ok(Pairs::of_one(only, output))
+        [Named::File(only, listed)] if !is_folder(output) => {
+            output.path().map_or(Ok(()), check_folder_of)?;
+            Ok(Pairs::of_one(only, listed.bytes, output))
         }
-        _ => pair_with_folder(named, output),
+        _ => pair_with_folder(named, output, stores),
     }
 }
 
 /// Whether this output is to have files in it.
-fn is_folder(output: &Path) -> bool {
+fn is_folder(output: &FileLocation) -> bool {
     let ends_in = |end: &u8| *end == b'/' || cfg!(windows) && *end == b'\\';
-    output.is_dir() || output.as_os_str().as_encoded_bytes().last().is_some_and(ends_in)
+    match output {
+        FileLocation::Path(path) => path.is_dir() || path.as_os_str().as_encoded_bytes().last().is_some_and(ends_in),
+        FileLocation::Object(url) => url.is_folder(),
+        FileLocation::Standard => false,
+    }
 }
 
 /// The folder of a single output is not made: its name may be mistyped.
@@ -79,23 +86,24 @@ fn check_folder_of(output: &Path) -> Result<()> {
     }
 }
 
-fn pair_with_folder(named: Vec<Named>, output: &Path) -> Result<Pairs> {
-    if fs::metadata(output).is_ok_and(|found| !found.is_dir()) {
+fn pair_with_folder(named: Vec<Named>, output: &FileLocation, stores: &Stores) -> Result<Pairs> {
+    let is_none = match output {
+        FileLocation::Path(path) => fs::metadata(path).is_ok_and(|found| !found.is_dir()),
+        FileLocation::Object(_) => false,
+        FileLocation::Standard => true,
+    };
+    if is_none {
         return Err(Error::Invalid(format!(
-            "-o {}: must be a folder, since the input is several files, a folder or a pattern",
-            output.display()
+            "-o {output}: must be a folder, since the input is several files, a folder or a pattern"
         )));
     }
-    let place = fs::canonicalize(output).ok();
+    let place = output.canonical();
     let mut pairs = Pairs::into_folder(output);
     for named in named {
         if place.is_some() && named.place() == place {
-            return Err(Error::Invalid(format!(
-                "-o {} is the folder that is read: name another one",
-                output.display()
-            )));
+            return Err(Error::Invalid(format!("-o {output} is the folder that is read: name another one")));
         }
-        let (folder, files) = named.files(place.as_deref())?;
+        let (folder, files) = named.files(place.as_ref(), stores)?;
         pairs.add(folder, files);
     }
     pairs.sort();

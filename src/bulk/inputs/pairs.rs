@@ -1,21 +1,23 @@
 //! Files to read, each with the file to write for it. A run may have a hundred thousand: only what is different of their paths is kept.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::names::folder_or_here;
+use super::named::Listed;
 use super::shard::Shard;
 use super::share::Share;
+use crate::store::FileLocation;
 use crate::{Error, Result};
 
 /// A file to read, and the file to write for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The file to score.
-    pub input: PathBuf,
+    pub input: FileLocation,
     /// The file with its columns and the new ones.
-    pub output: PathBuf,
+    pub output: FileLocation,
+    /// How long the input is, in bytes, if it was found in a store.
+    pub bytes: Option<u64>,
     /// How much of the input the output has.
     pub share: Share,
 }
@@ -24,9 +26,9 @@ pub struct Pair {
 #[derive(Debug, Clone)]
 pub struct Pairs {
     /// The folders that inputs lie below.
-    folders: Vec<PathBuf>,
+    folders: Vec<FileLocation>,
     files: Vec<Entry>,
-    output: PathBuf,
+    output: FileLocation,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ struct Entry {
     input: Box<Path>,
     /// Where its output lies below the output, if that is elsewhere.
     output: Option<Box<Path>>,
+    bytes: Option<u64>,
     share: Share,
 }
 
@@ -54,24 +57,28 @@ impl Entry {
 
 impl Pairs {
     /// One file, and the file to write for it.
-    pub(super) fn of_one(input: &Path, output: &Path) -> Self {
+    pub(super) fn of_one(input: &FileLocation, bytes: Option<u64>, output: &FileLocation) -> Self {
         let (folder, name) = split(output);
-        let entry = Entry { folder: 0, input: input.into(), output: Some(name.into()), share: Share::WHOLE };
-        Self { folders: vec![PathBuf::new()], files: vec![entry], output: folder.to_owned() }
+        let entry = Entry { folder: 0, input: Path::new("").into(), output: Some(name), bytes, share: Share::WHOLE };
+        Self { folders: vec![input.clone()], files: vec![entry], output: folder }
     }
 
     /// No files yet, whose outputs are to lie in this folder.
-    pub(super) fn into_folder(output: &Path) -> Self {
-        Self { folders: Vec::new(), files: Vec::new(), output: output.to_owned() }
+    pub(super) fn into_folder(output: &FileLocation) -> Self {
+        Self { folders: Vec::new(), files: Vec::new(), output: output.clone() }
     }
 
-    /// Adds files by their paths below a folder.
-    pub(super) fn add(&mut self, folder: PathBuf, files: Vec<Box<Path>>) {
+    /// Adds files below a folder, or one that is called what the folder is.
+    pub(super) fn add(&mut self, folder: FileLocation, files: Vec<Listed>) {
         if self.folders.last() != Some(&folder) {
             self.folders.push(folder);
         }
         let folder = self.folders.len() - 1;
-        self.files.extend(files.into_iter().map(|input| Entry { folder, input, output: None, share: Share::WHOLE }));
+        let own_name = own_name(&self.folders[folder]);
+        self.files.extend(files.into_iter().map(|Listed { path, bytes }| {
+            let output = path.as_os_str().is_empty().then(|| own_name.clone());
+            Entry { folder, input: path, output, bytes, share: Share::WHOLE }
+        }));
     }
 
     /// The order of a run, whatever the order in which they were named and listed.
@@ -85,32 +92,32 @@ impl Pairs {
             if other.output().starts_with(one.output()) {
                 return Err(Error::Invalid(format!(
                     "{} and {} would both be written to {}: score them into separate folders",
-                    self.input(one).display(),
-                    self.input(other).display(),
-                    self.output.join(one.output()).display()
+                    self.input(one),
+                    self.input(other),
+                    self.output.below(one.output())
                 )));
             }
         }
         // Nothing is read of a folder that is not there.
-        fs::canonicalize(folder_or_here(&self.output)).map_or(Ok(()), |place| self.check_inputs_within(&place))
+        self.output.canonical().map_or(Ok(()), |place| self.check_inputs_within(&place))
     }
 
     /// Fails if the output of one is another that is still to be read.
-    fn check_inputs_within(&self, place: &Path) -> Result<()> {
-        let folders: Vec<_> =
-            self.folders.iter().map(|folder| fs::canonicalize(folder_or_here(folder)).unwrap_or_default()).collect();
-        if !folders.iter().any(|folder| folder.starts_with(place)) {
+    fn check_inputs_within(&self, place: &FileLocation) -> Result<()> {
+        // Where each folder lies below the outputs', if it does.
+        let below = |folder: &FileLocation| folder.canonical()?.relative_to(place);
+        let folders: Vec<_> = self.folders.iter().map(below).collect();
+        if folders.iter().all(Option::is_none) {
             return Ok(());
         }
         let outputs: HashSet<_> = self.files.iter().map(Entry::output).collect();
         for file in &self.files {
-            let input = folders[file.folder].join(&file.input);
-            if input.strip_prefix(place).is_ok_and(|input| outputs.contains(input)) {
-                let (input, output) = (self.input(file), self.output.join(file.output()));
+            let input = folders[file.folder].as_ref().map(|folder| folder.join(&file.input));
+            if input.is_some_and(|input| outputs.contains(&*input)) {
                 return Err(Error::Invalid(format!(
                     "{} is an input, and would be written over: -o {} must be another folder",
-                    input.display(),
-                    output.display()
+                    self.input(file),
+                    self.output.below(file.output())
                 )));
             }
         }
@@ -122,7 +129,7 @@ impl Pairs {
     ///
     /// # Errors
     /// [`Error::Invalid`] where a part, of whichever shard, would be written to what another file is written to, or to an input.
-    pub fn of_shard(mut self, shard: Shard, row_groups: impl Fn(&Path) -> usize) -> Result<Self> {
+    pub fn of_shard(mut self, shard: Shard, row_groups: impl Fn(&FileLocation) -> usize) -> Result<Self> {
         if !shard.is_one_of_more_than(self.len()) {
             self.files.retain(|file| shard.has(file.output()));
             return Ok(self);
@@ -155,30 +162,53 @@ impl Pairs {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Pair> {
         self.files.iter().map(|file| Pair {
             input: self.input(file),
-            output: self.output.join(file.output()),
+            output: self.output.below(file.output()),
+            bytes: file.bytes,
             share: file.share,
         })
     }
 
-    fn input(&self, file: &Entry) -> PathBuf {
-        self.folders[file.folder].join(&file.input)
+    fn input(&self, file: &Entry) -> FileLocation {
+        self.folders[file.folder].below(&file.input)
     }
 }
 
+#[cfg(test)]
 impl FromIterator<Pair> for Pairs {
     fn from_iter<T: IntoIterator<Item = Pair>>(pairs: T) -> Self {
-        let entry = |Pair { input, output, share }: Pair| Entry {
-            folder: 0,
-            input: input.into(),
-            output: Some(output.into()),
-            share,
-        };
-        let files = pairs.into_iter().map(entry).collect();
-        Self { folders: vec![PathBuf::new()], files, output: PathBuf::new() }
+        let mut all = Self::into_folder(&FileLocation::Path(PathBuf::new()));
+        for Pair { input, output, bytes, share } in pairs {
+            let output = output.path().map(Into::into);
+            all.files.push(Entry { folder: all.folders.len(), input: Path::new("").into(), output, bytes, share });
+            all.folders.push(input);
+        }
+        all
     }
 }
 
-/// The folder of a path, and its name there.
-fn split(path: &Path) -> (&Path, &Path) {
-    path.parent().zip(path.file_name()).map_or((Path::new(""), path), |(folder, name)| (folder, Path::new(name)))
+/// What the output of a file is called that has no folder.
+fn own_name(file: &FileLocation) -> Box<Path> {
+    match file {
+        FileLocation::Path(path) => path.file_name().map(PathBuf::from),
+        FileLocation::Object(url) => url.name().map(PathBuf::from),
+        FileLocation::Standard => None,
+    }
+    .unwrap_or_default()
+    .into()
+}
+
+/// The folder of a file, and its name there.
+fn split(file: &FileLocation) -> (FileLocation, Box<Path>) {
+    let split = match file {
+        FileLocation::Path(path) => path
+            .parent()
+            .zip(path.file_name())
+            .map(|(folder, name)| (FileLocation::Path(folder.to_owned()), Path::new(name).into())),
+        FileLocation::Object(url) => {
+            let folder = url.folder().map(FileLocation::Object);
+            folder.zip(url.file_name().map(|name| Path::new(name).into()))
+        }
+        FileLocation::Standard => None,
+    };
+    split.unwrap_or_else(|| (file.clone(), Path::new("").into()))
 }

@@ -1,4 +1,12 @@
+use std::path::PathBuf;
+
 use super::*;
+use crate::store::testing::unused;
+
+fn pair_paths(inputs: &[PathBuf], output: &Path) -> Result<Pairs> {
+    let inputs: Vec<_> = inputs.iter().cloned().map(FileLocation::Path).collect();
+    pair(&inputs, &FileLocation::Path(output.to_owned()), TABLES, &unused())
+}
 
 /// A folder with empty files of these names, and folders for the names that end in `/`.
 fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -17,8 +25,8 @@ fn folder(names: &[&str]) -> tempfile::TempDir {
 
 fn pairs(folder: &Path, inputs: &[&str], output: &str) -> Result<Vec<(String, String)>> {
     let inputs: Vec<_> = inputs.iter().map(|name| folder.join(name)).collect();
-    let relative = |path: PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-    let pairs = pair(&inputs, &folder.join(output), TABLES)?;
+    let relative = |file: FileLocation| file.path().unwrap().strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+    let pairs = pair_paths(&inputs, &folder.join(output))?;
     Ok(pairs.iter().map(|pair| (relative(pair.input), relative(pair.output))).collect())
 }
 
@@ -159,10 +167,15 @@ fn paths_need_not_be_utf8() {
     fs::write(&file, b"").unwrap();
     let out = folder.path().join("out");
     for input in [folder.path().to_owned(), folder.path().join("**/*.pq")] {
-        let pairs: Vec<_> = pair(&[input], &out, TABLES).unwrap().iter().collect();
+        let pairs: Vec<_> = pair_paths(&[input], &out).unwrap().iter().collect();
         assert_eq!(
             pairs,
-            [Pair { input: file.clone(), output: out.join(OsStr::from_bytes(b"\xff/\xfe.pq")), share: Share::WHOLE }]
+            [Pair {
+                input: FileLocation::Path(file.clone()),
+                output: FileLocation::Path(out.join(OsStr::from_bytes(b"\xff/\xfe.pq"))),
+                bytes: None,
+                share: Share::WHOLE
+            }]
         );
     }
 }
@@ -171,7 +184,7 @@ fn paths_need_not_be_utf8() {
 fn shards_have_each_file_once() {
     let names: Vec<_> = (0..40).map(|number| format!("in/{}/{number}.pq", number % 3)).collect();
     let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), TABLES).unwrap();
+    let all = pair_paths(&[folder.path().join("in")], &folder.path().join("out")).unwrap();
     let mut found = Vec::new();
     for number in 0..3 {
         let part = all.clone().of_shard(Shard::new(number, 3).unwrap(), |_| panic!("there are files enough")).unwrap();
@@ -186,8 +199,8 @@ fn shards_have_each_file_once() {
 #[test]
 fn few_files_are_shared_out() {
     let folder = folder(&["in/a.pq", "in/b.pq"]);
-    let all = pair(&[folder.path().join("in")], &folder.path().join("out"), TABLES).unwrap();
-    let row_groups = |path: &Path| if path.ends_with("a.pq") { 10 } else { 1 };
+    let all = pair_paths(&[folder.path().join("in")], &folder.path().join("out")).unwrap();
+    let row_groups = |file: &FileLocation| if file.file_name() == Some("a.pq".as_ref()) { 10 } else { 1 };
     let parts = (0..4).flat_map(|number| {
         let part = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap();
         part.iter().collect::<Vec<_>>()
@@ -205,8 +218,8 @@ fn parts_have_names_of_their_own() {
     let refused = |names: &[&str], inputs: &[&str], output: &str| {
         let folder = folder(names);
         let inputs: Vec<_> = inputs.iter().map(|name| folder.path().join(name)).collect();
-        let all = pair(&inputs, &folder.path().join(output), TABLES).unwrap();
-        let row_groups = |path: &Path| if path.ends_with("a.pq") { 4 } else { 1 };
+        let all = pair_paths(&inputs, &folder.path().join(output)).unwrap();
+        let row_groups = |file: &FileLocation| if file.file_name() == Some("a.pq".as_ref()) { 4 } else { 1 };
         let told = (0..4).map(|number| {
             let error = all.clone().of_shard(Shard::new(number, 4).unwrap(), row_groups).unwrap_err();
             assert!(matches!(error, Error::Invalid(_)), "{error}");
@@ -231,7 +244,7 @@ fn an_input_that_is_not_there_is_named() {
     let folder = folder(&["a", "out/"]);
     let path = |name: &str| folder.path().join(name);
     for inputs in [vec![path("nope")], vec![path("a"), path("nope")]] {
-        let error = pair(&inputs, &path("out"), TABLES).unwrap_err();
+        let error = pair_paths(&inputs, &path("out")).unwrap_err();
         assert!(matches!(&error, Error::File { path, .. } if path.ends_with("nope")), "{error}");
     }
 }

@@ -25,7 +25,7 @@ pub struct Feed<'a, 'b> {
 impl Feed<'_, '_> {
     /// Passes on so many rows as they are, and the others scored. That nobody takes them is for the writer to explain.
     pub async fn run(
-        &self,
+        self,
         scorer: &Arc<dyn TextScorer>,
         reader: Arc<ScorePlan>,
         in_flight: InFlight,

@@ -1,6 +1,6 @@
 //! An input that can be scored as its job says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
@@ -19,11 +19,13 @@ use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
 use crate::identity::JobIdentity;
 use crate::panics::blocking;
-use crate::sink::check_pair;
+use crate::sink::{check_output, check_pair};
+use crate::source::Source;
 use crate::source::lines::Lines;
+use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
-use crate::source::sequential::STANDARD;
 use crate::source::strings_as_bytes;
+use crate::store::{FileLocation, Stores};
 use crate::stream::{KeyPlan, LinePlan};
 use crate::table::{Columns, ScorePlan};
 use crate::{Error, Result};
@@ -58,14 +60,12 @@ impl OpenedInput {
     /// [`Error::Invalid`] for an option or a path that cannot be, and [`Error::File`] for a file that cannot be read.
     pub async fn open(pair: &Pair, options: &JobOptions, model: &ModelFacts) -> Result<Self> {
         let (pair, options, model) = (pair.clone(), options.clone(), model.clone());
-        let path = pair.input.clone();
+        let path = pair.input.name();
         let opened = blocking(move || {
-            if pair.output != Path::new(STANDARD) {
-                check_pair(&pair.input, &pair.output)?;
-            }
-            let formats = formats(&pair.input, &pair.output, options.format)?;
+            check_places(&pair.input, &pair.output, &options.stores)?;
+            let formats = formats(&pair.input.name(), &pair.output.name(), options.format)?;
             let named = options.score.named_texts();
-            let table = Table::open(&pair.input, formats.0, named, pair.share)?;
+            let table = Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?;
             Self::of(table, formats, &options, &model)
         });
         opened.await.map_err(|error| named(&path, error))
@@ -115,6 +115,11 @@ impl OpenedInput {
         self.table.rows()
     }
 
+    /// About how many bytes its output will have, if anybody knows.
+    pub fn bytes(&self) -> Option<u64> {
+        self.table.bytes()
+    }
+
     /// What tells whether it has changed.
     pub fn watch(&self) -> Watch {
         self.table.watch()
@@ -134,13 +139,17 @@ impl OpenedInput {
     ///
     /// # Errors
     /// [`Error::Failed`] when the output cannot be looked at.
-    pub fn is_finished(&self, output: &Path) -> impl Future<Output = Result<bool>> + Send + use<> {
+    pub fn is_finished(
+        &self,
+        output: &FileLocation,
+        stores: &Stores,
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let marks = match &self.way {
             Way::Beside { marks, .. } | Way::Whole { marks, format: TableFormat::Parquet, .. } => marks.clone(),
             Way::Lines { .. } | Way::Whole { .. } => Marks::new(),
         };
-        let output = output.to_owned();
-        blocking(move || Ok(!marks.is_empty() && is_finished(&output, &marks)))
+        let (output, stores) = (output.clone(), stores.clone());
+        blocking(move || Ok(!marks.is_empty() && is_finished(&output, &stores, &marks)))
     }
 
     /// Begins to read behind the rows that are scored already, if they can be passed over.
@@ -158,7 +167,10 @@ impl OpenedInput {
         let reader = Arc::new(reader);
         let mut from_row = 0;
         match (&mut way, &table) {
-            (Way::Beside { .. }, _) => from_row = resumed,
+            (Way::Beside { file, .. }, _) => {
+                from_row = resumed;
+                keep_passing(file, &wanted, resumed);
+            }
             (Way::Whole { rows: Rows::Batches(plan), .. }, _) => *plan = Arc::clone(&reader),
             (Way::Lines { names, .. }, Table::Lines(lines)) => names.clone_from(&lines.names),
             _ => {}
@@ -166,6 +178,32 @@ impl OpenedInput {
         let input = table.path().to_owned();
         let pieces = table.read(wanted, from_row);
         Ok(Begun { way, reader, pieces, input, known: resumed - from_row })
+    }
+}
+
+/// What is read of an object is kept as the copy of all of it passes, so that it gives each byte once.
+fn keep_passing(file: &ParquetFile, wanted: &Wanted, from_row: u64) {
+    let mut before = 0;
+    let ends = file.parts().iter().map(|part| {
+        before += part.rows;
+        before
+    });
+    let first = ends.take_while(|end| *end <= from_row).count();
+    let mut columns = wanted.inputs.clone();
+    columns.extend(wanted.truth.as_ref().map(Truth::index));
+    file.keep_passing(first..file.parts().len(), &columns);
+}
+
+/// Fails unless the output can be written, as far as names tell, and is not the input.
+fn check_places(input: &FileLocation, output: &FileLocation, stores: &Stores) -> Result<()> {
+    match (input, output) {
+        (FileLocation::Path(input), FileLocation::Path(output)) => check_pair(input, output),
+        (_, FileLocation::Path(output)) => check_output(output).map(drop),
+        (FileLocation::Object(one), FileLocation::Object(other)) if one.below(other) == Some("") => {
+            Err(Error::Invalid(format!("-o {other} is the input {one}: name another object")))
+        }
+        (_, FileLocation::Object(url)) => stores.check_writable(url),
+        (_, FileLocation::Standard) => Ok(()),
     }
 }
 

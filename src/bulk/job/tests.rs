@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow::array::{
@@ -16,6 +17,7 @@ use crate::bulk::{
 use crate::engine::Engine;
 use crate::engine::testing::{Fake, limits};
 use crate::source::parquet::testing::{metadata, read, rows, write};
+use crate::store::testing::unused;
 use crate::table::{Columns, LabelKind, OnError, TextColumns};
 
 /// Calls a text of an even length EVEN, and the others ODD; sure of it by their length.
@@ -41,7 +43,9 @@ fn model(engine: Engine) -> ScoringModel {
 /// A folder with an input of 3,000 rows, and the job to score it.
 struct Case {
     folder: TempDir,
-    pair: Pair,
+    input: PathBuf,
+    output: PathBuf,
+    share: Share,
     job: JobOptions,
 }
 
@@ -59,8 +63,14 @@ impl Case {
             force: false,
             format: None,
             skip_existing: false,
+            stores: unused(),
         };
-        Self { folder, pair: Pair { input, output, share: Share::WHOLE }, job }
+        Self { folder, input, output, share: Share::WHOLE, job }
+    }
+
+    fn pair(&self) -> Pair {
+        let [input, output] = [&self.input, &self.output].map(|path| FileLocation::Path(path.clone()));
+        Pair { input, output, bytes: None, share: self.share }
     }
 
     fn large() -> Self {
@@ -72,7 +82,7 @@ impl Case {
     }
 
     async fn run_on(&self, engine: Engine) -> Result<Summary> {
-        score_files(&model(engine), &Pairs::from_iter([self.pair.clone()]), &self.job, None, &Progress::silent()).await
+        score_files(&model(engine), &Pairs::from_iter([self.pair()]), &self.job, None, &Progress::silent()).await
     }
 
     fn files(&self) -> Vec<String> {
@@ -94,7 +104,7 @@ impl Case {
 async fn every_row_gets_its_own_score_and_keeps_the_rest() {
     let case = Case::large();
     let summary = case.run().await.unwrap();
-    let (old, new) = (read(&case.pair.input), read(&case.pair.output));
+    let (old, new) = (read(&case.input), read(&case.output));
     assert_eq!(old.columns(), &new.columns()[..old.num_columns()]);
     let (texts, labels) = (old["text"].as_string::<i32>(), new["label"].as_string::<i32>());
     let confidences = new["confidence"].as_primitive::<Float32Type>();
@@ -126,7 +136,7 @@ async fn batches_of_any_size_give_the_same_file() {
     // What stands in place of other nulls is left over from the batch.
     case.job.score.columns = named(&["text", "id", "long", "map"]);
     for name in ["out.arrow", "out.arrows"] {
-        case.pair.output = case.folder.path().join(name);
+        case.output = case.folder.path().join(name);
         check_batches(&mut case, &[(7, 100_000, 1 << 26), (100_000, 1, 1 << 26)]).await;
     }
 }
@@ -134,13 +144,13 @@ async fn batches_of_any_size_give_the_same_file() {
 async fn check_batches(case: &mut Case, others: &[(usize, usize, usize)]) {
     case.job.batch_rows = 200;
     case.run().await.unwrap();
-    let expected = fs::read(&case.pair.output).unwrap();
+    let expected = fs::read(&case.output).unwrap();
     for &(batch_rows, rows, bytes) in others {
-        fs::remove_file(&case.pair.output).unwrap();
+        fs::remove_file(&case.output).unwrap();
         case.job.batch_rows = batch_rows;
         case.job.in_flight = InFlight { rows, bytes };
         case.run().await.unwrap();
-        assert!(fs::read(&case.pair.output).unwrap() == expected, "batches of {batch_rows} in {:?}", case.pair.output);
+        assert!(fs::read(&case.output).unwrap() == expected, "batches of {batch_rows} in {:?}", case.output);
     }
 }
 
@@ -157,7 +167,7 @@ async fn every_option_of_the_contract() {
         ..ScoreOptions::default()
     };
     case.run().await.unwrap();
-    let new = read(&case.pair.output);
+    let new = read(&case.output);
     let names: Vec<_> = new.schema_ref().fields().iter().skip(11).map(|field| field.name().clone()).collect();
     assert_eq!(names, ["class", "sure", "tokens", "truncated", "probabilities"]);
     assert_eq!(new["class"].as_ref(), &Int64Array::from([0, 1].repeat(10)) as &dyn Array);
@@ -187,8 +197,8 @@ async fn texts_in_structs_lists_and_several_columns() {
     case.job.score.on_error = OnError::Null;
     let summary = case.run().await.unwrap();
     assert_eq!((summary.rows, summary.nulls, summary.errors), (3, 2, 1), "a title, a tag, and what is no text");
-    let found = read(&case.pair.output);
-    assert_eq!(found.project(&[0, 1, 2]).unwrap(), read(&case.pair.input));
+    let found = read(&case.output);
+    assert_eq!(found.project(&[0, 1, 2]).unwrap(), read(&case.input));
     let labels = |name: &str| found[name].as_string::<i32>().iter().collect::<Vec<_>>();
     assert_eq!(labels("post.title_label"), [Some("ODD"), None, Some("EVEN")]);
     assert_eq!(labels("raw_label"), [Some("ODD"), None, Some("EVEN")]);
@@ -213,7 +223,7 @@ async fn no_rows_are_a_file_too() {
     let case = Case::new(&rows(0), &[]);
     let summary = case.run().await.unwrap();
     assert_eq!(summary.rows, 0);
-    assert_eq!(read(&case.pair.output).num_columns(), 13);
+    assert_eq!(read(&case.output).num_columns(), 13);
 }
 
 #[tokio::test]
@@ -229,7 +239,7 @@ async fn text_of_every_string_type() {
         let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
         let case = Case::new(&batch, &[1, 2]);
         case.run().await.unwrap();
-        let new = read(&case.pair.output);
+        let new = read(&case.output);
         assert_eq!(new["text"].data_type(), batch["text"].data_type());
         assert_eq!(new["label"].as_ref(), &StringArray::from(vec!["ODD", "EVEN", "ODD"]) as &dyn Array);
     }
@@ -243,7 +253,7 @@ async fn a_column_of_nulls_has_no_scores() {
         let case = Case::new(&batch, &[3]);
         let summary = case.run().await.unwrap();
         assert_eq!((summary.rows, summary.nulls), (3, 3));
-        assert_eq!(read(&case.pair.output)["label"].null_count(), 3);
+        assert_eq!(read(&case.output)["label"].null_count(), 3);
     }
 }
 
@@ -299,11 +309,11 @@ async fn what_the_schema_forbids_is_refused() {
 #[tokio::test]
 async fn an_output_that_cannot_be_is_refused_before_any_work() {
     let mut case = Case::new(&rows(5), &[5]);
-    case.pair.output = case.pair.input.clone();
-    let before = fs::read(&case.pair.input).unwrap();
+    case.output = case.input.clone();
+    let before = fs::read(&case.input).unwrap();
     assert_eq!(case.refused().await, "-o in.parquet is the input in.parquet: name another file");
-    assert_eq!(fs::read(&case.pair.input).unwrap(), before);
-    case.pair.output = case.folder.path().to_owned();
+    assert_eq!(fs::read(&case.input).unwrap(), before);
+    case.output = case.folder.path().to_owned();
     assert!(case.refused().await.ends_with("a folder; name the file to write"));
 }
 
@@ -312,14 +322,15 @@ async fn what_one_file_lacks_is_no_matter_of_the_others() {
     let case = Case::large();
     let path = |name: &str| case.folder.path().join(name);
     let pair = |number| Pair {
-        input: path(&format!("in{number}.parquet")),
-        output: path(&format!("out{number}.parquet")),
+        input: FileLocation::Path(path(&format!("in{number}.parquet"))),
+        output: FileLocation::Path(path(&format!("out{number}.parquet"))),
+        bytes: None,
         share: Share::WHOLE,
     };
-    let pairs = [pair(1), case.pair.clone(), pair(2), pair(3)];
-    fs::write(&pairs[2].input, "no Parquet file").unwrap();
+    let pairs = [pair(1), case.pair(), pair(2), pair(3)];
+    fs::write(pairs[2].input.name(), "no Parquet file").unwrap();
     let batch = RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
-    write(&pairs[3].input, &batch, &[1], WriterProperties::builder().build());
+    write(&pairs[3].input.name(), &batch, &[1], WriterProperties::builder().build());
     let run = async |pairs: &[Pair], report: &str| {
         let report = OutcomeWriter::create(&path(report)).unwrap();
         score_files(&model(engine()), &pairs.iter().cloned().collect(), &case.job, Some(report), &Progress::silent())
@@ -349,25 +360,25 @@ async fn what_one_file_lacks_is_no_matter_of_the_others() {
 async fn what_is_finished_is_skipped_and_what_is_another_is_made_again() {
     let mut case = Case::large();
     case.run().await.unwrap();
-    let made = || fs::metadata(&case.pair.output).unwrap().modified().unwrap();
+    let made = || fs::metadata(&case.output).unwrap().modified().unwrap();
     let first = made();
     let summary = case.run().await.unwrap();
     assert_eq!((summary.rows, summary.files), (0, FileCounts { skipped: 1, ..FileCounts::default() }));
     assert_eq!((made(), case.files()), (first, vec!["in.parquet".to_owned(), "out.parquet".to_owned()]));
-    let expected = fs::read(&case.pair.output).unwrap();
+    let expected = fs::read(&case.output).unwrap();
     // The same file elsewhere is the same job.
     let input = case.folder.path().join("moved.parquet");
-    fs::rename(&case.pair.input, &input).unwrap();
-    case.pair.input = input;
+    fs::rename(&case.input, &input).unwrap();
+    case.input = input;
     assert_eq!(case.run().await.unwrap().files.skipped, 1);
     for details in [true, false] {
         case.job.score.details = details;
         assert_eq!(case.run().await.unwrap().files.done, 1);
     }
-    assert!(fs::read(&case.pair.output).unwrap() == expected);
-    fs::write(&case.pair.output, "something else").unwrap();
+    assert!(fs::read(&case.output).unwrap() == expected);
+    fs::write(&case.output, "something else").unwrap();
     assert_eq!(case.run().await.unwrap().files.done, 1);
-    assert!(fs::read(&case.pair.output).unwrap() == expected);
+    assert!(fs::read(&case.output).unwrap() == expected);
 }
 
 mod trouble;

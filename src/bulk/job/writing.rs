@@ -5,14 +5,14 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use tokio::sync::mpsc;
 
-use super::output::{Beside, LineOutput, Output, OutputPlace, Rows, WholeOutput};
+use super::copying::Copying;
+use super::output::{LineOutput, Output, OutputPlace, Rows, WholeOutput};
 use crate::bulk::journal::Journal;
 use crate::bulk::table::Piece;
 use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
 use crate::format::TableFormat;
 use crate::sink::lines::LineEncoder;
-use crate::sink::parquet::Splice;
 use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
@@ -73,12 +73,7 @@ impl Writing {
         if let Some(kept) = journal.as_ref().map(Journal::tally).transpose()?.flatten() {
             tally = kept;
         }
-        let needs_rows = !matches!(way, Way::Beside { .. });
-        let mut output = begin(way, destination, &incoming)?;
-        if let Some(journal) = &journal {
-            let mut known = Known { incoming: &mut incoming, needs_rows, held: None };
-            journal.replay(|columns| known.write(&columns, &mut *output))?;
-        }
+        let mut output = OutputState::new(way, destination, journal.as_ref(), &mut incoming)?;
         while let Some(step) = incoming.blocking_recv() {
             match step {
                 Step::Rows(scored) => {
@@ -88,11 +83,11 @@ impl Writing {
                         journal.append(&scored.columns, &tally)?;
                     }
                     let Scored { batch, columns, rest: (truths, lines), .. } = scored;
-                    output.write(&Piece { batch, truths, lines }, &columns)?;
+                    output = output.write(&Piece { batch, truths, lines }, &columns, journal.as_ref())?;
                 }
                 Step::Known(_) => return Err(Error::Failed("the journal has fewer rows than it said".to_owned())),
                 Step::End => {
-                    output.finish()?;
+                    output.ready(journal.as_ref())?.finish()?;
                     return Ok(tally);
                 }
             }
@@ -109,33 +104,64 @@ fn given_up() -> Error {
     Error::Cancelled("it was given up".to_owned())
 }
 
-fn begin(way: Way, destination: OutputPlace, incoming: &mpsc::Receiver<Step>) -> Result<Box<dyn Output>> {
-    Ok(match way {
-        Way::Beside { file, plan, marks } => {
-            let text = plan.text_columns().next().unwrap_or_default();
-            let OutputPlace { path, destination } = destination;
-            let stop = || incoming.is_closed();
-            let splice = Splice::begin(file, plan.new_fields(), text, &path, destination, stop)?;
-            Box::new(Beside(Box::new(splice.marked(marks))))
+/// An output that is begun.
+enum OutputState {
+    /// New columns wait in the journal until the copy is made.
+    Copying(Copying),
+    /// It takes rows.
+    Ready(Box<dyn Output>),
+}
+
+impl OutputState {
+    /// Begins it, with the rows that the journal has.
+    fn new(
+        way: Way,
+        destination: OutputPlace,
+        journal: Option<&Journal>,
+        incoming: &mut mpsc::Receiver<Step>,
+    ) -> Result<Self> {
+        let mut output: Box<dyn Output> = match way {
+            Way::Beside { file, plan, marks } => {
+                return Copying::begin(file, plan, marks, destination).map(Self::Copying);
+            }
+            Way::Lines { encoder, names } => Box::new(LineOutput::begin(encoder, names, destination)?),
+            Way::Whole { rows, format, marks } => Box::new(WholeOutput::begin(rows, format, marks, destination)?),
+        };
+        if let Some(journal) = journal {
+            let mut known = Known { incoming, held: None };
+            journal.replay(|columns| known.write(&columns, &mut *output))?;
         }
-        Way::Lines { encoder, names } => Box::new(LineOutput::begin(encoder, names, destination)?),
-        Way::Whole { rows, format, marks } => Box::new(WholeOutput::begin(rows, format, marks, destination)?),
-    })
+        Ok(Self::Ready(output))
+    }
+
+    /// Writes rows, whose new columns the journal has by now.
+    fn write(mut self, piece: &Piece, columns: &[ArrayRef], journal: Option<&Journal>) -> Result<Self> {
+        match &mut self {
+            Self::Ready(output) => output.write(piece, columns)?,
+            Self::Copying(copying) if copying.has_ended() => return self.ready(journal).map(Self::Ready),
+            Self::Copying(_) => {}
+        }
+        Ok(self)
+    }
+
+    /// What takes rows, once it can.
+    fn ready(self, journal: Option<&Journal>) -> Result<Box<dyn Output>> {
+        match (self, journal) {
+            (Self::Ready(output), _) => Ok(output),
+            (Self::Copying(copying), Some(journal)) => copying.end(journal),
+            (Self::Copying(_), None) => Err(Error::Failed("a copy without a journal".to_owned())),
+        }
+    }
 }
 
 /// Rows of which the journal has the new columns.
 struct Known<'a> {
     incoming: &'a mut mpsc::Receiver<Step>,
-    /// Whether the output takes anything of them but the new columns.
-    needs_rows: bool,
     held: Option<Piece>,
 }
 
 impl Known<'_> {
     fn write(&mut self, columns: &[ArrayRef], output: &mut dyn Output) -> Result<()> {
-        if !self.needs_rows {
-            return output.write(&Piece::none(), columns);
-        }
         let rows = columns.first().map_or(0, |column| column.len());
         let mut done = 0;
         while done < rows {

@@ -3,9 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::sink::sync_folder_of;
+use crate::store::AppendLog;
 use crate::{Error, Result};
+
+/// How long a store is left alone between two records: a request takes about 50 ms, and costs money.
+const STORE_PAUSE: Duration = Duration::from_millis(250);
 
 /// Bytes that are only ever appended to, and are there after a power loss once they are.
 pub trait JournalLog: Send {
@@ -27,8 +32,35 @@ pub trait JournalLog: Send {
     /// [`Error::File`] if it cannot be written.
     fn append(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// How long it should be left alone between two times: who writes at the other end of a network takes a while.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// An error about it.
     fn error(&self, cause: &dyn std::fmt::Display) -> Error;
+}
+
+impl JournalLog for AppendLog {
+    fn read(&self) -> Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Self::read(self)))
+    }
+
+    fn keep(&mut self, len: u64) -> Result<()> {
+        Self::keep(self, len)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        Self::append(self, bytes)
+    }
+
+    fn pause(&self) -> Duration {
+        STORE_PAUSE
+    }
+
+    fn error(&self, cause: &dyn std::fmt::Display) -> Error {
+        Error::file(Path::new(&self.folder().to_string()), cause)
+    }
 }
 
 /// A log in a local file.

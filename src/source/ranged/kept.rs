@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::object::Fetching;
 use crate::store::Fault;
 
 /// What is kept in memory of one object, in bytes.
@@ -22,6 +23,8 @@ pub struct KeptRange {
     changed: Condvar,
     /// How many expect it.
     holders: AtomicUsize,
+    /// Who fetches it, if it is not kept as it passes.
+    fetching: OnceLock<Weak<Fetching>>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,14 @@ impl KeptRange {
     /// A range of which nothing has come. It takes up room from its first byte on.
     pub fn new(room: &Arc<PrefetchRoom>, range: Range<u64>) -> Self {
         let state = Mutex::new(State { filled: 0, place: Place::Memory(Vec::new(), None), failed: None });
-        Self { range, room: Arc::clone(room), state, changed: Condvar::new(), holders: AtomicUsize::new(0) }
+        let (changed, holders, fetching) = (Condvar::new(), AtomicUsize::new(0), OnceLock::new());
+        Self { range, room: Arc::clone(room), state, changed, holders, fetching }
+    }
+
+    /// Who fetches it from now on.
+    pub fn is_fetched_by(&self, fetching: &Arc<Fetching>) {
+        // It is fetched once: what failed is fetched as another range.
+        let _ = self.fetching.set(Arc::downgrade(fetching));
     }
 
     /// Which bytes it has, once it has them.
@@ -103,9 +113,10 @@ impl KeptRange {
         &self.range
     }
 
-    /// One more expects it.
-    pub fn hold(&self) {
+    /// One more expects it, for whom it goes on to be fetched while that is held.
+    pub fn hold(&self) -> Option<Arc<Fetching>> {
         self.holders.fetch_add(1, Ordering::Relaxed);
+        self.fetching.get().and_then(Weak::upgrade)
     }
 
     /// One fewer expects it. Whether that was the last.
@@ -152,9 +163,12 @@ impl KeptRange {
         self.changed.notify_all();
     }
 
-    /// Whether it has failed, or will never have more.
-    pub fn has_failed(&self) -> bool {
-        self.lock().failed.is_some()
+    /// Whether it will not come: it has failed, or nobody fetches it any more.
+    pub fn is_lost(&self) -> bool {
+        let state = self.lock();
+        let is_there = state.filled == self.range.end - self.range.start;
+        let is_fetched = self.fetching.get().is_none_or(|fetching| fetching.strong_count() > 0);
+        state.failed.is_some() || !is_there && !is_fetched
     }
 
     /// Waits until all of it is there. Blocks.

@@ -38,8 +38,12 @@ pub struct ObjectFile {
 pub struct Prefetch {
     object: Option<Arc<ObjectFile>>,
     kept: Kept,
-    fetching: Option<AbortOnDropHandle<()>>,
+    /// Whoever fetches any of it, also for others.
+    fetching: Vec<Arc<Fetching>>,
 }
+
+/// Who fetches ranges, until nobody expects them any more.
+pub type Fetching = AbortOnDropHandle<()>;
 
 impl Prefetch {
     /// Waits until all of it is there. Blocks.
@@ -55,7 +59,7 @@ impl Prefetch {
 
 impl Drop for Prefetch {
     fn drop(&mut self) {
-        drop(self.fetching.take());
+        self.fetching.clear();
         if let Some(object) = &self.object {
             let mut all = object.lock();
             // Others may expect some of it still.
@@ -122,17 +126,19 @@ impl ObjectFile {
         // Held before another reader lets go of what is kept, and with it of all that nobody holds.
         let mut all = self.lock();
         let (kept, new) = self.keep(&mut all, ranges);
-        for kept in &kept {
-            kept.hold();
-        }
-        drop(all);
-        let fetching = (!new.is_empty()).then(|| {
-            let object = self.object.clone();
-            self.object.spawn(async move {
-                let new = futures::stream::iter(new);
-                new.for_each_concurrent(RANGES_AT_ONCE, |kept| fetch(object.clone(), kept)).await;
-            })
+        let begun = (!new.is_empty()).then(|| {
+            let (object, ranges) = (self.object.clone(), futures::stream::iter(new.clone()));
+            Arc::new(self.object.spawn(async move {
+                ranges.for_each_concurrent(RANGES_AT_ONCE, |kept| fetch(object.clone(), kept)).await;
+            }))
         });
+        if let Some(begun) = &begun {
+            for kept in &new {
+                kept.is_fetched_by(begun);
+            }
+        }
+        let fetching = kept.iter().filter_map(|kept| kept.hold()).collect();
+        drop(all);
         Prefetch { object: Some(Arc::clone(self)), kept, fetching }
     }
 
@@ -161,7 +167,7 @@ fn overlapping(all: &mut Ranges, range: &Range<u64>) -> Kept {
     let before = all.range(..range.start).next_back().filter(|(_, kept)| kept.range().end > range.start);
     let first = before.map_or(range.start, |(start, _)| *start);
     let here: Kept = all.range(first..range.end).map(|(_, kept)| Arc::clone(kept)).collect();
-    let (failed, kept): (Kept, Kept) = here.into_iter().partition(|kept| kept.has_failed());
+    let (failed, kept): (Kept, Kept) = here.into_iter().partition(|kept| kept.is_lost());
     for failed in &failed {
         forget(all, failed);
     }

@@ -5,10 +5,10 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_dropped_leaves_nothing() {
     let case = Case::large();
-    fs::write(&case.pair.output, b"old").unwrap();
+    fs::write(&case.output, b"old").unwrap();
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        let (pair, job, engine) = (case.pair(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
         async move { score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
@@ -16,7 +16,7 @@ async fn a_run_that_is_dropped_leaves_nothing() {
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
     assert_eq!(case.files(), ["in.parquet", "out.parquet"]);
-    assert_eq!(fs::read(&case.pair.output).unwrap(), b"old");
+    assert_eq!(fs::read(&case.output).unwrap(), b"old");
     drop(open);
 }
 
@@ -32,13 +32,13 @@ async fn a_model_that_dies_leaves_its_scores_and_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_leaves_nothing() {
     let case = Case::large();
-    let (pair, job) = (case.pair.clone(), case.job.clone());
+    let (pair, job) = (case.pair(), case.job.clone());
     let run = tokio::spawn(async move {
         let progress = Progress::that_panics();
         score_files(&model(engine()), &Pairs::from_iter([pair]), &job, None, &progress).await
     });
     assert!(run.await.unwrap_err().is_panic());
-    assert!(!case.pair.output.exists());
+    assert!(!case.output.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,11 +46,11 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
     let case = Case::large();
     let (fake, open) = fake().gated();
     let run = tokio::spawn({
-        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        let (pair, job, engine) = (case.pair(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
         async move { score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await }
     });
     fake.has_begun(1).await;
-    let input = fs::File::options().append(true).open(&case.pair.input).unwrap();
+    let input = fs::File::options().append(true).open(&case.input).unwrap();
     input.set_len(input.metadata().unwrap().len() + 1).unwrap();
     drop(open);
     let error = run.await.unwrap().unwrap_err();
@@ -61,12 +61,12 @@ async fn an_input_that_changes_under_the_run_is_an_error() {
 #[tokio::test]
 async fn damaged_texts_are_an_error_that_names_the_file() {
     let case = Case::large();
-    let mut bytes = fs::read(&case.pair.input).unwrap();
-    let text = metadata(&case.pair.input).metadata().row_group(2).column(1).byte_range();
+    let mut bytes = fs::read(&case.input).unwrap();
+    let text = metadata(&case.input).metadata().row_group(2).column(1).byte_range();
     bytes[text.0 as usize..(text.0 + text.1) as usize].fill(0xff);
-    fs::write(&case.pair.input, bytes).unwrap();
+    fs::write(&case.input, bytes).unwrap();
     let error = case.run().await.unwrap_err().to_string();
-    assert!(error.contains("in.parquet: ") && !case.pair.output.exists(), "{error}");
+    assert!(error.contains("in.parquet: ") && !case.output.exists(), "{error}");
 }
 
 /// Whatever one byte does to a file: an answer, and no output unless the run succeeded.
@@ -74,15 +74,15 @@ async fn damaged_texts_are_an_error_that_names_the_file() {
 async fn any_damaged_byte_is_survived() {
     let texts: StringArray = (0..50).map(|row| Some(format!("text {}", row % 7))).collect();
     let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[20, 30]);
-    let bytes = fs::read(&case.pair.input).unwrap();
+    let bytes = fs::read(&case.input).unwrap();
     let engine = engine();
     for at in 0..bytes.len() {
         for change in [0x01, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= change;
-            fs::write(&case.pair.input, damaged).unwrap();
+            fs::write(&case.input, damaged).unwrap();
             match case.run_on(engine.clone()).await {
-                Ok(_) => fs::remove_file(&case.pair.output).unwrap(),
+                Ok(_) => fs::remove_file(&case.output).unwrap(),
                 Err(error) => assert!(error.to_string().contains("in.parquet"), "byte {at}: {error}"),
             }
             assert_eq!(case.files(), ["in.parquet"], "byte {at}");
@@ -114,14 +114,14 @@ async fn a_run_that_is_broken_off_goes_on_where_it_was() {
     let mut case = Case::new(&rows(5000), &[2000, 1, 2999]);
     case.job.commit_every.rows = 300;
     let whole = case.run().await.unwrap();
-    let expected = fs::read(&case.pair.output).unwrap();
-    fs::remove_file(&case.pair.output).unwrap();
+    let expected = fs::read(&case.output).unwrap();
+    fs::remove_file(&case.output).unwrap();
     let journal = case.folder.path().join("out.parquet.textflight").join("journal");
     let journal_len = || fs::metadata(&journal).map_or(0, |found| found.len());
     let (mut scored, mut len) = (0, 0);
     for round in 0..5 {
         let (fake, open) = fake().gated();
-        let (pair, job, engine) = (case.pair.clone(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
+        let (pair, job, engine) = (case.pair(), case.job.clone(), Arc::clone(&fake).start(limits(4096)));
         let run = tokio::spawn(async move {
             score_files(&model(engine), &Pairs::from_iter([pair]), &job, None, &Progress::silent()).await
         });
@@ -137,11 +137,11 @@ async fn a_run_that_is_broken_off_goes_on_where_it_was() {
             }
             len = journal_len();
             run.abort();
-            assert!(run.await.unwrap_err().is_cancelled() && !case.pair.output.exists());
+            assert!(run.await.unwrap_err().is_cancelled() && !case.output.exists());
         }
         scored += fake.scored.lock().unwrap().len();
     }
-    assert!(fs::read(&case.pair.output).unwrap() == expected);
+    assert!(fs::read(&case.output).unwrap() == expected);
     assert_eq!(case.files(), ["in.parquet", "out.parquet"]);
     // In each round what is in the engine and what is not committed is done again.
     let texts = 4000;
@@ -163,7 +163,7 @@ async fn the_journal_of_another_job_is_refused_until_it_is_dropped() {
     // Not even by a job whose output is there.
     case.job.force = false;
     case.job.score.details = false;
-    write(&case.pair.input, &rows(3000), &[3000], WriterProperties::builder().build());
+    write(&case.input, &rows(3000), &[3000], WriterProperties::builder().build());
     let error = case.run().await.unwrap_err();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("another job")), "{error}");
 }
@@ -176,6 +176,6 @@ async fn an_output_is_copied_to_its_end_though_all_scores_are_there_before() {
     let case = Case::new(&RecordBatch::try_from_iter(columns).unwrap(), &[16]);
     for _ in 0..5 {
         assert_eq!(case.run().await.unwrap().rows, 16);
-        fs::remove_file(&case.pair.output).unwrap();
+        fs::remove_file(&case.output).unwrap();
     }
 }

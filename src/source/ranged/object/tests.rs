@@ -128,6 +128,22 @@ async fn what_was_to_pass_and_does_not_is_an_error_and_no_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_two_expect_comes_though_the_first_goes() {
+    let bytes = parquet();
+    let (stores, _counting, url) = stored(&bytes).await;
+    let object = Arc::new(ObjectFile::new(stores.open(&url).await.unwrap()));
+    let range = 1000..bytes.len() as u64 - 1000;
+    for _ in 0..20 {
+        let first = object.expect(std::slice::from_ref(&range));
+        let second = object.expect(std::slice::from_ref(&range));
+        drop(first);
+        let all = 0..range.end;
+        let third = object.expect(std::slice::from_ref(&all));
+        spawn_blocking(move || [second, third].iter().try_for_each(Prefetch::ready)).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_breaks_is_made_again_from_where_it_broke() {
     let bytes = parquet();
     let (stores, counting, url) = stored(&bytes).await;

@@ -1,0 +1,86 @@
+//! An object as output: seen under its name once it is complete. Until then the journal of its scores lies in a folder beside, where
+//! the next run finds it.
+
+use std::path::{Path, PathBuf};
+
+use super::WORK;
+use crate::store::{AppendLog, ObjectUpload, ObjectUrl, Stores, UploadWriter};
+use crate::{Error, Result};
+
+/// An object being written. Dropped without [`ObjectTarget::commit`], it takes back what was written, and leaves the journal.
+#[derive(Debug)]
+pub struct ObjectTarget {
+    stores: Stores,
+    url: ObjectUrl,
+    /// What errors call it.
+    path: PathBuf,
+    journal: ObjectUrl,
+    upload: Option<ObjectUpload>,
+}
+
+impl ObjectTarget {
+    /// Makes ready to write an object, in place of one that is there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where nothing can be written.
+    pub fn create(url: &ObjectUrl, stores: &Stores) -> Result<Self> {
+        stores.check_writable(url)?;
+        let name = url.file_name().unwrap_or_default();
+        let folder = url.folder().unwrap_or_else(|| url.bucket());
+        let journal = folder.join(&format!("{name}{WORK}"));
+        let (stores, path) = (stores.clone(), url.to_string().into());
+        Ok(Self { stores, url: url.clone(), path, journal, upload: None })
+    }
+
+    /// What errors call it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the bytes of the object, about so many if anybody knows, from its beginning.
+    ///
+    /// # Errors
+    /// As [`Stores::create`].
+    pub fn writer(&mut self, len: Option<u64>) -> Result<UploadWriter> {
+        let (upload, writer) = self.stores.create(&self.url, len)?;
+        self.upload = Some(upload);
+        Ok(writer)
+    }
+
+    /// The journal, as an earlier run has left it. `anew` drops one that is damaged. Blocks.
+    ///
+    /// # Errors
+    /// As [`AppendLog::open`].
+    pub fn journal(&self, anew: bool) -> Result<AppendLog> {
+        match AppendLog::open(&self.stores, &self.journal) {
+            Err(Error::File { .. }) if anew => {
+                AppendLog::clear(&self.stores, &self.journal)?;
+                AppendLog::open(&self.stores, &self.journal)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Gives the object its name, in place of one that has it, and takes the journal away. All of it must be in the store already.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Why the store has it not.
+    pub fn commit(mut self) -> Result<()> {
+        if let Some(upload) = self.upload.take() {
+            self.stores.wait(upload.commit())?;
+        }
+        self.discard();
+        Ok(())
+    }
+
+    /// Takes all away: nothing of it is of use any more. Blocks.
+    pub fn discard(mut self) {
+        if let Some(upload) = self.upload.take() {
+            self.stores.wait(upload.abort());
+        }
+        if let Err(error) = AppendLog::clear(&self.stores, &self.journal) {
+            tracing::warn!("{}: its journal stays: {error}", self.path.display());
+        }
+    }
+}
