@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textflight::bulk::{self, Details, OutcomeWriter, PageFile, Pairs, Progress, ReportPage, ScoringModel};
+use textflight::bulk::{self, Details, JobOptions, OutcomeWriter, PageFile, Pairs, Progress, ReportPage, ScoringModel};
 use textflight::classifier::{Checkpoint, Classifier, ModelFacts};
 use textflight::cog::command::{self, PredictRequest, Question};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
@@ -97,9 +97,9 @@ async fn score_files(args: ScoreArgs) -> Result<()> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs, stores: &Stores) -> Result<()> {
     let files = args.files()?;
-    let pairs = pairs(&args, &files, stores)?;
+    let (pairs, others) = pairs(&args, &files, stores)?;
     if args.dry_run {
-        return dry_run(&args, &pairs, stores).await;
+        return dry_run(&args, &pairs, others.as_ref(), stores).await;
     }
     let report = args.report.as_deref().map(OutcomeWriter::create).transpose()?;
     let page = args.html.as_deref().map(PageFile::create).transpose()?;
@@ -111,7 +111,10 @@ async fn score(args: ScoreArgs, stores: &Stores) -> Result<()> {
     let ran = args.ran(&files, &model.facts.info);
     let progress = Progress::on_stderr(args.progress.into());
     let summary = bulk::score_files(&model, &pairs, &args.job(stores), report, &progress).await;
-    let summary = summary.map_err(|error| of_a_part(&args, error))?;
+    let summary = match summary {
+        Ok(summary) => summary,
+        Err(error) => return Err(of_a_part(error, others.as_ref(), &model, &args.job(stores)).await),
+    };
     if let Some(page) = page {
         page.write(&ReportPage { summary: &summary, ran: &ran })?;
     }
@@ -131,11 +134,14 @@ async fn score(args: ScoreArgs, stores: &Stores) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the estimate is the command's answer")]
-async fn dry_run(args: &ScoreArgs, pairs: &Pairs, stores: &Stores) -> Result<()> {
+async fn dry_run(args: &ScoreArgs, pairs: &Pairs, others: Option<&Pairs>, stores: &Stores) -> Result<()> {
     let model = scoring_model(args).await?;
     let progress = Progress::on_stderr(args.progress.into());
     let estimate = bulk::dry_run(&model, pairs, &args.job(stores), &progress).await;
-    let estimate = estimate.map_err(|error| of_a_part(args, error))?;
+    let estimate = match estimate {
+        Ok(estimate) => estimate,
+        Err(error) => return Err(of_a_part(error, others, &model, &args.job(stores)).await),
+    };
     if args.json {
         println!("{}", serde_json::json!(estimate));
     } else {
@@ -144,11 +150,13 @@ async fn dry_run(args: &ScoreArgs, pairs: &Pairs, stores: &Stores) -> Result<()>
     all_read(estimate.files.failed, pairs)
 }
 
-/// What is wrong with all files of a shard is not wrong with all files: its machine alone fails.
-fn of_a_part(args: &ScoreArgs, error: Error) -> Error {
-    match error {
-        Error::Invalid(what) if args.shard.is_some() => Error::Failed(what),
-        other => other,
+/// What is wrong with all files of a shard may be right for those of others: then this machine alone fails.
+async fn of_a_part(error: Error, others: Option<&Pairs>, model: &ScoringModel, options: &JobOptions) -> Error {
+    match (error, others) {
+        (Error::Invalid(what), Some(others)) if bulk::fits_any(others, options, &model.facts).await => {
+            Error::Failed(what)
+        }
+        (error, _) => error,
     }
 }
 
@@ -159,21 +167,21 @@ fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
     }
 }
 
-/// Which files a job reads and writes.
-fn pairs(args: &ScoreArgs, files: &ScoredFiles, stores: &Stores) -> Result<Pairs> {
+/// Which files a job reads and writes, and of a shard those of all shards.
+fn pairs(args: &ScoreArgs, files: &ScoredFiles, stores: &Stores) -> Result<(Pairs, Option<Pairs>)> {
     let pairs = bulk::pair(&files.inputs, &files.output, bulk::TABLES, stores)?;
     let told = [("--report", &args.report), ("--html", &args.html)];
     let told: Vec<_> = told.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?))).collect();
     bulk::check_apart(&told, &pairs)?;
-    let Some(shard) = args.shard() else { return Ok(pairs) };
-    let all = pairs.len();
+    let Some(shard) = args.shard() else { return Ok((pairs, None)) };
+    let all = pairs.clone();
     let pairs = pairs.of_shard(shard, |input| bulk::row_groups(input, stores))?;
     bulk::check_apart(&told, &pairs)?;
     match pairs.len() {
-        0 => info!("shard {shard}: none of the {all} files is for it, and no part of them"),
-        some => info!("shard {shard}: {some} files or parts of files, out of {all} files"),
+        0 => info!("shard {shard}: none of the {} files is for it, and no part of them", all.len()),
+        some => info!("shard {shard}: {some} files or parts of files, out of {} files", all.len()),
     }
-    Ok(pairs)
+    Ok((pairs, Some(all)))
 }
 
 /// What scores, here or on other machines.

@@ -38,7 +38,7 @@ pub use journal::CommitEvery;
 pub use outcomes::{FileOutcome, OutcomeWriter};
 pub use progress::{FileProgress, Progress, ProgressKind};
 pub use report::{Details, PageFile, Ran, ReportPage};
-pub use run::score_files;
+pub use run::{fits_any, score_files};
 pub use summary::{FailedFile, FileCounts, LabelCounts, Run, Summary};
 pub use tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};
 pub use whole_file::check_apart;

@@ -9,6 +9,7 @@ use super::outcomes::{FileOutcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
 use super::summary::{self, Summary};
 use super::tally::Tally;
+use crate::classifier::ModelFacts;
 use crate::store::FileLocation;
 use crate::{Error, Result};
 
@@ -48,6 +49,19 @@ pub async fn score_files(
         Some(error) if pairs.len() == 1 || !run.has_begun => Err(error),
         _ => Ok(summary),
     }
+}
+
+/// How many files are asked, at most, whether the options fit them.
+const ASKED: usize = 1000;
+
+/// Whether the options are right for any of these files, as far as the first thousand tell.
+pub async fn fits_any(pairs: &Pairs, options: &JobOptions, model: &ModelFacts) -> bool {
+    for pair in pairs.iter().take(ASKED) {
+        if OpenedInput::open(&pair, options, model).await.is_ok() {
+            return true;
+        }
+    }
+    false
 }
 
 struct Run<'a> {

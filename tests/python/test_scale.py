@@ -180,6 +180,11 @@ def test_journals_are_a_share_of_the_money():
     shares = sorted(cost / (s / HOUR * price) * 100 for s in seconds(rates, 1e12, 25))
     low, high = (f"{share:.0f}" for share in shares)
     assert f"are {low} to {high}% of what L4s cost" in PAGE
+    log = (REPOSITORY / "src" / "bulk" / "journal" / "log.rs").read_text()
+    pause = int(re.search(r"STORE_PAUSE: .*from_millis\((\d+)\)", log)[1]) / 1000
+    rate = 250_000
+    told = f"{rate:,} rows/s writes one every {rate * pause:,.0f} rows, {1e6 / (rate * pause):.0f} million for a trillion, $"
+    assert told + f"{1e12 / (rate * pause) / 1000 * 0.005:.0f}" in " ".join(PAGE.split())
     slowest = re.search(r"fewer than (\d+) rows/s writes more of them, twice as many at (\d+)", PAGE)
     assert [round(committed_rows() / 5, -1), round(committed_rows() / 10)] == [int(rate) for rate in slowest.groups()]
 

@@ -111,3 +111,13 @@ def test_outputs_in_the_folder_that_is_read_are_left_out(lake):
     scored = [name for name in files(lake) if name.startswith("scored/")]
     assert len(scored) == 9 and not any("scored/scored" in name for name in scored)
     assert "is read: name another one" in score(lake, "-o", lake, check=2).stderr
+
+
+def test_options_that_fit_no_file_of_any_shard_are_refused_and_others_fail_alone(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(pa.table({"text": ["good"]}), folder / "a.parquet")
+    pq.write_table(pa.table({"words": ["good"]}), folder / "c.parquet")
+    for shard, codes in enumerate([(0, 2), (1, 2)]):
+        for column, code in zip(["text", "nothing"], codes, strict=True):
+            score(folder, "-o", tmp_path / column, "--text", column, "--shard", f"{shard}/2", check=code)
