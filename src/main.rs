@@ -169,7 +169,8 @@ fn all_read(failed: u64, pairs: &Pairs) -> Result<()> {
 
 /// Which files a job reads and writes, and of a shard those of all shards.
 fn pairs(args: &ScoreArgs, files: &ScoredFiles, stores: &Stores) -> Result<(Pairs, Option<Pairs>)> {
-    let pairs = bulk::pair(&files.inputs, &files.output, bulk::TABLES, stores)?;
+    let name = if args.merge { bulk::merge } else { bulk::pair };
+    let pairs = name(&files.inputs, &files.output, bulk::TABLES, stores)?;
     let told = [("--report", &args.report), ("--html", &args.html)];
     let told: Vec<_> = told.iter().filter_map(|(option, path)| Some((*option, path.as_deref()?))).collect();
     bulk::check_apart(&told, &pairs)?;

@@ -36,6 +36,7 @@ use self::target::Target;
 use self::writing::Writing;
 use super::journal::{CommitEvery, Journal};
 use super::progress::FileProgress;
+use super::table::Watch;
 use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
@@ -146,7 +147,7 @@ pub(super) async fn score_file(
         Ok(done) => target.commit().await.map(|()| done),
         Err(error) if is_lasting(&error) => {
             target.discard().await;
-            Err(of_file(watch.path(), error))
+            Err(of_row(&watch, error))
         }
         Err(error) => Err(error),
     }
@@ -214,7 +215,20 @@ async fn journal(
     blocking(move || Journal::open(log, &identity, &fields, every, force).map(Some)).await
 }
 
-/// A row that has no score or is no text, with the file that it is in.
+/// A row that has no score or is no text, by its number in the file that it is in.
+fn of_row(watch: &Watch, error: Error) -> Error {
+    let placed = |row, error: fn(usize, String) -> Error, cause| {
+        let (path, row) = watch.place(row);
+        Error::file(&path, error(row, cause))
+    };
+    match error {
+        Error::Unscorable { row, cause } => placed(row, |row, cause| Error::Unscorable { row, cause }, cause),
+        Error::NotText { row, cause } => placed(row, |row, cause| Error::NotText { row, cause }, cause),
+        other => other,
+    }
+}
+
+/// The same of a file that is known.
 fn of_file(path: &Path, error: Error) -> Error {
     match error {
         Error::Unscorable { .. } | Error::NotText { .. } => Error::file(path, error),

@@ -32,7 +32,7 @@ mod words;
 
 pub use dedup::Dedup;
 pub use dry_run::{Estimate, dry_run};
-pub use inputs::{Extensions, Pair, Pairs, Shard, Share, TABLES, pair, row_groups};
+pub use inputs::{Extensions, Pair, Pairs, Shard, Share, TABLES, merge, pair, row_groups};
 pub use job::{JobOptions, ScoringModel};
 pub use journal::CommitEvery;
 pub use outcomes::{FileOutcome, OutcomeWriter};

@@ -131,6 +131,9 @@ impl Run<'_> {
 
 /// In bytes; what cannot be looked at is told of in its turn.
 pub(super) fn size(pair: &Pair) -> u64 {
+    if let Some(inputs) = &pair.merged {
+        return inputs.iter().map(|pair| size(&pair)).sum();
+    }
     let bytes = match &pair.input {
         FileLocation::Path(path) => fs::metadata(path).ok().map(|found| found.len()),
         FileLocation::Object(_) | FileLocation::Standard => pair.bytes,

@@ -2,8 +2,10 @@
 
 mod arrow;
 mod lines;
+mod merged;
+mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ::arrow::array::RecordBatch;
@@ -13,6 +15,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use self::arrow::ArrowTable;
 use self::lines::LineTable;
+pub use self::merged::MergedTable;
+pub use self::watch::Watch;
 use super::inputs::Share;
 use super::texts::{Reading, Truths, batches};
 use super::truth::Truth;
@@ -21,7 +25,7 @@ use crate::source::ahead::decoded_ahead;
 use crate::source::ipc::ArrowReader;
 use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
-use crate::source::sequential::{STANDARD, Sequential};
+use crate::source::sequential::Sequential;
 use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed};
 use crate::store::{FileLocation, Stores};
 use crate::{Error, Result};
@@ -64,6 +68,7 @@ impl Piece {
 }
 
 /// What of a table is read.
+#[derive(Debug, Clone)]
 pub struct Wanted {
     /// The columns that are scored or come back, in ascending order.
     pub inputs: Vec<usize>,
@@ -87,6 +92,8 @@ pub enum Table {
     Lines(Box<LineTable>),
     /// Arrow IPC.
     Arrow(Box<ArrowTable>),
+    /// Several of one of those.
+    Merged(Box<MergedTable>),
 }
 
 impl Table {
@@ -122,6 +129,7 @@ impl Table {
             Self::Parquet(file) => file.schema(),
             Self::Lines(table) => &table.schema,
             Self::Arrow(table) => &table.schema,
+            Self::Merged(table) => &table.files.schema,
         }
     }
 
@@ -131,6 +139,7 @@ impl Table {
             Self::Parquet(file) => file.path(),
             Self::Lines(table) => table.input.path(),
             Self::Arrow(table) => &table.path,
+            Self::Merged(table) => &table.label,
         }
     }
 
@@ -139,6 +148,25 @@ impl Table {
         match self {
             Self::Parquet(file) => Some(file.rows()),
             Self::Lines(_) | Self::Arrow(_) => None,
+            Self::Merged(table) => table.rows,
+        }
+    }
+
+    /// Whether its rows come as lines.
+    pub fn is_lines(&self) -> bool {
+        match self {
+            Self::Lines(_) => true,
+            Self::Parquet(_) | Self::Arrow(_) => false,
+            Self::Merged(table) => table.is_lines(),
+        }
+    }
+
+    /// What stands before the first row of lines, once it is said what is read.
+    pub fn names(&self) -> Option<&Lines> {
+        match self {
+            Self::Lines(table) => Some(&table.names),
+            Self::Parquet(_) | Self::Arrow(_) => None,
+            Self::Merged(table) => table.names(),
         }
     }
 
@@ -148,6 +176,7 @@ impl Table {
             Self::Parquet(file) => Some(file.data_len()),
             Self::Lines(table) => table.input.file().map(|file| file.len()),
             Self::Arrow(table) => table.file.as_ref().map(RangedFile::len),
+            Self::Merged(table) => Some(table.fingerprint.len),
         }
     }
 
@@ -157,6 +186,7 @@ impl Table {
             Self::Parquet(file) => Some((file.fingerprint(), Some(file.footer()))),
             Self::Lines(table) => Some((table.input.fingerprint()?, None)),
             Self::Arrow(table) => Some((table.file.as_ref()?.opened().clone(), None)),
+            Self::Merged(table) => Some((table.fingerprint.clone(), table.footers.as_ref().map(|hash| &hash[..]))),
         }
     }
 
@@ -166,6 +196,7 @@ impl Table {
             Self::Parquet(file) => Watch::Parquet(Arc::clone(file)),
             Self::Lines(table) => Watch::of(table.input.path(), table.input.file()),
             Self::Arrow(table) => Watch::of(&table.path, table.file.clone()),
+            Self::Merged(table) => Watch::Merged(Arc::clone(&table.files.reached)),
         }
     }
 
@@ -181,6 +212,7 @@ impl Table {
                 table.reader.read_as(Arc::new(raw));
                 Ok(())
             }
+            Self::Merged(table) => table.begin(wanted),
             Self::Parquet(_) => Ok(()),
         }
     }
@@ -191,43 +223,7 @@ impl Table {
             Self::Parquet(file) => parquet_pieces(file, wanted, from_row),
             Self::Lines(table) => decoded_ahead(move |give| table.read(&wanted, give)),
             Self::Arrow(table) => decoded_ahead(move |give| table.read(&wanted, give)),
-        }
-    }
-}
-
-/// Tells whether a table has changed while it was read.
-pub enum Watch {
-    /// A Parquet file.
-    Parquet(Arc<ParquetFile>),
-    /// Another.
-    File(PathBuf, RangedFile),
-    /// Standard input changes as it pleases.
-    None,
-}
-
-impl Watch {
-    fn of(path: &Path, file: Option<RangedFile>) -> Self {
-        file.map_or(Self::None, |file| Self::File(path.to_owned(), file))
-    }
-
-    /// What errors call the table.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Parquet(file) => file.path(),
-            Self::File(path, _) => path,
-            Self::None => Path::new(STANDARD),
-        }
-    }
-
-    /// Whether it has.
-    ///
-    /// # Errors
-    /// [`Error::File`] if it cannot be asked any more.
-    pub fn has_changed(&self) -> Result<bool> {
-        match self {
-            Self::Parquet(file) => file.has_changed(),
-            Self::File(path, file) => file.has_changed().map_err(|cause| Error::file(path, cause)),
-            Self::None => Ok(false),
+            Self::Merged(table) => table.read(wanted),
         }
     }
 }

@@ -75,11 +75,10 @@ pub fn check_apart(files: &[(&str, &Path)], pairs: &Pairs) -> Result<()> {
         if let Some((other, _)) = files[..number].iter().find(|(_, other)| own.is(other)) {
             return Err(refuse(format!("is the file of {other}, too: name another one")));
         }
-        for pair in pairs.iter() {
-            for (file, what) in [(pair.input, "an input"), (pair.output, "an output")] {
-                if file.path().is_some_and(|path| own.is(path)) {
-                    return Err(refuse(format!("is {what} of this run, {file}: name another file")));
-                }
+        let inputs = pairs.inputs().map(|input| (input, "an input"));
+        for (file, what) in inputs.chain(pairs.iter().map(|pair| (pair.output, "an output"))) {
+            if file.path().is_some_and(|path| own.is(path)) {
+                return Err(refuse(format!("is {what} of this run, {file}: name another file")));
             }
         }
     }
@@ -178,6 +177,7 @@ mod tests {
             output: FileLocation::Path(path("out.parquet")),
             bytes: None,
             share: Share::WHOLE,
+            merged: None,
         };
         let pairs: Pairs = inputs.iter().map(pair).collect();
         let (page, plain) = (path("page"), format!("{}/", folder.path().display()));

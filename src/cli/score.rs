@@ -85,7 +85,8 @@ pub enum ProgressStyle {
 #[command(after_help = "\
 The output is the input with the new columns behind: every column that was there is copied byte for byte, and so is every
 line of CSV and JSON lines. It appears complete or not at all. Several inputs, a folder or a pattern need a folder for the
-output, and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [.
+output, and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [;
+with --merge they become one table.
 Formats are known by name: .parquet .pq, .csv, .tsv, .jsonl .ndjson, .arrow .ipc .feather, .arrows; - is stdin and stdout.
 A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
 same job has finished is left as it is.
@@ -114,6 +115,10 @@ pub struct ScoreArgs {
     /// fewer files than N. Each is of one machine, whichever asks.
     #[arg(long, env = "TEXTFLIGHT_SHARD", value_name = "K/N", value_parser = shard)]
     pub shard: Option<(u32, u32)>,
+    /// Read all inputs, one after the other, into the one table OUT: files of the same columns, sorted by their paths below the
+    /// folders that are read.
+    #[arg(long, env = "TEXTFLIGHT_MERGE", value_parser = yes_or_no, conflicts_with = "shard")]
+    pub merge: bool,
     /// Which column, and what is appended.
     #[command(flatten)]
     pub columns: ColumnArgs,

@@ -57,6 +57,7 @@ impl Case {
             output: FileLocation::Path(self.path(&format!("{name}.out"))),
             bytes: None,
             share: Share::WHOLE,
+            merged: None,
         };
         let engine = Fake::engine(100_000);
         let facts = ModelFacts { info: engine.model().clone(), version: "0af3".to_owned() };

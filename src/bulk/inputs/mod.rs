@@ -7,10 +7,12 @@
 //! | `names`, `pattern` | names that are hidden, or those of tables; `**/*.parquet` |
 //! | `walk`, `bucket` | what a local folder holds, or one of a store |
 //! | `pairs` | the file to write for each |
+//! | `merged` | or one for all |
 //! | `shard`, `share` | what of them one of several machines does |
 
 mod bucket;
 mod choice;
+mod merged;
 mod named;
 mod names;
 mod pairs;
@@ -22,6 +24,7 @@ mod walk;
 use std::fs;
 use std::path::Path;
 
+pub use self::merged::merge;
 use self::named::Named;
 pub use self::names::Extensions;
 pub use self::pairs::{Pair, Pairs};

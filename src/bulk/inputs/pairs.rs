@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::named::Listed;
 use super::shard::Shard;
@@ -20,18 +21,22 @@ pub struct Pair {
     pub bytes: Option<u64>,
     /// How much of the input the output has.
     pub share: Share,
+    /// The files that are read for it, one after the other, where they are merged: `input` is what they are called then.
+    pub merged: Option<Arc<Pairs>>,
 }
 
 /// All pairs of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs {
     /// The folders that inputs lie below.
     folders: Vec<FileLocation>,
     files: Vec<Entry>,
     output: FileLocation,
+    /// Those that are read for the only one.
+    merged: Option<Arc<Pairs>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     /// The number of its folder.
     folder: usize,
@@ -60,12 +65,17 @@ impl Pairs {
     pub(super) fn of_one(input: &FileLocation, bytes: Option<u64>, output: &FileLocation) -> Self {
         let (folder, name) = split(output);
         let entry = Entry { folder: 0, input: Path::new("").into(), output: Some(name), bytes, share: Share::WHOLE };
-        Self { folders: vec![input.clone()], files: vec![entry], output: folder }
+        Self { folders: vec![input.clone()], files: vec![entry], output: folder, merged: None }
+    }
+
+    /// One table of all the files of `all`, which are called `label` together.
+    pub(super) fn of_merged(all: Self, label: &FileLocation, output: &FileLocation) -> Self {
+        Self { merged: Some(Arc::new(all)), ..Self::of_one(label, None, output) }
     }
 
     /// No files yet, whose outputs are to lie in this folder.
     pub(super) fn into_folder(output: &FileLocation) -> Self {
-        Self { folders: Vec::new(), files: Vec::new(), output: output.clone() }
+        Self { folders: Vec::new(), files: Vec::new(), output: output.clone(), merged: None }
     }
 
     /// Adds files below a folder, or one that is called what the folder is.
@@ -165,7 +175,19 @@ impl Pairs {
             output: self.output.below(file.output()),
             bytes: file.bytes,
             share: file.share,
+            merged: self.merged.clone(),
         })
+    }
+
+    /// The files that are read.
+    pub fn inputs(&self) -> impl Iterator<Item = FileLocation> {
+        let read = self.merged.as_deref().unwrap_or(self);
+        read.files.iter().map(|file| read.input(file))
+    }
+
+    /// The file of this number that is read, and its path below the folder that it was found in.
+    pub fn nth(&self, number: usize) -> Option<(FileLocation, &Path)> {
+        self.files.get(number).map(|file| (self.input(file), file.output()))
     }
 
     fn input(&self, file: &Entry) -> FileLocation {
@@ -177,7 +199,7 @@ impl Pairs {
 impl FromIterator<Pair> for Pairs {
     fn from_iter<T: IntoIterator<Item = Pair>>(pairs: T) -> Self {
         let mut all = Self::into_folder(&FileLocation::Path(PathBuf::new()));
-        for Pair { input, output, bytes, share } in pairs {
+        for Pair { input, output, bytes, share, .. } in pairs {
             let output = output.path().map(Into::into);
             all.files.push(Entry { folder: all.folders.len(), input: Path::new("").into(), output, bytes, share });
             all.folders.push(input);

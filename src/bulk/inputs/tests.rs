@@ -174,7 +174,8 @@ fn paths_need_not_be_utf8() {
                 input: FileLocation::Path(file.clone()),
                 output: FileLocation::Path(out.join(OsStr::from_bytes(b"\xff/\xfe.pq"))),
                 bytes: None,
-                share: Share::WHOLE
+                share: Share::WHOLE,
+                merged: None,
             }]
         );
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bulk::inputs::Pairs;
 use crate::format::TableFormat;
 use crate::source::sequential::STANDARD;
 use crate::{Error, Result};
@@ -39,6 +40,24 @@ pub fn formats(input: &Path, output: &Path, named: Option<TableFormat>) -> Resul
         return Err(Error::Invalid(format!("{STANDARD}: {what}")));
     }
     Ok((read, written.or(named).unwrap_or(read)))
+}
+
+/// The same for inputs that become one table, which are of one format.
+///
+/// # Errors
+/// As [`formats`], and for inputs of several formats.
+pub fn formats_of_all(inputs: &Pairs, output: &Path, named: Option<TableFormat>) -> Result<(TableFormat, TableFormat)> {
+    let mut all = inputs.inputs();
+    let Some(first) = all.next() else { return Err(Error::Invalid("no input: name a file".to_owned())) };
+    let expected = formats(&first.name(), output, named)?;
+    for input in all {
+        let (read, _) = formats(&input.name(), output, named)?;
+        if read != expected.0 {
+            let what = format!("{input} is {read}, and {first} {}: --merge takes files of one format", expected.0);
+            return Err(Error::Invalid(what));
+        }
+    }
+    Ok(expected)
 }
 
 fn check_unpacked(path: &Path) -> Result<()> {

@@ -8,12 +8,12 @@ use futures::stream::BoxStream;
 
 use super::JobOptions;
 use super::finished::is_finished;
-use super::formats::formats;
+use super::formats::{formats, formats_of_all};
 use super::named;
 use super::output::Rows;
 use super::writing::Way;
-use crate::bulk::inputs::Pair;
-use crate::bulk::table::{Piece, Table, Wanted, Watch};
+use crate::bulk::inputs::{Pair, Pairs};
+use crate::bulk::table::{MergedTable, Piece, Table, Wanted, Watch};
 use crate::bulk::truth::Truth;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
@@ -62,10 +62,15 @@ impl OpenedInput {
         let (pair, options, model) = (pair.clone(), options.clone(), model.clone());
         let path = pair.input.name();
         let opened = blocking(move || {
-            check_places(&pair.input, &pair.output, &options.stores)?;
-            let formats = formats(&pair.input.name(), &pair.output.name(), options.format)?;
-            let named = options.score.named_texts();
-            let table = Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?;
+            let (table, formats) = match &pair.merged {
+                Some(inputs) => merged(&pair, inputs, &options)?,
+                None => {
+                    check_places(&pair.input, &pair.output, &options.stores)?;
+                    let formats = formats(&pair.input.name(), &pair.output.name(), options.format)?;
+                    let named = options.score.named_texts();
+                    (Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?, formats)
+                }
+            };
             Self::of(table, formats, &options, &model)
         });
         opened.await.map_err(|error| named(&path, error))
@@ -159,21 +164,20 @@ impl OpenedInput {
     pub fn begin(self, resumed: u64) -> Result<Begun> {
         let Self { table, mut way, plan, wanted, .. } = self;
         let mut reader = plan.as_ref().clone().of_inputs();
-        let is_cells = matches!(&table, Table::Lines(_));
-        if matches!(&way, Way::Whole { rows: Rows::Batches(_), .. }) && !is_cells {
+        if matches!(&way, Way::Whole { rows: Rows::Batches(_), .. }) && !table.is_lines() {
             let raw = strings_as_bytes(table.schema(), plan.text_columns()).project(&wanted.inputs);
             reader = reader.reading(&raw.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
         }
         let reader = Arc::new(reader);
         let mut from_row = 0;
-        match (&mut way, &table) {
-            (Way::Beside { file, .. }, _) => {
+        match &mut way {
+            Way::Beside { file, .. } => {
                 from_row = resumed;
                 keep_passing(file, &wanted, resumed);
             }
-            (Way::Whole { rows: Rows::Batches(plan), .. }, _) => *plan = Arc::clone(&reader),
-            (Way::Lines { names, .. }, Table::Lines(lines)) => names.clone_from(&lines.names),
-            _ => {}
+            Way::Whole { rows: Rows::Batches(plan), .. } => *plan = Arc::clone(&reader),
+            Way::Whole { rows: Rows::Keys(_), .. } => {}
+            Way::Lines { names, .. } => *names = table.names().cloned().unwrap_or_default(),
         }
         let input = table.path().to_owned();
         let pieces = table.read(wanted, from_row);
@@ -192,6 +196,15 @@ fn keep_passing(file: &ParquetFile, wanted: &Wanted, from_row: u64) {
     let mut columns = wanted.inputs.clone();
     columns.extend(wanted.truth.as_ref().map(Truth::index));
     file.keep_passing(first..file.parts().len(), &columns);
+}
+
+/// All inputs as one table.
+fn merged(pair: &Pair, inputs: &Arc<Pairs>, options: &JobOptions) -> Result<(Table, (TableFormat, TableFormat))> {
+    inputs.inputs().try_for_each(|input| check_places(&input, &pair.output, &options.stores))?;
+    let formats = formats_of_all(inputs, &pair.output.name(), options.format)?;
+    let (label, named) = (pair.input.name(), options.score.named_texts());
+    let table = MergedTable::open(Arc::clone(inputs), &label, &options.stores, formats.0, named)?;
+    Ok((Table::Merged(Box::new(table)), formats))
 }
 
 /// Fails unless the output can be written, as far as names tell, and is not the input.
@@ -236,7 +249,9 @@ fn way(
 
 /// What a truth column is looked for in: cells and values are texts, whatever they say.
 fn truth_schema(table: &Table) -> SchemaRef {
-    let Table::Lines(_) = table else { return Arc::clone(table.schema()) };
+    if !table.is_lines() {
+        return Arc::clone(table.schema());
+    }
     let fields = table.schema().fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }

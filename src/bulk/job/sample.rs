@@ -85,7 +85,7 @@ impl OpenedInput {
                 }
                 parts
             }
-            Table::Lines(_) | Table::Arrow(_) => {
+            Table::Lines(_) | Table::Arrow(_) | Table::Merged(_) => {
                 let bytes = (bound.bytes * places).min(*left);
                 let parts = self.first(SampleBound { rows: bound.rows * places, bytes }).await?;
                 *left = left.saturating_sub(parts.iter().map(RowSample::bytes).sum());

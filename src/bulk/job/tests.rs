@@ -70,7 +70,7 @@ impl Case {
 
     fn pair(&self) -> Pair {
         let [input, output] = [&self.input, &self.output].map(|path| FileLocation::Path(path.clone()));
-        Pair { input, output, bytes: None, share: self.share }
+        Pair { input, output, bytes: None, share: self.share, merged: None }
     }
 
     fn large() -> Self {
@@ -326,6 +326,7 @@ async fn what_one_file_lacks_is_no_matter_of_the_others() {
         output: FileLocation::Path(path(&format!("out{number}.parquet"))),
         bytes: None,
         share: Share::WHOLE,
+        merged: None,
     };
     let pairs = [pair(1), case.pair(), pair(2), pair(3)];
     fs::write(pairs[2].input.name(), "no Parquet file").unwrap();
