@@ -13,6 +13,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
 
+import stores
 from server import BINARY, MODEL, environment, run
 
 
@@ -112,6 +113,30 @@ def test_it_goes_to_standard_output_too(tmp_path):
     done = subprocess.run(command([tmp_path / "lake"], "-", "--format", "arrows"), capture_output=True, env=environment())
     assert done.returncode == 0, done.stderr
     assert pa.ipc.open_stream(done.stdout).read_all().num_rows == len(expected)
+
+
+def test_a_folder_of_a_store_becomes_one_object(tmp_path):
+    expected = lake(tmp_path / "lake", "csv")
+    with stores.s3() as endpoint:
+        stores.create_bucket(endpoint, "bucket")
+        variables = {**environment(), **stores.KEYS, "AWS_ENDPOINT": endpoint}
+
+        def merged(sources, target, *options):
+            done = subprocess.run(command(sources, target, "--json", *options), capture_output=True, text=True, env=variables)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        for path in (tmp_path / "lake").rglob("*.csv"):
+            copied = merged([path], f"s3://bucket/lake/{path.parent.name}/a.csv", "--label-column", "old",
+                            "--confidence-column", "sure")
+            assert copied["files"]["done"] == 1
+        summary = merged(["s3://bucket/lake"], "s3://bucket/lake/all.parquet")
+        assert (summary["rows"], summary["files"]) == (len(expected), {"done": 1, "skipped": 0, "failed": 0})
+        for source in ["s3://bucket/lake", "s3://bucket/lake/*/*.csv"]:
+            assert merged([source], "s3://bucket/lake/all.parquet")["files"] == {"done": 0, "skipped": 1, "failed": 0}
+        assert merged(["s3://bucket/lake/*/*.csv"], tmp_path / "all.csv")["rows"] == len(expected)
+        found = read(tmp_path / "all.csv")
+        assert found["id"].to_pylist() == expected["id"].to_pylist() and found["label"] == found["old"]
 
 
 def test_the_output_in_the_folder_is_not_read_and_a_finished_one_is_left(tmp_path):
