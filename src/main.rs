@@ -22,6 +22,7 @@ use textflight::traces::Traces;
 use textflight::{Error, Result, cog};
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tracing::info;
 
 use crate::cli::{CheckArgs, Cli, Command, ModelArgs, PredictArgs, ScoreArgs, ServeArgs};
@@ -77,7 +78,7 @@ fn run(cli: Cli) -> Result<()> {
 async fn serve(args: ServeArgs) -> Result<()> {
     let stop = signal::first();
     let server = Server::bind(args.server()?).await?;
-    let load = tokio::task::spawn_blocking(move || {
+    let load = spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
         let engine = start(&args.model, &checkpoint, &args.engine())?;
         Ok(ServedModel::new(engine, checkpoint.version()?))
@@ -97,7 +98,11 @@ async fn score_files(args: ScoreArgs) -> Result<()> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the closing line is the command's answer")]
 async fn score(args: ScoreArgs, stores: &Stores) -> Result<()> {
     let files = args.files()?;
-    let (pairs, others) = pairs(&args, &files, stores)?;
+    let args = Arc::new(args);
+    let (asked, named, there) = (Arc::clone(&args), files.clone(), stores.clone());
+    // On a thread of its own, so that a signal is heard while a store is asked.
+    let found = spawn_blocking(move || pairs(&asked, &named, &there)).await;
+    let (pairs, others) = found.unwrap_or_else(|panic| Err(Error::Failed(format!("no files were found: {panic}"))))?;
     if args.dry_run {
         return dry_run(&args, &pairs, others.as_ref(), stores).await;
     }
@@ -216,7 +221,7 @@ async fn check(args: CheckArgs) -> Result<()> {
     let scratch = tempfile::tempdir().map_err(|e| Error::Failed(format!("no temporary folder: {e}")))?;
     let options = args.options(scratch.path());
     // On a thread of its own, so that a signal is heard meanwhile.
-    let report = tokio::task::spawn_blocking(move || textflight::check::check(&options)).await;
+    let report = spawn_blocking(move || textflight::check::check(&options)).await;
     let report = report.unwrap_or_else(|panic| Err(Error::Failed(format!("the check broke off: {panic}"))))?;
     if args.json {
         println!("{}", serde_json::json!(report));

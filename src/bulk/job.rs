@@ -113,43 +113,57 @@ pub(super) async fn score_file(
     options: &JobOptions,
     progress: &FileProgress<'_>,
 ) -> Result<Done> {
+    let watch = Arc::new(opened.watch());
     if *output == FileLocation::Standard {
         let destination = OutputPlace { path: output.name(), destination: Box::new(stdout()) };
-        return score_into(model, opened, destination, None, options, progress).await;
+        let scored = score_into(model, opened, destination, None, options, progress).await;
+        return judged(watch, scored).await.map_err(|failure| failure.error);
     }
+    let target = Target::begin(output, &options.stores).await?;
+    // Asked once no other run can be at it.
     if options.skip_existing && is_there(output, &options.stores).await? {
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let mut target = Target::begin(output, &options.stores).await?;
     // A journal of another job is not dropped for an output that is there.
-    let journal = journal(&target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
-    // Asked once no other run can be at it.
+    let (mut target, journal) =
+        journal(target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
     if opened.is_finished(output, &options.stores).await? {
         target.discard().await;
         return Ok(Done::Skipped { rows: opened.rows() });
     }
     let destination = target.destination(opened.bytes())?;
     let destination = OutputPlace { path: target.path().to_owned(), destination };
-    let watch = Arc::new(opened.watch());
     let scored = score_into(model, opened, destination, journal, options, progress).await;
-    let asked = Arc::clone(&watch);
-    match blocking(move || asked.has_changed()).await {
-        // What was scored of another file is of no use.
-        Ok(true) => {
-            target.discard().await;
-            return Err(Error::file(watch.path(), CHANGED));
-        }
-        Ok(false) => {}
-        // What went wrong before says more than that the file cannot be asked.
-        Err(unknown) => return Err(scored.err().unwrap_or(unknown)),
-    }
-    match scored {
+    match judged(watch, scored).await {
         Ok(done) => target.commit().await.map(|()| done),
-        Err(error) if is_lasting(&error) => {
-            target.discard().await;
-            Err(of_row(&watch, error))
+        Err(Failure { error, is_lasting }) => {
+            if is_lasting {
+                target.discard().await;
+            }
+            Err(error)
         }
-        Err(error) => Err(error),
+    }
+}
+
+/// Why a file could not be scored.
+struct Failure {
+    error: Error,
+    /// Whether the same run would fail again, or what it has done is of another file, so that nobody needs it.
+    is_lasting: bool,
+}
+
+/// What became of a file, once it is known whether it is still what was read.
+async fn judged(watch: Arc<Watch>, scored: Result<Done>) -> Result<Done, Failure> {
+    let asked = Arc::clone(&watch);
+    match (blocking(move || asked.has_changed()).await, scored) {
+        (Ok(true), _) => Err(Failure { error: Error::file(watch.path(), CHANGED), is_lasting: true }),
+        (Ok(false), Ok(done)) => Ok(done),
+        (Err(unknown), Ok(_)) => Err(Failure { error: unknown, is_lasting: false }),
+        // What went wrong before says more than that the file cannot be asked.
+        (_, Err(error)) => {
+            let is_lasting = matches!(error, Error::NotText { .. } | Error::Unscorable { .. } | Error::Invalid(_));
+            Err(Failure { error: of_row(&watch, error), is_lasting })
+        }
     }
 }
 
@@ -163,11 +177,6 @@ async fn is_there(output: &FileLocation, stores: &Stores) -> Result<bool> {
         },
         FileLocation::Standard => Ok(false),
     }
-}
-
-/// Whether the same run would fail again, so that nobody needs what it has done.
-const fn is_lasting(error: &Error) -> bool {
-    matches!(error, Error::NotText { .. } | Error::Unscorable { .. } | Error::Invalid(_))
 }
 
 async fn score_into(
@@ -196,23 +205,27 @@ async fn score_into(
     let writer = spawn_blocking(move || writing.write(incoming));
     let feed = Feed { steps, progress, resumed };
     let fed = feed.run(&model.scorer, reader, options.in_flight, pieces, known).await;
-    let written = joined(writer).await;
-    fed?;
-    let tally = written.map_err(|error| named(&path, error))?;
-    Ok(Done::Scored { tally: Box::new(tally), resumed })
+    // Where both fail, it is the writer whom the reader fails after, unless it was only left alone.
+    match (fed, joined(writer).await) {
+        (Ok(()), Ok(tally)) => Ok(Done::Scored { tally: Box::new(tally), resumed }),
+        (Err(error), Ok(_) | Err(Error::Cancelled(_))) => Err(error),
+        (_, Err(error)) => Err(named(&path, error)),
+    }
 }
 
-/// The journal of an earlier run, or an empty one; none for a job that nobody could go on with.
+/// The journal of an earlier run in a target, or an empty one; none for a job that nobody could go on with.
 async fn journal(
-    target: &Target,
+    target: Target,
     (identity, fields): (Option<JobIdentity>, Fields),
     options: &JobOptions,
-) -> Result<Option<Journal>> {
-    let Some(identity) = identity else { return Ok(None) };
+) -> Result<(Target, Option<Journal>)> {
+    let Some(identity) = identity else { return Ok((target, None)) };
     let (every, force) = (options.commit_every, options.force);
-    // Of a target in a store this blocks, and is done where that may be.
-    let log = target.log(force)?;
-    blocking(move || Journal::open(log, &identity, &fields, every, force).map(Some)).await
+    blocking(move || {
+        let journal = Journal::open(target.log()?, &identity, &fields, every, force)?;
+        Ok((target, Some(journal)))
+    })
+    .await
 }
 
 /// A row that has no score or is no text, by its number in the file that it is in.

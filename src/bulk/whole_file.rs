@@ -2,7 +2,7 @@
 //! output of the run.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,14 @@ impl WholeFile {
             return Err(refused("neither a file nor a new name".to_owned()));
         }
         let unfinished = unfinished(path);
-        let file = File::create(&unfinished).map_err(|cause| refused(cause.to_string()))?;
+        // Another run's is not cut.
+        let file = File::options().write(true).create(true).truncate(false).open(&unfinished);
+        let file = file.map_err(|cause| refused(cause.to_string()))?;
+        match file.try_lock().and_then(|()| file.set_len(0).map_err(TryLockError::Error)) {
+            Err(TryLockError::WouldBlock) => return Err(refused("another run is writing it".to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(refused(cause.to_string())),
+            Ok(()) => {}
+        }
         let unfinished = TempPath::try_from_path(unfinished).map_err(|cause| refused(cause.to_string()))?;
         Ok(Self { path: path.to_owned(), unfinished, out: BufWriter::new(file) })
     }
@@ -136,6 +143,18 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(matches!(file.finish(), Err(Error::File { .. })), "a folder took its name");
         assert_eq!(names(folder.path()), ["report.json", "report.json.part"]);
+    }
+
+    #[test]
+    fn another_run_s_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let mut file = WholeFile::create("--report", &path).unwrap();
+        let error = WholeFile::create("--report", &path).unwrap_err().to_string();
+        assert_eq!(error, format!("--report {}: another run is writing it", path.display()));
+        file.write(format_args!("first")).unwrap();
+        file.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
     }
 
     #[test]

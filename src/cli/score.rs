@@ -154,7 +154,7 @@ pub struct ScoreArgs {
     pub skip_existing: bool,
     /// What object stores are told beside the environment, as region=eu-central-1; as often as needed. Without a name in front it
     /// holds for all stores that know it.
-    #[arg(long = "store-option", env = "TEXTFLIGHT_STORE_OPTION", value_name = "KEY=VALUE")]
+    #[arg(long = "store-option", env = "TEXTFLIGHT_STORE_OPTION", hide_env_values = true, value_name = "KEY=VALUE")]
     pub store_options: Vec<String>,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]

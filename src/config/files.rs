@@ -6,6 +6,7 @@ use textflight::store::FileLocation;
 use crate::cli::ScoreArgs;
 
 /// The files of a job.
+#[derive(Clone)]
 pub struct ScoredFiles {
     /// Tables, folders, patterns.
     pub inputs: Vec<FileLocation>,

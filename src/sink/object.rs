@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::WORK;
+use crate::Result;
 use crate::store::{AppendLog, ObjectUpload, ObjectUrl, Stores, UploadWriter};
-use crate::{Error, Result};
 
 /// An object being written. Dropped without [`ObjectTarget::commit`], it takes back what was written, and leaves the journal.
 #[derive(Debug)]
@@ -47,18 +47,12 @@ impl ObjectTarget {
         Ok(writer)
     }
 
-    /// The journal, as an earlier run has left it. `anew` drops one that is damaged. Blocks.
+    /// The journal, as an earlier run has left it. Blocks.
     ///
     /// # Errors
     /// As [`AppendLog::open`].
-    pub fn journal(&self, anew: bool) -> Result<AppendLog> {
-        match AppendLog::open(&self.stores, &self.journal) {
-            Err(Error::File { .. }) if anew => {
-                AppendLog::clear(&self.stores, &self.journal)?;
-                AppendLog::open(&self.stores, &self.journal)
-            }
-            opened => opened,
-        }
+    pub fn journal(&self) -> Result<AppendLog> {
+        AppendLog::open(&self.stores, &self.journal)
     }
 
     /// Gives the object its name, in place of one that has it, and takes the journal away. All of it must be in the store already.

@@ -1,12 +1,18 @@
 //! Bytes that are only ever appended to, in a store, whose objects are written whole: an object for each time, in a folder.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::path::Path;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{ObjectUrl, StoredObject, Stores};
 use crate::{Error, Result};
+
+/// Pieces that are fetched or deleted at the same time.
+const AT_ONCE: usize = 8;
 
 /// A log in a folder of a store. One process at a time appends to it. What blocks says so.
 #[derive(Debug)]
@@ -15,6 +21,8 @@ pub struct AppendLog {
     folder: ObjectUrl,
     /// What is there, in order.
     pieces: Vec<Piece>,
+    /// What is there, and not of it.
+    strays: Vec<Piece>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +32,16 @@ struct Piece {
 }
 
 impl AppendLog {
-    /// The log that is there, or an empty one. Blocks.
+    /// The log that is there, or an empty one: up to the first piece that is missing or empty, as where two processes have written
+    /// one log, or one was taken away only in part. Blocks.
     ///
     /// # Errors
-    /// As [`Stores::head`], those of [`Stores::list`], and [`Error::File`] where a piece is missing or empty: the log would seem to end there.
+    /// Those of [`Stores::list`].
     pub fn open(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
-        let log = Self::found(stores, folder)?;
-        for (number, piece) in (0..).zip(&log.pieces) {
-            let what = match piece {
-                piece if piece.number != number => "is missing",
-                piece if piece.len == 0 => "is empty",
-                _ => continue,
-            };
-            let cause = format!("damaged: the piece {number:010} {what}; delete the folder to begin anew");
-            return Err(Error::File { path: folder.to_string().into(), cause });
-        }
+        let mut log = Self::found(stores, folder)?;
+        let is_next = |(number, piece): &(usize, &Piece)| piece.number == *number as u64 && piece.len > 0;
+        let len = log.pieces.iter().enumerate().take_while(is_next).count();
+        log.strays = log.pieces.split_off(len);
         Ok(log)
     }
 
@@ -59,7 +62,7 @@ impl AppendLog {
 
     /// All that is there, from the beginning. Its reads block.
     pub fn read(&self) -> impl Read + '_ {
-        LogReader { log: self, next: 0, bytes: Bytes::new() }
+        LogReader { log: self, next: 0, bytes: VecDeque::new() }
     }
 
     /// Keeps the first `len` bytes alone, and appends behind them from then on. Blocks.
@@ -67,16 +70,24 @@ impl AppendLog {
     /// # Errors
     /// As [`Stores::head`].
     pub fn keep(&mut self, len: u64) -> Result<()> {
-        let mut end = self.len();
-        while let Some(last) = self.pieces.last().copied() {
-            end -= last.len;
-            if end < len {
-                return self.cut(last, len - end);
-            }
-            self.stores.wait(self.stores.delete(&self.url(last)))?;
-            self.pieces.pop();
-        }
-        Ok(())
+        let mut end = 0;
+        let kept = self.pieces.iter().take_while(|piece| {
+            let is_kept = end < len;
+            end += piece.len;
+            is_kept
+        });
+        let kept = kept.count();
+        self.strays.extend(self.pieces.drain(kept..));
+        self.delete_strays()?;
+        let (end, last) = (self.len(), self.pieces.last().copied());
+        last.map_or(Ok(()), |last| self.cut(last, last.len - end.saturating_sub(len)))
+    }
+
+    /// Deletes what is no longer of it.
+    fn delete_strays(&mut self) -> Result<()> {
+        let urls: Vec<_> = self.strays.drain(..).map(|piece| url_of(&self.folder, piece)).collect();
+        let deleted = urls.iter().map(|url| self.stores.delete(url));
+        self.stores.wait(futures::stream::iter(deleted).buffer_unordered(AT_ONCE).try_collect())
     }
 
     /// Keeps so many bytes of the last piece.
@@ -111,17 +122,19 @@ impl AppendLog {
         Ok(())
     }
 
-    /// Takes away whatever is there of a log, also of a damaged one, from its end: what is left if that breaks off is a log still. Blocks.
+    /// Takes away whatever is there of a log. Blocks.
     ///
     /// # Errors
     /// As [`AppendLog::open`].
     pub fn clear(stores: &Stores, folder: &ObjectUrl) -> Result<()> {
-        Self::found(stores, folder)?.keep(0)
+        let mut log = Self::found(stores, folder)?;
+        log.strays = std::mem::take(&mut log.pieces);
+        log.delete_strays()
     }
 
     /// The pieces that are there.
     fn found(stores: &Stores, folder: &ObjectUrl) -> Result<Self> {
-        let mut log = Self { stores: stores.clone(), folder: folder.clone(), pieces: Vec::new() };
+        let mut log = Self { stores: stores.clone(), folder: folder.clone(), pieces: Vec::new(), strays: Vec::new() };
         let listed: Vec<StoredObject> = stores.wait(stores.list(folder).try_collect())?;
         log.pieces = listed.iter().filter_map(|entry| log.piece(entry)).collect();
         log.pieces.sort_by_key(|piece| piece.number);
@@ -129,8 +142,7 @@ impl AppendLog {
     }
 
     fn url(&self, piece: Piece) -> ObjectUrl {
-        // Stores list by name.
-        self.folder.join(&format!("{:010}", piece.number))
+        url_of(&self.folder, piece)
     }
 
     /// What a listed object is of the log, if it is of it.
@@ -141,27 +153,50 @@ impl AppendLog {
     }
 }
 
-/// Reads a log piece by piece.
+fn url_of(folder: &ObjectUrl, piece: Piece) -> ObjectUrl {
+    // Stores list by name.
+    folder.join(&format!("{:010}", piece.number))
+}
+
+/// Reads a log, some pieces at once.
 struct LogReader<'a> {
     log: &'a AppendLog,
     next: usize,
-    bytes: Bytes,
+    /// What has come.
+    bytes: VecDeque<Bytes>,
+}
+
+impl LogReader<'_> {
+    fn fetch(&mut self) -> Result<()> {
+        let (log, end) = (self.log, self.log.pieces.len().min(self.next + AT_ONCE));
+        let fetched = log.pieces[self.next..end].iter().map(async |piece| {
+            let url = log.url(*piece);
+            let bytes = log.stores.get(&url, piece.len).await?;
+            if bytes.len() as u64 == piece.len {
+                return Ok(bytes);
+            }
+            Err(Error::file(Path::new(&url.to_string()), "it changed while it was read; run again"))
+        });
+        self.bytes.extend(log.stores.wait(try_join_all(fetched))?);
+        self.next = end;
+        Ok(())
+    }
 }
 
 impl Read for LogReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        while self.bytes.is_empty() {
-            let Some(piece) = self.log.pieces.get(self.next) else { return Ok(0) };
-            let stores = &self.log.stores;
-            let url = self.log.url(*piece);
-            self.bytes = stores.wait(stores.get(&url, piece.len)).map_err(io::Error::other)?;
-            if self.bytes.len() as u64 != piece.len {
-                return Err(io::Error::other(format!("{url}: it changed while it was read; run again")));
+        while self.bytes.front().is_none_or(Bytes::is_empty) {
+            if self.bytes.pop_front().is_some() {
+                continue;
             }
-            self.next += 1;
+            if self.next == self.log.pieces.len() {
+                return Ok(0);
+            }
+            self.fetch().map_err(io::Error::other)?;
         }
-        let len = bytes.len().min(self.bytes.len());
-        bytes[..len].copy_from_slice(&self.bytes.split_to(len));
+        let Some(front) = self.bytes.front_mut() else { return Ok(0) };
+        let len = bytes.len().min(front.len());
+        bytes[..len].copy_from_slice(&front.split_to(len));
         Ok(len)
     }
 }
@@ -202,22 +237,40 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_piece_that_is_missing_or_empty_or_shorter_is_an_error_and_no_end() {
+    async fn it_ends_before_a_piece_that_is_missing_or_empty_and_what_is_behind_goes() {
         let (stores, _counting) = stores();
         let (there, folder) = (|number| url(&format!("log/{number:010}")), url("log"));
-        let error = || AppendLog::open(&stores, &folder).unwrap_err().to_string();
-        stores.put(&there(1), Bytes::from("two")).await.unwrap();
-        let said = |what: &str| format!("{folder}: damaged: the piece {what}; delete the folder to begin anew");
-        assert_eq!(error(), said("0000000000 is missing"));
-        stores.put(&there(0), Bytes::new()).await.unwrap();
-        assert_eq!(error(), said("0000000000 is empty"));
-        stores.put(&there(0), Bytes::from("one")).await.unwrap();
-        let mut log = AppendLog::open(&stores, &folder).unwrap();
-        log.append(b"").unwrap();
+        let open = || AppendLog::open(&stores, &folder).unwrap();
+        for (number, bytes) in [(0, "one"), (1, "two"), (3, "four")] {
+            stores.put(&there(number), Bytes::from(bytes)).await.unwrap();
+        }
+        let mut log = open();
         assert_eq!((text(&log).as_str(), log.len()), ("onetwo", 6));
-        stores.put(&there(1), Bytes::from("t")).await.unwrap();
+        log.keep(6).unwrap();
+        log.append(b"").unwrap();
+        log.append(b"three").unwrap();
+        assert_eq!(text(&open()), "onetwothree", "the fourth was of another log");
+        stores.put(&there(0), Bytes::new()).await.unwrap();
+        assert!(open().is_empty());
+        open().keep(0).unwrap();
+        assert_eq!(stores.list(&folder).count().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_piece_that_changes_or_is_there_already_is_an_error() {
+        let (stores, _counting) = stores();
+        let (there, folder) = (|number| url(&format!("log/{number:010}")), url("log"));
+        let mut log = AppendLog::open(&stores, &folder).unwrap();
+        log.append(b"one").unwrap();
+        stores.put(&there(0), Bytes::from("on")).await.unwrap();
         let error = log.read().read_to_end(&mut Vec::new()).unwrap_err().to_string();
-        assert_eq!(error, format!("{}: it changed while it was read; run again", there(1)));
+        assert_eq!(error, format!("{}: it changed while it was read; run again", there(0)));
+        stores.put(&there(1), Bytes::from("another's")).await.unwrap();
+        assert!(matches!(log.append(b"two"), Err(Error::Busy(_))));
+        // The answer to its own request was lost, and it was made again.
+        stores.put(&there(1), Bytes::from("two")).await.unwrap();
+        log.append(b"two").unwrap();
+        assert_eq!(log.len(), 6);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,9 @@ fn pair_with_folder(named: Vec<Named>, output: &FileLocation, stores: &Stores) -
             "-o {output}: must be a folder, since the input is several files, a folder or a pattern"
         )));
     }
+    if named.iter().any(|named| matches!(named, Named::File(FileLocation::Standard, _))) {
+        return Err(Error::Invalid(format!("-o {output}: standard input has no name there; name the file to write")));
+    }
     let place = output.canonical();
     let mut pairs = Pairs::into_folder(output);
     for named in named {

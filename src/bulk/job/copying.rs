@@ -45,15 +45,17 @@ impl Copying {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits for it, and adds all columns that the journal has.
+    /// Waits for it, and adds all columns that the journal has, if there is one.
     ///
     /// # Errors
     /// Why the copy could not be made, or the columns not be added.
-    pub fn end(mut self, journal: &Journal) -> Result<Box<dyn Output>> {
+    pub fn end(mut self, journal: Option<&Journal>) -> Result<Box<dyn Output>> {
         let joined = self.thread.take().map(JoinHandle::join);
         let copied = joined.and_then(Result::ok).unwrap_or_else(|| Err(Error::Failed("the copy broke off".to_owned())));
         let mut output: Box<dyn Output> = Box::new(copied?);
-        journal.replay(|columns| output.write(&Piece::none(), &columns))?;
+        if let Some(journal) = journal {
+            journal.replay(|columns| output.write(&Piece::none(), &columns))?;
+        }
         Ok(output)
     }
 }

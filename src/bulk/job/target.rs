@@ -55,14 +55,14 @@ impl Target {
         }
     }
 
-    /// Where its journal lies. `anew` drops one that is damaged. Blocks.
+    /// Where its journal lies. Blocks.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn log(&self, anew: bool) -> Result<Box<dyn JournalLog>> {
+    pub fn log(&self) -> Result<Box<dyn JournalLog>> {
         match self {
             Self::File(target) => Ok(Box::new(FileLog::new(&target.journal_path(), target.journal()?))),
-            Self::Object(target) => target.journal(anew).map(|log| Box::new(log) as _),
+            Self::Object(target) => target.journal().map(|log| Box::new(log) as _),
         }
     }
 

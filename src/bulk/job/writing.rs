@@ -122,7 +122,9 @@ impl OutputState {
     ) -> Result<Self> {
         let mut output: Box<dyn Output> = match way {
             Way::Beside { file, plan, marks } => {
-                return Copying::begin(file, plan, marks, destination).map(Self::Copying);
+                let copying = Copying::begin(file, plan, marks, destination)?;
+                // Without a journal no columns can wait.
+                return if journal.is_some() { Ok(Self::Copying(copying)) } else { copying.end(None).map(Self::Ready) };
             }
             Way::Lines { encoder, names } => Box::new(LineOutput::begin(encoder, names, destination)?),
             Way::Whole { rows, format, marks } => Box::new(WholeOutput::begin(rows, format, marks, destination)?),
@@ -146,10 +148,9 @@ impl OutputState {
 
     /// What takes rows, once it can.
     fn ready(self, journal: Option<&Journal>) -> Result<Box<dyn Output>> {
-        match (self, journal) {
-            (Self::Ready(output), _) => Ok(output),
-            (Self::Copying(copying), Some(journal)) => copying.end(journal),
-            (Self::Copying(_), None) => Err(Error::Failed("a copy without a journal".to_owned())),
+        match self {
+            Self::Ready(output) => Ok(output),
+            Self::Copying(copying) => copying.end(journal),
         }
     }
 }
