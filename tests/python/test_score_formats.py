@@ -161,6 +161,14 @@ def killed_with(journal, size, *arguments):
     process.wait()
 
 
+def test_parquet_goes_to_standard_output(tmp_path):
+    source = tmp_path / "in.parquet"
+    write(source, table())
+    score(source, tmp_path / "out.parquet")
+    done = subprocess.run(command(source, "-"), capture_output=True, env=environment(), check=True)
+    assert done.stdout == (tmp_path / "out.parquet").read_bytes()
+
+
 @pytest.mark.parametrize(("source", "target", "columns"), [
     ("csv", "csv", "all"), ("jsonl", "parquet", "all"), ("csv", "parquet", "all"), ("parquet", "parquet", "id"),
     ("arrows", "arrow", "all"), ("parquet", "arrows", "all"), ("parquet", "jsonl", "all")])
