@@ -1,4 +1,4 @@
-//! Parquet files in, the same files with score columns out.
+//! Tables in files in, the same tables with score columns out.
 //!
 //! | module | owns |
 //! |---|---|

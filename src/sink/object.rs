@@ -22,7 +22,7 @@ impl ObjectTarget {
     /// Makes ready to write an object, in place of one that is there.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where nothing can be written.
+    /// [`crate::Error::Invalid`] where nothing can be written.
     pub fn create(url: &ObjectUrl, stores: &Stores) -> Result<Self> {
         stores.check_writable(url)?;
         let name = url.file_name().unwrap_or_default();
