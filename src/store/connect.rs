@@ -98,8 +98,12 @@ impl Service {
                 "http:// is not allowed; allow it with AWS_ALLOW_HTTP=true or the like of it".to_owned(),
             ));
         }
-        let url: Url = parts.uri.to_string().parse().map_err(|cause| wrong(format!("not a URL: {cause}")))?;
+        let mut url: Url = parts.uri.to_string().parse().map_err(|cause| wrong(format!("not a URL: {cause}")))?;
         let password = basic(&url);
+        // Connections are known by it, and told of in the log.
+        if url.set_username("").is_err() || url.set_password(None).is_err() {
+            return Err(wrong("a URL without a host".to_owned()));
+        }
         let mut made = Request::new(parts.method, url);
         *made.headers_mut() = parts.headers;
         if let Some(password) = password {
