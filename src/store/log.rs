@@ -205,6 +205,7 @@ impl Read for LogReader<'_> {
 mod tests {
     use super::*;
     use crate::store::testing::{stores, url};
+    use std::sync::atomic::Ordering;
 
     fn text(log: &AppendLog) -> String {
         let mut text = String::new();
@@ -234,6 +235,22 @@ mod tests {
         AppendLog::clear(&stores, &url("out.textflight/journal")).unwrap();
         assert!(open().is_empty());
         assert_eq!(stores.list(&url("")).try_collect::<Vec<_>>().await.unwrap(), []);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_that_is_lost_is_no_other_run_and_another_run_is() {
+        let (stores, counting) = stores();
+        let folder = url("log");
+        let mut log = AppendLog::open(&stores, &folder).unwrap();
+        for lost in 1..4 {
+            counting.lost.store(lost, Ordering::Relaxed);
+            log.append(b"x").unwrap();
+        }
+        counting.lost.store(4, Ordering::Relaxed);
+        assert!(log.append(b"y").unwrap_err().to_string().ends_with("the store cannot be reached: connection closed"));
+        let error = log.append(b"theirs is y").unwrap_err();
+        assert!(matches!(&error, Error::Busy(text) if text.contains("another run")), "{error}");
+        assert_eq!(text(&AppendLog::open(&stores, &folder).unwrap()), "xxxy");
     }
 
     #[tokio::test(flavor = "multi_thread")]

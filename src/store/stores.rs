@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -88,6 +88,17 @@ impl Stores {
         found.map(|meta| entry(url.clone(), meta)).map_err(|error| fault(url, &error).at(url))
     }
 
+    /// Whether there is such an object.
+    ///
+    /// # Errors
+    /// As [`Stores::head`], but for [`Error::NotFound`].
+    pub async fn is_there(&self, url: &ObjectUrl) -> Result<bool> {
+        match self.head(url).await {
+            Err(Error::NotFound(_)) => Ok(false),
+            found => found.map(|_| true),
+        }
+    }
+
     /// The objects below a folder, also of folders below it, as the store lists them.
     pub fn list(&self, folder: &ObjectUrl) -> BoxStream<'static, Result<StoredObject>> {
         let (store, path) = match self.store(folder) {
@@ -130,25 +141,35 @@ impl Stores {
         Ok(())
     }
 
-    /// Writes a whole object if there is none, and says whether there was none. A store that cannot tell writes it.
+    /// Writes a whole object if there is none, and says whether there was none: where the answer was lost, it finds what it wrote. A store
+    /// that cannot tell writes it.
     ///
     /// # Errors
     /// As [`Stores::head`].
     pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
         let (store, path) = self.writable(url)?;
-        self.shared.counters.add_request();
-        let len = bytes.len();
-        match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
-            Ok(_) => {
-                self.shared.counters.add_written(len);
-                Ok(true)
+        let (began, patience) = (Instant::now(), self.shared.options.limits.all_retries);
+        // The library does not ask again where an answer is lost.
+        for is_last in [false, false, false, true] {
+            self.shared.counters.add_request();
+            match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
+                Ok(_) => {
+                    self.shared.counters.add_written(bytes.len());
+                    return Ok(true);
+                }
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => break,
+                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                    return self.put(url, bytes).await.map(|()| true);
+                }
+                Err(error) => {
+                    let fault = fault(url, &error);
+                    if is_last || fault.kind() != FaultKind::Passing || began.elapsed() >= patience {
+                        return Err(fault.at(url));
+                    }
+                }
             }
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
-            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
-                self.put(url, bytes).await.map(|()| true)
-            }
-            Err(error) => Err(fault(url, &error).at(url)),
         }
+        Ok(false)
     }
 
     /// Deletes an object; one that is not there is deleted already.

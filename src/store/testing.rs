@@ -50,6 +50,8 @@ pub(crate) struct Counting {
     pub breaks: AtomicUsize,
     /// How many parts are still to fail.
     pub refusals: AtomicUsize,
+    /// How many objects are still to be written whose writer is told that they are not.
+    pub lost: AtomicUsize,
 }
 
 impl Counting {
@@ -83,7 +85,8 @@ impl std::fmt::Display for Counting {
 #[async_trait]
 impl ObjectStore for Counting {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(path, payload, options).await
+        let put = self.inner.put_opts(path, payload, options).await;
+        if takes_one(&self.lost) { Err(broken()) } else { put }
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
