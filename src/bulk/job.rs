@@ -171,10 +171,7 @@ async fn judged(watch: Arc<Watch>, scored: Result<Done>) -> Result<Done, Failure
 async fn is_there(output: &FileLocation, stores: &Stores) -> Result<bool> {
     match output {
         FileLocation::Path(path) => Ok(path.is_file()),
-        FileLocation::Object(url) => match stores.head(url).await {
-            Err(Error::NotFound(_)) => Ok(false),
-            found => found.map(|_| true),
-        },
+        FileLocation::Object(url) => stores.is_there(url).await,
         FileLocation::Standard => Ok(false),
     }
 }

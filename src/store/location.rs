@@ -78,7 +78,7 @@ impl FileLocation {
         match self {
             Self::Path(path) if path.as_os_str().is_empty() => fs::canonicalize(".").ok().map(Self::Path),
             Self::Path(path) => fs::canonicalize(path).ok().map(Self::Path),
-            Self::Object(_) => Some(self.clone()),
+            Self::Object(url) => Some(Self::Object(url.canonical())),
             Self::Standard => None,
         }
     }

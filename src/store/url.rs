@@ -169,6 +169,12 @@ impl ObjectUrl {
         Self { root: self.root.clone(), key: Some(key) }
     }
 
+    /// Without a slash at its end.
+    pub(super) fn canonical(&self) -> Self {
+        let key = Some(self.key().trim_end_matches('/')).filter(|key| !key.is_empty());
+        Self { root: self.root.clone(), key: key.map(str::to_owned) }
+    }
+
     /// Whether it says itself that it is a folder: a bucket, or what ends in a slash.
     pub fn is_folder(&self) -> bool {
         self.key().is_empty() || self.key().ends_with('/')

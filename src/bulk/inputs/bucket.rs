@@ -9,7 +9,8 @@ use super::named::Listed;
 use crate::Result;
 use crate::store::{FileLocation, ObjectUrl, Stores};
 
-/// The objects below `folder` that `choice` takes, in no order. `without` is left out. Blocks.
+/// The objects below `folder` that `choice` takes, in no order. `without` is left out, and so are objects whose names end in a slash,
+/// by which some tools make folders. Blocks.
 ///
 /// # Errors
 /// What the store says.
@@ -20,11 +21,14 @@ pub fn list(
     without: Option<&FileLocation>,
 ) -> Result<Vec<Listed>> {
     let without = without.and_then(FileLocation::object);
-    let taken = stores.list(folder).try_filter_map(|found| {
+    let taken = stores.list(folder).try_filter_map(|found| async move {
         let is_without = without.is_some_and(|without| found.url.below(without).is_some());
-        let path = found.url.below(folder).map(Path::new).filter(|path| !is_without && choice.takes(path));
-        let listed = path.map(|path| Listed { path: path.into(), bytes: Some(found.len) });
-        async move { Ok(listed) }
+        let Some(path) = found.url.below(folder).map(Path::new).filter(|path| !is_without && choice.takes(path)) else {
+            return Ok(None);
+        };
+        // Such a name is listed without its slash, and nothing has that name.
+        let is_file = found.len > 0 || stores.is_there(&found.url).await?;
+        Ok(is_file.then(|| Listed { path: path.into(), bytes: Some(found.len) }))
     });
     stores.wait(taken.try_collect())
 }

@@ -56,6 +56,10 @@ impl Named {
                 Err(cause) => Err(Error::file(path, cause)),
             },
             FileLocation::Object(url) => match bytes(url, stores) {
+                // Stores that have folders show them as objects without bytes.
+                Ok(0) if url.has_folders() && !bucket::is_empty(stores, url)? => {
+                    Ok(Self::below(input.clone(), Choice::Tables(extensions), input))
+                }
                 Ok(found) => Ok(itself(Some(found))),
                 Err(error) => Self::objects(url, extensions, stores, error),
             },
