@@ -57,13 +57,18 @@ impl Prefetch {
     }
 }
 
+impl Prefetch {
+    /// Where the last of it ends.
+    pub fn end(&self) -> u64 {
+        self.kept.last().map_or(0, |kept| kept.range().end)
+    }
+}
+
 impl Drop for Prefetch {
     fn drop(&mut self) {
         self.fetching.clear();
         if let Some(object) = &self.object {
-            let mut all = object.lock();
-            // Others may expect some of it still.
-            self.kept.iter().filter(|kept| kept.let_go()).for_each(|kept| forget(&mut all, kept));
+            object.let_go(self.kept.iter());
         }
     }
 }
@@ -104,21 +109,35 @@ impl ObjectFile {
     }
 
     pub fn keep_passing(&self, groups: Vec<Vec<Range<u64>>>) {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = groups;
+        *self.wanted() = groups;
+    }
+
+    /// Has no use for these any more. Others may expect some of them still, and so does what will pass.
+    pub fn let_go<'a>(&self, kept: impl Iterator<Item = &'a Arc<KeptRange>>) {
+        let mut all = self.lock();
+        let is_to_pass = !self.wanted().is_empty();
+        kept.filter(|kept| kept.let_go() && !is_to_pass).for_each(|kept| forget(&mut all, kept));
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Vec<Vec<Range<u64>>>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A part of it from front to back. What is wanted of it is kept as it passes.
     pub fn onward(self: &Arc<Self>, part: Range<u64>) -> Passage {
-        let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = self.lock();
-        let mut passing = Vec::new();
+        let wanted = std::mem::take(&mut *self.wanted());
+        let (mut passing, mut held) = (Vec::new(), Vec::new());
         for mut group in wanted {
             group.retain(|range| range.start >= part.start && range.end <= part.end);
-            let (_, new) = self.keep(&mut all, &group);
+            let (kept, new) = self.keep(&mut all, &group);
+            // What a reader has asked for already is not asked for again.
+            let here = kept.into_iter().filter(|kept| !new.iter().any(|new| Arc::ptr_eq(new, kept)));
+            held.extend(here.map(|kept| self.held(vec![kept])));
             passing.extend(new);
         }
         drop(all);
-        Passage::new(Arc::clone(self), part, passing)
+        Passage::new(Arc::clone(self), part, passing, held)
     }
 
     /// Has these ranges fetched, but for what is kept of them already.
@@ -137,8 +156,11 @@ impl ObjectFile {
                 kept.is_fetched_by(begun);
             }
         }
+        self.held(kept)
+    }
+
+    fn held(self: &Arc<Self>, kept: Kept) -> Prefetch {
         let fetching = kept.iter().filter_map(|kept| kept.hold()).collect();
-        drop(all);
         Prefetch { object: Some(Arc::clone(self)), kept, fetching }
     }
 

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::kept::KeptRange;
-use super::object::{GivenUp, ObjectFile};
+use super::object::{GivenUp, ObjectFile, Prefetch};
 use crate::store::Fault;
 
 /// How much of what is kept already is read at once, in bytes.
@@ -28,6 +28,8 @@ pub struct Passage {
     fetching: Option<Fetching>,
     /// What is kept of what passes, in order.
     passing: VecDeque<Arc<KeptRange>>,
+    /// What others fetch, until it has passed.
+    held: Vec<Prefetch>,
 }
 
 impl std::fmt::Debug for Passage {
@@ -37,9 +39,15 @@ impl std::fmt::Debug for Passage {
 }
 
 impl Passage {
-    pub(super) fn new(object: Arc<ObjectFile>, part: Range<u64>, mut passing: Vec<Arc<KeptRange>>) -> Self {
+    pub(super) fn new(
+        object: Arc<ObjectFile>,
+        part: Range<u64>,
+        mut passing: Vec<Arc<KeptRange>>,
+        held: Vec<Prefetch>,
+    ) -> Self {
         passing.sort_by_key(|kept| kept.range().start);
-        Self { object, at: part.start, end: part.end, piece: Bytes::new(), fetching: None, passing: passing.into() }
+        let (at, end, piece) = (part.start, part.end, Bytes::new());
+        Self { object, at, end, piece, fetching: None, passing: passing.into(), held }
     }
 
     /// The next bytes; none at the end.
@@ -112,6 +120,7 @@ impl Read for Passage {
         if self.piece.is_empty() {
             let piece = self.next_piece()?;
             self.at += piece.len() as u64;
+            self.held.retain(|held| held.end() > self.at);
             self.piece = piece;
         }
         let len = bytes.len().min(self.piece.len());

@@ -108,6 +108,20 @@ async fn an_object_that_is_copied_gives_each_byte_once_also_those_that_are_decod
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_done_before_the_copy_begins_leaves_it_what_came() {
+    let bytes = parquet();
+    let (stores, counting, url) = stored(&bytes).await;
+    let file = open(&stores, &url).await.unwrap();
+    file.keep_passing(0..3, &[1, 7]);
+    assert_eq!(texts(&file).await.unwrap(), texts(&local(&bytes)).await.unwrap());
+    let mut copied = Vec::new();
+    let copying = Arc::clone(&file);
+    let copied = spawn_blocking(move || copying.bytes_from(4).read_to_end(&mut copied).map(|_| copied));
+    assert_eq!(copied.await.unwrap().unwrap(), bytes[4..local(&bytes).data_len() as usize]);
+    assert_eq!(asked(&counting), bytes.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_to_pass_and_does_not_is_an_error_and_no_hang() {
     let bytes = parquet();
     let (stores, _counting, url) = stored(&bytes).await;
