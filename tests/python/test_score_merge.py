@@ -117,8 +117,8 @@ def test_it_goes_to_standard_output_too(tmp_path):
 
 def test_a_folder_of_a_store_becomes_one_object(tmp_path):
     expected = lake(tmp_path / "lake", "csv")
-    with stores.s3() as endpoint:
-        stores.create_bucket(endpoint, "bucket")
+    with stores.s3() as endpoint, stores.client(endpoint) as client:
+        stores.Bucket(client, "bucket")
         variables = {**environment(), **stores.KEYS, "AWS_ENDPOINT": endpoint}
 
         def merged(sources, target, *options):

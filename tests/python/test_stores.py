@@ -1,13 +1,5 @@
 """Object stores against servers of their protocols: the test binary of the crate takes the URL from the environment."""
-import base64
-import contextlib
-import datetime
-import hashlib
-import hmac
-import http.client
-import os
 import subprocess
-import urllib.parse
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,17 +17,15 @@ def suite():
 
 def passes(test, **variables):
     """Runs one test of the crate's with these variables."""
-    names = ("AWS_", "AZURE_", "GOOGLE_", "TEXTFLIGHT_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(names)}
     command = [suite(), "--ignored", "--exact", f"stores::{test}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**clean, **variables})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=stores.variables(**variables))
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def s3():
-    with stores.s3() as endpoint:
-        stores.create_bucket(endpoint, "bucket")
+    with stores.s3() as endpoint, stores.client(endpoint) as client:
+        stores.Bucket(client, "bucket")
         yield endpoint
 
 
@@ -61,8 +51,8 @@ def test_s3_says_what_is_wrong(s3, url, variables, error):
 
 
 def test_s3_says_that_credentials_are_wrong():
-    with stores.s3(INITIAL_NO_AUTH_ACTION_COUNT="1") as endpoint:
-        stores.create_bucket(endpoint, "bucket")
+    with stores.s3(INITIAL_NO_AUTH_ACTION_COUNT="1") as endpoint, stores.client(endpoint) as client:
+        stores.Bucket(client, "bucket")
         wrong = {"TEXTFLIGHT_TEST_WRONG": "s3://bucket/a", "TEXTFLIGHT_TEST_ERROR": "the credentials are not taken: InvalidAccessKeyId; set AWS_"}
         passes("a_real_store_says_what_is_wrong", **stores.KEYS, AWS_ENDPOINT=endpoint, **wrong)
 
@@ -85,28 +75,10 @@ def test_google_takes_and_gives(s3):
     passes("a_real_store_takes_and_gives", **options, TEXTFLIGHT_TEST_STORE="gs://bucket/google")
 
 
-def create_container(endpoint, name):
-    """Signed as Azure asks for it: with the key of the account."""
-    url = urllib.parse.urlsplit(endpoint)
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    headers = {"x-ms-date": date, "x-ms-version": "2021-08-06", "Content-Length": "0"}
-    canonical = f"x-ms-date:{date}\nx-ms-version:2021-08-06\n/{stores.AZURE_ACCOUNT}{url.path}/{name}\nrestype:container"
-    signed = "PUT" + "\n" * 12 + canonical
-    key = base64.b64decode(stores.AZURE_KEY)
-    signature = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
-    headers["Authorization"] = f"SharedKey {stores.AZURE_ACCOUNT}:{signature}"
-    with contextlib.closing(http.client.HTTPConnection(url.netloc, timeout=30)) as connection:
-        connection.request("PUT", f"{url.path}/{name}?restype=container", headers=headers)
-        answer = connection.getresponse()
-        assert answer.status == 201, (answer.status, answer.read())
-
-
 def test_azure_takes_and_gives():
     program = stores.azurite()
     if program is None:
         pytest.skip("npm is not there, which azurite is installed by")
     with stores.azure(program) as endpoint:
-        create_container(endpoint, "container")
-        options = {"AZURE_STORAGE_ACCOUNT_NAME": stores.AZURE_ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": stores.AZURE_KEY,
-                   "AZURE_STORAGE_ENDPOINT": endpoint, "AZURE_ALLOW_HTTP": "true"}
-        passes("a_real_store_takes_and_gives", **options, TEXTFLIGHT_TEST_STORE="az://container/folder")
+        stores.create_container(endpoint, "container")
+        passes("a_real_store_takes_and_gives", **stores.azure_keys(endpoint), TEXTFLIGHT_TEST_STORE="az://container/folder")
