@@ -20,15 +20,29 @@ pub enum TableFormat {
     ArrowStream,
 }
 
-/// The formats, each with what files of it end in, its name first.
-const EXTENSIONS: [(TableFormat, &[&str]); 6] = [
-    (TableFormat::Parquet, &["parquet", "pq"]),
-    (TableFormat::Csv, &["csv"]),
-    (TableFormat::Tsv, &["tsv"]),
-    (TableFormat::JsonLines, &["jsonl", "ndjson"]),
-    (TableFormat::ArrowFile, &["arrow", "ipc", "feather"]),
-    (TableFormat::ArrowStream, &["arrows"]),
+/// What names of files end in, each with its format: the first of a format is what that is called.
+const FORMATS: [(&str, TableFormat); 10] = [
+    ("parquet", TableFormat::Parquet),
+    ("pq", TableFormat::Parquet),
+    ("csv", TableFormat::Csv),
+    ("tsv", TableFormat::Tsv),
+    ("jsonl", TableFormat::JsonLines),
+    ("ndjson", TableFormat::JsonLines),
+    ("arrow", TableFormat::ArrowFile),
+    ("ipc", TableFormat::ArrowFile),
+    ("feather", TableFormat::ArrowFile),
+    ("arrows", TableFormat::ArrowStream),
 ];
+
+/// What names of files end in, of all formats.
+pub const EXTENSIONS: [&str; FORMATS.len()] = {
+    let (mut extensions, mut at) = ([""; FORMATS.len()], 0);
+    while at < FORMATS.len() {
+        extensions[at] = FORMATS[at].0;
+        at += 1;
+    }
+    extensions
+};
 
 impl TableFormat {
     /// The format of a file, by what its name ends in.
@@ -38,23 +52,17 @@ impl TableFormat {
 
     /// The format that is called so, or whose files end in this, in any case.
     pub fn named(name: &str) -> Option<Self> {
-        let has = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        EXTENSIONS.iter().find(|(_, names)| has(names)).map(|(format, _)| *format)
+        FORMATS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, format)| *format)
     }
 
     /// What all formats are called.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        EXTENSIONS.iter().filter_map(|(_, names)| names.first().copied())
-    }
-
-    /// What names of files end in, of all formats.
-    pub fn extensions() -> impl Iterator<Item = &'static str> {
-        EXTENSIONS.iter().flat_map(|(_, names)| names.iter().copied())
+        FORMATS.iter().filter(|(name, format)| *name == format.name()).map(|(name, _)| *name)
     }
 
     /// What it is called.
     pub fn name(self) -> &'static str {
-        EXTENSIONS.iter().find(|(format, _)| *format == self).and_then(|(_, names)| names.first()).unwrap_or(&"")
+        FORMATS.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| *name)
     }
 
     /// What stands between cells, if there are any.
@@ -81,7 +89,6 @@ impl fmt::Display for TableFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::TABLES;
 
     #[test]
     fn a_file_is_known_by_its_end_in_any_case() {
@@ -99,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(TableFormat::of_path(Path::new(path)), format, "{path}");
         }
-        assert!(TableFormat::extensions().eq(TABLES.0.iter().copied()), "folders are searched for all of them");
+        assert!(TableFormat::names().eq(["parquet", "csv", "tsv", "jsonl", "arrow", "arrows"]));
         for name in TableFormat::names() {
             assert_eq!(TableFormat::named(name).unwrap().to_string(), name);
         }

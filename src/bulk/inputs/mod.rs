@@ -30,6 +30,7 @@ pub use self::names::Extensions;
 pub use self::pairs::{Pair, Pairs};
 pub use self::shard::Shard;
 pub use self::share::Share;
+use crate::format::EXTENSIONS;
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
 use crate::store::{FileLocation, Stores};
@@ -41,8 +42,7 @@ pub fn row_groups(input: &FileLocation, stores: &Stores) -> usize {
 }
 
 /// How names of tables end, of all formats.
-pub const TABLES: Extensions =
-    Extensions(&["parquet", "pq", "csv", "tsv", "jsonl", "ndjson", "arrow", "ipc", "feather", "arrows"]);
+pub const TABLES: Extensions = Extensions(&EXTENSIONS);
 
 /// Pairs the inputs with outputs, in the order of the outputs' paths.
 ///
