@@ -32,7 +32,7 @@ pub async fn dry_run(
     progress: &Progress,
 ) -> Result<Estimate> {
     let mut survey = Survey::new(pairs.len(), progress);
-    progress.expect(pairs.len() as u64, Some(pairs.iter().map(|pair| size(&pair)).sum()));
+    progress.expect(pairs.len() as u64, pairs.iter().map(|pair| size(&pair)).sum());
     for pair in pairs.iter() {
         let file = progress.begin(size(&pair));
         match survey.look_at(model, &pair, options).await {
@@ -100,7 +100,7 @@ impl<'a> Survey<'a> {
             self.run.files.skipped += 1;
             return Ok(());
         }
-        let candidate = Candidate { pair: pair.clone(), rows: opened.rows(), bytes: size(pair) };
+        let candidate = Candidate { pair: pair.clone(), rows: opened.rows(), bytes: size(pair).unwrap_or(0) };
         match candidate.rows {
             Some(rows) => self.rows += rows,
             None => self.uncounted += candidate.bytes,

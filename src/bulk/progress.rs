@@ -99,8 +99,8 @@ impl Progress {
         state.is_endless |= bytes.is_none();
     }
 
-    /// One of the expected files is begun. `bytes` is its part of what was expected.
-    pub fn begin(&self, bytes: u64) -> FileProgress<'_> {
+    /// One of the expected files is begun. `bytes` is its part of what was expected; `None` if nobody knows how many it has.
+    pub fn begin(&self, bytes: Option<u64>) -> FileProgress<'_> {
         FileProgress { progress: self, bytes, counted: Mutex::default() }
     }
 
@@ -171,7 +171,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub struct FileProgress<'a> {
     progress: &'a Progress,
-    bytes: u64,
+    /// `None` where nobody knows how many it has.
+    bytes: Option<u64>,
     counted: Mutex<Counted>,
 }
 
@@ -194,22 +195,25 @@ impl FileProgress<'_> {
         }
     }
 
-    /// These rows are done. Their bytes are the part of the file's that they are of its rows.
-    pub fn advance(&self, rows: u64) {
-        self.advance_by(rows, self.share(rows));
-    }
-
-    /// These rows are done, which were read from so many bytes.
-    pub fn advance_by(&self, rows: u64, bytes: u64) {
-        let bytes = self.count(rows, bytes);
+    /// These rows are done, which were read from so many bytes; of a file whose rows are known it is their part of them that counts.
+    pub fn advance(&self, rows: u64, bytes: u64) {
+        let bytes = self.count(rows, self.share(rows).unwrap_or(bytes));
         let mut state = self.progress.state();
         state.rows += rows;
         state.bytes += bytes;
     }
 
+    /// So many bytes are read again, of rows that an earlier run has done.
+    pub fn pass(&self, bytes: u64) {
+        let bytes = self.count(0, bytes);
+        let mut state = self.progress.state();
+        state.bytes += bytes;
+        state.bytes_resumed += bytes;
+    }
+
     /// An earlier run has done these rows.
     pub fn resume(&self, rows: u64) {
-        let bytes = self.count(rows, self.share(rows));
+        let bytes = self.count(rows, self.share(rows).unwrap_or(0));
         let mut state = self.progress.state();
         state.rows += rows;
         state.resumed += rows;
@@ -220,7 +224,7 @@ impl FileProgress<'_> {
     /// It is scored to its end.
     pub fn done(self) {
         // What is no row of a file, as its footer, and rounding.
-        let rest = self.count(0, self.bytes);
+        let rest = self.count_rest();
         let mut state = self.progress.state();
         state.files.done += 1;
         state.bytes += rest;
@@ -238,7 +242,7 @@ impl FileProgress<'_> {
 
     /// What is left of it is expected no more.
     fn leave(&self) -> MutexGuard<'_, ProgressState> {
-        let rest = self.count(0, self.bytes);
+        let rest = self.count_rest();
         let counted = lock(&self.counted);
         let mut state = self.progress.state();
         state.bytes_total = state.bytes_total.saturating_sub(rest);
@@ -249,16 +253,22 @@ impl FileProgress<'_> {
         state
     }
 
-    fn share(&self, rows: u64) -> u64 {
-        let of_rows = lock(&self.counted).of_rows.unwrap_or(0);
-        let share = u128::from(self.bytes) * u128::from(rows) / u128::from(of_rows.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX)
+    /// The part of the file's bytes that these are of its rows, if it is known how many it has.
+    fn share(&self, rows: u64) -> Option<u64> {
+        let of_rows = lock(&self.counted).of_rows?;
+        let share = u128::from(self.bytes?) * u128::from(rows) / u128::from(of_rows.max(1));
+        Some(u64::try_from(share).unwrap_or(u64::MAX))
+    }
+
+    /// How many bytes are left.
+    fn count_rest(&self) -> u64 {
+        self.bytes.map_or(0, |all| self.count(0, all))
     }
 
     /// Gives back how many bytes that are: no more than there are left.
     fn count(&self, rows: u64, bytes: u64) -> u64 {
         let mut counted = lock(&self.counted);
-        let bytes = bytes.min(self.bytes - counted.bytes);
+        let bytes = self.bytes.map_or(bytes, |all| bytes.min(all - counted.bytes));
         counted.rows += rows;
         counted.bytes += bytes;
         bytes

@@ -35,7 +35,7 @@ pub async fn score_files(
         has_begun: false,
     };
     let started = Instant::now();
-    progress.expect(pairs.len() as u64, Some(pairs.iter().map(|pair| size(&pair)).sum()));
+    progress.expect(pairs.len() as u64, pairs.iter().map(|pair| size(&pair)).sum());
     for pair in pairs.iter() {
         run.file(&pair, pairs.len()).await?;
     }
@@ -129,14 +129,18 @@ impl Run<'_> {
     }
 }
 
-/// In bytes; what cannot be looked at is told of in its turn.
-pub(super) fn size(pair: &Pair) -> u64 {
+/// In bytes, if it has a length: a pipe has none. What cannot be looked at is told of in its turn.
+pub(super) fn size(pair: &Pair) -> Option<u64> {
     if let Some(inputs) = &pair.merged {
         return inputs.iter().map(|pair| size(&pair)).sum();
     }
     let bytes = match &pair.input {
-        FileLocation::Path(path) => fs::metadata(path).ok().map(|found| found.len()),
-        FileLocation::Object(_) | FileLocation::Standard => pair.bytes,
+        FileLocation::Path(path) => match fs::metadata(path) {
+            Ok(found) => found.is_file().then_some(found.len())?,
+            Err(_) => 0,
+        },
+        FileLocation::Object(_) => pair.bytes.unwrap_or(0),
+        FileLocation::Standard => return None,
     };
-    bytes.map_or(0, |bytes| pair.share.part_of(bytes))
+    Some(pair.share.part_of(bytes))
 }

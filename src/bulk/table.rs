@@ -26,7 +26,7 @@ use crate::source::ipc::ArrowReader;
 use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::sequential::Sequential;
-use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed};
+use crate::source::{Fingerprint, RangedFile, Source, slices, strings_as_bytes, typed, typed_bytes};
 use crate::store::{FileLocation, Stores};
 use crate::{Error, Result};
 
@@ -42,28 +42,31 @@ pub struct Piece {
     pub truths: Truths,
     /// The records as they came, if they did as lines.
     pub lines: Lines,
+    /// Bytes of the file that they were read from; 0 of a Parquet file, of which the rows say how far it is.
+    pub file_bytes: u64,
 }
 
 impl Piece {
     /// No rows.
     pub fn none() -> Self {
         let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
-        Self { batch, truths: Truths::new(), lines: Lines::default() }
+        Self { batch, truths: Truths::new(), lines: Lines::default(), file_bytes: 0 }
     }
 
-    /// What it holds, in bytes.
+    /// What it holds, in bytes. All columns of a message of Arrow IPC lie in one buffer, of which each batch has its rows.
     pub fn bytes(&self) -> usize {
-        self.batch.get_array_memory_size() + self.lines.bytes.capacity()
+        typed_bytes(&self.batch) + self.lines.bytes.capacity()
     }
 
     /// The first so many rows, and the others.
     pub fn split(self, rows: usize) -> (Self, Self) {
-        let Self { batch, mut truths, lines } = self;
+        let Self { batch, mut truths, lines, file_bytes } = self;
         let behind = truths.split_off(rows.min(truths.len()));
         let (first, last) = if lines.ends.is_empty() { (Lines::default(), lines) } else { lines.split(rows) };
         let rest = batch.slice(rows, batch.num_rows() - rows);
-        let first = Self { batch: batch.slice(0, rows), truths, lines: first };
-        (first, Self { batch: rest, truths: behind, lines: last })
+        let of_first = part_of(file_bytes, rows, batch.num_rows());
+        let first = Self { batch: batch.slice(0, rows), truths, lines: first, file_bytes: of_first };
+        (first, Self { batch: rest, truths: behind, lines: last, file_bytes: file_bytes - of_first })
     }
 }
 
@@ -121,6 +124,13 @@ impl Table {
         let (path, file) = (input.path().to_owned(), input.file());
         let (reader, schema) = ArrowReader::begin(input).map_err(|error| about(&path, error))?;
         Ok(Self::Arrow(Box::new(ArrowTable { path, file, reader, schema })))
+    }
+
+    /// Has JSON lines without a record have these columns, too, of which they could say nothing.
+    pub fn expect(&mut self, named: &[&str]) {
+        if let Self::Lines(table) = self {
+            table.expect(named);
+        }
     }
 
     /// Its columns.
@@ -246,12 +256,18 @@ fn parquet_pieces(file: Arc<ParquetFile>, wanted: Wanted, from_row: u64) -> BoxS
                     Err(cause) => return Err(Error::Failed(format!("columns are missing: {cause}"))),
                     Ok(_) => part,
                 };
-                Ok(Piece { batch, truths, lines: Lines::default() })
+                Ok(Piece { batch, truths, lines: Lines::default(), file_bytes: 0 })
             })
             .collect();
         futures::stream::iter(pieces)
     });
     pieces.try_flatten().boxed()
+}
+
+/// The part of so many bytes that the first rows are of all.
+pub fn part_of(bytes: u64, rows: usize, of: usize) -> u64 {
+    let part = u128::from(bytes) * rows as u128 / of.max(1) as u128;
+    u64::try_from(part).unwrap_or(bytes)
 }
 
 /// What is wrong with a file, with its name.

@@ -211,13 +211,16 @@ impl CsvDecoder {
     }
 }
 
-/// The cells that a [`CsvDecoder`] gives, as texts of `schema`, which has the same columns.
+/// The cells that a [`CsvDecoder`] gives with the types of `schema`, which has the same columns: texts, or bytes that nobody looks at.
 ///
 /// # Errors
 /// [`Error::NotText`] that names the first row, counted from this batch's first, with a cell that is not UTF-8.
 pub fn texts(cells: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
     let failed = |cause: ArrowError| Error::Failed(format!("cells do not fit: {cause}"));
     let columns = cells.columns().iter().zip(schema.fields()).map(|(cells, field)| {
+        if *field.data_type() == DataType::Binary {
+            return cast(cells, &DataType::Binary).map_err(failed);
+        }
         let cells = cells.as_binary_view();
         let texts = cells.clone().to_string_view().map_err(|_| not_text(cells, field.name()))?;
         cast(&texts, field.data_type()).map_err(failed)

@@ -104,6 +104,14 @@ impl ScoreOptions {
         }
     }
 
+    /// The columns that come back, if they are named.
+    pub fn named_columns(&self) -> &[String] {
+        match &self.columns {
+            Columns::All | Columns::New => &[],
+            Columns::Named(names) => names,
+        }
+    }
+
     /// Reads the command of a Flight descriptor: a JSON object, or nothing.
     ///
     /// # Errors

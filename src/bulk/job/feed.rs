@@ -11,7 +11,7 @@ use super::writing::Step;
 use crate::Result;
 use crate::bulk::progress::FileProgress;
 use crate::bulk::table::Piece;
-use crate::stream::{InFlight, Incoming, TextScorer, score_batches};
+use crate::stream::{InFlight, Incoming, Scored, TextScorer, score_batches};
 use crate::table::ScorePlan;
 
 /// Rows on their way to the writer.
@@ -35,14 +35,16 @@ impl Feed<'_, '_> {
         let Some(left) = self.known(&mut pieces, known).await? else { return Ok(()) };
         let batches = iter(left.map(Ok)).chain(pieces).map(|piece| {
             let piece = piece?;
-            let (bytes, Piece { batch, truths, lines }) = (piece.bytes(), piece);
-            Ok(Incoming { rows: batch, bytes, rest: (truths, lines) })
+            let (bytes, Piece { batch, truths, lines, file_bytes }) = (piece.bytes(), piece);
+            Ok(Incoming { rows: batch, bytes, rest: (truths, lines, file_bytes) })
         });
         let mut scored = pin!(score_batches(Arc::clone(scorer), reader, in_flight, batches));
         while let Some(item) = scored.next().await {
             let resumed = usize::try_from(self.resumed).unwrap_or(usize::MAX);
-            let scored = item.map_err(|error| error.after_rows(resumed))?;
-            self.progress.advance(scored.batch.num_rows() as u64);
+            let Scored { batch, texts, scores, columns, rest: (truths, lines, file_bytes) } =
+                item.map_err(|error| error.after_rows(resumed))?;
+            self.progress.advance(batch.num_rows() as u64, file_bytes);
+            let scored = Scored { batch, texts, scores, columns, rest: (truths, lines) };
             if self.steps.send(Step::Rows(scored)).await.is_err() {
                 return Ok(());
             }
@@ -65,6 +67,7 @@ impl Feed<'_, '_> {
             let (piece, rest) =
                 if is_cut { piece.split(usize::try_from(rows).unwrap_or(len)) } else { (piece, Piece::none()) };
             rows -= piece.batch.num_rows() as u64;
+            self.progress.pass(piece.file_bytes);
             if self.steps.send(Step::Known(piece)).await.is_err() {
                 return Ok(None);
             }

@@ -68,7 +68,9 @@ impl OpenedInput {
                     check_places(&pair.input, &pair.output, &options.stores)?;
                     let formats = formats(&pair.input.name(), &pair.output.name(), options.format)?;
                     let named = options.score.named_texts();
-                    (Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?, formats)
+                    let mut table = Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?;
+                    table.expect(&expected(&options));
+                    (table, formats)
                 }
             };
             Self::of(table, formats, &options, &model)
@@ -164,7 +166,7 @@ impl OpenedInput {
     pub fn begin(self, resumed: u64) -> Result<Begun> {
         let Self { table, mut way, plan, wanted, .. } = self;
         let mut reader = plan.as_ref().clone().of_inputs();
-        if matches!(&way, Way::Whole { rows: Rows::Batches(_), .. }) && !table.is_lines() {
+        if matches!(&way, Way::Whole { rows: Rows::Batches(_), .. }) {
             let raw = strings_as_bytes(table.schema(), plan.text_columns()).project(&wanted.inputs);
             reader = reader.reading(&raw.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
         }
@@ -183,6 +185,11 @@ impl OpenedInput {
         let pieces = table.read(wanted, from_row);
         Ok(Begun { way, reader, pieces, input, known: resumed - from_row })
     }
+}
+
+/// Columns that the job names beside those that are scored.
+fn expected(options: &JobOptions) -> Vec<&str> {
+    options.score.named_columns().iter().chain(&options.truth).map(String::as_str).collect()
 }
 
 /// What is read of an object is kept as the copy of all of it passes, so that it gives each byte once.

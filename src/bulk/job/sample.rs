@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use super::of_file;
 use super::opened::{Begun, OpenedInput};
-use crate::bulk::table::Table;
+use crate::bulk::table::{Table, part_of};
 use crate::bulk::texts::{Reading, batches};
 use crate::classifier::Scores;
 use crate::source::Source;
@@ -26,7 +26,7 @@ pub struct RowSample {
     /// Their texts, and no others.
     pub texts: Vec<ColumnTexts>,
     /// How many bytes of the file they are of, where nobody knows how many rows it has.
-    pub file_bytes: usize,
+    pub file_bytes: u64,
     /// The first of them.
     row: usize,
 }
@@ -122,8 +122,8 @@ impl OpenedInput {
         while taken.wants_more() {
             let Some(piece) = pieces.next().await.transpose()? else { break };
             let file_bytes = |rows| match piece.lines.ends.get(rows - 1) {
-                Some(end) => *end,
-                None => piece.batch.slice(0, rows).get_array_memory_size(),
+                Some(end) => *end as u64,
+                None => part_of(piece.file_bytes, rows, piece.batch.num_rows()),
             };
             taken.take(&reader, &piece.batch, file_bytes).map_err(|error| of_file(&input, error))?;
         }
@@ -150,7 +150,7 @@ impl Taken {
     }
 
     /// Takes the first rows, of which `file_bytes` says how many bytes of the file so many are.
-    fn take(&mut self, plan: &ScorePlan, batch: &RecordBatch, file_bytes: impl FnOnce(usize) -> usize) -> Result<()> {
+    fn take(&mut self, plan: &ScorePlan, batch: &RecordBatch, file_bytes: impl FnOnce(usize) -> u64) -> Result<()> {
         let batch = batch.slice(0, batch.num_rows().min(self.left.rows));
         if batch.num_rows() == 0 {
             return Ok(());

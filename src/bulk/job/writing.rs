@@ -83,7 +83,8 @@ impl Writing {
                         journal.append(&scored.columns, &tally)?;
                     }
                     let Scored { batch, columns, rest: (truths, lines), .. } = scored;
-                    output = output.write(&Piece { batch, truths, lines }, &columns, journal.as_ref())?;
+                    output =
+                        output.write(&Piece { batch, truths, lines, file_bytes: 0 }, &columns, journal.as_ref())?;
                 }
                 Step::Known(_) => return Err(Error::Failed("the journal has fewer rows than it said".to_owned())),
                 Step::End => {

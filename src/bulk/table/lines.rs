@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use super::{Piece, Wanted, about};
 use crate::bulk::texts::Truths;
@@ -14,7 +14,7 @@ use crate::source::ahead::Give;
 use crate::source::json::KeptKeys;
 use crate::source::lines::{Block, LineDecoder, Lines};
 use crate::source::sequential::Sequential;
-use crate::source::{csv, line_decoder};
+use crate::source::{csv, line_decoder, strings_as_bytes};
 use crate::{Error, Result};
 
 /// The longest record, in bytes.
@@ -43,6 +43,17 @@ impl LineTable {
         Ok(table)
     }
 
+    /// As [`super::Table::expect`].
+    pub(super) fn expect(&mut self, named: &[&str]) {
+        if self.decoder.schema().is_none() {
+            let is_new = |name: &&&str| self.schema.field_with_name(name).is_err();
+            // Of no type, so that none of them is taken for the texts.
+            let new = named.iter().filter(is_new).map(|&name| Arc::new(Field::new(name, DataType::Null, true)));
+            let fields = self.schema.fields().iter().cloned().chain(new);
+            self.schema = Arc::new(Schema::new(fields.collect::<Fields>()));
+        }
+    }
+
     /// Takes in what comes next.
     fn more(&mut self) -> Result<()> {
         let piece = self.input.piece()?;
@@ -62,11 +73,11 @@ impl LineTable {
 
     pub(super) fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
         let mut rows_before = 0;
-        let read = self.schema.project(&wanted.inputs);
+        let read = strings_as_bytes(&self.schema, wanted.texts.iter().copied()).project(&wanted.inputs);
         let read = Arc::new(read.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
         loop {
             while let Some(block) = self.decoder.take().map_err(|error| about(self.input.path(), error))? {
-                let piece = self.piece(block, wanted, &read, rows_before);
+                let piece = self.piece(block, wanted, &read);
                 let mut piece = piece.map_err(|error| about(self.input.path(), error.after_rows(rows_before)))?;
                 rows_before += piece.batch.num_rows();
                 while piece.batch.num_rows() > wanted.batch_rows {
@@ -87,10 +98,12 @@ impl LineTable {
         }
     }
 
-    fn piece(&self, block: Block, wanted: &Wanted, read: &SchemaRef, rows_before: usize) -> Result<Piece> {
+    fn piece(&self, block: Block, wanted: &Wanted, read: &SchemaRef) -> Result<Piece> {
         let Block { lines, texts } = block;
+        // Blank lines, and no record yet that says which columns there are.
+        let texts = if texts.num_columns() == 0 { RecordBatch::new_empty(Arc::clone(read)) } else { texts };
         let truths = match &wanted.truth {
-            Some(truth) => self.truths(truth, &lines, &texts, wanted, rows_before)?,
+            Some(truth) => self.truths(truth, &lines, &texts, wanted)?,
             None => Truths::new(),
         };
         let count = wanted.inputs.len();
@@ -104,21 +117,15 @@ impl LineTable {
         } else {
             cells
         };
-        Ok(Piece { batch, truths, lines })
+        let file_bytes = lines.bytes.len() as u64;
+        Ok(Piece { batch, truths, lines, file_bytes })
     }
 
     /// The right answers, which are cells or values of any type.
-    fn truths(
-        &self,
-        truth: &Truth,
-        lines: &Lines,
-        texts: &RecordBatch,
-        wanted: &Wanted,
-        rows_before: usize,
-    ) -> Result<Truths> {
+    fn truths(&self, truth: &Truth, lines: &Lines, texts: &RecordBatch, wanted: &Wanted) -> Result<Truths> {
         if self.format.delimiter().is_none() {
             let keys = KeptKeys::new(vec![truth.name().to_owned()], &HashSet::new());
-            let values = keys.texts(lines, 0, lines.ends.len(), rows_before)?;
+            let values = keys.texts(lines, 0, lines.ends.len(), 0)?;
             return values.first().map_or_else(|| Ok(Truths::new()), |values| truth.classes_of_texts(values));
         }
         let place = wanted.inputs.iter().position(|input| *input == truth.index()).unwrap_or(wanted.inputs.len());
@@ -131,4 +138,70 @@ fn nothing(named: &[String]) -> SchemaRef {
     let named = if named.is_empty() { vec!["text".to_owned()] } else { named.to_vec() };
     let fields = named.into_iter().map(|name| Field::new(name, DataType::Utf8, true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::super::{Share, Table};
+    use super::*;
+    use crate::store::FileLocation;
+    use crate::store::testing::unused;
+
+    fn table(format: TableFormat, content: &[u8]) -> (tempfile::TempDir, Table) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table");
+        std::fs::write(&path, content).unwrap();
+        let named = ["text".to_owned()];
+        let stores = unused();
+        let table = Table::open(&FileLocation::Path(path), &stores, format, &named, Share::WHOLE).unwrap();
+        (folder, table)
+    }
+
+    async fn pieces(mut table: Table, truth: Option<&str>, is_typed: bool) -> Result<Vec<Piece>> {
+        let classes = ["0".to_owned(), "1".to_owned()];
+        let truth = truth.map(|name| Truth::find(table.schema(), name, &classes).unwrap());
+        let (inputs, texts) = (vec![0], vec![0]);
+        let wanted = Wanted { inputs, texts, truth, taken: Vec::new(), batch_rows: 1000, is_typed };
+        table.begin(&wanted)?;
+        table.read(wanted, 0).try_collect().await
+    }
+
+    #[tokio::test]
+    async fn blank_lines_are_no_rows_of_the_columns_that_are_named() {
+        for content in [&b"\n"[..], b"\xef\xbb\xbf", b" \n\r\n", b""] {
+            let (_folder, mut table) = table(TableFormat::JsonLines, content);
+            table.expect(&["id", "text"]);
+            let names: Vec<_> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+            assert_eq!(names, ["text", "id"]);
+            let pieces = pieces(table, None, false).await.unwrap();
+            assert!(pieces.iter().all(|piece| piece.batch.num_rows() == 0 && piece.batch.num_columns() == 1));
+            assert_eq!(pieces.iter().flat_map(|piece| piece.lines.bytes.clone()).collect::<Vec<_>>(), content);
+        }
+    }
+
+    #[tokio::test]
+    async fn cells_that_are_scored_may_be_no_texts() {
+        let (_folder, table) = table(TableFormat::Csv, b"text\na\n\xff\n");
+        let pieces = pieces(table, None, true).await.unwrap();
+        assert_eq!(pieces[0].batch.schema().field(0).data_type(), &DataType::Binary);
+    }
+
+    #[tokio::test]
+    async fn a_right_answer_that_is_no_text_is_named_by_its_row() {
+        let mut content = "{\"text\":\"a\",\"truth\":\"0\"}\n".repeat(20_000);
+        content.push_str("{\"text\":\"a\",\"truth\":\"\\ud800\"}\n");
+        let (_folder, table) = table(TableFormat::JsonLines, content.as_bytes());
+        let error = pieces(table, Some("truth"), false).await.unwrap_err().to_string();
+        assert!(error.contains("row 20000 (counted from 0) is not text"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_pieces_are_read_from_adds_up() {
+        let content = "text\n".to_owned() + &"some text\n".repeat(50_000);
+        let (_folder, table) = table(TableFormat::Csv, content.as_bytes());
+        let pieces = pieces(table, None, false).await.unwrap();
+        assert_eq!(pieces.iter().map(|piece| piece.file_bytes).sum::<u64>(), content.len() as u64 - 5);
+    }
 }

@@ -36,6 +36,10 @@ pub struct ArrowReader<R> {
     is_file: bool,
     /// The length that was read to see what it is.
     first: Option<u32>,
+    /// How long the last message is.
+    message_bytes: u64,
+    /// Whether the end came without a mark.
+    is_unmarked: bool,
 }
 
 impl<R: Read> ArrowReader<R> {
@@ -44,7 +48,14 @@ impl<R: Read> ArrowReader<R> {
     /// # Errors
     /// [`Error::Invalid`] for what is no such table, and what the system says.
     pub fn begin(input: R) -> Result<(Self, SchemaRef)> {
-        let mut reader = Self { input, decoder: Decoder::default(), is_file: false, first: None };
+        let mut reader = Self {
+            input,
+            decoder: Decoder::default(),
+            is_file: false,
+            first: None,
+            message_bytes: 0,
+            is_unmarked: false,
+        };
         let nothing = || undecodable("it has no schema: an Arrow table begins with one, also without rows");
         let first = reader.number()?.ok_or_else(nothing)?;
         let magic = first.to_le_bytes();
@@ -91,6 +102,16 @@ impl<R: Read> ArrowReader<R> {
         Ok(None)
     }
 
+    /// Whether it has come to its end without the mark that a stream may end with: it may be cut short.
+    pub const fn is_unmarked(&self) -> bool {
+        self.is_unmarked
+    }
+
+    /// How many bytes of the table the last batch is, as it came.
+    pub const fn message_bytes(&self) -> u64 {
+        self.message_bytes
+    }
+
     fn message(&mut self) -> Result<Option<(Vec<u8>, Bytes)>> {
         let Some(length) = self.header_length()? else { return Ok(None) };
         let header = self.read(length)?;
@@ -99,6 +120,7 @@ impl<R: Read> ArrowReader<R> {
         let body = usize::try_from(message.bodyLength()).ok().filter(|body| *body <= LONGEST_BODY);
         let body = body.ok_or_else(|| undecodable(&format!("a message of {} bytes", message.bodyLength())))?;
         let body = Bytes::from(self.read(body)?);
+        self.message_bytes = (header.len() + body.len()) as u64;
         match unpacked_bytes(&header, &body)? {
             Some(unpacked) if unpacked > LONGEST_BODY => {
                 Err(undecodable(&format!("a message that is {unpacked} bytes unpacked")))
@@ -117,7 +139,10 @@ impl<R: Read> ArrowReader<R> {
             Some(length) => length,
             // A stream may end so; a file has something behind.
             None if self.is_file => return Err(cut_short()),
-            None => return Ok(None),
+            None => {
+                self.is_unmarked = true;
+                return Ok(None);
+            }
         };
         match length as usize {
             0 => self.end().map(|()| None),
@@ -193,6 +218,12 @@ mod tests {
         (0..2).for_each(|_| writer.write(&batch()).unwrap());
         let stream = writer.into_inner().unwrap();
         assert_eq!(read(&stream).unwrap(), [batch(), batch()]);
+        // The mark is a length of 0.
+        for (stream, is_unmarked) in [(&stream[..], false), (&stream[..stream.len() - 8], true)] {
+            let mut reader = ArrowReader::begin(stream).unwrap().0;
+            while reader.next_batch().unwrap().is_some() {}
+            assert_eq!(reader.is_unmarked(), is_unmarked);
+        }
         assert_eq!(read(&file()).unwrap(), [batch(), batch()]);
     }
 
