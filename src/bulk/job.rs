@@ -225,7 +225,7 @@ async fn journal(
     .await
 }
 
-/// A row that has no score or is no text, by its number in the file that it is in.
+/// What is wrong with rows, by their numbers in the file that they are in: no option was wrong, or it would not have been opened.
 fn of_row(watch: &Watch, error: Error) -> Error {
     let placed = |row, error: fn(usize, String) -> Error, cause| {
         let (path, row) = watch.place(row);
@@ -234,14 +234,16 @@ fn of_row(watch: &Watch, error: Error) -> Error {
     match error {
         Error::Unscorable { row, cause } => placed(row, |row, cause| Error::Unscorable { row, cause }, cause),
         Error::NotText { row, cause } => placed(row, |row, cause| Error::NotText { row, cause }, cause),
-        other => other,
+        other => of_file(watch.path(), other),
     }
 }
 
 /// The same of a file that is known.
 fn of_file(path: &Path, error: Error) -> Error {
     match error {
-        Error::Unscorable { .. } | Error::NotText { .. } => Error::file(path, error),
+        Error::Unscorable { .. } | Error::NotText { .. } | Error::Invalid(_) | Error::TooLarge(_) => {
+            Error::file(path, error)
+        }
         other => other,
     }
 }

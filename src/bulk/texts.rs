@@ -44,7 +44,7 @@ pub fn batches(
             Some(truth) => truth.classes(batch.column(place(truth.index()))),
             None => Ok(Truths::new()),
         };
-        let truths = truths.map_err(|error| within(source.as_ref(), error))?;
+        let truths = truths.map_err(|error| Error::file(source.path(), error))?;
         let batch = batch.project(&inputs).map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
         Ok((batch, truths))
     })
@@ -74,12 +74,4 @@ fn skip_rows(
         });
         ready(Some(left).filter(|left| left.as_ref().map_or(true, |batch| batch.num_rows() > 0)))
     })
-}
-
-/// The error, with the file that it is about.
-pub fn within(source: &dyn Source, error: Error) -> Error {
-    match error {
-        Error::Invalid(what) => Error::Invalid(format!("{}: {what}", source.path().display())),
-        other => other,
-    }
 }

@@ -81,8 +81,9 @@ impl BatchWriter {
             drop(batch);
             return made.send(written).await;
         };
-        let batch = with_strings(&batch, Arc::clone(&texts.schema))?;
         let rows_before = texts.rows_before;
+        let strings = with_strings(&batch, Arc::clone(&texts.schema));
+        let batch = strings.map_err(|error| error.after_rows(rows_before))?;
         texts.rows_before += batch.num_rows();
         for slice in text_slices(batch, SLICE_BYTES, texts.longest_row, rows_before) {
             let slice = slice?;

@@ -62,7 +62,7 @@ pub fn text_slices(
 }
 
 fn too_large(row: usize, longest: usize) -> Error {
-    let hint = "accept an Arrow stream, or choose fewer columns with \"columns\"";
+    let hint = "have an Arrow stream made, or choose fewer columns with \"columns\"";
     Error::TooLarge(format!("row {row} may become more than {longest} bytes of text (--max-message-mib): {hint}"))
 }
 

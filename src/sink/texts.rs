@@ -118,7 +118,7 @@ fn check_type(data_type: &DataType, has_keys: bool) -> Result<()> {
     let inside = |field: &FieldRef| check_type(field.data_type(), has_keys);
     match data_type {
         DataType::Union(..) => {
-            let hint = "choose other columns with \"columns\", or accept an Arrow stream";
+            let hint = "choose other columns with \"columns\", or have an Arrow stream made";
             Err(Error::Invalid(format!("no text is made of a union: {hint}")))
         }
         DataType::Struct(fields) => {
@@ -148,7 +148,7 @@ fn check_map_keys(entries: &FieldRef) -> Result<()> {
             DataType::Dictionary(_, values) => Some(values),
             DataType::RunEndEncoded(_, values) => Some(values.data_type()),
             nested if nested.is_nested() => {
-                let hint = "choose other columns with \"columns\", or accept an Arrow stream";
+                let hint = "choose other columns with \"columns\", or have an Arrow stream made";
                 return Err(Error::Invalid(format!(
                     "no text is made of a map whose keys are lists or structs: {hint}"
                 )));

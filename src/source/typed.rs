@@ -27,16 +27,26 @@ pub fn typed(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
 /// The batch with the types of `schema`, which has the same columns, where strings were read as bytes; views stay as they are.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a column with a string that is not UTF-8.
+/// [`Error::NotText`] that names the first row, counted from this batch's first, whose string is not UTF-8, and [`Error::Invalid`] for
+/// a column that has such a string somewhere in lists or structs.
 pub fn with_strings(batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             return Ok(Arc::clone(column));
         }
         let strings = renamed(column.to_data(), field.data_type()).map(make_array);
-        strings.map_err(|cause| Error::Invalid(format!("column {:?} does not fit its type: {cause}", field.name())))
+        strings.map_err(|cause| {
+            let cause = format!("column {:?} does not fit its type: {cause}", field.name());
+            row_without_text(column).map_or(Error::Invalid(cause.clone()), |row| Error::NotText { row, cause })
+        })
     });
     of_columns(batch, columns.collect::<Result<Vec<_>>>()?, schema)
+}
+
+/// The first row whose bytes are not UTF-8, if the column is one of bytes.
+fn row_without_text(column: &ArrayRef) -> Option<usize> {
+    let bytes = cast(column, &DataType::BinaryView).ok()?;
+    bytes.as_binary_view().iter().position(|bytes| bytes.is_some_and(|bytes| str::from_utf8(bytes).is_err()))
 }
 
 fn of_columns(batch: &RecordBatch, columns: Vec<ArrayRef>, schema: SchemaRef) -> Result<RecordBatch> {

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -113,11 +114,9 @@ def test_lines_keep_their_bytes(kind, tmp_path):
     source.write_bytes(LINES[kind])
     score(source, target)
     written = target.read_bytes()
-    # What was added, taken away: each line of the input is there, in order, with all that stands between.
-    at = 0
-    for byte in LINES[kind]:
-        at = written.index(bytes([byte]), at) + 1
-    assert written.startswith(LINES[kind][:5]) and written.endswith(LINES[kind][-1:]) or kind == "csv"
+    # What was added, taken away, is the input.
+    added = {"csv": rb',(label,confidence|[A-Z]+,[0-9.e-]+|,)(?=\r|\Z)', "jsonl": rb',?"label":[^,]+,"confidence":[^}]+'}
+    assert re.sub(added[kind], b"", written) == LINES[kind]
     frame = pd.read_csv(target) if kind == "csv" else read_json(written)
     assert len(frame) == 4
     labels = [None if pd.isna(label) else label for label in frame["label"]]
@@ -131,8 +130,12 @@ def read_json(written):
 def test_a_pipe_has_nothing_but_the_table(expected, tmp_path):
     write(tmp_path / "in.csv", table())
     source = (tmp_path / "in.csv").read_bytes()
-    done = subprocess.run(command("-", "-", "--format", "csv"), input=source, capture_output=True, env=environment())
+    options = ["--format", "csv", "--progress", "json"]
+    done = subprocess.run(command("-", "-", *options), input=source, capture_output=True, env=environment())
     assert done.returncode == 0, done.stderr
+    moments = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+    lines = len(source) - source.index(b"\n") - 1
+    assert moments[-1]["event"] == "end" and moments[-1]["bytes"] == {"done": lines, "total": None}
     score(tmp_path / "in.csv", tmp_path / "out.csv")
     assert done.stdout == (tmp_path / "out.csv").read_bytes()
     assert b"300 rows" in done.stderr
@@ -214,7 +217,7 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path):
     assert "line 2: a quote is not closed" in error("a.csv", b'text,x\n"a,b\n')
     assert "row 1 (counted from 0) is not text" in error("a.csv", b"text\na\n\xff\n")
     assert "line 2: the object does not end" in error("a.jsonl", b'{"text":"a"}\n{"text":\n')
-    assert "column \"text\" not found" in error("a.csv", b"t,x\na,b\n") or "text" in error("a.csv", b"t,x\na,b\n")
+    assert "column \"text\" not found; string columns: t, x" in error("a.csv", b"t,x\na,b\n")
     assert "it is cut short" in error("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\x10\0\0\0abc")
     assert "nothing says what comes on standard input" in refused("-", tmp_path / "out.csv")
     assert "--format jsonl" in error("a.csv", b"text\na\n", "--format", "jsonl")
@@ -241,3 +244,66 @@ def test_a_truth_column_of_lines_counts(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text":"good","truth":1}\n{"text":"bad"}\n')
     done = score(tmp_path / "a.jsonl", tmp_path / "out.jsonl", "--truth", "truth", "--json")
     assert json.loads(done.stdout)["accuracy"]
+
+
+@pytest.mark.parametrize("content", [b"\n", b"\xef\xbb\xbf", b"\n \r\n", b""])
+def test_json_lines_without_a_record_are_a_table_without_rows(content, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    score(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert (tmp_path / "b.jsonl").read_bytes() == content
+    score(tmp_path / "a.jsonl", tmp_path / "b.csv", "--columns", "id", "--truth", "truth")
+    assert (tmp_path / "b.csv").read_text() == "id,label,confidence\n"
+    score(tmp_path / "a.jsonl", tmp_path / "b.parquet")
+    assert pq.read_table(tmp_path / "b.parquet").column_names == ["text", "label", "confidence"]
+
+
+def test_a_text_that_is_none_ends_a_table_only_where_it_has_to_come_back(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,good\n2,\xff\n")
+    for target in ["b.parquet", "b.jsonl", "b.arrow", "b.tsv"]:
+        score(tmp_path / "a.csv", tmp_path / target, "--columns", "id", "--on-error", "null")
+        frame = read(tmp_path / target)
+        assert list(frame["label"])[0] == "POSITIVE" and pd.isna(frame["label"][1]) and "UTF-8" in frame["error"][1].upper().replace("UTF8", "UTF-8")
+        score(tmp_path / "a.csv", tmp_path / target, "--columns", "new", "--on-error", "null")
+        error = refused(tmp_path / "a.csv", tmp_path / f"all.{target}", "--on-error", "null")
+        assert "a.csv: row 1 (counted from 0) is not text: column \"text\"" in error
+
+
+def test_what_is_wrong_with_a_row_is_no_wrong_option(tmp_path):
+    strings = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff"))
+    pq.write_table(pa.table({"text": ["good", "bad"], "other": strings}), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"text":"a"}\n{"text":"b","new":1}\n')
+    for source, said in [("a.parquet", 'column "other" does not fit its type'), ("a.jsonl", 'has a key "new"')]:
+        for target in [tmp_path / "out.csv", "-"]:
+            done = run(*command(tmp_path / source, target, "--format", "csv")[1:]) if target == "-" else run(*command(tmp_path / source, target)[1:])
+            assert done.returncode == 1 and f"{source}: " in done.stderr and said in done.stderr, done.stderr
+            assert "accept" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "a.parquet"]
+
+
+def test_dictionaries_in_structs_may_change(tmp_path):
+    schema = pa.schema({"text": pa.string(), "tags": pa.list_(pa.dictionary(pa.int32(), pa.string()))})
+    with pa.ipc.new_stream(tmp_path / "a.arrows", schema) as writer:
+        for name in "xyz":
+            tags = pa.ListArray.from_arrays([0, 2, 3], pa.array([name, "all", name]).dictionary_encode())
+            writer.write_batch(pa.record_batch([pa.array(["good", "bad"]), tags], schema=schema))
+    score(tmp_path / "a.arrows", tmp_path / "a.arrow")
+    written = feather.read_table(tmp_path / "a.arrow")
+    assert written["tags"].to_pylist() == [tags for name in "xyz" for tags in ([name, "all"], [name])]
+
+
+def test_a_stream_without_its_end_is_told_of(tmp_path):
+    write(tmp_path / "a.arrows", table())
+    assert "the mark of its end" not in score(tmp_path / "a.arrows", tmp_path / "b.csv").stderr
+    whole = (tmp_path / "a.arrows").read_bytes()
+    (tmp_path / "a.arrows").write_bytes(whole[:-8])
+    assert "a.arrows: the Arrow stream ends without the mark of its end" in score(tmp_path / "a.arrows", tmp_path / "c.csv").stderr
+    assert (tmp_path / "c.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_a_dry_run_counts_about_the_rows_of_messages(tmp_path):
+    rows = pa.table({"id": list(range(20_000)), "text": ["a great film"] * 20_000})
+    with pa.ipc.new_file(tmp_path / "a.arrow", rows.schema) as writer:
+        writer.write_table(rows)
+    for columns in ["all", "new"]:
+        done = score(tmp_path / "a.arrow", tmp_path / "b.arrow", "--columns", columns, "--dry-run", "--json")
+        assert 18_000 < json.loads(done.stdout)["rows"] < 22_000

@@ -159,7 +159,10 @@ impl WholeOutput {
         let steps = match self.format {
             // Such a stream has bytes back as they came, also those that are no strings.
             TableFormat::ArrowStream => self.steps.add(batch)?,
-            _ => self.steps.add(&with_strings(batch, Arc::clone(&self.schema))?)?,
+            _ => {
+                let strings = with_strings(batch, Arc::clone(&self.schema));
+                self.steps.add(&strings.map_err(|error| error.after_rows(self.rows_before))?)?
+            }
         };
         steps.iter().try_for_each(|step| self.place.put_all(self.encoder.encode(step)?))
     }

@@ -144,7 +144,7 @@ impl KeySeed<'_> {
                 Err(format!("there is a key {key:?} already; {hint}"))
             }
             Others::None if leads.iter().all(|lead| lead.path.is_some()) => {
-                let hint = "choose keys with \"columns\", or accept JSON lines";
+                let hint = "choose keys with \"columns\", or have JSON lines come back";
                 Err(format!("has a key {key:?}, for which the first line has no column: {hint}"))
             }
             _ => Ok(()),
