@@ -125,13 +125,12 @@ pub(super) async fn score_file(
         return Ok(Done::Skipped { rows: opened.rows() });
     }
     // A journal of another job is not dropped for an output that is there.
-    let (mut target, journal) =
-        journal(target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
+    let (target, journal) = journal(target, (opened.identity().cloned(), opened.new_fields().clone()), options).await?;
     if opened.is_finished(output, &options.stores).await? {
         target.discard().await;
         return Ok(Done::Skipped { rows: opened.rows() });
     }
-    let destination = target.destination(opened.bytes())?;
+    let (target, destination) = target.begin_output(opened.bytes()).await?;
     let destination = OutputPlace { path: target.path().to_owned(), destination };
     let scored = score_into(model, opened, destination, journal, options, progress).await;
     match judged(watch, scored).await {

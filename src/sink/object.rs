@@ -7,6 +7,9 @@ use super::WORK;
 use crate::Result;
 use crate::store::{AppendLog, ObjectUpload, ObjectUrl, Stores, UploadWriter};
 
+/// What tells of an upload under way, beside the journal.
+const NOTE: &str = "upload";
+
 /// An object being written. Dropped without [`ObjectTarget::commit`], it takes back what was written, and leaves the journal.
 #[derive(Debug)]
 pub struct ObjectTarget {
@@ -37,12 +40,14 @@ impl ObjectTarget {
         &self.path
     }
 
-    /// Takes the bytes of the object, about so many if anybody knows, from its beginning.
+    /// Takes the bytes of the object, about so many if anybody knows, from its beginning. Parts that a killed run has left go. Blocks.
     ///
     /// # Errors
     /// As [`Stores::create`].
     pub fn writer(&mut self, len: Option<u64>) -> Result<UploadWriter> {
-        let (upload, writer) = self.stores.create(&self.url, len)?;
+        let note = self.journal.join(NOTE);
+        self.stores.wait(self.stores.take_back(&self.url, &note))?;
+        let (upload, writer) = self.stores.create(&self.url, &note, len)?;
         self.upload = Some(upload);
         Ok(writer)
     }
@@ -73,7 +78,8 @@ impl ObjectTarget {
         if let Some(upload) = self.upload.take() {
             self.stores.wait(upload.abort());
         }
-        if let Err(error) = AppendLog::clear(&self.stores, &self.journal) {
+        let left = self.stores.wait(self.stores.take_back(&self.url, &self.journal.join(NOTE)));
+        if let Err(error) = left.and_then(|()| AppendLog::clear(&self.stores, &self.journal)) {
             tracing::warn!("{}: its journal stays: {error}", self.path.display());
         }
     }

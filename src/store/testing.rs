@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::runtime::{Handle, Runtime};
 
@@ -20,7 +21,7 @@ use super::{FileLocation, ObjectUrl, StoreOptions, Stores};
 /// Stores with one bucket, `s3://bucket`, that lies in memory.
 pub(crate) fn stores() -> (Stores, Arc<Counting>) {
     let (stores, counting) = (Stores::new(StoreOptions::default(), Handle::current()), Arc::<Counting>::default());
-    stores.put_store(&url(""), Arc::clone(&counting) as _);
+    stores.put_store(&url(""), Arc::clone(&counting));
     (stores, counting)
 }
 
@@ -90,9 +91,6 @@ impl ObjectStore for Counting {
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        if takes_one(&self.refusals) {
-            return Err(broken());
-        }
         self.inner.put_multipart_opts(path, options).await
     }
 
@@ -137,5 +135,27 @@ impl ObjectStore for Counting {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait]
+impl MultipartStore for Counting {
+    async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
+        if takes_one(&self.refusals) {
+            return Err(broken());
+        }
+        self.inner.create_multipart(path).await
+    }
+
+    async fn put_part(&self, path: &Path, id: &MultipartId, number: usize, part: PutPayload) -> Result<PartId> {
+        self.inner.put_part(path, id, number, part).await
+    }
+
+    async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
+        self.inner.complete_multipart(path, id, parts).await
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
+        self.inner.abort_multipart(path, id).await
     }
 }

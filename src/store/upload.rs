@@ -4,8 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use object_store::{MultipartId, ObjectStore, ObjectStoreExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -57,27 +58,14 @@ enum End {
 }
 
 impl ObjectUpload {
-    pub(super) fn begin(
-        stores: Stores,
-        store: Arc<dyn ObjectStore>,
-        path: Path,
-        url: ObjectUrl,
-        expected: Option<u64>,
-    ) -> (Self, UploadWriter) {
+    pub(super) fn begin(place: UploadPlace, expected: Option<u64>) -> (Self, UploadWriter) {
         let (orders, taken) = mpsc::channel(1);
         let (end, ends) = oneshot::channel();
         let broken = Arc::new(Mutex::new(None));
-        let (runtime, uploads) = (stores.runtime().clone(), stores.uploads().clone());
-        let task = Task {
-            stores,
-            store,
-            path,
-            url: url.clone(),
-            multipart: None,
-            parts: JoinSet::new(),
-            whole: None,
-            is_complete: false,
-        };
+        let url = place.url.clone();
+        let (runtime, uploads) = (place.stores.runtime().clone(), place.stores.uploads().clone());
+        let (sending, ids) = (JoinSet::new(), Vec::new());
+        let task = Task { place, multipart: None, sending, ids, whole: None, is_complete: false };
         uploads.spawn_on(task.run(taken, ends, Arc::clone(&broken)), &runtime);
         let writer = UploadWriter { orders, broken, expected, parts: 0, filling: BytesMut::new() };
         (Self { url, end: Some(end) }, writer)
@@ -156,14 +144,25 @@ fn part_len(expected: Option<u64>, parts: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
 
+/// Where an upload goes.
+pub(super) struct UploadPlace {
+    pub stores: Stores,
+    pub store: Arc<dyn ObjectStore>,
+    pub uploads: Arc<dyn MultipartStore>,
+    pub path: Path,
+    pub url: ObjectUrl,
+    /// Where the next process reads how to take it back.
+    pub note: ObjectUrl,
+}
+
 /// Uploads what it is given.
 struct Task {
-    stores: Stores,
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    url: ObjectUrl,
-    multipart: Option<Box<dyn MultipartUpload>>,
-    parts: JoinSet<(usize, object_store::Result<()>)>,
+    place: UploadPlace,
+    multipart: Option<MultipartId>,
+    /// Parts that are under way, by their numbers, and their bytes.
+    sending: JoinSet<(usize, usize, object_store::Result<PartId>)>,
+    /// Those that the store has.
+    ids: Vec<Option<PartId>>,
     /// All of an object that is no larger than a part.
     whole: Option<Bytes>,
     is_complete: bool,
@@ -214,27 +213,37 @@ impl Task {
 
     async fn put(&mut self, part: Bytes) -> Result<(), Fault> {
         self.fewer_than(PARTS_IN_FLIGHT).await?;
-        self.stores.counters().add_request();
-        let multipart = match &mut self.multipart {
-            Some(multipart) => multipart,
-            none => {
-                let begun = self.store.put_multipart(&self.path).await;
-                none.insert(begun.map_err(|error| fault(&self.url, &error))?)
-            }
-        };
-        let len = part.len();
-        let sent = multipart.put_part(part.into());
-        self.parts.spawn(async move { (len, sent.await) });
+        let id = self.begun().await?;
+        let (number, len) = (self.ids.len(), part.len());
+        self.ids.push(None);
+        let UploadPlace { stores, uploads, path, .. } = &self.place;
+        stores.counters().add_request();
+        let (uploads, path) = (Arc::clone(uploads), path.clone());
+        self.sending.spawn(async move { (number, len, uploads.put_part(&path, &id, number, part.into()).await) });
         Ok(())
+    }
+
+    /// The upload in parts, noted for whoever comes next.
+    async fn begun(&mut self) -> Result<MultipartId, Fault> {
+        if let Some(id) = &self.multipart {
+            return Ok(id.clone());
+        }
+        let UploadPlace { stores, uploads, path, url, note, .. } = &self.place;
+        stores.counters().add_request();
+        let id = uploads.create_multipart(path).await.map_err(|error| fault(url, &error))?;
+        self.multipart = Some(id.clone());
+        stores.put(note, Bytes::from(id.clone())).await.map_err(Fault::local)?;
+        Ok(id)
     }
 
     /// Waits until so few parts are under way.
     async fn fewer_than(&mut self, most: usize) -> Result<(), Fault> {
-        while self.parts.len() >= most {
-            let Some(joined) = self.parts.join_next().await else { break };
-            let (len, sent) = joined.map_err(Fault::local)?;
-            sent.map_err(|error| fault(&self.url, &error))?;
-            self.stores.counters().add_written(len);
+        while self.sending.len() >= most {
+            let Some(joined) = self.sending.join_next().await else { break };
+            let (number, len, sent) = joined.map_err(Fault::local)?;
+            let id = sent.map_err(|error| fault(&self.place.url, &error))?;
+            self.ids[number] = Some(id);
+            self.place.stores.counters().add_written(len);
         }
         Ok(())
     }
@@ -261,27 +270,44 @@ impl Task {
         if !self.is_complete {
             return Err(Fault::local("not all of it was written"));
         }
-        self.stores.counters().add_request();
-        let committed = match (&mut self.multipart, self.whole.take()) {
-            (Some(multipart), _) => multipart.complete().await.map(drop),
-            (None, whole) => {
-                let whole = whole.unwrap_or_default();
+        let UploadPlace { stores, store, uploads, path, url, .. } = &self.place;
+        stores.counters().add_request();
+        let committed = match &self.multipart {
+            Some(id) => {
+                let ids = self.ids.drain(..).flatten().collect();
+                uploads.complete_multipart(path, id, ids).await.map(drop)
+            }
+            None => {
+                let whole = self.whole.take().unwrap_or_default();
                 let len = whole.len();
-                let put = self.store.put(&self.path, whole.into()).await;
-                self.stores.counters().add_written(if put.is_ok() { len } else { 0 });
+                let put = store.put(path, whole.into()).await;
+                stores.counters().add_written(if put.is_ok() { len } else { 0 });
                 put.map(drop)
             }
         };
-        committed.map_err(|error| fault(&self.url, &error))
+        committed.map_err(|error| fault(url, &error))?;
+        self.forget().await;
+        Ok(())
     }
 
     async fn abort(&mut self) {
-        self.parts.shutdown().await;
-        if let Some(multipart) = &mut self.multipart
-            && let Err(error) = multipart.abort().await
+        self.sending.shutdown().await;
+        let Some(id) = &self.multipart else { return };
+        let UploadPlace { uploads, path, url, .. } = &self.place;
+        match uploads.abort_multipart(path, id).await {
+            Ok(()) => self.forget().await,
+            // What stays is seen by nobody, and whoever comes next reads of it. The library's words may have a signature in them.
+            Err(error) => debug!("{url}: parts of an upload stay: {}", fault(url, &error)),
+        }
+    }
+
+    /// Takes the note away: there are no parts any more.
+    async fn forget(&mut self) {
+        let UploadPlace { stores, note, .. } = &self.place;
+        if self.multipart.take().is_some()
+            && let Err(error) = stores.delete(note).await
         {
-            // What stays is seen by nobody, and goes when the bucket's rules say so. The library's words may have a signature in them.
-            debug!("{}: parts of an upload stay: {}", self.url, fault(&self.url, &error));
+            debug!("a note of an upload stays: {error}");
         }
     }
 }
@@ -303,38 +329,55 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_is_seen_before_the_commit_and_all_of_it_after() {
-        let (stores, _counting) = stores();
+        let ((stores, _counting), note) = (stores(), url("note"));
         for (key, len) in [("none", 0), ("small", 5), ("a part", PART), ("parts", 3 * PART + 1)] {
             let bytes: Bytes = (0..len).map(|number| (number / 3) as u8).collect::<Vec<_>>().into();
-            let (upload, writer) = stores.create(&url(key), Some(len as u64)).unwrap();
+            let (upload, writer) = stores.create(&url(key), &note, Some(len as u64)).unwrap();
             write(writer, &bytes).await.unwrap();
             let error = stores.head(&url(key)).await.unwrap_err();
             assert!(matches!(error, crate::Error::NotFound(_)), "{error}");
             upload.commit().await.unwrap();
             assert_eq!(stores.get(&url(key), u64::MAX).await.unwrap(), bytes);
         }
-        assert_eq!(stores.counters().traffic().written, (5 + 4 * PART + 1) as u64);
+        let noted = 2 * "0".len();
+        assert_eq!(stores.counters().traffic().written, (5 + 4 * PART + 1 + noted) as u64);
+        assert!(matches!(stores.head(&note).await, Err(crate::Error::NotFound(_))));
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_not_committed_never_was() {
-        let (stores, counting) = stores();
+        let ((stores, counting), note) = (stores(), url("note"));
         let bytes = Bytes::from(vec![1; 2 * PART]);
-        let (upload, writer) = stores.create(&url("a"), None).unwrap();
+        let (upload, writer) = stores.create(&url("a"), &note, None).unwrap();
         write(writer, &bytes).await.unwrap();
         upload.abort().await;
-        let (upload, writer) = stores.create(&url("a"), None).unwrap();
+        let (upload, writer) = stores.create(&url("a"), &note, None).unwrap();
         drop(writer);
         assert!(upload.commit().await.unwrap_err().to_string().contains("not all of it was written"));
-        let (upload, writer) = stores.create(&url("a"), None).unwrap();
+        let (upload, writer) = stores.create(&url("a"), &note, None).unwrap();
         drop(upload);
         assert!(write(writer, &bytes).await.unwrap_err().to_string().contains("given up"));
         counting.refusals.store(1, Ordering::Relaxed);
-        let (upload, writer) = stores.create(&url("a"), None).unwrap();
+        let (upload, writer) = stores.create(&url("a"), &note, None).unwrap();
         let error = write(writer, &bytes).await.unwrap_err();
         assert_eq!(error.to_string(), "the store cannot be reached: connection closed");
         assert!(upload.commit().await.is_err());
         assert!(stores.head(&url("a")).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_killed_process_has_left_is_taken_back() {
+        let ((stores, counting), note) = (stores(), url("note"));
+        stores.take_back(&url("a"), &note).await.unwrap();
+        let (upload, writer) = stores.create(&url("a"), &note, None).unwrap();
+        write(writer, &Bytes::from(vec![1; 2 * PART])).await.unwrap();
+        let id = String::from_utf8(stores.get(&note, 99).await.unwrap().to_vec()).unwrap();
+        // As if it had been killed: nobody takes it back.
+        std::mem::forget(upload);
+        stores.take_back(&url("a"), &note).await.unwrap();
+        let taken = counting.put_part(&url("a").path().unwrap(), &id, 0, Bytes::from_static(b"x").into()).await;
+        assert!(taken.is_err(), "the upload is there still");
+        assert!(matches!(stores.head(&note).await, Err(crate::Error::NotFound(_))));
     }
 
     #[test]

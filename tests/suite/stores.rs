@@ -63,7 +63,7 @@ fn table() -> Bytes {
 }
 
 async fn upload(stores: &Stores, url: &ObjectUrl, bytes: &Bytes) {
-    let (upload, mut writer) = stores.create(url, Some(bytes.len() as u64)).unwrap();
+    let (upload, mut writer) = stores.create(url, &object(&format!("{url}.note")), Some(bytes.len() as u64)).unwrap();
     let written = bytes.clone();
     let written = spawn_blocking(move || {
         written.chunks(1 << 20).try_for_each(|piece| writer.write_all(piece)).and_then(|()| writer.finish())

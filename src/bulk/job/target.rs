@@ -44,15 +44,19 @@ impl Target {
         }
     }
 
-    /// Takes the bytes of the output, about so many if anybody knows.
+    /// Begins the output, of about so many bytes if anybody knows, and gives what takes them.
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub fn destination(&mut self, len: Option<u64>) -> Result<Box<dyn Destination>> {
-        match self {
-            Self::File(target) => target.file().map(|file| Box::new(file) as _),
-            Self::Object(target) => target.writer(len).map(|writer| Box::new(writer) as _),
-        }
+    pub async fn begin_output(mut self, len: Option<u64>) -> Result<(Self, Box<dyn Destination>)> {
+        blocking(move || {
+            let destination: Box<dyn Destination> = match &mut self {
+                Self::File(target) => Box::new(target.file()?),
+                Self::Object(target) => Box::new(target.writer(len)?),
+            };
+            Ok((self, destination))
+        })
+        .await
     }
 
     /// Where its journal lies. Blocks.
