@@ -130,6 +130,23 @@ impl From<Fault> for std::io::Error {
     }
 }
 
+/// Whether a store that was reached said no, and would say so again.
+pub(super) fn is_refusal(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    ["HTTP error: ", "status code: 500", "status code: 502", "status code: 503", "status code: 504"]
+        .iter()
+        .all(|passing| !text.contains(passing))
+}
+
+/// Why there is no list.
+pub(super) fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
+    let fault = Fault::of(url.root.kind, error);
+    if url.root.kind == StoreKind::Http && fault.kind() == FaultKind::Passing {
+        return Error::Invalid(format!("{url}: its files cannot be listed: {fault}; name each file"));
+    }
+    fault.at(url)
+}
+
 /// How credentials are given.
 const fn credentials(kind: StoreKind) -> &'static str {
     match kind {

@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::bucket::{Bucket, bucket_of};
-use super::failure::{Fault, FaultKind};
+use super::failure::{Fault, FaultKind, is_refusal, unlisted};
 use super::upload::UploadPlace;
-use super::url::{Root, StoreKind};
+use super::url::Root;
 use super::{Object, ObjectUpload, ObjectUrl, StoreCounters, StoreOptions, UploadWriter};
 use crate::{Error, Result};
 
@@ -300,23 +300,6 @@ impl Stores {
     pub(crate) fn put_store<S: ObjectStore + MultipartStore>(&self, url: &ObjectUrl, store: Arc<S>) {
         self.shared.opened.lock().unwrap().insert(url.root.clone(), Bucket::new(store));
     }
-}
-
-/// Whether a store that was reached said no, and would say so again.
-fn is_refusal(error: &object_store::Error) -> bool {
-    let text = error.to_string();
-    ["HTTP error: ", "status code: 500", "status code: 502", "status code: 503", "status code: 504"]
-        .iter()
-        .all(|passing| !text.contains(passing))
-}
-
-/// Why there is no list.
-fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
-    let fault = fault(url, error);
-    if url.root.kind == StoreKind::Http && fault.kind() == FaultKind::Passing {
-        return Error::Invalid(format!("{url}: its files cannot be listed: {fault}; name each file"));
-    }
-    fault.at(url)
 }
 
 pub(super) fn fault(url: &ObjectUrl, error: &object_store::Error) -> Fault {
