@@ -9,6 +9,7 @@
 //! | `bucket` | the store of a bucket, by its kind |
 //! | `stores` | one store a bucket, and small objects |
 //! | `object` | an object that is read: ranges, and streams that go on after a broken connection |
+//! | `uploads` | how an object is written in parts |
 //! | `upload` | an object that is written: nothing is seen of it before it is complete |
 //! | `log` | bytes that are only ever appended to: an object each time |
 //! | `failure` | what stores say, as errors |
@@ -28,6 +29,7 @@ mod stores;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upload;
+mod uploads;
 mod url;
 
 pub use self::counters::{StoreCounters, Traffic};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+#[cfg(test)]
 use object_store::multipart::MultipartStore;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Handle;
@@ -14,13 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use super::bucket::{Bucket, bucket_of};
 use super::failure::{Fault, FaultKind, is_refusal, unlisted};
-use super::upload::UploadPlace;
 use super::url::Root;
-use super::{Object, ObjectUpload, ObjectUrl, StoreCounters, StoreOptions, UploadWriter};
+use super::{Object, ObjectUrl, StoreCounters, StoreOptions};
 use crate::{Error, Result};
-
-/// Bytes of the longest note of an upload.
-const LONGEST_NOTE: u64 = 64 << 10;
 
 /// The stores of a process. Cheap to clone; all clones are the same ones.
 #[derive(Debug, Clone)]
@@ -209,43 +206,6 @@ impl Stores {
         Ok(Object::new(self.clone(), store, path, entry))
     }
 
-    /// Begins to write an object of about `len` bytes, if anybody knows: nothing is seen of it before it is committed. Its parts, if
-    /// it has any, are known by what `note` says, until they are an object or taken back: a process that is killed leaves both.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for options that are wrong, and for what cannot be written.
-    pub fn create(&self, url: &ObjectUrl, note: &ObjectUrl, len: Option<u64>) -> Result<(ObjectUpload, UploadWriter)> {
-        let (store, path) = self.writable(url)?;
-        let uploads = self.uploads_of(url)?;
-        Ok(ObjectUpload::begin(
-            UploadPlace { stores: self.clone(), store, uploads, path, url: url.clone(), note: note.clone() },
-            len,
-        ))
-    }
-
-    /// Takes back the parts that a killed process has left of an object, by what `note` says.
-    ///
-    /// # Errors
-    /// As [`Stores::head`].
-    pub async fn take_back(&self, url: &ObjectUrl, note: &ObjectUrl) -> Result<()> {
-        let id = match self.get(note, LONGEST_NOTE).await {
-            Err(Error::NotFound(_)) => return Ok(()),
-            found => String::from_utf8_lossy(&found?).into_owned(),
-        };
-        let (uploads, path) = (self.uploads_of(url)?, url.path()?);
-        self.shared.counters.add_request();
-        match uploads.abort_multipart(&path, &id).await.map_err(|error| fault(url, &error)) {
-            Err(fault) if fault.kind() != FaultKind::Missing => return Err(fault.at(url)),
-            _ => {}
-        }
-        self.delete(note).await
-    }
-
-    fn uploads_of(&self, url: &ObjectUrl) -> Result<Arc<dyn MultipartStore>> {
-        let uploads = self.bucket(url)?.uploads;
-        uploads.ok_or_else(|| Error::Invalid(format!("{url}: nothing can be written there")))
-    }
-
     /// Fails if nothing can be written there, as far as the URL tells.
     ///
     /// # Errors
@@ -269,7 +229,7 @@ impl Stores {
         &self.shared.uploads
     }
 
-    fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
+    pub(super) fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
         if !url.is_writable() {
             return Err(Error::Invalid(format!(
                 "{url}: files are read over HTTP, and not written; name an object store"
@@ -283,7 +243,7 @@ impl Stores {
         Ok((self.bucket(url)?.objects, path))
     }
 
-    fn bucket(&self, url: &ObjectUrl) -> Result<Bucket> {
+    pub(super) fn bucket(&self, url: &ObjectUrl) -> Result<Bucket> {
         let mut opened = self.shared.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = opened.get(&url.root) {
             return Ok(bucket.clone());

@@ -95,11 +95,13 @@ def test_a_job_that_is_killed_at_every_kind_of_moment(s3, bucket, whole):
         ended = Killing(*moment).run(s3[0], *command(bucket))
         assert ended.code == -signal.SIGKILL, (moment, ended.stderr)
         left = set(bucket.keys())
-        assert "in.parquet" in left and all(re.fullmatch(r"(in|out)\.parquet|out\.parquet\.textflight/\d+", key) for key in left)
+        assert "in.parquet" in left and all(re.fullmatch(r"(in|out)\.parquet|out\.parquet\.textflight/(\d+|upload)", key) for key in left)
         assert "out.parquet" not in left or bucket.get("out.parquet") == whole
+        assert len(bucket.unfinished()) <= 1, "the next run takes back what the last has left"
     summary = score(*command(bucket), endpoint=s3[0]).summary
     assert summary["files"]["skipped"] == 1
     assert bucket.get("out.parquet") == whole and bucket.keys() == ["in.parquet", "out.parquet"]
+    assert bucket.unfinished() == []
 
 
 @pytest.mark.parametrize("name", ["parquet", "csv"])
