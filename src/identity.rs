@@ -64,6 +64,53 @@ struct OptionsIdentity {
     output: String,
 }
 
+impl InputIdentity {
+    fn of(input: &Fingerprint, footer: Option<&[u8]>) -> Self {
+        let version = input.etag.as_deref().map(str::to_owned).or_else(|| input.modified.and_then(nanoseconds));
+        Self { size: input.len, version, footer: footer.map(hash) }
+    }
+}
+
+impl ModelIdentity {
+    fn of(ModelFacts { info, version }: &ModelFacts) -> Self {
+        Self {
+            version: version.clone(),
+            dtype: info.dtype.clone(),
+            max_length: info.max_length,
+            device: info.device.clone(),
+            kernels: info.kernels.clone(),
+        }
+    }
+}
+
+impl OptionsIdentity {
+    fn of(options: &ScoreOptions, output: TableFormat, plan: &ScorePlan) -> Self {
+        let labels = match options.labels {
+            LabelKind::Name => "name",
+            LabelKind::Id => "id",
+        };
+        let on_error = match options.on_error {
+            OnError::Fail => "fail",
+            OnError::Null => "null",
+        };
+        Self {
+            text: plan.text_names().map(str::to_owned).collect(),
+            labels: labels.to_owned(),
+            details: options.details,
+            probabilities: options.probabilities,
+            label_column: options.label_column.clone(),
+            confidence_column: options.confidence_column.clone(),
+            on_error: on_error.to_owned(),
+            columns: match &options.columns {
+                Columns::All => Value::from("all"),
+                Columns::New => Value::from("new"),
+                Columns::Named(names) => Value::from(names.clone()),
+            },
+            output: output.name().to_owned(),
+        }
+    }
+}
+
 impl JobIdentity {
     /// That of scoring the file that was found so, whose footer has these bytes if it has one, by `plan`, which is made of these
     /// options, with a column of right answers if it has one.
@@ -73,44 +120,11 @@ impl JobIdentity {
         (options, truth, output): (&ScoreOptions, Option<&str>, TableFormat),
         plan: &ScorePlan,
     ) -> Self {
-        let info = &model.info;
         Self {
             format: FORMAT,
-            input: InputIdentity {
-                size: input.len,
-                version: input.etag.as_deref().map(str::to_owned).or_else(|| input.modified.and_then(nanoseconds)),
-                footer: footer.map(hash),
-            },
-            model: ModelIdentity {
-                version: model.version.clone(),
-                dtype: info.dtype.clone(),
-                max_length: info.max_length,
-                device: info.device.clone(),
-                kernels: info.kernels.clone(),
-            },
-            options: OptionsIdentity {
-                text: plan.text_names().map(str::to_owned).collect(),
-                labels: match options.labels {
-                    LabelKind::Name => "name",
-                    LabelKind::Id => "id",
-                }
-                .to_owned(),
-                details: options.details,
-                probabilities: options.probabilities,
-                label_column: options.label_column.clone(),
-                confidence_column: options.confidence_column.clone(),
-                on_error: match options.on_error {
-                    OnError::Fail => "fail",
-                    OnError::Null => "null",
-                }
-                .to_owned(),
-                columns: match &options.columns {
-                    Columns::All => Value::from("all"),
-                    Columns::New => Value::from("new"),
-                    Columns::Named(names) => Value::from(names.clone()),
-                },
-                output: output.name().to_owned(),
-            },
+            input: InputIdentity::of(&input, footer),
+            model: ModelIdentity::of(model),
+            options: OptionsIdentity::of(options, output, plan),
             truth: truth.map(str::to_owned),
         }
     }

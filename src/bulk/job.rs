@@ -36,7 +36,7 @@ use self::target::Target;
 use self::writing::Writing;
 use super::journal::{CommitEvery, Journal};
 use super::progress::FileProgress;
-use super::table::Watch;
+use super::table::ChangeWatch;
 use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
@@ -152,7 +152,7 @@ struct Failure {
 }
 
 /// What became of a file, once it is known whether it is still what was read.
-async fn judged(watch: Arc<Watch>, scored: Result<Done>) -> Result<Done, Failure> {
+async fn judged(watch: Arc<ChangeWatch>, scored: Result<Done>) -> Result<Done, Failure> {
     let asked = Arc::clone(&watch);
     match (blocking(move || asked.has_changed()).await, scored) {
         (Ok(true), _) => Err(Failure { error: Error::file(watch.path(), CHANGED), is_lasting: true }),
@@ -225,7 +225,7 @@ async fn journal(
 }
 
 /// What is wrong with rows, by their numbers in the file that they are in: no option was wrong, or it would not have been opened.
-fn of_row(watch: &Watch, error: Error) -> Error {
+fn of_row(watch: &ChangeWatch, error: Error) -> Error {
     let placed = |row, error: fn(usize, String) -> Error, cause| {
         let (path, row) = watch.place(row);
         Error::file(&path, error(row, cause))

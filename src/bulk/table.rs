@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use self::arrow::ArrowTable;
 use self::lines::LineTable;
 pub use self::merged::MergedTable;
-pub use self::watch::Watch;
+pub use self::watch::ChangeWatch;
 use super::inputs::Share;
 use super::texts::{Reading, Truths, batches};
 use super::truth::Truth;
@@ -35,7 +35,7 @@ const LARGEST_PIECE: usize = 4 << 20;
 
 /// Rows on their way to be scored, and what of them goes to the output.
 #[derive(Debug)]
-pub struct Piece {
+pub struct TablePiece {
     /// The columns that are scored, and those that come back.
     pub batch: RecordBatch,
     /// The right answers.
@@ -46,7 +46,7 @@ pub struct Piece {
     pub file_bytes: u64,
 }
 
-impl Piece {
+impl TablePiece {
     /// No rows.
     pub fn none() -> Self {
         let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
@@ -72,7 +72,7 @@ impl Piece {
 
 /// What of a table is read.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct WantedColumns {
     /// The columns that are scored or come back, in ascending order.
     pub inputs: Vec<usize>,
     /// Those among all that are scored.
@@ -88,7 +88,7 @@ pub struct Wanted {
 }
 
 /// A table that is open.
-pub enum Table {
+pub enum InputTable {
     /// A Parquet file.
     Parquet(Arc<ParquetFile>),
     /// CSV or JSON lines.
@@ -99,7 +99,7 @@ pub enum Table {
     Merged(Box<MergedTable>),
 }
 
-impl Table {
+impl InputTable {
     /// Opens what is at `place` with the columns `named` by the caller: of a Parquet file this share of it. Blocks.
     ///
     /// # Errors
@@ -201,12 +201,12 @@ impl Table {
     }
 
     /// What tells whether it has changed while it was read.
-    pub fn watch(&self) -> Watch {
+    pub fn watch(&self) -> ChangeWatch {
         match self {
-            Self::Parquet(file) => Watch::Parquet(Arc::clone(file)),
-            Self::Lines(table) => Watch::of(table.input.path(), table.input.file()),
-            Self::Arrow(table) => Watch::of(&table.path, table.file.clone()),
-            Self::Merged(table) => Watch::Merged(Arc::clone(&table.files.reached)),
+            Self::Parquet(file) => ChangeWatch::Parquet(Arc::clone(file)),
+            Self::Lines(table) => ChangeWatch::of(table.input.path(), table.input.file()),
+            Self::Arrow(table) => ChangeWatch::of(&table.path, table.file.clone()),
+            Self::Merged(table) => ChangeWatch::Merged(Arc::clone(&table.files.reached)),
         }
     }
 
@@ -214,7 +214,7 @@ impl Table {
     ///
     /// # Errors
     /// What is wrong with the first records.
-    pub fn begin(&mut self, wanted: &Wanted) -> Result<()> {
+    pub fn begin(&mut self, wanted: &WantedColumns) -> Result<()> {
         match self {
             Self::Lines(table) => table.begin(wanted),
             Self::Arrow(table) => {
@@ -228,7 +228,7 @@ impl Table {
     }
 
     /// Its rows behind the first `from_row`, which a Parquet file alone can pass over.
-    pub fn read(self, wanted: Wanted, from_row: u64) -> BoxStream<'static, Result<Piece>> {
+    pub fn read(self, wanted: WantedColumns, from_row: u64) -> BoxStream<'static, Result<TablePiece>> {
         match self {
             Self::Parquet(file) => parquet_pieces(file, wanted, from_row),
             Self::Lines(table) => decoded_ahead(move |give| table.read(&wanted, give)),
@@ -238,8 +238,12 @@ impl Table {
     }
 }
 
-fn parquet_pieces(file: Arc<ParquetFile>, wanted: Wanted, from_row: u64) -> BoxStream<'static, Result<Piece>> {
-    let Wanted { inputs, texts, truth, batch_rows, is_typed, .. } = wanted;
+fn parquet_pieces(
+    file: Arc<ParquetFile>,
+    wanted: WantedColumns,
+    from_row: u64,
+) -> BoxStream<'static, Result<TablePiece>> {
+    let WantedColumns { inputs, texts, truth, batch_rows, is_typed, .. } = wanted;
     let read = strings_as_bytes(file.schema(), texts.into_iter()).project(&inputs).map(Arc::new);
     let reading = Reading { inputs, truth, batch_rows, from_row };
     let rows = batches(file as Arc<dyn Source>, reading);
@@ -256,7 +260,7 @@ fn parquet_pieces(file: Arc<ParquetFile>, wanted: Wanted, from_row: u64) -> BoxS
                     Err(cause) => return Err(Error::Failed(format!("columns are missing: {cause}"))),
                     Ok(_) => part,
                 };
-                Ok(Piece { batch, truths, lines: Lines::default(), file_bytes: 0 })
+                Ok(TablePiece { batch, truths, lines: Lines::default(), file_bytes: 0 })
             })
             .collect();
         futures::stream::iter(pieces)

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
-use self::task::Task;
 pub(super) use self::task::UploadPlace;
+use self::task::UploadTask;
 use super::ObjectUrl;
 use super::failure::Fault;
 use crate::Result;
@@ -59,7 +59,7 @@ impl ObjectUpload {
         let broken = Arc::new(Mutex::new(None));
         let url = place.url.clone();
         let (runtime, uploads) = (place.stores.runtime().clone(), place.stores.uploads().clone());
-        uploads.spawn_on(Task::new(place).run(taken, ends, Arc::clone(&broken)), &runtime);
+        uploads.spawn_on(UploadTask::new(place).run(taken, ends, Arc::clone(&broken)), &runtime);
         let writer = UploadWriter { orders, broken, expected, parts: 0, filling: BytesMut::new() };
         (Self { url, end: Some(end) }, writer)
     }

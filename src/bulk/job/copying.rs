@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::output::{Beside, Output, OutputPlace};
+use super::output::{Beside, OutputPlace, RowOutput};
 use crate::bulk::journal::Journal;
-use crate::bulk::table::Piece;
+use crate::bulk::table::TablePiece;
 use crate::sink::parquet::Splice;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
@@ -49,12 +49,12 @@ impl Copying {
     ///
     /// # Errors
     /// Why the copy could not be made, or the columns not be added.
-    pub fn end(mut self, journal: Option<&Journal>) -> Result<Box<dyn Output>> {
+    pub fn end(mut self, journal: Option<&Journal>) -> Result<Box<dyn RowOutput>> {
         let joined = self.thread.take().map(JoinHandle::join);
         let copied = joined.and_then(Result::ok).unwrap_or_else(|| Err(Error::Failed("the copy broke off".to_owned())));
-        let mut output: Box<dyn Output> = Box::new(copied?);
+        let mut output: Box<dyn RowOutput> = Box::new(copied?);
         if let Some(journal) = journal {
-            journal.replay(|columns| output.write(&Piece::none(), &columns))?;
+            journal.replay(|columns| output.write(&TablePiece::none(), &columns))?;
         }
         Ok(output)
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::writing::Step;
 use crate::Result;
 use crate::bulk::progress::FileProgress;
-use crate::bulk::table::Piece;
+use crate::bulk::table::TablePiece;
 use crate::stream::{InFlight, Incoming, Scored, TextScorer, score_batches};
 use crate::table::ScorePlan;
 
@@ -29,13 +29,13 @@ impl Feed<'_, '_> {
         scorer: &Arc<dyn TextScorer>,
         reader: Arc<ScorePlan>,
         in_flight: InFlight,
-        mut pieces: BoxStream<'static, Result<Piece>>,
+        mut pieces: BoxStream<'static, Result<TablePiece>>,
         known: u64,
     ) -> Result<()> {
         let Some(left) = self.known(&mut pieces, known).await? else { return Ok(()) };
         let batches = iter(left.map(Ok)).chain(pieces).map(|piece| {
             let piece = piece?;
-            let (bytes, Piece { batch, truths, lines, file_bytes }) = (piece.bytes(), piece);
+            let (bytes, TablePiece { batch, truths, lines, file_bytes }) = (piece.bytes(), piece);
             Ok(Incoming { rows: batch, bytes, rest: (truths, lines, file_bytes) })
         });
         let mut scored = pin!(score_batches(Arc::clone(scorer), reader, in_flight, batches));
@@ -57,15 +57,15 @@ impl Feed<'_, '_> {
     /// nobody takes more.
     async fn known(
         &self,
-        pieces: &mut BoxStream<'static, Result<Piece>>,
+        pieces: &mut BoxStream<'static, Result<TablePiece>>,
         mut rows: u64,
-    ) -> Result<Option<Option<Piece>>> {
+    ) -> Result<Option<Option<TablePiece>>> {
         while rows > 0 {
             let Some(piece) = pieces.next().await.transpose()? else { break };
             let len = piece.batch.num_rows();
             let is_cut = len as u64 > rows;
             let (piece, rest) =
-                if is_cut { piece.split(usize::try_from(rows).unwrap_or(len)) } else { (piece, Piece::none()) };
+                if is_cut { piece.split(usize::try_from(rows).unwrap_or(len)) } else { (piece, TablePiece::none()) };
             rows -= piece.batch.num_rows() as u64;
             self.progress.pass(piece.file_bytes);
             if self.steps.send(Step::Known(piece)).await.is_err() {

@@ -13,7 +13,7 @@ use super::named;
 use super::output::Rows;
 use super::writing::Way;
 use crate::bulk::inputs::{Pair, Pairs};
-use crate::bulk::table::{MergedTable, Piece, Table, Wanted, Watch};
+use crate::bulk::table::{ChangeWatch, InputTable, MergedTable, TablePiece, WantedColumns};
 use crate::bulk::truth::Truth;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
@@ -32,10 +32,10 @@ use crate::{Error, Result};
 
 /// An input that can be scored as its job says.
 pub struct OpenedInput {
-    pub(super) table: Table,
+    pub(super) table: InputTable,
     way: Way,
     pub(super) plan: Arc<ScorePlan>,
-    wanted: Wanted,
+    wanted: WantedColumns,
     /// None where nobody could go on: standard input comes once.
     identity: Option<JobIdentity>,
 }
@@ -46,7 +46,7 @@ pub struct Begun {
     pub way: Way,
     /// Reads the texts of its pieces.
     pub reader: Arc<ScorePlan>,
-    pub pieces: BoxStream<'static, Result<Piece>>,
+    pub pieces: BoxStream<'static, Result<TablePiece>>,
     /// What its input is called.
     pub input: PathBuf,
     /// How many of the rows that come are known already.
@@ -68,7 +68,7 @@ impl OpenedInput {
                     check_places(&pair.input, &pair.output, &options.stores)?;
                     let formats = formats(&pair.input.name(), &pair.output.name(), options.format)?;
                     let named = options.score.named_texts();
-                    let mut table = Table::open(&pair.input, &options.stores, formats.0, named, pair.share)?;
+                    let mut table = InputTable::open(&pair.input, &options.stores, formats.0, named, pair.share)?;
                     table.expect(&expected(&options));
                     (table, formats)
                 }
@@ -78,7 +78,12 @@ impl OpenedInput {
         opened.await.map_err(|error| named(&path, error))
     }
 
-    fn of(table: Table, formats: (TableFormat, TableFormat), options: &JobOptions, model: &ModelFacts) -> Result<Self> {
+    fn of(
+        table: InputTable,
+        formats: (TableFormat, TableFormat),
+        options: &JobOptions,
+        model: &ModelFacts,
+    ) -> Result<Self> {
         let path = table.path().to_owned();
         let within = |error| match error {
             Error::Invalid(what) => Error::Invalid(format!("{}: {what}", path.display())),
@@ -94,7 +99,7 @@ impl OpenedInput {
         let identity = table
             .identity()
             .map(|input| JobIdentity::new(input, model, (&options.score, options.truth.as_deref(), formats.1), &plan));
-        let wanted = Wanted {
+        let wanted = WantedColumns {
             inputs: plan.inputs(),
             texts: plan.text_columns().collect(),
             truth,
@@ -128,7 +133,7 @@ impl OpenedInput {
     }
 
     /// What tells whether it has changed.
-    pub fn watch(&self) -> Watch {
+    pub fn watch(&self) -> ChangeWatch {
         self.table.watch()
     }
 
@@ -193,7 +198,7 @@ fn expected(options: &JobOptions) -> Vec<&str> {
 }
 
 /// What is read of an object is kept as the copy of all of it passes, so that it gives each byte once.
-fn keep_passing(file: &ParquetFile, wanted: &Wanted, from_row: u64) {
+fn keep_passing(file: &ParquetFile, wanted: &WantedColumns, from_row: u64) {
     let mut before = 0;
     let ends = file.parts().iter().map(|part| {
         before += part.rows;
@@ -206,12 +211,12 @@ fn keep_passing(file: &ParquetFile, wanted: &Wanted, from_row: u64) {
 }
 
 /// All inputs as one table.
-fn merged(pair: &Pair, inputs: &Arc<Pairs>, options: &JobOptions) -> Result<(Table, (TableFormat, TableFormat))> {
+fn merged(pair: &Pair, inputs: &Arc<Pairs>, options: &JobOptions) -> Result<(InputTable, (TableFormat, TableFormat))> {
     inputs.inputs().try_for_each(|input| check_places(&input, &pair.output, &options.stores))?;
     let formats = formats_of_all(inputs, &pair.output.name(), options.format)?;
     let (label, named) = (pair.input.name(), options.score.named_texts());
     let table = MergedTable::open(Arc::clone(inputs), &label, &options.stores, formats.0, named)?;
-    Ok((Table::Merged(Box::new(table)), formats))
+    Ok((InputTable::Merged(Box::new(table)), formats))
 }
 
 /// Fails unless the output can be written, as far as names tell, and is not the input.
@@ -229,13 +234,13 @@ fn check_places(input: &FileLocation, output: &FileLocation, stores: &Stores) ->
 
 /// How the output is written, what is planned, and names that records may not have.
 fn way(
-    table: &Table,
+    table: &InputTable,
     (read, written): (TableFormat, TableFormat),
     options: &JobOptions,
     classes: &[String],
 ) -> Result<(Way, ScorePlan, Vec<String>)> {
     let (schema, score) = (table.schema(), &options.score);
-    if let (Table::Parquet(file), TableFormat::Parquet, Columns::All) = (table, written, &score.columns) {
+    if let (InputTable::Parquet(file), TableFormat::Parquet, Columns::All) = (table, written, &score.columns) {
         let plan = ScorePlan::beside(schema, score, classes)?;
         let way = Way::Beside { file: Arc::clone(file), plan: Arc::new(plan.clone()), marks: Marks::new() };
         return Ok((way, plan, Vec::new()));
@@ -255,7 +260,7 @@ fn way(
 }
 
 /// What a truth column is looked for in: cells and values are texts, whatever they say.
-fn truth_schema(table: &Table) -> SchemaRef {
+fn truth_schema(table: &InputTable) -> SchemaRef {
     if !table.is_lines() {
         return Arc::clone(table.schema());
     }

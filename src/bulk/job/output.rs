@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 
-use crate::bulk::table::Piece;
+use crate::bulk::table::TablePiece;
 use crate::format::TableFormat;
 use crate::memory::Memory;
 use crate::sink::batches::BatchEncoder;
@@ -34,25 +34,25 @@ const BATCH_TEXT: u64 = 32 << 20;
 const MEMORY: usize = 1 << 40;
 
 /// Takes rows with their new columns, in order.
-pub trait Output: Send {
+pub trait RowOutput: Send {
     /// Writes rows. Blocks.
     ///
     /// # Errors
     /// [`Error::File`] if they cannot be written, and [`Error::Invalid`] for values that the format does not have.
-    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()>;
+    fn write(&mut self, piece: &TablePiece, columns: &[ArrayRef]) -> Result<()>;
 
     /// Ends the output, and sees it through to where it stays. Blocks.
     ///
     /// # Errors
-    /// As [`Output::write`].
+    /// As [`RowOutput::write`].
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// Columns beside a file that keeps all that it has.
 pub struct Beside(pub Box<dyn Sink>);
 
-impl Output for Beside {
-    fn write(&mut self, _piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+impl RowOutput for Beside {
+    fn write(&mut self, _piece: &TablePiece, columns: &[ArrayRef]) -> Result<()> {
         self.0.write(columns)
     }
 
@@ -96,8 +96,8 @@ impl LineOutput {
     }
 }
 
-impl Output for LineOutput {
-    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+impl RowOutput for LineOutput {
+    fn write(&mut self, piece: &TablePiece, columns: &[ArrayRef]) -> Result<()> {
         for rows in spans(piece.lines.ends.len(), self.encoder.added_bytes()) {
             self.place.put(&self.encoder.encode(&piece.lines, rows, columns)?)?;
         }
@@ -168,8 +168,8 @@ impl WholeOutput {
     }
 }
 
-impl Output for WholeOutput {
-    fn write(&mut self, piece: &Piece, columns: &[ArrayRef]) -> Result<()> {
+impl RowOutput for WholeOutput {
+    fn write(&mut self, piece: &TablePiece, columns: &[ArrayRef]) -> Result<()> {
         let batches: Vec<RecordBatch> = match &self.rows {
             Rows::Batches(plan) => vec![plan.append(&piece.batch, columns.to_vec())?],
             Rows::Keys(plan) => plan.batches(&piece.lines, columns, self.rows_before).collect::<Result<_>>()?,

@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use super::of_file;
 use super::opened::{Begun, OpenedInput};
-use crate::bulk::table::{Table, part_of};
+use crate::bulk::table::{InputTable, part_of};
 use crate::bulk::texts::{Reading, batches};
 use crate::classifier::Scores;
 use crate::source::Source;
@@ -75,7 +75,7 @@ impl OpenedInput {
     pub async fn sample(self, places: usize, bound: SampleBound, left: &mut usize) -> Result<FileSample> {
         let (plan, path) = (Arc::clone(&self.plan), self.table.path().to_owned());
         let parts = match &self.table {
-            Table::Parquet(file) => {
+            InputTable::Parquet(file) => {
                 let mut parts = Vec::new();
                 for place in 0..places {
                     let bound = SampleBound { bytes: bound.bytes.min(*left), ..bound };
@@ -85,7 +85,7 @@ impl OpenedInput {
                 }
                 parts
             }
-            Table::Lines(_) | Table::Arrow(_) | Table::Merged(_) => {
+            InputTable::Lines(_) | InputTable::Arrow(_) | InputTable::Merged(_) => {
                 let bytes = (bound.bytes * places).min(*left);
                 let parts = self.first(SampleBound { rows: bound.rows * places, bytes }).await?;
                 *left = left.saturating_sub(parts.iter().map(RowSample::bytes).sum());

@@ -6,9 +6,9 @@ use arrow::array::ArrayRef;
 use tokio::sync::mpsc;
 
 use super::copying::Copying;
-use super::output::{LineOutput, Output, OutputPlace, Rows, WholeOutput};
+use super::output::{LineOutput, OutputPlace, RowOutput, Rows, WholeOutput};
 use crate::bulk::journal::Journal;
-use crate::bulk::table::Piece;
+use crate::bulk::table::TablePiece;
 use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
 use crate::format::TableFormat;
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// What the thread is told.
 pub enum Step {
     /// The next rows, of which the journal has the new columns.
-    Known(Piece),
+    Known(TablePiece),
     /// The next rows.
     Rows(Scored<(Truths, Lines)>),
     /// There are no more.
@@ -83,8 +83,11 @@ impl Writing {
                         journal.append(&scored.columns, &tally)?;
                     }
                     let Scored { batch, columns, rest: (truths, lines), .. } = scored;
-                    output =
-                        output.write(&Piece { batch, truths, lines, file_bytes: 0 }, &columns, journal.as_ref())?;
+                    output = output.write(
+                        &TablePiece { batch, truths, lines, file_bytes: 0 },
+                        &columns,
+                        journal.as_ref(),
+                    )?;
                 }
                 Step::Known(_) => return Err(Error::Failed("the journal has fewer rows than it said".to_owned())),
                 Step::End => {
@@ -110,7 +113,7 @@ enum OutputState {
     /// New columns wait in the journal until the copy is made.
     Copying(Copying),
     /// It takes rows.
-    Ready(Box<dyn Output>),
+    Ready(Box<dyn RowOutput>),
 }
 
 impl OutputState {
@@ -121,7 +124,7 @@ impl OutputState {
         journal: Option<&Journal>,
         incoming: &mut mpsc::Receiver<Step>,
     ) -> Result<Self> {
-        let mut output: Box<dyn Output> = match way {
+        let mut output: Box<dyn RowOutput> = match way {
             Way::Beside { file, plan, marks } => {
                 let copying = Copying::begin(file, plan, marks, destination)?;
                 // Without a journal no columns can wait.
@@ -138,7 +141,7 @@ impl OutputState {
     }
 
     /// Writes rows, whose new columns the journal has by now.
-    fn write(mut self, piece: &Piece, columns: &[ArrayRef], journal: Option<&Journal>) -> Result<Self> {
+    fn write(mut self, piece: &TablePiece, columns: &[ArrayRef], journal: Option<&Journal>) -> Result<Self> {
         match &mut self {
             Self::Ready(output) => output.write(piece, columns)?,
             Self::Copying(copying) if copying.has_ended() => return self.ready(journal).map(Self::Ready),
@@ -148,7 +151,7 @@ impl OutputState {
     }
 
     /// What takes rows, once it can.
-    fn ready(self, journal: Option<&Journal>) -> Result<Box<dyn Output>> {
+    fn ready(self, journal: Option<&Journal>) -> Result<Box<dyn RowOutput>> {
         match self {
             Self::Ready(output) => Ok(output),
             Self::Copying(copying) => copying.end(journal),
@@ -159,11 +162,11 @@ impl OutputState {
 /// Rows of which the journal has the new columns.
 struct Known<'a> {
     incoming: &'a mut mpsc::Receiver<Step>,
-    held: Option<Piece>,
+    held: Option<TablePiece>,
 }
 
 impl Known<'_> {
-    fn write(&mut self, columns: &[ArrayRef], output: &mut dyn Output) -> Result<()> {
+    fn write(&mut self, columns: &[ArrayRef], output: &mut dyn RowOutput) -> Result<()> {
         let rows = columns.first().map_or(0, |column| column.len());
         let mut done = 0;
         while done < rows {
@@ -180,7 +183,7 @@ impl Known<'_> {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Piece> {
+    fn next(&mut self) -> Result<TablePiece> {
         match self.held.take() {
             Some(piece) => Ok(piece),
             None => match self.incoming.blocking_recv() {

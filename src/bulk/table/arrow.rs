@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use arrow::datatypes::SchemaRef;
 use tracing::warn;
 
-use super::{LARGEST_PIECE, Piece, Wanted, about, part_of};
+use super::{LARGEST_PIECE, TablePiece, WantedColumns, about, part_of};
 use crate::source::ahead::Give;
 use crate::source::ipc::ArrowReader;
 use crate::source::lines::Lines;
@@ -22,7 +22,7 @@ pub struct ArrowTable {
 }
 
 impl ArrowTable {
-    pub(super) fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
+    pub(super) fn read(mut self, wanted: &WantedColumns, give: &mut Give<'_, TablePiece>) -> Result<()> {
         while let Some(batch) = self.reader.next_batch().map_err(|error| about(&self.path, error))? {
             let (rows, file_bytes, mut first) = (batch.num_rows(), self.reader.message_bytes(), 0);
             for from in (0..rows).step_by(wanted.batch_rows.max(1)) {
@@ -34,7 +34,7 @@ impl ArrowTable {
                     let truths = truths.transpose().map_err(|error| about(&self.path, error))?.unwrap_or_default();
                     let batch = part.project(&wanted.inputs);
                     let batch = batch.map_err(|cause| Error::Failed(format!("cannot take columns: {cause}")))?;
-                    if !give(Piece { batch, truths, lines: Lines::default(), file_bytes: behind - before }) {
+                    if !give(TablePiece { batch, truths, lines: Lines::default(), file_bytes: behind - before }) {
                         return Ok(());
                     }
                 }
@@ -59,7 +59,7 @@ mod tests {
     use arrow::ipc::writer::StreamWriter;
     use futures::TryStreamExt;
 
-    use super::super::{Share, Table};
+    use super::super::{InputTable, Share};
     use super::*;
     use crate::format::TableFormat;
     use crate::store::FileLocation;
@@ -79,15 +79,15 @@ mod tests {
         writer.finish().unwrap();
         let len = fs::metadata(&path).unwrap().len();
         let (place, stores) = (FileLocation::Path(path), unused());
-        let mut table = Table::open(&place, &stores, TableFormat::ArrowStream, &[], Share::WHOLE).unwrap();
+        let mut table = InputTable::open(&place, &stores, TableFormat::ArrowStream, &[], Share::WHOLE).unwrap();
         let (inputs, texts, taken) = (vec![0], vec![0], Vec::new());
-        let wanted = Wanted { inputs, texts, truth: None, taken, batch_rows: 512, is_typed: false };
+        let wanted = WantedColumns { inputs, texts, truth: None, taken, batch_rows: 512, is_typed: false };
         table.begin(&wanted).unwrap();
         let pieces: Vec<_> = table.read(wanted, 0).try_collect().await.unwrap();
         assert_eq!(pieces.len(), 40);
         let read: u64 = pieces.iter().map(|piece| piece.file_bytes).sum();
         assert!(read <= len && read > len - 1000, "{read} of {len}");
-        let held: usize = pieces.iter().map(Piece::bytes).sum();
+        let held: usize = pieces.iter().map(TablePiece::bytes).sum();
         assert!((held as u64) < len, "{held} of {len}");
         let (first, all) = (pieces.into_iter().next().unwrap(), read / 40);
         let (first, rest) = first.split(128);

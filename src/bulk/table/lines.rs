@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
-use super::{Piece, Wanted, about};
+use super::{TablePiece, WantedColumns, about};
 use crate::bulk::texts::Truths;
 use crate::bulk::truth::Truth;
 use crate::format::TableFormat;
@@ -62,7 +62,7 @@ impl LineTable {
         taken.map_err(|error| about(self.input.path(), error))
     }
 
-    pub(super) fn begin(&mut self, wanted: &Wanted) -> Result<()> {
+    pub(super) fn begin(&mut self, wanted: &WantedColumns) -> Result<()> {
         let truth = wanted.truth.as_ref().map(Truth::index).filter(|_| self.format.delimiter().is_some());
         let mut columns = wanted.inputs.clone();
         columns.extend(truth.filter(|truth| !wanted.inputs.contains(truth)));
@@ -71,7 +71,7 @@ impl LineTable {
         Ok(())
     }
 
-    pub(super) fn read(mut self, wanted: &Wanted, give: &mut Give<'_, Piece>) -> Result<()> {
+    pub(super) fn read(mut self, wanted: &WantedColumns, give: &mut Give<'_, TablePiece>) -> Result<()> {
         let mut rows_before = 0;
         let read = strings_as_bytes(&self.schema, wanted.texts.iter().copied()).project(&wanted.inputs);
         let read = Arc::new(read.map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?);
@@ -98,7 +98,7 @@ impl LineTable {
         }
     }
 
-    fn piece(&self, block: Block, wanted: &Wanted, read: &SchemaRef) -> Result<Piece> {
+    fn piece(&self, block: Block, wanted: &WantedColumns, read: &SchemaRef) -> Result<TablePiece> {
         let Block { lines, texts } = block;
         // Blank lines, and no record yet that says which columns there are.
         let texts = if texts.num_columns() == 0 { RecordBatch::new_empty(Arc::clone(read)) } else { texts };
@@ -118,11 +118,11 @@ impl LineTable {
             cells
         };
         let file_bytes = lines.bytes.len() as u64;
-        Ok(Piece { batch, truths, lines, file_bytes })
+        Ok(TablePiece { batch, truths, lines, file_bytes })
     }
 
     /// The right answers, which are cells or values of any type.
-    fn truths(&self, truth: &Truth, lines: &Lines, texts: &RecordBatch, wanted: &Wanted) -> Result<Truths> {
+    fn truths(&self, truth: &Truth, lines: &Lines, texts: &RecordBatch, wanted: &WantedColumns) -> Result<Truths> {
         if self.format.delimiter().is_none() {
             let keys = KeptKeys::new(vec![truth.name().to_owned()], &HashSet::new());
             let values = keys.texts(lines, 0, lines.ends.len(), 0)?;
@@ -144,26 +144,26 @@ fn nothing(named: &[String]) -> SchemaRef {
 mod tests {
     use futures::TryStreamExt;
 
-    use super::super::{Share, Table};
+    use super::super::{InputTable, Share};
     use super::*;
     use crate::store::FileLocation;
     use crate::store::testing::unused;
 
-    fn table(format: TableFormat, content: &[u8]) -> (tempfile::TempDir, Table) {
+    fn table(format: TableFormat, content: &[u8]) -> (tempfile::TempDir, InputTable) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table");
         std::fs::write(&path, content).unwrap();
         let named = ["text".to_owned()];
         let stores = unused();
-        let table = Table::open(&FileLocation::Path(path), &stores, format, &named, Share::WHOLE).unwrap();
+        let table = InputTable::open(&FileLocation::Path(path), &stores, format, &named, Share::WHOLE).unwrap();
         (folder, table)
     }
 
-    async fn pieces(mut table: Table, truth: Option<&str>, is_typed: bool) -> Result<Vec<Piece>> {
+    async fn pieces(mut table: InputTable, truth: Option<&str>, is_typed: bool) -> Result<Vec<TablePiece>> {
         let classes = ["0".to_owned(), "1".to_owned()];
         let truth = truth.map(|name| Truth::find(table.schema(), name, &classes).unwrap());
         let (inputs, texts) = (vec![0], vec![0]);
-        let wanted = Wanted { inputs, texts, truth, taken: Vec::new(), batch_rows: 1000, is_typed };
+        let wanted = WantedColumns { inputs, texts, truth, taken: Vec::new(), batch_rows: 1000, is_typed };
         table.begin(&wanted)?;
         table.read(wanted, 0).try_collect().await
     }

@@ -20,7 +20,7 @@ use self::files::MergedFiles;
 use self::joint::Joint;
 use self::looked::Looked;
 pub use self::reached::Reached;
-use super::{Piece, Table, Wanted, Watch};
+use super::{ChangeWatch, InputTable, TablePiece, WantedColumns};
 use crate::bulk::inputs::{Pairs, Share};
 use crate::format::TableFormat;
 use crate::panics::blocking;
@@ -38,7 +38,7 @@ pub struct MergedTable {
     /// Stands for all footers, if there are any.
     pub(super) footers: Option<[u8; 32]>,
     /// The first, once it is said what is read.
-    first: Option<Box<(Table, Wanted)>>,
+    first: Option<Box<(InputTable, WantedColumns)>>,
 }
 
 impl MergedTable {
@@ -56,7 +56,7 @@ impl MergedTable {
         let mut looked = Looked::default();
         for number in 0..inputs.len() {
             let Some((place, name)) = inputs.nth(number) else { break };
-            looked.add(&Table::open(&place, stores, format, named, Share::WHOLE)?, name, format)?;
+            looked.add(&InputTable::open(&place, stores, format, named, Share::WHOLE)?, name, format)?;
         }
         let Looked { schema, rows, bytes, seen, versions, footers } = looked;
         let version = versions.finalize().iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
@@ -84,12 +84,12 @@ impl MergedTable {
         self.first.as_ref()?.0.names()
     }
 
-    pub(super) fn begin(&mut self, wanted: &Wanted) -> Result<()> {
+    pub(super) fn begin(&mut self, wanted: &WantedColumns) -> Result<()> {
         self.first = Some(Box::new(self.files.begin(0, wanted)?));
         Ok(())
     }
 
-    pub(super) fn read(mut self, wanted: Wanted) -> BoxStream<'static, Result<Piece>> {
+    pub(super) fn read(mut self, wanted: WantedColumns) -> BoxStream<'static, Result<TablePiece>> {
         let joint = self.is_lines().then(|| Joint::behind(self.names()));
         let first = self.first.take().map(|first| *first);
         let reading = Reading { files: self.files, wanted, first, next: 0, current: None, joint };
@@ -100,16 +100,16 @@ impl MergedTable {
 /// Tables that are read, one after the other.
 struct Reading {
     files: Arc<MergedFiles>,
-    wanted: Wanted,
-    first: Option<(Table, Wanted)>,
+    wanted: WantedColumns,
+    first: Option<(InputTable, WantedColumns)>,
     next: usize,
-    current: Option<(BoxStream<'static, Result<Piece>>, Arc<Watch>)>,
+    current: Option<(BoxStream<'static, Result<TablePiece>>, Arc<ChangeWatch>)>,
     /// Where rows come as lines.
     joint: Option<Joint>,
 }
 
 impl Reading {
-    async fn piece(&mut self) -> Result<Option<Piece>> {
+    async fn piece(&mut self) -> Result<Option<TablePiece>> {
         loop {
             let Some((pieces, watch)) = &mut self.current else {
                 if self.next == self.files.seen.len() {
@@ -169,7 +169,7 @@ mod tests {
     use crate::store::{FileLocation, StoreOptions};
 
     /// Files of CSV with a column `text`, and what is read of them.
-    fn merged(folder: &Path, contents: &[&str]) -> (MergedTable, Wanted) {
+    fn merged(folder: &Path, contents: &[&str]) -> (MergedTable, WantedColumns) {
         let pair = |(number, content): (usize, &&str)| {
             let input = folder.join(format!("{number}.csv"));
             fs::write(&input, content).unwrap();
@@ -182,8 +182,14 @@ mod tests {
             }
         };
         let inputs: Pairs = contents.iter().enumerate().map(pair).collect();
-        let wanted =
-            Wanted { inputs: vec![0], texts: vec![0], truth: None, taken: Vec::new(), batch_rows: 2, is_typed: false };
+        let wanted = WantedColumns {
+            inputs: vec![0],
+            texts: vec![0],
+            truth: None,
+            taken: Vec::new(),
+            batch_rows: 2,
+            is_typed: false,
+        };
         let stores = Stores::new(StoreOptions::default(), Handle::current());
         let table = MergedTable::open(Arc::new(inputs), Path::new("all"), &stores, TableFormat::Csv, &[]);
         (table.unwrap(), wanted)
@@ -195,7 +201,7 @@ mod tests {
         let (mut table, wanted) = merged(folder.path(), &["text\na\nb\nc", "text\n", "text\r\nd\r\n"]);
         table.begin(&wanted).unwrap();
         assert_eq!(table.names().unwrap().bytes, b"text\n");
-        let table = Table::Merged(Box::new(table));
+        let table = InputTable::Merged(Box::new(table));
         let watch = table.watch();
         let pieces: Vec<_> = table.read(wanted, 0).try_collect().await.unwrap();
         let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.lines.bytes.clone()).collect();
@@ -211,7 +217,7 @@ mod tests {
         let (mut table, wanted) = merged(folder.path(), &["text\na\n", "text\nb\n"]);
         table.begin(&wanted).unwrap();
         fs::write(folder.path().join("1.csv"), "text\nlonger\n").unwrap();
-        let table = Table::Merged(Box::new(table));
+        let table = InputTable::Merged(Box::new(table));
         let watch = table.watch();
         let error = table.read(wanted, 0).try_collect::<Vec<_>>().await.unwrap_err();
         assert!(error.to_string().ends_with("1.csv: it changed while it was read; run again"), "{error}");

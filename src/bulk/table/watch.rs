@@ -10,7 +10,7 @@ use crate::source::{RangedFile, Source};
 use crate::{Error, Result};
 
 /// Tells whether a table has changed while it was read.
-pub enum Watch {
+pub enum ChangeWatch {
     /// A Parquet file.
     Parquet(Arc<ParquetFile>),
     /// Another.
@@ -21,7 +21,7 @@ pub enum Watch {
     None,
 }
 
-impl Watch {
+impl ChangeWatch {
     pub(super) fn of(path: &Path, file: Option<RangedFile>) -> Self {
         file.map_or(Self::None, |file| Self::File(path.to_owned(), file))
     }

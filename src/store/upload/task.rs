@@ -30,7 +30,7 @@ pub struct UploadPlace {
 }
 
 /// Uploads what it is given.
-pub(super) struct Task {
+pub(super) struct UploadTask {
     place: UploadPlace,
     multipart: Option<MultipartId>,
     /// Parts that are under way, by their numbers, and their bytes.
@@ -42,7 +42,7 @@ pub(super) struct Task {
     is_complete: bool,
 }
 
-impl Task {
+impl UploadTask {
     pub(super) fn new(place: UploadPlace) -> Self {
         let (sending, ids) = (JoinSet::new(), Vec::new());
         Self { place, multipart: None, sending, ids, whole: None, is_complete: false }

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use super::looked::print;
 use super::reached::Reached;
 use crate::bulk::inputs::{Pairs, Share};
-use crate::bulk::table::{Table, Wanted};
+use crate::bulk::table::{InputTable, WantedColumns};
 use crate::format::TableFormat;
 use crate::source::CHANGED;
 use crate::store::Stores;
@@ -31,13 +31,13 @@ impl MergedFiles {
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read, or is not what it was.
-    pub fn begin(&self, number: usize, wanted: &Wanted) -> Result<(Table, Wanted)> {
+    pub fn begin(&self, number: usize, wanted: &WantedColumns) -> Result<(InputTable, WantedColumns)> {
         let missing = || Error::Failed(format!("there is no input {number}"));
         let (place, _) = self.inputs.nth(number).ok_or_else(missing)?;
         let is_json = self.format == TableFormat::JsonLines;
         let names: Vec<String> = wanted.inputs.iter().map(|input| self.schema.field(*input).name().clone()).collect();
         let named = if is_json { &names } else { &self.named };
-        let mut table = Table::open(&place, &self.stores, self.format, named, Share::WHOLE)?;
+        let mut table = InputTable::open(&place, &self.stores, self.format, named, Share::WHOLE)?;
         let path = place.name();
         if self.seen.get(number) != Some(&print(&table)) {
             self.reached.change(&path);

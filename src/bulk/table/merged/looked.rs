@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow::datatypes::{Field, Fields, Schema};
 use sha2::{Digest, Sha256};
 
-use crate::bulk::table::Table;
+use crate::bulk::table::InputTable;
 use crate::format::TableFormat;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ impl Looked {
     ///
     /// # Errors
     /// [`Error::Invalid`] for one with other columns than the first.
-    pub fn add(&mut self, table: &Table, name: &Path, format: TableFormat) -> Result<()> {
+    pub fn add(&mut self, table: &InputTable, name: &Path, format: TableFormat) -> Result<()> {
         self.schema = Some(match self.schema.take() {
             None => table.schema().as_ref().clone(),
             // What keys there are is a matter of each line.
@@ -58,7 +58,7 @@ impl Looked {
 }
 
 /// What tells a file from what it was.
-pub fn print(table: &Table) -> [u8; 32] {
+pub fn print(table: &InputTable) -> [u8; 32] {
     let mut hash = Sha256::new();
     if let Some((found, footer)) = table.identity() {
         hash.update(format!("{} {:?} {:?} ", found.len, found.modified, found.etag));
