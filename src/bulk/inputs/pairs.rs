@@ -1,6 +1,6 @@
 //! Files to read, each with the file to write for it. A run may have a hundred thousand: only what is different of their paths is kept.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,7 +109,24 @@ impl Pairs {
             }
         }
         // Nothing is read of a folder that is not there.
-        self.output.canonical().map_or(Ok(()), |place| self.check_inputs_within(&place))
+        self.output.canonical().map_or(Ok(()), |place| self.check_inputs_within(&place))?;
+        self.check_links()
+    }
+
+    /// Fails if an output is a link to what is read: where a link leads is what is written.
+    fn check_links(&self) -> Result<()> {
+        let outputs = self.files.iter().map(|file| self.output.below(file.output()));
+        let links = outputs.filter(|output| output.path().is_some_and(Path::is_symlink));
+        let places: HashMap<_, _> = links.filter_map(|link| Some((link.canonical()?, link))).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        for input in self.files.iter().map(|file| self.input(file)) {
+            if let Some(output) = input.canonical().and_then(|place| places.get(&place)) {
+                return Err(Error::Invalid(format!("-o {output} is a link to the input {input}: name another folder")));
+            }
+        }
+        Ok(())
     }
 
     /// Fails if the output of one is another that is still to be read.

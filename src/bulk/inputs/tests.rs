@@ -271,6 +271,20 @@ fn what_cannot_be_paired_is_refused() {
     assert!(nothing.ends_with(" file in this folder or below"), "{nothing}");
 }
 
+#[cfg(unix)]
+#[test]
+fn inputs_are_never_written_over_through_links() {
+    let folder = folder(&["in/a.pq", "in/b.pq", "out/", "elsewhere"]);
+    let link = |to: &str, from: &str| std::os::unix::fs::symlink(folder.path().join(to), folder.path().join(from));
+    link("elsewhere", "out/b.pq").unwrap();
+    assert_eq!(pairs(folder.path(), &["in"], "out").unwrap().len(), 2);
+    link("in/b.pq", "out/a.pq").unwrap();
+    let error = pairs(folder.path(), &["in"], "out").unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)));
+    let told = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+    assert_eq!(told, "-o out/a.pq is a link to the input in/b.pq: name another folder");
+}
+
 #[test]
 fn inputs_are_never_written_over() {
     let same = "-o in is the folder that is read: name another one";
