@@ -43,7 +43,7 @@ impl LineTable {
         Ok(table)
     }
 
-    /// As [`super::Table::expect`].
+    /// As [`super::InputTable::expect`].
     pub(super) fn expect(&mut self, named: &[&str]) {
         if self.decoder.schema().is_none() {
             let is_new = |name: &&&str| self.schema.field_with_name(name).is_err();
