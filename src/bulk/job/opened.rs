@@ -91,6 +91,7 @@ impl OpenedInput {
         };
         let classes = &model.info.labels;
         let (way, plan, taken) = way(&table, formats, options, classes).map_err(within)?;
+        way.check().map_err(within)?;
         let truth = options.truth.as_deref().map(|name| Truth::find(&truth_schema(&table), name, classes));
         let truth = truth.transpose().map_err(within)?;
         if truth.is_some() && !plan.has_one_label_a_row() {

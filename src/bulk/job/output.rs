@@ -139,6 +139,14 @@ pub struct WholeOutput {
 }
 
 impl WholeOutput {
+    /// Fails if rows of this kind cannot be written in this format, before any is.
+    ///
+    /// # Errors
+    /// As [`batch_encoder`].
+    pub fn check(rows: &Rows, format: TableFormat) -> Result<()> {
+        batch_encoder(format, &rows.schema().0, &Memory::new(MEMORY)).map(drop)
+    }
+
     /// Writes rows of this kind in this format, whose new columns say this of themselves where they can.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
 use crate::format::TableFormat;
 use crate::sink::lines::LineEncoder;
+use crate::sink::parquet::check_fields;
 use crate::source::lines::Lines;
 use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
@@ -52,6 +53,20 @@ pub enum Way {
         /// What the new columns say of themselves where they can.
         marks: Marks,
     },
+}
+
+impl Way {
+    /// Fails if the output cannot have such columns, before anything is scored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that says what would be right.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Beside { file, plan, .. } => check_fields(file, plan.new_fields()),
+            Self::Lines { .. } => Ok(()),
+            Self::Whole { rows, format, .. } => WholeOutput::check(rows, *format),
+        }
+    }
 }
 
 /// All that it works on.

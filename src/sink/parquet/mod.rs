@@ -79,6 +79,15 @@ pub struct Splice<W: Destination> {
     columns: Vec<ArrowColumnWriter>,
 }
 
+/// Fails if these columns cannot be appended to `source`, before anything is written.
+///
+/// # Errors
+/// As [`Splice::begin`].
+pub fn check_fields(source: &ParquetFile, fields: &Fields) -> Result<()> {
+    let old = Footer::parse(source.footer()).map_err(|cause| source.error(cause))?;
+    schemas::extension(&old, source.unfit_schemas(), fields).map(drop)
+}
+
 impl<W: Destination> Splice<W> {
     /// Copies the data of `source` into the empty `output`, which `path` names in errors, and makes ready for columns of
     /// `fields`. `text` is the column whose codec they take: whoever can read that one can read them. Blocks.
