@@ -5,7 +5,7 @@ use std::path::Path;
 use futures::TryStreamExt;
 
 use super::choice::Choice;
-use super::named::Listed;
+use super::listed::Listed;
 use crate::Result;
 use crate::store::{FileLocation, ObjectUrl, Stores};
 

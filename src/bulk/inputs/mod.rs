@@ -5,6 +5,7 @@
 //! | `named` | what one `IN` names: a file, a folder, a pattern |
 //! | `choice` | which files below a folder are taken, whatever lists them |
 //! | `names`, `pattern` | names that are hidden, or those of tables; `**/*.parquet` |
+//! | `listed` | what is known of a file once its folder is listed |
 //! | `walk`, `bucket` | what a local folder holds, or one of a store |
 //! | `pairs` | the file to write for each |
 //! | `merged` | or one for all |
@@ -12,6 +13,7 @@
 
 mod bucket;
 mod choice;
+mod listed;
 mod merged;
 mod named;
 mod names;

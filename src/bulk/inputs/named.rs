@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::bucket;
 use super::choice::Choice;
+use super::listed::Listed;
 use super::names::Extensions;
 use super::pattern::Pattern;
 use super::walk::walk;
@@ -25,15 +26,6 @@ pub enum Named {
         /// As it was named.
         name: String,
     },
-}
-
-/// A file below a folder.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// Where it lies there.
-    pub path: Box<Path>,
-    /// In bytes, of an object.
-    pub bytes: Option<u64>,
 }
 
 impl Named {

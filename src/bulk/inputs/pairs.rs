@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::named::Listed;
+use super::listed::Listed;
 use super::shard::Shard;
 use super::share::Share;
 use crate::store::FileLocation;
