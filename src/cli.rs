@@ -53,7 +53,7 @@ Every option can be given as an environment variable: --batch-rows is TEXTFLIGHT
 pub enum Command {
     /// Serve Arrow Flight and HTTP until a signal comes.
     Serve(ServeArgs),
-    /// Score a column of Parquet files.
+    /// Score a text column of tables in files: Parquet, CSV, JSON lines, Arrow.
     Score(ScoreArgs),
     /// Score a JSON list of texts, as `cog predict` does.
     Predict(PredictArgs),

@@ -230,11 +230,7 @@ impl Stores {
     }
 
     pub(super) fn writable(&self, url: &ObjectUrl) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
-        if !url.is_writable() {
-            return Err(Error::Invalid(format!(
-                "{url}: files are read over HTTP, and not written; name an object store"
-            )));
-        }
+        url.check_writable()?;
         self.store(url)
     }
 

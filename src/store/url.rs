@@ -226,8 +226,19 @@ impl ObjectUrl {
         self.is_writable()
     }
 
+    /// Fails where files are read alone.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_writable(&self) -> Result<()> {
+        if self.is_writable() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("{self}: files are read over HTTP, and not written; name an object store")))
+    }
+
     /// Whether files can be written there.
-    pub(super) const fn is_writable(&self) -> bool {
+    const fn is_writable(&self) -> bool {
         !matches!(self.root.kind, StoreKind::Http)
     }
 }

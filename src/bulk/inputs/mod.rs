@@ -35,7 +35,7 @@ pub use self::share::Share;
 use crate::format::EXTENSIONS;
 use crate::source::Source;
 use crate::source::parquet::ParquetFile;
-use crate::store::{FileLocation, Stores};
+use crate::store::{FileLocation, ObjectUrl, Stores};
 use crate::{Error, Result};
 
 /// How many row groups a file has; 1 for what cannot be read, of which its job says why. Blocks.
@@ -57,6 +57,8 @@ pub const TABLES: Extensions = Extensions(&EXTENSIONS);
 /// [`Error::Invalid`] when the paths do not go together, [`Error::File`] when a file is not there or a folder cannot be read, and
 /// what a store says.
 pub fn pair(inputs: &[FileLocation], output: &FileLocation, extensions: Extensions, stores: &Stores) -> Result<Pairs> {
+    // Said here, since what follows may first fetch a model.
+    output.object().map_or(Ok(()), ObjectUrl::check_writable)?;
     let mut named = Vec::with_capacity(inputs.len());
     for input in inputs {
         named.push(Named::look(input, extensions, stores)?);
