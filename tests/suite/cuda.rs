@@ -9,9 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::StringViewArray;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score, TokenBudget};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
 
@@ -164,12 +163,16 @@ fn score_file<'a>(input: &'a str, output: &'a str, device: &'a str, more: &[&'a 
     [&common[..], &["--model", "data/sst2-mini", "--device", device], more].concat()
 }
 
-/// The reviews in one row group, so that they come to the engine together.
-fn write_reviews_together(path: &Path) {
-    let reviews = File::open(repository("data/reviews.parquet")).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(reviews).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), Arc::clone(reader.schema()), None).unwrap();
-    reader.build().unwrap().for_each(|batch| writer.write(&batch.unwrap()).unwrap());
+/// Texts of about 60 tokens, so many that what comes to the engine together is too much for a small card.
+fn write_long_texts(path: &Path) {
+    let texts: StringArray =
+        (0..600).map(|row| Some(format!("{row} a film as good as the last one, ").repeat(6))).collect();
+    let truths: Int64Array = (0..600).map(|_| Some(1)).collect();
+    let batch =
+        RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef), ("truth", Arc::new(truths) as ArrayRef)]);
+    let batch = batch.unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
 
@@ -199,8 +202,8 @@ fn a_batch_that_does_not_fit_is_run_in_smaller_ones() {
     let Some(emulator) = emulator() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in.parquet"), folder.path().join("out.parquet"));
-    write_reviews_together(&input);
-    // Room for the weights, the workspace and a forward of 32 rows at full length, but not for 872 rows at once.
+    write_long_texts(&input);
+    // Room for the weights, the workspace and a forward of 32 rows at full length, but not for 512 rows at once.
     let settings = [("MEMORY", "40000000"), ("CAPABILITY", "8.0")];
     let more = ["--batch-rows", "1000", "--batch-tokens", "1000000", "--threads", "1"];
     let arguments = score_file(input.to_str().unwrap(), output.to_str().unwrap(), "cuda", &more);
