@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
+use crate::hexadecimal::hexadecimal;
 use crate::source::Fingerprint;
 use crate::source::parquet::marks::Marks;
 use crate::table::{Columns, LabelKind, OnError, ScoreOptions, ScorePlan};
@@ -193,7 +194,7 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |hexadecimal, byte| hexadecimal + &format!("{byte:02x}"))
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 fn nanoseconds(time: SystemTime) -> Option<String> {

@@ -59,6 +59,7 @@ pub mod error;
 pub mod flight;
 mod flight_uri;
 pub mod format;
+mod hexadecimal;
 mod http_client;
 mod identity;
 mod ipc_compression;

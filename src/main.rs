@@ -17,7 +17,7 @@ use textflight::engine::{Engine, EngineLimits, EngineOptions, Scorer};
 use textflight::readiness::ServedModel;
 use textflight::remote::RemoteScorer;
 use textflight::server::Server;
-use textflight::store::{FileLocation, StoreOptions, Stores};
+use textflight::store::{FileLocation, StoreOptions, Stores, Traffic};
 use textflight::traces::Traces;
 use textflight::{Error, Result, cog};
 use tikv_jemallocator::Jemalloc;
@@ -92,6 +92,10 @@ async fn score_files(args: ScoreArgs) -> Result<()> {
     let stores = Stores::new(StoreOptions::parse(&args.store_options)?, Handle::current());
     let done = unless_interrupted(Box::pin(score(args, &stores))).await;
     stores.settle(config::defaults::LAST_UPLOADS).await;
+    let Traffic { read, written, requests } = stores.counters().traffic();
+    if requests > 0 {
+        info!(read, written, requests, "object stores: bytes read and written, and requests without retries");
+    }
     done
 }
 

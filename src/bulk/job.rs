@@ -160,7 +160,7 @@ async fn judged(watch: Arc<ChangeWatch>, scored: Result<Done>) -> Result<Done, F
         (Err(unknown), Ok(_)) => Err(Failure { error: unknown, is_lasting: false }),
         // What went wrong before says more than that the file cannot be asked.
         (_, Err(error)) => {
-            let is_lasting = matches!(error, Error::NotText { .. } | Error::Unscorable { .. } | Error::Invalid(_));
+            let is_lasting = is_of_rows(&error);
             Err(Failure { error: of_row(&watch, error), is_lasting })
         }
     }
@@ -224,6 +224,11 @@ async fn journal(
     .await
 }
 
+/// Whether it is what the rows are that is wrong, and would be again.
+const fn is_of_rows(error: &Error) -> bool {
+    matches!(error, Error::Unscorable { .. } | Error::NotText { .. } | Error::Invalid(_) | Error::TooLarge(_))
+}
+
 /// What is wrong with rows, by their numbers in the file that they are in: no option was wrong, or it would not have been opened.
 fn of_row(watch: &ChangeWatch, error: Error) -> Error {
     let placed = |row, error: fn(usize, String) -> Error, cause| {
@@ -239,12 +244,7 @@ fn of_row(watch: &ChangeWatch, error: Error) -> Error {
 
 /// The same of a file that is known.
 fn of_file(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Unscorable { .. } | Error::NotText { .. } | Error::Invalid(_) | Error::TooLarge(_) => {
-            Error::file(path, error)
-        }
-        other => other,
-    }
+    if is_of_rows(&error) { Error::file(path, error) } else { error }
 }
 
 /// What is a fault of ours names the file that it came with, too.

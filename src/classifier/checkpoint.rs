@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::hub::Hub;
 use super::weight_files::{self, WeightFiles};
+use crate::hexadecimal::hexadecimal;
 use crate::{Error, Result};
 
 /// The checkpoint that serves where none is named.
@@ -155,7 +156,7 @@ impl Checkpoint {
                 .map_err(|error| Error::file(path, error))?;
             version.update(file.0.finalize());
         }
-        Ok(version.finalize().iter().fold(String::new(), |hexadecimal, byte| hexadecimal + &format!("{byte:02x}")))
+        Ok(hexadecimal(&version.finalize()))
     }
 
     fn from_folder(folder: &Path, name: &str, revision: Option<String>) -> Result<Self> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::predictions::Retention;
+use crate::hexadecimal::hexadecimal;
 use crate::{Error, Result};
 
 /// What a file takes besides its content, its name and its metadata: an allowance.
@@ -78,7 +79,7 @@ impl Uploads {
         let created_at = SystemTime::now();
         let upload = Arc::new(Upload {
             id: new_id()?,
-            sha256: hex(&Sha256::digest(&file.content)),
+            sha256: hexadecimal(&Sha256::digest(&file.content)),
             file,
             created_at,
             expires_at: created_at + self.retention.age,
@@ -133,11 +134,7 @@ impl Uploads {
 fn new_id() -> Result<String> {
     let mut bytes = [0; ID_DIGITS / 2];
     getrandom::fill(&mut bytes).map_err(|e| Error::Failed(format!("the system has no random numbers: {e}")))?;
-    Ok(format!("{PREFIX}{}", hex(&bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hexadecimal, byte| hexadecimal + &format!("{byte:02x}"))
+    Ok(format!("{PREFIX}{}", hexadecimal(&bytes)))
 }
 
 /// The id in `…/v1/files/ID` or `…/v1/files/ID/download`, whatever the server is called: proxies have names of their own.

@@ -17,7 +17,8 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text != SAME_CONNECTION {
-            let expected = "expected the address of a Flight server, which every client reads, such as grpc+tls://host:8815 (or grpc://, grpc+tcp://)";
+            let expected = "expected the address of a Flight server, which every client reads, such as grpc+tls://host:8815 \
+                            (or grpc://, grpc+tcp://)";
             FlightUri::parse(text).map_err(|cause| format!("{cause}; {expected}"))?;
         }
         Ok(Self(text.to_owned()))

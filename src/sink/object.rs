@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 use super::WORK;
 use crate::Result;
 use crate::store::{AppendLog, ObjectUpload, ObjectUrl, Stores, UploadWriter};
@@ -69,18 +71,28 @@ impl ObjectTarget {
         if let Some(upload) = self.upload.take() {
             self.stores.wait(upload.commit())?;
         }
-        self.discard();
+        self.clear(Ok(()));
         Ok(())
     }
 
     /// Takes all away: nothing of it is of use any more. Blocks.
     pub fn discard(mut self) {
-        if let Some(upload) = self.upload.take() {
-            self.stores.wait(upload.abort());
-        }
-        let left = self.stores.wait(self.stores.take_back(&self.url, &self.journal.join(NOTE)));
-        if let Err(error) = left.and_then(|()| AppendLog::clear(&self.stores, &self.journal)) {
-            tracing::warn!("{}: its journal stays: {error}", self.path.display());
+        let taken_back = self.stores.wait(async {
+            match self.upload.take() {
+                Some(upload) => {
+                    upload.abort().await;
+                    Ok(())
+                }
+                None => self.stores.take_back(&self.url, &self.journal.join(NOTE)).await,
+            }
+        });
+        self.clear(taken_back);
+    }
+
+    /// Takes the journal away, once parts that were left are.
+    fn clear(&self, taken_back: Result<()>) {
+        if let Err(error) = taken_back.and_then(|()| AppendLog::clear(&self.stores, &self.journal)) {
+            warn!("{}: its journal stays: {error}", self.path.display());
         }
     }
 }

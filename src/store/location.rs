@@ -100,18 +100,6 @@ impl FileLocation {
         }
     }
 
-    /// The folder that it lies in.
-    pub fn folder(&self) -> Option<Self> {
-        match self {
-            Self::Path(path) => match path.parent()? {
-                here if here.as_os_str().is_empty() => Some(Self::Path(PathBuf::from("."))),
-                folder => Some(Self::Path(folder.to_owned())),
-            },
-            Self::Object(url) => url.folder().map(Self::Object),
-            Self::Standard => None,
-        }
-    }
-
     /// What errors call it: as it was typed, without what may be secret.
     pub fn name(&self) -> PathBuf {
         match self {
@@ -228,21 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_above_and_below() {
-        for (text, folder, file, below) in [
-            ("s3://b/a/b.csv", "s3://b/a", Some("b.csv"), "s3://b/a/b.csv/x/y"),
-            ("s3://b/a/", "s3://b", Some("a"), "s3://b/a/x/y"),
-            ("s3://b/a", "s3://b", Some("a"), "s3://b/a/x/y"),
-            ("https://h/a/b?c", "https://h/a", Some("b"), "https://h/a/b/x/y"),
-            ("a/b.csv", "a", Some("b.csv"), "a/b.csv/x/y"),
-            ("b.csv", ".", Some("b.csv"), "b.csv/x/y"),
+    fn names_are_found_and_what_is_below() {
+        for (text, file, below) in [
+            ("s3://b/a/b.csv", Some("b.csv"), "s3://b/a/b.csv/x/y"),
+            ("s3://b/a/", Some("a"), "s3://b/a/x/y"),
+            ("s3://b/a", Some("a"), "s3://b/a/x/y"),
+            ("https://h/a/b?c", Some("b"), "https://h/a/b/x/y"),
+            ("a/b.csv", Some("b.csv"), "a/b.csv/x/y"),
         ] {
             let location = location(text);
-            assert_eq!(location.folder().unwrap().to_string(), folder, "{text}");
             assert_eq!(location.file_name(), file.map(OsStr::new), "{text}");
             assert_eq!(location.below(Path::new("x/y")).to_string(), below, "{text}");
         }
-        assert_eq!((location("s3://b").folder(), location("s3://b/").file_name()), (None, None));
+        assert_eq!(location("s3://b/").file_name(), None);
         assert_eq!(location("https://h/a").below(Path::new("b c?")).to_string(), "https://h/a/b%20c%3F");
     }
 

@@ -143,8 +143,8 @@ impl Stores {
         Ok(())
     }
 
-    /// Writes a whole object if there is none, and says whether there was none: where the answer was lost, it finds what it wrote. A store
-    /// that cannot tell writes it.
+    /// Writes a whole object if there is none, and says whether there was none; where an answer was lost, what is there may be what it
+    /// wrote. A store that cannot tell writes it.
     ///
     /// # Errors
     /// As [`Stores::head`].
@@ -194,15 +194,7 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn open(&self, url: &ObjectUrl) -> Result<Object> {
         let entry = self.head(url).await?;
-        self.open_entry(entry)
-    }
-
-    /// Opens an object that was listed.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for options that are wrong.
-    pub fn open_entry(&self, entry: StoredObject) -> Result<Object> {
-        let (store, path) = self.store(&entry.url)?;
+        let (store, path) = self.store(url)?;
         Ok(Object::new(self.clone(), store, path, entry))
     }
 

@@ -13,6 +13,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+import tables
 from server import BINARY, MODEL, environment, run
 
 FORMATS = ["parquet", "csv", "tsv", "jsonl", "arrow", "arrows"]
@@ -40,26 +41,15 @@ def table(rows=300):
 
 
 def write(path, rows):
-    kind = path.suffix[1:]
-    if kind == "parquet":
-        pq.write_table(rows, path)
-    elif kind in ("csv", "tsv"):
-        rows.to_pandas().to_csv(path, sep={"csv": ",", "tsv": "\t"}[kind], index=False)
-    elif kind == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
-    elif kind == "arrow":
-        feather.write_feather(rows, path, compression="lz4", chunksize=70)
-    else:
-        with pa.ipc.new_stream(path, rows.schema) as writer:
-            writer.write_table(rows, max_chunksize=70)
+    tables.write(path, rows, 70)
 
 
 def read(path):
     kind = path.suffix[1:]
     if kind == "parquet":
         return pq.read_table(path).to_pandas()
-    if kind in ("csv", "tsv"):
-        return pd.read_csv(path, sep={"csv": ",", "tsv": "\t"}[kind], dtype={"confidence": "float32"})
+    if kind in tables.SEPARATORS:
+        return pd.read_csv(path, sep=tables.SEPARATORS[kind], dtype={"confidence": "float32"})
     if kind == "jsonl":
         return pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
     if kind == "arrow":

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import stores
+import tables
 from server import BINARY, MODEL, environment, run
 
 
@@ -40,22 +41,12 @@ def rows(first, count):
 
 def lake(folder, kind="parquet", count=3, size=40):
     """Files in partitions, of which each has its own rows, and what they are together."""
-    tables = [rows(number * size, size + number) for number in range(count)]
-    for number, table in enumerate(tables):
+    parts = [rows(number * size, size + number) for number in range(count)]
+    for number, part in enumerate(parts):
         path = folder / f"year={2020 + number}" / f"a.{kind}"
         path.parent.mkdir(parents=True)
-        if kind == "parquet":
-            pq.write_table(table, path, row_group_size=15)
-        elif kind == "csv":
-            pc.write_csv(table, path)
-        elif kind == "jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
-        elif kind == "arrow":
-            feather.write_feather(table, path, compression="lz4", chunksize=9)
-        else:
-            with pa.ipc.new_stream(path, table.schema) as writer:
-                writer.write_table(table, max_chunksize=9)
-    return pa.concat_tables(tables)
+        tables.write(path, part, 15)
+    return pa.concat_tables(parts)
 
 
 def read(path):

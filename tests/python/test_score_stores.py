@@ -1,6 +1,7 @@
 """`textflight score` from stores and into stores, against servers of their protocols: the bytes of a local run, and nothing else."""
 import itertools
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -154,7 +155,7 @@ def test_row_groups_are_shared_out_where_files_are_few(s3, bucket, large):
 def test_each_byte_is_read_once(s3, bucket, large, large_scored):
     bucket.put("in.parquet", large)
     with stores.relay(s3.url) as (url, relay):
-        score(f"s3://{bucket.name}/in.parquet", "-o", f"s3://{bucket.name}/out.parquet", *TEXT, endpoint=url)
+        ended = score(f"s3://{bucket.name}/in.parquet", "-o", f"s3://{bucket.name}/out.parquet", *TEXT, endpoint=url)
     assert bucket.get("out.parquet") == large_scored
     assert len(large) <= given(relay, f"/{bucket.name}/in.parquet") <= len(large) + 8192
     # In parts, and nothing but the output and the journal.
@@ -162,6 +163,10 @@ def test_each_byte_is_read_once(s3, bucket, large, large_scored):
     keys = [request.path.split("/")[2:] for request in changes(relay) if "delete" not in request.query]
     assert {key[0] for key in keys} == {"out.parquet", "out.parquet.textflight"}
     assert bucket.keys() == ["in.parquet", "out.parquet"]
+    told = re.search(r"object stores.* read=(\d+) written=(\d+) requests=(\d+)", ended.stderr)
+    read, written, requests = map(int, told.groups())
+    assert read == given(relay, f"/{bucket.name}/in.parquet")
+    assert written > len(large_scored) and requests == len(relay.requests)
 
 
 def test_the_text_alone_is_read_where_nothing_else_is_wanted(s3, bucket, large):

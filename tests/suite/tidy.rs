@@ -51,6 +51,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "flight_uri",
         "format",
+        "hexadecimal",
         "ipc_compression",
         "ipc_strings",
         "ipc_writer",

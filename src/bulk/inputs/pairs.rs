@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::listed::Listed;
 use super::shard::Shard;
 use super::share::Share;
-use crate::store::FileLocation;
+use crate::store::{FileLocation, ObjectUrl};
 use crate::{Error, Result};
 
 /// A file to read, and the file to write for it.
@@ -225,15 +225,9 @@ impl FromIterator<Pair> for Pairs {
     }
 }
 
-/// What the output of a file is called that has no folder.
+/// What the output of an object is called that was named itself.
 fn own_name(file: &FileLocation) -> Box<Path> {
-    match file {
-        FileLocation::Path(path) => path.file_name().map(PathBuf::from),
-        FileLocation::Object(url) => url.name().map(PathBuf::from),
-        FileLocation::Standard => None,
-    }
-    .unwrap_or_default()
-    .into()
+    file.object().and_then(ObjectUrl::name).map(PathBuf::from).unwrap_or_default().into()
 }
 
 /// The folder of a file, and its name there.

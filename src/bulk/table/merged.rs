@@ -23,6 +23,7 @@ pub use self::reached::Reached;
 use super::{ChangeWatch, InputTable, TablePiece, WantedColumns};
 use crate::bulk::inputs::{Pairs, Share};
 use crate::format::TableFormat;
+use crate::hexadecimal::hexadecimal;
 use crate::panics::blocking;
 use crate::source::lines::Lines;
 use crate::source::{CHANGED, Fingerprint};
@@ -59,7 +60,7 @@ impl MergedTable {
             looked.add(&InputTable::open(&place, stores, format, named, Share::WHOLE)?, name, format)?;
         }
         let Looked { schema, rows, bytes, seen, versions, footers } = looked;
-        let version = versions.finalize().iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
+        let version = hexadecimal(&versions.finalize());
         let reached = Arc::new(Reached::new(Arc::clone(&inputs), label));
         let schema = Arc::new(schema.unwrap_or_else(Schema::empty));
         let stores = stores.clone();
