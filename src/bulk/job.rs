@@ -5,8 +5,9 @@
 //!                                          journal of an earlier run ──▶ output ──rename──▶ its name
 //! ```
 //!
-//! Every arrow holds a bounded number of rows. What is being written lies in a folder beside the output, whose journal has the scores
-//! that are made: whatever ends a run, the next goes on from there, and only a complete output gets its name.
+//! Every arrow holds a bounded number of rows. What is being written lies in a folder beside the output (of an object: in parts that
+//! nobody sees), whose journal has the scores that are made: whatever ends a run, the next goes on from there, and only a complete
+//! output gets its name.
 
 mod copying;
 mod feed;
@@ -93,7 +94,7 @@ pub enum Done {
         /// Rows that an earlier run had scored.
         resumed: u64,
     },
-    /// Its output is there, and was made by the same job.
+    /// Its output is there, made by the same job, or by whomever if that was asked for.
     Skipped {
         /// Rows of it, where that is known without reading them.
         rows: Option<u64>,

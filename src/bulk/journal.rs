@@ -31,7 +31,7 @@ const RECORD_BYTES: usize = 64 << 20;
 /// How hard tallies are packed, which hold texts.
 const LEVEL: i32 = 3;
 
-/// How much is done between two records, at most.
+/// With how much a record is written, at most; a log that is to be left alone for a while gets it later.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitEvery {
     /// Rows.

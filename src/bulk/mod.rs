@@ -11,7 +11,7 @@
 //! | `table` | a table of any format, and its rows as they are scored |
 //! | `texts` | the text columns of a Parquet file as a stream, and the right answers beside |
 //! | `whole_file` | files that a run writes about itself: whole, and apart from its tables |
-//! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress` | what a run says of itself |
+//! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress`, `words` | what a run says of itself |
 
 mod dedup;
 mod dry_run;

@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// Scores files, one after the other. Those that fail are told of and reported, and the others are scored.
 ///
 /// # Errors
-/// [`Error::Invalid`], before anything is scored, where the options are wrong for every file; the error of the only file; and whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
+/// [`Error::Invalid`], before anything is scored, where the options are wrong for every file; the error of the only file; and
+/// whatever ends the run as a whole: a scorer that is gone, a report that cannot be written.
 pub async fn score_files(
     model: &ScoringModel,
     pairs: &Pairs,

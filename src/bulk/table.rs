@@ -210,7 +210,7 @@ impl InputTable {
         }
     }
 
-    /// Reads on, with these columns. Gives what stands before the first row of lines. Blocks.
+    /// Reads on, with these columns. Blocks.
     ///
     /// # Errors
     /// What is wrong with the first records.

@@ -59,7 +59,7 @@ pub enum LabelStyle {
 /// What becomes of a row that cannot be scored.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ErrorStyle {
-    /// The run fails, and names it.
+    /// Its file fails, and the error names the row.
     Fail,
     /// It gets nulls, and the reason in a column `error`.
     Null,
@@ -83,13 +83,17 @@ pub enum ProgressStyle {
 /// `textflight score`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The output is the input with the new columns behind: every column that was there is copied byte for byte, and so is every
-line of CSV and JSON lines. It appears complete or not at all. Several inputs, a folder or a pattern need a folder for the
-output, and lie there as they did below the folder, or below the part of the pattern before its first *, ? or [;
-with --merge they become one table.
-Formats are known by name: .parquet .pq, .csv, .tsv, .jsonl .ndjson, .arrow .ipc .feather, .arrows; - is stdin and stdout.
-A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. An output that the
-same job has finished is left as it is.
+The output is the input with the new columns behind. Where the format stays the same, each column chunk of Parquet and each \
+line of CSV and JSON lines is copied byte for byte, unless --columns chooses or --merge joins. It appears complete or not at all.
+
+Several inputs, a folder or a pattern need a folder for the output, and lie there as they did below the folder, or below the \
+part of the pattern before its first *, ? or [; with --merge they become one table.
+
+Formats are known by name: .parquet .pq, .csv, .tsv, .jsonl .ndjson, .arrow .ipc .feather, .arrows; any other name is read as \
+Parquet. - is stdin and stdout.
+
+A run that was broken off goes on where it was: run the same again. Its scores wait in OUT.textflight. A Parquet output that \
+the same job has finished is left as it is.
 
 Examples:
   textflight score data/reviews.parquet -o scored.parquet --text text --truth truth --model data/sst2-mini
@@ -119,9 +123,6 @@ pub struct ScoreArgs {
     /// folders that are read.
     #[arg(long, env = "TEXTFLIGHT_MERGE", value_parser = yes_or_no, conflicts_with = "shard")]
     pub merge: bool,
-    /// Which column, and what is appended.
-    #[command(flatten)]
-    pub columns: ColumnArgs,
     /// A column with the true class, by number or name: the closing line then gives the accuracy.
     #[arg(long, env = "TEXTFLIGHT_TRUTH", value_name = "COLUMN")]
     pub truth: Option<String>,
@@ -146,19 +147,22 @@ pub struct ScoreArgs {
     /// remembers nothing. A text takes 28 bytes, and 4 for each class.
     #[arg(long, env = "TEXTFLIGHT_DEDUP_MEMORY", value_parser = dedup_memory, value_name = "BYTES", default_value = DEDUP_MEMORY)]
     pub dedup_memory: usize,
-    /// The format of what has no name that says it, as - has not.
+    /// The format of what has no name that says it, as - has not: parquet, csv, tsv, jsonl, arrow or arrows.
     #[arg(long, env = "TEXTFLIGHT_FORMAT", value_parser = format, value_name = "FORMAT")]
     pub format: Option<TableFormat>,
     /// Leave outputs alone that are there, whoever made them.
     #[arg(long, env = "TEXTFLIGHT_SKIP_EXISTING", value_parser = yes_or_no)]
     pub skip_existing: bool,
-    /// What object stores are told beside the environment, as region=eu-central-1; as often as needed. Without a name in front it
-    /// holds for all stores that know it.
+    /// What object stores are told beside the environment, as region=eu-central-1; as often as needed, the variable
+    /// once.
     #[arg(long = "store-option", env = "TEXTFLIGHT_STORE_OPTION", hide_env_values = true, value_name = "KEY=VALUE")]
     pub store_options: Vec<String>,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,
+    /// Which column, and what is appended.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
     /// Which checkpoint, and how it runs.
     #[command(flatten)]
     pub model: ModelArgs,

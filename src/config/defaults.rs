@@ -12,7 +12,7 @@ use textflight::stream::InFlight;
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
 
 /// What a job may have in the engine. With the four batches on their way to the journal, and what is not committed there, a run
-/// that is killed loses 8192 rows at most.
+/// that is killed loses 8192 rows at most, or what a store's journal is behind.
 pub const JOB_IN_FLIGHT: InFlight = InFlight { rows: 3584, bytes: 64 * 1024 * 1024 };
 pub const COMMIT_EVERY: CommitEvery = CommitEvery { rows: 2048, time: Duration::from_secs(5) };
 

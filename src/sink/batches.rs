@@ -26,8 +26,8 @@ pub trait BatchEncoder: Send {
     fn finish(self: Box<Self>) -> Result<Vec<Buffer>>;
 }
 
-/// Writes a stream of Arrow IPC, with the mark at its end: readers take one without it too, but may say that it is incomplete. A dictionary is written when it is new or
-/// has changed.
+/// Writes a stream of Arrow IPC, with the mark at its end: readers take one without it too, but may say that it is incomplete. A
+/// dictionary is written when it is new or has changed.
 pub struct ArrowEncoder(StreamEncoder);
 
 impl ArrowEncoder {

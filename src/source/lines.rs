@@ -72,7 +72,8 @@ pub trait LineDecoder: Send {
     /// Takes what comes next.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the line, [`Error::TooLarge`] for one that is too long, and [`Error::NotText`] for a text that is none.
+    /// [`Error::Invalid`] that names the line, [`Error::TooLarge`] for one that is too long, and [`Error::NotText`] for a text that is
+    /// none.
     fn push(&mut self, bytes: &[u8]) -> Result<()>;
 
     /// Nothing more comes.

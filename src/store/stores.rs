@@ -236,9 +236,7 @@ impl Stores {
         if let Some(bucket) = opened.get(&url.root) {
             return Ok(bucket.clone());
         }
-        let made = bucket_of(&url.root, &self.shared.options);
-        let bucket =
-            made.map_err(|error| Error::Invalid(format!("{}: {}", url.root.shown, Fault::of(url.root.kind, &error))))?;
+        let bucket = bucket_of(&url.root, &self.shared.options)?;
         opened.insert(url.root.clone(), bucket.clone());
         Ok(bucket)
     }

@@ -34,7 +34,12 @@ pub(crate) fn unused() -> Stores {
 
 /// The URL of a key in that bucket.
 pub(crate) fn url(key: &str) -> ObjectUrl {
-    match FileLocation::parse(format!("s3://bucket/{key}").as_ref()) {
+    url_of(&format!("s3://bucket/{key}"))
+}
+
+/// The URL of an object.
+pub(crate) fn url_of(text: &str) -> ObjectUrl {
+    match FileLocation::parse(text.as_ref()) {
         Ok(FileLocation::Object(url)) => url,
         other => panic!("{other:?}"),
     }
