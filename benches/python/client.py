@@ -1,7 +1,38 @@
-"""What the benches in Python share: rows through DoExchange, and the name of the processor."""
+"""What the benches in Python share: a server of ours, rows through DoExchange, and the name of the processor."""
+import json
+import subprocess
+import sys
 import threading
 
 import pyarrow.flight as fl
+
+
+class Server:
+    """A server of one binary on free ports: `with Server(binary, "--model", folder) as server`."""
+
+    def __init__(self, binary, *options):
+        command = [str(c) for c in (binary, "serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *options)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        ready = self.process.stdout.readline()
+        if not ready.startswith("ready"):
+            sys.exit(f"it ended before it served; to see why: {' '.join(command)}")
+        self.flight, self.http = (address.split("=")[1] for address in ready.split()[1:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def kernels(self):
+        """What the model is computed with, in words."""
+        with fl.connect(f"grpc://{self.flight}") as client:
+            info = next(iter(client.do_action(fl.Action("model_info", b""))))
+        return json.loads(info.body.to_pybytes())["kernels"]
 
 
 def exchange(address, table):

@@ -12,7 +12,7 @@ import argparse, json, os, pathlib, random, subprocess, tempfile, threading, tim
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from client import exchange, processor
+from client import Server, exchange, processor
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 MODEL = REPOSITORY / "data/sst2-mini"
@@ -67,25 +67,19 @@ def lengths(args, folder):
 
 
 def clients(args):
-    command = [args.binary, "serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--model", MODEL, "--dtype", args.dtype]
     print("\n| clients | rows/s together | peak memory of the server, MiB |\n|---|---|---|")
     for count in [1, 4, 16, 64]:
-        server = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            address = server.stdout.readline().split()[1].removeprefix("flight=")
+        with Server(args.binary, "--model", MODEL, "--dtype", args.dtype) as server:
             table = texts(64_000)
             parts = [table.slice(i * 64_000 // count, 64_000 // count) for i in range(count)]
             start = time.perf_counter()
-            threads = [threading.Thread(target=exchange, args=(address, part)) for part in parts]
+            threads = [threading.Thread(target=exchange, args=(server.flight, part)) for part in parts]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             seconds = time.perf_counter() - start
-            print(f"| {count} | {64_000 / seconds:,.0f} | {memory(server):.0f} |", flush=True)
-        finally:
-            server.terminate()
-            server.wait()
+            print(f"| {count} | {64_000 / seconds:,.0f} | {memory(server.process):.0f} |", flush=True)
 
 
 def main():

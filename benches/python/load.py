@@ -8,30 +8,15 @@ bounds. Needs oha (`cargo install oha`) and pyarrow. It prints tables in Markdow
 import argparse
 import json
 import pathlib
-import re
 import subprocess
 import threading
 
 import pyarrow as pa
 
-from client import exchange, processor
+from client import Server, exchange, processor
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SENTENCES = ["a gripping , funny and touching film", "too long by half , and dull throughout", "it never quite finds its feet", "what a joy"]
-
-
-class Server:
-    def __init__(self, args):
-        command = [args.binary, "serve", "--model", args.model, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "error"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.flight, self.http = re.match(r"ready flight=(\S+) http=(\S+)", self.process.stdout.readline()).groups()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
 
 
 def load(args, server, texts, clients, seconds):
@@ -78,7 +63,7 @@ def main():
     p.add_argument("--overtaking", action="store_true", help="measure that alone")
     args = p.parse_args()
     print(f"{pathlib.Path(args.model).name}, {processor()}")
-    with Server(args) as server:
+    with Server(args.binary, "--model", args.model, "--log", "error") as server:
         load(args, server, 32, 16, 2)  # not counted: memory and caches warm up
         if not args.overtaking:
             clients(args, server)
