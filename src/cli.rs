@@ -98,6 +98,16 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[test]
+    fn help_names_what_tables_are_called() {
+        let mut cli = Cli::command();
+        let help = cli.find_subcommand_mut("score").unwrap().render_long_help().to_string();
+        let words: Vec<_> = help.split([' ', ',', ';', '\n']).collect();
+        for extension in textflight::format::EXTENSIONS {
+            assert!(words.contains(&format!(".{extension}").as_str()), "{extension}");
+        }
+    }
+
     /// The contract: every flag can be an environment variable of its name.
     #[test]
     fn every_option_has_its_variable() {

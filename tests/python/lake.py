@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 
 import server as servers
 import stores
-
-WORDS = "a an the film plot actor is was not very quite good bad dull fun great poor long".split()
+from tables import WORDS
 
 
 def table(rows, seed=1, other=64):

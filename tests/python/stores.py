@@ -237,7 +237,7 @@ class Relay(http.server.BaseHTTPRequestHandler):
 
 
 class Flaky(Relay):
-    """Of three requests one is answered with 503, or its answer breaks off in the middle."""
+    """Of five requests one is answered with 503, and of another the answer breaks off, if it is a GET of more than 1,000 bytes."""
 
     chance = random.Random()
     failures = {"refused": 0, "broken": 0}

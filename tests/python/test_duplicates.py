@@ -1,13 +1,12 @@
 """`textflight score` on texts that come again: each is scored once, and nobody can tell by the scores."""
 import json
-import subprocess
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from server import BINARY, MODEL, environment, run
+import tables
+from server import BINARY, MODEL, run
 
 
 def score(source, target, *options):
@@ -65,13 +64,7 @@ def test_a_run_that_goes_on_counts_nothing_twice(tmp_path):
     source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
     write(source, [f"film {row // 2} is fun" for row in range(60_000)])
     journal = tmp_path / "out.parquet.textflight" / "journal"
-    command = [BINARY, "score", source, "-o", target, "--model", MODEL, "--text", "text"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-    while not (journal.exists() and journal.stat().st_size > 50_000):
-        assert process.poll() is None, "it ended before it was killed"
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    tables.killed_with(journal, 50_000, [BINARY, "score", source, "-o", target, "--model", MODEL, "--text", "text"])
     summary = score(source, target)
     assert summary["resumed"] > 0
     assert (summary["rows"], summary["duplicates_saved"]) == (60_000, 30_000)

@@ -174,6 +174,11 @@ def test_what_goes_in_follows_from_the_model_and_from_what_was_measured():
         assert limits[f"64 cores, {precision}"] == pytest.approx(64 * cores[precision] / 1000, rel=1e-2)
 
 
+def test_small_files_cost_by_their_number():
+    """Of ten requests, which test_score_stores.py counts, three cost as writes."""
+    assert f"nine or ten, of which the write of its output and two LISTs cost as writes, ${(7 * 0.0004 + 3 * 0.005) * 1000:.0f} for\n  a million files" in PAGE
+
+
 def test_journals_are_a_share_of_the_money():
     log = (REPOSITORY / "src" / "bulk" / "journal" / "log.rs").read_text()
     pause = int(re.search(r"STORE_PAUSE: .*from_millis\((\d+)\)", log)[1]) / 1000

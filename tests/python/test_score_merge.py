@@ -2,9 +2,7 @@
 import json
 import os
 import random
-import signal
 import subprocess
-import time
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -103,7 +101,9 @@ def test_it_goes_to_standard_output_too(tmp_path):
     expected = lake(tmp_path / "lake", "csv")
     done = subprocess.run(command([tmp_path / "lake"], "-", "--format", "arrows"), capture_output=True, env=environment())
     assert done.returncode == 0, done.stderr
-    assert pa.ipc.open_stream(done.stdout).read_all().num_rows == len(expected)
+    found = pa.ipc.open_stream(done.stdout).read_all()
+    # Of CSV all is text.
+    assert [int(n) for n in found["id"].to_pylist()] == expected["id"].to_pylist()
 
 
 def test_a_folder_of_a_store_becomes_one_object(tmp_path):
@@ -185,10 +185,9 @@ def test_what_is_said_of_a_merge(tmp_path):
 
 @pytest.mark.parametrize(("source", "target"), [("csv", "csv"), ("parquet", "parquet"), ("jsonl", "arrows")])
 def test_a_merge_that_was_killed_goes_on(source, target, tmp_path):
-    words = "a an the film plot actor is was not very quite good bad dull fun great poor long".split()
     choose = random.Random(5)
     for number in range(6):
-        table = pa.table({"text": [" ".join(choose.choices(words, k=5)) for _ in range(2500)]})
+        table = pa.table({"text": [" ".join(choose.choices(tables.WORDS, k=5)) for _ in range(2500)]})
         if source == "parquet":
             pq.write_table(table, tmp_path / f"in-{number}.parquet")
         elif source == "csv":
@@ -201,13 +200,7 @@ def test_a_merge_that_was_killed_goes_on(source, target, tmp_path):
     merge(sources, whole)
     journal, size = tmp_path / f"out.{target}.textflight" / "journal", 0
     for _ in range(3):
-        process = subprocess.Popen(command(sources, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        until = time.monotonic() + 60
-        while time.monotonic() < until and process.poll() is None and not (journal.exists() and journal.stat().st_size > size):
-            time.sleep(0.005)
-        assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        tables.killed_with(journal, size, command(sources, out))
         size = journal.stat().st_size + 1000
     assert json.loads(merge(sources, out, "--json").stdout)["resumed"] > 2000
     assert out.read_bytes() == whole.read_bytes()

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from server import BINARY, MODEL, environment, run
+from tables import WORDS, killed_with
 
 KILLS = 50
 
@@ -28,9 +29,8 @@ def score(source, target, *options):
 
 
 def table(rows, seed=1):
-    words = "a an the film plot actor is was not very quite good bad dull fun great poor long".split()
     random_words = random.Random(seed)
-    texts = [" ".join(random_words.choices(words, k=random_words.randrange(3, 20))) + f" {row}" for row in range(rows)]
+    texts = [" ".join(random_words.choices(WORDS, k=random_words.randrange(3, 20))) + f" {row}" for row in range(rows)]
     noise = np.random.default_rng(seed).bytes(rows * 64)
     others = [noise[64 * row:64 * row + 64] for row in range(rows)]
     return pa.table({"id": range(rows), "text": texts, "other": others})
@@ -75,21 +75,11 @@ def test_a_job_that_is_killed_at_random_moments(tmp_path):
             assert summary[count] == expected[count], count
 
 
-def killed_with(journal, bytes_of_journal, source, target):
-    """Kills a run once its journal has so many bytes."""
-    process = subprocess.Popen(command(source, target), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-    while not (journal.exists() and journal.stat().st_size > bytes_of_journal):
-        assert process.poll() is None, "it ended before it was killed"
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-
-
 def test_what_a_killed_run_has_scored_is_not_scored_again(tmp_path):
     source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
     pq.write_table(table(30_000, seed=2), source)
     report = tmp_path / "report.json"
-    killed_with(tmp_path / "out.parquet.textflight" / "journal", 60_000, source, target)
+    killed_with(tmp_path / "out.parquet.textflight" / "journal", 60_000, command(source, target))
     summary = score(source, target, "--report", str(report))
     [file] = json.loads(report.read_text())["files"]
     assert file["outcome"] == "scored" and file["resumed"] == summary["resumed"] > 5_000
@@ -99,7 +89,7 @@ def test_the_journal_of_another_job_is_refused_until_it_is_dropped(tmp_path):
     source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
     pq.write_table(table(20_000, seed=3), source)
     journal = tmp_path / "out.parquet.textflight" / "journal"
-    killed_with(journal, 0, source, target)
+    killed_with(journal, 0, command(source, target))
     kept = journal.read_bytes()
     refused = run(*command(source, target, "--details")[1:])
     assert refused.returncode == 2
@@ -122,7 +112,7 @@ def test_a_full_disk_is_told_and_costs_no_scores(tmp_path):
         source, target = tmp_path / "in.parquet", small / "out.parquet"
         pq.write_table(table(20_000, seed=4), source)
         assert source.stat().st_size > 1 << 20
-        killed_with(small / "out.parquet.textflight" / "journal", 20_000, source, target)
+        killed_with(small / "out.parquet.textflight" / "journal", 20_000, command(source, target))
         (small / "out.parquet.textflight" / "output").unlink()
         (small / "fill").write_bytes(bytes(shutil.disk_usage(small).free - (512 << 10)))
         failed = run(*command(source, target)[1:])

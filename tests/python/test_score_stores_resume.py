@@ -132,24 +132,35 @@ def test_a_run_that_is_stopped_takes_back_what_it_has_written(s3, bucket, whole)
     assert bucket.get("out.parquet") == whole and bucket.keys() == ["in.parquet", "out.parquet"]
 
 
-def test_the_journal_of_another_job_is_refused_until_it_is_dropped(s3, bucket, content, whole):
+def test_the_journal_of_another_job_is_refused_until_it_is_dropped(s3, bucket, tmp_path):
     Killing("goes", "PUT", PIECE, 1).run(s3[0], *command(bucket))
     before = {key: bucket.get(key) for key in bucket.keys()}
     refused = score(*command(bucket, "--details"), check=2, endpoint=s3[0])
     assert "journal of another job: options.details was false and is true" in refused.stderr and "--force" in refused.stderr
     assert {key: bucket.get(key) for key in bucket.keys()} == before
-    # The same bytes, written anew: they are those that were scored, as their store says.
-    bucket.put("in.parquet", parquet(table(ROWS, seed=2, other=1400), row_group_size=5000))
+    other = parquet(table(ROWS, seed=2, other=1400), row_group_size=5000)
+    bucket.put("in.parquet", other)
     refused = score(*command(bucket), check=2, endpoint=s3[0])
     assert "journal of another job: input" in refused.stderr
+    summary = score(*command(bucket, "--force"), endpoint=s3[0]).summary
+    assert (summary["rows"], summary["resumed"]) == (ROWS, 0)
+    assert bucket.get("out.parquet") == score_here(other, tmp_path, *TEXT)
+    assert bucket.keys() == ["in.parquet", "out.parquet"]
+
+
+def test_the_same_bytes_written_anew_are_the_same_input(s3, bucket, content, whole):
+    """Their ETag is the same."""
+    Killing("goes", "PUT", PIECE, 3).run(s3[0], *command(bucket))
     bucket.put("in.parquet", content)
-    assert score(*command(bucket, "--force"), endpoint=s3[0]).summary["rows"] == ROWS
+    assert score(*command(bucket), endpoint=s3[0]).summary["resumed"] > 0
     assert bucket.get("out.parquet") == whole and bucket.keys() == ["in.parquet", "out.parquet"]
 
 
 def test_what_is_behind_a_gap_in_a_journal_is_nothing(s3, bucket, whole):
-    bucket.put("out.parquet.textflight/0000000001", b"the second without the first")
-    assert score(*command(bucket), endpoint=s3[0]).summary["resumed"] == 0
+    Killing("goes", "PUT", PIECE, 3).run(s3[0], *command(bucket))
+    bucket.client.delete_object(Bucket=bucket.name, Key="out.parquet.textflight/0000000001")
+    # The first entry has 2,048 rows at most; the third lies behind the gap.
+    assert 0 < score(*command(bucket), endpoint=s3[0]).summary["resumed"] <= 2048
     assert bucket.get("out.parquet") == whole and bucket.keys() == ["in.parquet", "out.parquet"]
 
 
