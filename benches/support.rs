@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use textflight::classifier::{Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource};
+use textflight::classifier::{
+    Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, ModelSource,
+};
 
 /// The bundled model.
 pub fn bundled() -> Classifier {
@@ -13,6 +15,7 @@ pub fn bundled() -> Classifier {
 pub fn load(folder: &Path) -> Classifier {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned())).expect("a checkpoint");
     let (device, dtype) = (DeviceChoice::Auto, DTypeChoice::Auto);
-    let options = ClassifierOptions { device, cuda_libraries: None, dtype, max_length: 128 };
+    let options =
+        ClassifierOptions { device, cuda_libraries: None, kernels: KernelChoice::Auto, dtype, max_length: 128 };
     Classifier::load(&checkpoint, &options).expect("a classifier")
 }

@@ -41,6 +41,7 @@ impl ModelArgs {
             device: self.device.clone(),
             cuda_libraries: self.cuda_libraries.clone(),
             dtype: self.dtype,
+            kernels: self.kernels,
             max_length: self.max_length,
         }
     }
@@ -278,6 +279,7 @@ impl CheckArgs {
         CheckOptions {
             device: self.device.clone(),
             cuda_libraries: self.cuda_libraries.clone(),
+            kernels: self.kernels,
             work: self.work.clone().unwrap_or_else(|| scratch.to_owned()),
             size: if base { Size::Base } else { Size::Tiny },
             agreement_texts: self.agreement_texts.unwrap_or(if base { AGREEMENT_TEXTS } else { TINY_TEXTS }),

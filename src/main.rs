@@ -266,6 +266,7 @@ fn start(args: &ModelArgs, checkpoint: &Checkpoint, options: &EngineOptions) -> 
         revision = model.revision,
         device = model.device,
         dtype = model.dtype,
+        kernels = model.kernels,
         labels = model.labels.join(","),
         max_length = model.max_length,
         threads = limits.threads,

@@ -1,5 +1,7 @@
 //! bf16: a word is two elements, rounded to the nearest; sums are f32.
 
+#[cfg(target_arch = "x86_64")]
+use super::Family;
 use super::multiversion;
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
@@ -8,17 +10,17 @@ use super::tile::{Line, Rows, Sums, TileKernel, portable};
 /// Elements of a word.
 pub const PER_WORD: usize = 2;
 
-/// The ways to compute a tile here, the fastest first.
+/// The ways to compute a tile here, the fastest first: of the family in use and those below it.
 pub fn kernels() -> Vec<TileKernel<f32>> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
-            // SAFETY: the processor has AVX-512F and AVX512_BF16.
+        if Family::in_use() >= Family::Avx512 && is_x86_feature_detected!("avx512bf16") {
+            // SAFETY: the processor is of the family, which has AVX-512F, and has AVX512_BF16.
             kernels.push(unsafe { TileKernel::new("AVX512_BF16", x86::avx512) });
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
+        if Family::in_use() >= Family::Avx2 {
+            // SAFETY: the processor is of the family, which has AVX2 and FMA.
             kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
         }
     }

@@ -3,20 +3,22 @@
 use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
+use super::Family;
+#[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
 use super::tile::{Line, Rows, Sums, TileKernel, portable};
 
-/// The ways to compute a tile here, the fastest first.
+/// The ways to compute a tile here, the fastest first: of the family in use and those below it.
 pub fn kernels() -> Vec<TileKernel<f32>> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512F.
+        if Family::in_use() >= Family::Avx512 {
+            // SAFETY: the processor is of the family, which has AVX-512F.
             kernels.push(unsafe { TileKernel::new("AVX-512", x86::avx512) });
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
+        if Family::in_use() >= Family::Avx2 {
+            // SAFETY: the processor is of the family, which has AVX2 and FMA.
             kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
         }
     }

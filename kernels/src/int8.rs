@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 
 #[cfg(target_arch = "x86_64")]
+use super::Family;
+#[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
 use super::tile::{Line, Rows, Sums, TileKernel, portable};
 use super::{math, multiversion};
@@ -17,17 +19,17 @@ pub const PER_WORD: usize = 4;
 /// The longest inner dimension whose sums fit 32 bits, copies included: 255 · 127 · 2^15 · 33 / 32 < 2^31.
 pub const MAX_INNER: usize = 1 << 15;
 
-/// The ways to compute a tile here, the fastest first.
+/// The ways to compute a tile here, the fastest first: of the family in use and those below it.
 pub fn kernels() -> Vec<TileKernel<i32>> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-            // SAFETY: the processor has AVX-512F and AVX512_VNNI.
+        if Family::in_use() >= Family::Avx512 && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the processor is of the family, which has AVX-512F, and has AVX512_VNNI.
             kernels.push(unsafe { TileKernel::new("AVX512_VNNI", x86::avx512) });
         }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
+        if Family::in_use() >= Family::Avx2 {
+            // SAFETY: the processor is of the family, which has AVX2.
             kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
         }
     }

@@ -4,7 +4,7 @@
 //! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`, whose face is the same without it, in
 //! `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention
 //! included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
-//! `bfloat16.rs` and `int8.rs`. Which instructions a processor has is looked up once.
+//! `bfloat16.rs` and `int8.rs`. Which instructions they may use is settled once, in `family.rs`.
 //!
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
@@ -18,6 +18,7 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod family;
 mod fault;
 mod feed_forward;
 mod float32;
@@ -40,6 +41,7 @@ mod tile;
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use family::Family;
 pub use fault::Fault;
 pub use feed_forward::FeedForward;
 pub use layer_norm::{LayerNorm, add_layer_norm};
@@ -83,48 +85,7 @@ fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
     storage.dtype()
 }
 
-/// How wide the vectors of this processor are, in words.
-fn vectors() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    return match Vectors::detected() {
-        Vectors::Portable => "portable",
-        Vectors::Avx2 => "AVX2",
-        Vectors::Avx512 => "AVX-512",
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    "portable"
-}
-
-/// How wide the vectors of this processor are.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-enum Vectors {
-    Portable,
-    Avx2,
-    Avx512,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Vectors {
-    /// Looked up once: a kernel's loop asks for every tile.
-    fn detected() -> Self {
-        static DETECTED: std::sync::LazyLock<Vectors> = std::sync::LazyLock::new(|| {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw");
-            match (avx2, avx512) {
-                (true, true) => Vectors::Avx512,
-                (true, false) => Vectors::Avx2,
-                _ => Vectors::Portable,
-            }
-        });
-        *DETECTED
-    }
-}
-
-/// Compiles `$body` three times, for AVX-512, for AVX2 with FMA and for the build's own target, and picks at run time.
+/// Compiles `$body` three times, for AVX-512, for AVX2 with FMA and for the build's own target, and picks by [`Family::in_use`].
 /// The body is the same Rust in all three: the compiler vectorises it as wide as the processor allows.
 macro_rules! multiversion {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
@@ -138,12 +99,12 @@ macro_rules! multiversion {
                 fn avx512($($arg: $ty),*) { portable($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) { portable($($arg),*) }
-                match $crate::Vectors::detected() {
+                match $crate::Family::in_use() {
                     // SAFETY: the processor has the features that the function is compiled for.
-                    $crate::Vectors::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::Family::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::Vectors::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::Vectors::Portable => {}
+                    $crate::Family::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::Family::Portable => {}
                 }
             }
             portable($($arg),*)

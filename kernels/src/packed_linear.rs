@@ -41,7 +41,8 @@ enum Product {
 const BLOCK: usize = 16 * ROWS;
 
 impl Kernel {
-    /// The kernels that this processor has for a precision, the fastest first. It has none for f16.
+    /// The kernels that this processor has for a precision, the fastest first: of the family in use and those below it. It has
+    /// none for f16.
     pub fn all(precision: Precision) -> Vec<Self> {
         match precision {
             Precision::Float32 => float32::kernels().into_iter().map(Self::Float32).collect(),

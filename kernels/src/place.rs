@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::cuda::{Download, Gpu};
-use super::{Fault, Kernel, Precision, vectors};
+use super::{Family, Fault, Kernel, Precision};
 
 /// The processor, or a GPU that is open.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Place {
         match self {
             Self::Cpu => {
                 let product = Kernel::all(precision).first().map_or("none", Kernel::name);
-                format!("{product}, {}", vectors())
+                format!("{product}, {}", Family::in_use())
             }
             Self::Gpu(gpu) => gpu.card(),
         }

@@ -11,6 +11,8 @@ use crate::classifier::{Classifier, Precision};
 pub struct Agreement {
     /// The precision.
     pub dtype: String,
+    /// The processor's instructions that compute it, or the card that does.
+    pub kernels: String,
     /// Texts that were compared.
     pub texts: usize,
     /// Texts with the same label.
@@ -72,6 +74,7 @@ impl Expected {
         };
         Ok(Agreement {
             dtype: precision.to_string(),
+            kernels: classifier.info().kernels.clone(),
             texts: self.ids.len(),
             labels_equal,
             max_logit_difference: differences.fold(0.0, largest),

@@ -23,7 +23,7 @@ use tracing::info;
 
 use self::texts::Texts;
 use crate::classifier::kernels::Place;
-use crate::classifier::{Checkpoint, Classifier, DTypeChoice, DeviceChoice, ModelSource, Precision};
+use crate::classifier::{Checkpoint, Classifier, DTypeChoice, DeviceChoice, KernelChoice, ModelSource, Precision};
 use crate::{Error, Result};
 
 /// What is checked, and how thoroughly.
@@ -33,6 +33,8 @@ pub struct CheckOptions {
     pub device: DeviceChoice,
     /// Where CUDA's libraries are, if not where the system has them.
     pub cuda_libraries: Option<PathBuf>,
+    /// By which kernels the CPU computes.
+    pub kernels: KernelChoice,
     /// Where the checkpoint and the texts go.
     pub work: PathBuf,
     /// How large the checkpoint is.
@@ -64,6 +66,7 @@ const SAMPLE: usize = 32;
 pub fn check(options: &CheckOptions) -> Result<Report> {
     // First of all: who has no such device need not wait for a checkpoint to hear it.
     let places = options.device.open(options.cuda_libraries.as_ref())?;
+    options.kernels.settle(&places)?;
     let model = options.work.join("model");
     info!(folder = %model.display(), "making a checkpoint with random weights");
     write_checkpoint(&model, options.size)?;
@@ -121,6 +124,7 @@ mod tests {
         let options = CheckOptions {
             device: DeviceChoice::Cpu,
             cuda_libraries: None,
+            kernels: KernelChoice::Auto,
             work: folder.path().to_owned(),
             size: Size::Tiny,
             agreement_texts: NonZeroUsize::new(64).unwrap(),
@@ -140,6 +144,7 @@ mod tests {
             serde_json::from_slice(&std::fs::read(folder.path().join("tokens-25.json")).unwrap()).unwrap();
         let mean = ids.iter().map(Vec::len).sum::<usize>() as f64 / ids.len() as f64;
         assert!(ids.len() == 40 && (mean - 25.0).abs() < 2.0, "{mean}");
+        assert!(report.agreement.iter().all(|a| !a.kernels.is_empty()));
         let table = report.to_string();
         assert!(table.contains("| f32 | 64 of 64 |"), "{table}");
     }

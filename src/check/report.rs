@@ -100,14 +100,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let card = self.card.as_ref().map_or(String::new(), |card| format!(", {card}"));
         writeln!(f, "textflight {} on {}{card}\n", self.textflight, self.device)?;
-        writeln!(f, "| dtype | labels equal to f32 on the CPU | largest difference of a logit | of a confidence | |")?;
-        writeln!(f, "|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| dtype | labels equal to f32 on the CPU | largest difference of a logit | of a confidence | | kernels |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
         for a in &self.agreement {
             let verdict = if a.enough { "good" } else { "TOO FAR" };
             writeln!(
                 f,
-                "| {} | {} of {} | {:.2e} | {:.2e} | {verdict} |",
-                a.dtype, a.labels_equal, a.texts, a.max_logit_difference, a.max_confidence_difference
+                "| {} | {} of {} | {:.2e} | {:.2e} | {verdict} | {} |",
+                a.dtype, a.labels_equal, a.texts, a.max_logit_difference, a.max_confidence_difference, a.kernels
             )?;
         }
         writeln!(f, "\n| dtype | mean tokens | batch rows | rows/s | useful TFLOP/s | of the device's own product |")?;

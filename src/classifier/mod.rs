@@ -7,6 +7,7 @@ mod checkpoint;
 mod device;
 mod facts;
 mod hub;
+mod kernel_choice;
 mod label;
 mod model;
 pub mod plan;
@@ -21,6 +22,7 @@ pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use facts::ModelFacts;
+pub use kernel_choice::KernelChoice;
 pub use scores::{BatchScores, Score, Scores, TextScore};
 pub use textflight_kernels as kernels;
 pub use textflight_kernels::Precision;
@@ -47,8 +49,19 @@ pub struct ClassifierOptions {
     pub cuda_libraries: Option<PathBuf>,
     /// In which precision.
     pub dtype: DTypeChoice,
+    /// By which kernels on the CPU.
+    pub kernels: KernelChoice,
     /// Where texts are cut, in tokens with the special ones.
     pub max_length: usize,
+}
+
+impl ClassifierOptions {
+    /// The devices, at least one, with the kernels settled.
+    fn places(&self) -> Result<Vec<Place>> {
+        let places = self.device.open(self.cuda_libraries.as_ref())?;
+        self.kernels.settle(&places)?;
+        Ok(places)
+    }
 }
 
 /// What serves, for logs, health and clients.
@@ -84,7 +97,7 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::load_each`].
     pub fn load(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Self> {
-        let places = options.device.open(options.cuda_libraries.as_ref())?;
+        let places = options.places()?;
         Self::load_at(checkpoint, options.max_length, options.dtype.precision(&places[0])?, &places[0])
     }
 
@@ -93,7 +106,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Checkpoint`] names the file that is unusable, and [`Error::Invalid`] the option that does not fit.
     pub fn load_each(checkpoint: &Checkpoint, options: &ClassifierOptions) -> Result<Vec<Self>> {
-        let places = options.device.open(options.cuda_libraries.as_ref())?;
+        let places = options.places()?;
         let precision = common_precision(options.dtype, &places)?;
         places.iter().map(|place| Self::load_at(checkpoint, options.max_length, precision, place)).collect()
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use textflight::classifier::DeviceChoice;
+use textflight::classifier::{DeviceChoice, KernelChoice};
 
 use super::values::{seconds, whole, yes_or_no};
 use crate::config::bounds::IN_A_CHECK;
@@ -25,6 +25,10 @@ pub struct CheckArgs {
     /// The folder of CUDA's libraries, if they are not where the system looks for libraries.
     #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
     pub cuda_libraries: Option<PathBuf>,
+    /// What the CPU computes with: auto (the widest that it has), avx512, avx2 or portable, as if it had no more than that.
+    /// Last bits of scores differ between them. A check of a GPU takes auto alone.
+    #[arg(long, env = "TEXTFLIGHT_KERNELS", value_name = "KERNELS", default_value = "auto")]
+    pub kernels: KernelChoice,
     /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]
     #[arg(long, env = "TEXTFLIGHT_WORK", value_name = "FOLDER")]
     pub work: Option<PathBuf>,

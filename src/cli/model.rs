@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use textflight::classifier::{DTypeChoice, DeviceChoice, ModelSource, TokenBudget};
+use textflight::classifier::{DTypeChoice, DeviceChoice, KernelChoice, ModelSource, TokenBudget};
 
 use super::values::whole;
 use crate::config::bounds::{AT_WORK, IN_A_BATCH, IN_A_TEXT, TOKENS_OF_A_BATCH};
@@ -29,6 +29,10 @@ pub struct ModelArgs {
     /// int8 (about three times as fast, changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16 or bf16.
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
+    /// What the CPU computes with: auto (the widest that it has), avx512, avx2 or portable, as if it had no more than that.
+    /// Last bits of scores differ between them. A model on a GPU takes auto alone.
+    #[arg(long, env = "TEXTFLIGHT_KERNELS", value_name = "KERNELS", default_value = "auto")]
+    pub kernels: KernelChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.
     #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = MAX_LENGTH, value_parser = whole::<usize>(IN_A_TEXT))]
     pub max_length: usize,

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use clap::{Arg, CommandFactory, Parser};
-use textflight::classifier::{DTypeChoice, DeviceChoice, Precision};
+use textflight::classifier::kernels::Family;
+use textflight::classifier::{DTypeChoice, DeviceChoice, KernelChoice, Precision};
 
 use super::*;
 use crate::cli::{Cli, Command};
@@ -83,7 +84,7 @@ fn the_contract_has_its_defaults() {
     );
     let classifier = args.model.classifier();
     assert_eq!((classifier.max_length, classifier.dtype), (128, DTypeChoice::Auto));
-    assert_eq!(classifier.device, DeviceChoice::Auto);
+    assert_eq!((classifier.device, classifier.kernels), (DeviceChoice::Auto, KernelChoice::Auto));
     let engine = args.engine();
     assert_eq!(engine.batch_rows.map(NonZeroUsize::get), Some(32));
     assert!(engine.background && !args.model.engine().background, "only a server's model gives way to its clients");
@@ -198,6 +199,8 @@ fn a_tiny_check_is_small_unless_it_is_told() {
 #[test]
 fn a_precision_is_the_one_that_was_named() {
     assert_eq!(serve("--dtype int8").model.classifier().dtype, DTypeChoice::Exactly(Precision::Int8));
+    let portable = serve("--kernels portable").model.classifier().kernels;
+    assert_eq!(portable, KernelChoice::Exactly(Family::Portable));
 }
 
 #[test]

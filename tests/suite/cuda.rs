@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray};
 use parquet::arrow::ArrowWriter;
-use textflight::classifier::{Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, Precision, Score, TokenBudget};
+use textflight::classifier::{
+    Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, Precision, Score, TokenBudget,
+};
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
 
 use crate::golden::equal_transformers;
@@ -34,7 +36,13 @@ fn emulator() -> Option<PathBuf> {
 }
 
 fn on_gpu(max_length: usize, dtype: DTypeChoice) -> ClassifierOptions {
-    ClassifierOptions { device: DeviceChoice::Cuda(vec![0]), cuda_libraries: libraries(), dtype, max_length }
+    ClassifierOptions {
+        device: DeviceChoice::Cuda(vec![0]),
+        cuda_libraries: libraries(),
+        kernels: KernelChoice::Auto,
+        dtype,
+        max_length,
+    }
 }
 
 #[test]

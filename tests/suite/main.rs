@@ -6,6 +6,7 @@ mod cog;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod engines;
+mod families;
 mod flight;
 mod fuzz;
 mod golden;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use textflight::Result;
 use textflight::classifier::{
-    Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, ModelSource, Precision,
+    Checkpoint, Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, ModelSource, Precision,
 };
 use tokio::net::TcpSocket;
 
@@ -41,7 +41,12 @@ pub fn load(folder: &Path, max_length: usize) -> Result<Classifier> {
 /// The same in a precision.
 pub fn load_in(folder: &Path, max_length: usize, dtype: DTypeChoice) -> Result<Classifier> {
     let device = DeviceChoice::Cpu;
-    load_with(folder, &ClassifierOptions { max_length, dtype, device, cuda_libraries: None })
+    load_with(folder, &ClassifierOptions { max_length, dtype, device, cuda_libraries: None, kernels: kernels() })
+}
+
+/// What `TEXTFLIGHT_KERNELS` says: one process has one family of kernels, see `families`.
+pub fn kernels() -> KernelChoice {
+    std::env::var("TEXTFLIGHT_KERNELS").map_or(KernelChoice::Auto, |family| family.parse().unwrap())
 }
 
 /// The same with any options.

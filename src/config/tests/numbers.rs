@@ -9,13 +9,14 @@ use super::*;
 const UNITS: [&str; 7] = ["BYTES", "MIB", "N", "ROWS", "SECONDS", "TOKENS", "auto|TOKENS"];
 
 /// What stands for anything else.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "DEVICE",
     "DTYPE",
     "FILE",
     "FOLDER",
     "FOLDER|ID",
     "HOST:PORT",
+    "KERNELS",
     "LEVEL",
     "LOG_FORMAT",
     "NAME=PATH",
