@@ -130,7 +130,8 @@ fn until_error<T>(stream: impl Stream<Item = Result<T>> + Send) -> impl Stream<I
 /// Scores the texts of `input` in order, those of each batch with whatever belongs to it (`T`), in the lane of tables.
 ///
 /// The next batch is taken in while less than `bound` is being scored, so that small ones of one client share a batch
-/// of the model, and at least one at a time.
+/// of the model, and at least one at a time. As to rows it may be as many as keep the scorer busy, and two batches, however
+/// large, so that the second is there when the first ends.
 ///
 /// # Errors
 /// Those of `input`, which ends with the first, and of [`TextScorer::score`].
@@ -141,7 +142,7 @@ fn score_texts<T: Send + 'static>(
 ) -> impl Stream<Item = Result<(Vec<ColumnTexts>, Vec<Scores>, T)>> + Send {
     let pipeline = Pipeline {
         scorer: scorer.for_stream(),
-        bound,
+        bound: InFlight { rows: bound.rows.max(scorer.rows_in_flight()), ..bound },
         input: Some(Reads::new(input.boxed())),
         in_flight: FuturesOrdered::new(),
         sizes: VecDeque::new(),
@@ -172,8 +173,12 @@ struct Pipeline<T> {
 impl<T: Send + 'static> Pipeline<T> {
     async fn next(&mut self) -> Option<Outcome<T>> {
         loop {
-            let has_room = self.total.rows < self.bound.rows && self.total.bytes < self.bound.bytes;
-            let input = self.input.as_mut().filter(|_| has_room || self.sizes.is_empty());
+            let has_room = match self.sizes.len() {
+                0 => true,
+                1 => self.total.bytes < self.bound.bytes,
+                _ => self.total.rows < self.bound.rows && self.total.bytes < self.bound.bytes,
+            };
+            let input = self.input.as_mut().filter(|_| has_room);
             let input = OptionFuture::from(input.map(|input| input.next()));
             tokio::select! {
                 Some(done) = self.in_flight.next() => {

@@ -165,6 +165,10 @@ impl TextScorer for Dedup {
         Arc::new(Self { scorer: self.scorer.for_stream(), memory: Arc::clone(&self.memory) })
     }
 
+    fn rows_in_flight(&self) -> usize {
+        self.scorer.rows_in_flight()
+    }
+
     fn score(&self, texts: StringViewArray) -> BoxFuture<'static, Result<Scores>> {
         self.clone().score_rows(texts).boxed()
     }

@@ -100,7 +100,7 @@ pub fn check(options: &CheckOptions) -> Result<Report> {
         for mean in MEANS {
             let column = texts.of_mean(mean, options.rows.get());
             for batch_rows in BATCHES {
-                let rows_per_second = speed::measure(&classifier, &column, batch_rows, options.duration)?;
+                let rows_per_second = speed::measure(&classifier, &column, (batch_rows, mean), options.duration)?;
                 info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second, "speed");
                 report.add_speed(precision, mean, batch_rows, rows_per_second, options.size);
             }

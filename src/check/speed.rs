@@ -19,11 +19,17 @@ const JOB: usize = 4096;
 /// Jobs at a time, so that the next is there when one ends.
 const JOBS: usize = 4;
 
-/// Rows a second, over `column` again and again until `duration` is over.
-pub fn measure(classifier: &Arc<Classifier>, column: &[String], batch_rows: usize, duration: Duration) -> Result<f64> {
+/// Rows a second in batches of so many texts of `mean` tokens, over `column` again and again until `duration` is over.
+pub fn measure(
+    classifier: &Arc<Classifier>,
+    column: &[String],
+    (batch_rows, mean): (usize, usize),
+    duration: Duration,
+) -> Result<f64> {
     let options = EngineOptions {
         batch_rows: NonZeroUsize::new(batch_rows),
-        batch_tokens: TokenBudget::AtMost(NonZeroUsize::MAX),
+        // A GPU's forward is bounded by its tokens alone.
+        batch_tokens: TokenBudget::AtMost(NonZeroUsize::MIN.saturating_add(batch_rows * mean)),
         threads: None,
         queue_rows: NonZeroUsize::MIN.saturating_add(JOB * JOBS),
         background: false,

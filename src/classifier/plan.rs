@@ -1,6 +1,4 @@
-//! Rows → batches: ordered by length, at most so many rows and tokens a batch, equal sequences computed once. Pure.
-
-use std::collections::HashMap;
+//! What runs together: how large it may be, and how what was too large is split. Pure.
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +12,16 @@ pub struct BatchLimits {
 /// Sequences to run together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<R> {
-    /// Distinct sequences, in the order in which the model sees them.
+    /// Distinct sequences, in the order in which the model sees them: the longest first.
     pub sequences: Vec<Vec<u32>>,
     /// For each sequence the rows that have it.
     pub rows: Vec<Vec<R>>,
+}
+
+impl<R> Default for Batch<R> {
+    fn default() -> Self {
+        Self { sequences: Vec::new(), rows: Vec::new() }
+    }
 }
 
 impl<R> Batch<R> {
@@ -25,39 +29,29 @@ impl<R> Batch<R> {
     pub fn tokens(&self) -> usize {
         self.sequences.iter().map(Vec::len).sum()
     }
-}
 
-/// Batches of a window of rows. Every row is in exactly one batch.
-///
-/// Sequences of like length stand together: a batch then takes about the same time on every row of it, and a GPU kernel
-/// that pads finds little to pad. The longest come first, so that the workers end together.
-pub fn plan<R>(window: impl IntoIterator<Item = (Vec<u32>, R)>, limits: BatchLimits) -> Vec<Batch<R>> {
-    let mut distinct: HashMap<Vec<u32>, Vec<R>> = HashMap::new();
-    for (sequence, row) in window {
-        distinct.entry(sequence).or_default().push(row);
+    /// Adds a sequence and the rows that have it.
+    pub fn push(&mut self, sequence: Vec<u32>, rows: Vec<R>) {
+        self.sequences.push(sequence);
+        self.rows.push(rows);
     }
-    let mut sequences: Vec<_> = distinct.into_iter().collect();
-    // By content where lengths are equal: the plan must not depend on the map's order.
-    sequences.sort_unstable_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
 
-    let mut batches: Vec<Batch<R>> = Vec::new();
-    let mut tokens = 0;
-    for (sequence, rows) in sequences {
-        let length = sequence.len();
-        let last = batches.last_mut().filter(|b| b.sequences.len() < limits.rows && tokens + length <= limits.tokens);
-        match last {
-            Some(batch) => {
-                batch.sequences.push(sequence);
-                batch.rows.push(rows);
-                tokens += length;
-            }
-            None => {
-                tokens = length;
-                batches.push(Batch { sequences: vec![sequence], rows: vec![rows] });
+    /// The same sequences, in the same order, in batches within the limits.
+    pub fn split(self, limits: BatchLimits) -> Vec<Self> {
+        let mut batches: Vec<Self> = Vec::new();
+        let mut tokens = 0;
+        for (sequence, rows) in self.sequences.into_iter().zip(self.rows) {
+            tokens += sequence.len();
+            match batches.last_mut().filter(|b| b.sequences.len() < limits.rows && tokens <= limits.tokens) {
+                Some(batch) => batch.push(sequence, rows),
+                None => {
+                    tokens = sequence.len();
+                    batches.push(Self { sequences: vec![sequence], rows: vec![rows] });
+                }
             }
         }
+        batches
     }
-    batches
 }
 
 #[cfg(test)]
@@ -68,30 +62,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_once_within_the_limits(
-            window in prop::collection::vec(prop::collection::vec(0u32..3, 1..12), 0..60),
+        fn what_is_split_is_all_there_within_the_limits(
+            sequences in prop::collection::vec(prop::collection::vec(0u32..3, 1..12), 0..60),
             rows in 1usize..9,
             tokens in 1usize..40,
         ) {
-            let numbered = window.iter().enumerate().map(|(row, s)| (s.clone(), row));
-            let batches = plan(numbered, BatchLimits { rows, tokens });
-            let mut seen = vec![0; window.len()];
-            let mut distinct = std::collections::HashSet::new();
+            let whole = Batch { rows: (0..sequences.len()).map(|row| vec![row]).collect(), sequences };
+            let batches = whole.clone().split(BatchLimits { rows, tokens });
             for batch in &batches {
-                prop_assert!(batch.sequences.len() <= rows && batch.sequences.len() == batch.rows.len());
-                let total: usize = batch.sequences.iter().map(Vec::len).sum();
-                prop_assert!(total <= tokens || batch.sequences.len() == 1);
-                for (sequence, rows) in batch.sequences.iter().zip(&batch.rows) {
-                    prop_assert!(distinct.insert(sequence.clone()));
-                    for row in rows {
-                        seen[*row] += 1;
-                        prop_assert_eq!(&window[*row], sequence);
-                    }
-                }
+                let size = batch.sequences.len();
+                prop_assert!((1..=rows).contains(&size) && batch.rows.len() == size);
+                prop_assert!(batch.tokens() <= tokens || size == 1);
             }
-            prop_assert!(seen.iter().all(|n| *n == 1));
-            let lengths: Vec<_> = batches.iter().flat_map(|b| &b.sequences).map(Vec::len).collect();
-            prop_assert!(lengths.is_sorted_by(|a, b| a >= b));
+            let mut together = Batch::default();
+            for (sequence, rows) in batches.into_iter().flat_map(|batch| batch.sequences.into_iter().zip(batch.rows)) {
+                together.push(sequence, rows);
+            }
+            prop_assert_eq!(together, whole);
         }
     }
 }

@@ -37,9 +37,9 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_MAX_LENGTH", value_name = "TOKENS", default_value_t = MAX_LENGTH, value_parser = whole::<usize>(IN_A_TEXT))]
     pub max_length: usize,
     #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", value_parser = whole::<NonZeroUsize>(IN_A_BATCH), help = format!(
-        "Texts in one batch of the model. [default: {BATCH_ROWS}, or with --batch-tokens auto as many as its tokens allow]"))]
+        "Texts in one batch of the model on the CPU, which a core runs. [default: {BATCH_ROWS}, or with --batch-tokens auto as many as its tokens allow]"))]
     pub batch_rows: Option<NonZeroUsize>,
-    /// Tokens in one batch of the model; a longer text runs alone. auto measures at start how many keep the device busy.
+    /// Tokens in one batch of the model; a longer text runs alone. A GPU takes as many texts as there is room for. auto measures at start how many keep the device busy.
     #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value_t = BATCH_TOKENS, value_parser = tokens)]
     pub batch_tokens: TokenBudget,
     /// Threads that tokenize, and on the CPU run one batch each. [default: one a core]

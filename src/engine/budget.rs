@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::classifier::plan::BatchLimits;
 
+/// Tokens of a usual text, with the two special ones.
+pub const USUAL_TOKENS: usize = 25;
+
 /// Tokens that are always allowed.
 const LEAST: usize = 512;
 
@@ -24,6 +27,12 @@ impl Budget {
         BatchLimits { rows: self.rows, tokens: self.tokens.load(Ordering::Relaxed) }
     }
 
+    /// Rows that a stream gives at its turn, at least: an eighth of a batch of usual texts.
+    pub fn turn(&self) -> usize {
+        let BatchLimits { rows, tokens } = self.limits();
+        (rows.min(tokens / USUAL_TOKENS) / 8).max(1)
+    }
+
     /// Allows from now on at most half of the tokens of a batch that was too much, but always as many as a small batch has:
     /// memory that lacks for less is lacking for the moment.
     pub fn halve(&self, tokens: usize) -> BatchLimits {
@@ -39,6 +48,7 @@ mod tests {
     #[test]
     fn it_only_shrinks_and_not_below_a_small_batch() {
         let budget = Budget::new(BatchLimits { rows: 32, tokens: 4096 });
+        assert_eq!(budget.turn(), 4);
         assert_eq!(budget.halve(4000), BatchLimits { rows: 32, tokens: 2000 });
         assert_eq!(budget.halve(4090).tokens, 2000);
         assert_eq!(budget.halve(30).tokens, LEAST);

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use super::budget::USUAL_TOKENS;
+use super::queue::BATCHES_AHEAD;
 use crate::Result;
 use crate::classifier::plan::BatchLimits;
 use crate::classifier::{Classifier, TokenBudget, calibrate};
@@ -11,14 +13,9 @@ use crate::classifier::{Classifier, TokenBudget, calibrate};
 pub enum Runners {
     /// The threads that tokenize: the model runs on the same processor.
     Tokenizers,
-    /// Threads of each scorer's own, which wait for its device most of the time. With two, the one's batches are with the
-    /// device while the other hands out scores.
-    Own {
-        /// Threads for each scorer.
-        threads: NonZeroUsize,
-        /// Batches that a thread takes at once, whose scores come back together.
-        batches: NonZeroUsize,
-    },
+    /// So many threads of each scorer's own, which wait for its device most of the time. With two, the one's batch is behind the
+    /// other's while that hands out scores.
+    Own(NonZeroUsize),
 }
 
 /// What bounds the engine.
@@ -28,10 +25,10 @@ pub struct EngineLimits {
     pub threads: NonZeroUsize,
     /// Who runs the batches.
     pub runners: Runners,
-    /// How large a batch may be.
+    /// How large a batch may be. Of a device's own runners that is a forward.
     pub batch: BatchLimits,
-    /// Rows that are tokenized and ordered by length together.
-    pub window_rows: NonZeroUsize,
+    /// Rows that are tokenized ahead of those who run batches, at least: among so many, like lengths are found.
+    pub ahead_rows: NonZeroUsize,
     /// Rows that may wait in each lane.
     pub queue_rows: NonZeroUsize,
     /// Whether the model threads leave the processor to any other thread that wants it, so that requests are received
@@ -54,20 +51,11 @@ pub struct EngineOptions {
     pub background: bool,
 }
 
-/// Rows that are tokenized and ordered by length together: 32 batches of 32, enough to pack them well.
-const WINDOW_ROWS: usize = 1024;
+/// Rows that are tokenized ahead, at least: 32 batches of 32, enough to find like lengths for each.
+const AHEAD_ROWS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
-/// The most of them, however large batches may be: more would only wait longer.
-const MAX_WINDOW_ROWS: usize = 65_536;
-
-/// Tokens of a usual text, with the two special ones.
-const USUAL_TOKENS: usize = 25;
-
-/// Threads of each GPU: while one waits for its batches the other hands out scores and brings the next.
+/// Threads of each GPU: while one waits for its batch the other hands out scores and brings the next.
 const GPU_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
-
-/// Batches whose scores come back from a GPU together: a quarter of a window of batches of 32.
-const GPU_BATCHES: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 impl EngineLimits {
     /// What suits a model, where it lies. With [`TokenBudget::Auto`] that is measured, which takes a while.
@@ -79,25 +67,56 @@ impl EngineLimits {
             TokenBudget::AtMost(tokens) => tokens.get(),
             TokenBudget::Auto => calibrate(classifier)?,
         };
-        let batch = BatchLimits { rows: options.batch_rows.map_or(tokens, NonZeroUsize::get), tokens };
+        // A forward of a GPU takes as many slices as there are tokens for, and none is empty.
+        let rows = options.batch_rows.filter(|_| !classifier.is_on_gpu());
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             threads: options.threads.unwrap_or_else(cores),
-            runners: if classifier.is_on_gpu() {
-                Runners::Own { threads: GPU_THREADS, batches: GPU_BATCHES }
-            } else {
-                Runners::Tokenizers
-            },
-            batch,
-            window_rows: window_rows(batch),
+            runners: if classifier.is_on_gpu() { Runners::Own(GPU_THREADS) } else { Runners::Tokenizers },
+            batch: BatchLimits { rows: rows.map_or(tokens, NonZeroUsize::get), tokens },
+            ahead_rows: AHEAD_ROWS,
             queue_rows: options.queue_rows,
             background: options.background,
         })
     }
+
+    /// Batches that can be run at once over so many scorers.
+    pub(super) const fn at_once(&self, scorers: usize) -> usize {
+        match self.runners {
+            Runners::Tokenizers => self.threads.get(),
+            Runners::Own(_) => scorers,
+        }
+    }
+
+    /// Rows of usual texts that one stream must have in the engine for each device to find whole batches: what is tokenized
+    /// ahead, two that run, and as much again whose scores wait for those of rows before them. The batches of cores are small: any bound will do.
+    pub(super) fn rows_in_flight(&self, scorers: usize) -> usize {
+        match self.runners {
+            Runners::Tokenizers => 0,
+            Runners::Own(_) => {
+                let batches = scorers * 4 * BATCHES_AHEAD;
+                batches.saturating_mul(self.batch.tokens / USUAL_TOKENS).min(self.queue_rows.get())
+            }
+        }
+    }
 }
 
-/// Several of the largest batches.
-fn window_rows(batch: BatchLimits) -> NonZeroUsize {
-    let largest = batch.rows.min(batch.tokens / USUAL_TOKENS).min(MAX_WINDOW_ROWS / 4);
-    NonZeroUsize::MIN.saturating_add((4 * largest).max(WINDOW_ROWS) - 1)
+#[cfg(test)]
+mod tests {
+    use super::super::testing::limits;
+    use super::*;
+
+    #[test]
+    fn a_stream_alone_fills_the_devices() {
+        let number = |number| NonZeroUsize::new(number).unwrap();
+        let in_flight = |runners, batch, scorers| {
+            EngineLimits { threads: number(16), runners, batch, ..limits(65_536) }.rows_in_flight(scorers)
+        };
+        let cores = BatchLimits { rows: 32, tokens: 4096 };
+        assert_eq!(in_flight(Runners::Tokenizers, cores, 1), 0);
+        let card = BatchLimits { rows: 16_384, tokens: 16_384 };
+        assert_eq!(in_flight(Runners::Own(number(2)), card, 2), 2 * 8 * 655);
+        let endless = BatchLimits { rows: usize::MAX, tokens: usize::MAX };
+        assert_eq!(in_flight(Runners::Own(number(2)), endless, 1), 65_536);
+    }
 }

@@ -4,16 +4,19 @@
 //! left of it out of the queue. Whatever becomes of a model thread, no caller waits for ever: a job that is dropped
 //! unanswered answers with the cause.
 
+mod answers;
 mod budget;
 mod job;
 mod limits;
 mod permit;
+mod pool;
 mod queue;
 mod scorer;
 mod spans;
 mod stopwatch;
 mod timings;
 mod turns;
+mod waiting;
 mod worker;
 
 use std::cell::Cell;
@@ -72,6 +75,7 @@ struct Shared {
     queue: Arc<Queue>,
     info: ModelInfo,
     queue_rows: u32,
+    rows_in_flight: usize,
     interactive: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
     health: watch::Receiver<Health>,
@@ -79,11 +83,17 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(queue: Arc<Queue>, info: ModelInfo, limits: &EngineLimits, health: watch::Receiver<Health>) -> Self {
-        let metrics = Arc::default();
+    fn new(
+        queue: Arc<Queue>,
+        info: ModelInfo,
+        limits: &EngineLimits,
+        scorers: usize,
+        health: watch::Receiver<Health>,
+    ) -> Self {
+        let (metrics, rows_in_flight) = (Arc::default(), limits.rows_in_flight(scorers));
         let queue_rows = u32::try_from(limits.queue_rows.get().min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let lane = || Arc::new(Semaphore::new(queue_rows as usize));
-        Self { queue, info, queue_rows, interactive: lane(), bulk: lane(), health, metrics }
+        Self { queue, info, queue_rows, rows_in_flight, interactive: lane(), bulk: lane(), health, metrics }
     }
 }
 
@@ -105,10 +115,11 @@ fn crew(limits: &EngineLimits, scorers: usize) -> Vec<(String, Role, usize)> {
     let threads = 0..limits.threads.get();
     match limits.runners {
         Runners::Tokenizers => threads.map(|index| (format!("model-{index}"), Role::Both, index % scorers)).collect(),
-        Runners::Own { threads: each, batches } => {
-            let role = Role::Run { batches: batches.get() };
-            let own = (0..scorers)
-                .flat_map(|device| (0..each.get()).map(move |index| (format!("model-{device}-{index}"), role, device)));
+        Runners::Own(each) => {
+            let of = |device| {
+                (0..each.get()).map(move |index| (format!("model-{device}-{index}"), Role::Run { device }, device))
+            };
+            let own = (0..scorers).flat_map(of);
             threads.map(|index| (format!("tokenize-{index}"), Role::Tokenize, 0)).chain(own).collect()
         }
     }
@@ -121,15 +132,13 @@ impl Engine {
     /// [`Error::Failed`] when there is no scorer, or the system gives no thread.
     pub fn start(scorers: Vec<Arc<dyn Scorer>>, limits: EngineLimits) -> Result<Self> {
         let info = common_info(&scorers)?;
-        let crew = crew(&limits, scorers.len());
-        let runners = crew.iter().filter(|(_, role, _)| *role != Role::Tokenize).count();
-        let queue = Arc::new(Queue::new(limits.window_rows.get(), limits.threads.get(), runners));
         let budget = Arc::new(Budget::new(limits.batch));
+        let queue = Arc::new(Queue::new(Arc::clone(&budget), &limits, scorers.len()));
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.
-        let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, health));
+        let shared = Arc::new(Shared::new(Arc::clone(&queue), info, &limits, scorers.len(), health));
         let engine = Self { shared, turn: None, timings: None, spans: SpanLimit::default() };
-        for (name, role, scorer) in crew {
+        for (name, role, scorer) in crew(&limits, scorers.len()) {
             let (queue, budget, scorer) = (Arc::clone(&queue), Arc::clone(&budget), Arc::clone(&scorers[scorer]));
             let metrics = Arc::clone(&engine.shared.metrics);
             Worker {
@@ -214,6 +223,11 @@ impl Engine {
     /// What waits, in each lane.
     pub fn queue_depth(&self) -> ByLane<QueueDepth> {
         self.shared.queue.depth()
+    }
+
+    /// Rows that a stream must have in the engine for all that is run at once to be whole batches.
+    pub fn rows_in_flight(&self) -> usize {
+        self.shared.rows_in_flight
     }
 
     /// What serves.

@@ -19,6 +19,7 @@ pub(super) const LARGEST_INTERACTIVE: usize = 1024;
 pub struct Permit {
     /// Whose rows they are.
     pub(super) lane: Lane,
+    /// The stream that they are of; a request is its own.
     pub(super) turn: Option<Turn>,
     /// When it was asked for.
     pub(super) since: Instant,
@@ -42,9 +43,8 @@ impl Engine {
             Error::Busy(format!("at capacity: {rows} rows are waiting (--queue-rows); try again later"))
         })?;
         let since = Instant::now();
-        let (lane, turn) =
-            if rows > LARGEST_INTERACTIVE { (Lane::Bulk, Some(Turn::new())) } else { (Lane::Interactive, None) };
-        Ok(Permit { lane, turn, since, room, spans: JobSpans::wait(rows, lane, &self.spans) })
+        let lane = if rows > LARGEST_INTERACTIVE { Lane::Bulk } else { Lane::Interactive };
+        Ok(Permit { lane, turn: None, since, room, spans: JobSpans::wait(rows, lane, &self.spans) })
     }
 
     /// A permit of the bulk lane, when there is room for so many rows, or, for few, when the stream's own place is free.

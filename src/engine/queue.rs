@@ -1,72 +1,99 @@
-//! What waits: jobs to be tokenized, and batches to be run, in two lanes.
+//! What waits, in two lanes: jobs to be tokenized, and tokenized rows, of which batches form when a runner takes them.
 
-use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Lane;
+use super::budget::Budget;
 use super::job::{Job, Row};
-use super::turns::{Turn, Turns};
+use super::turns::Turn;
+use super::waiting::Waiting;
+use super::{EngineLimits, Lane, Runners};
 use crate::classifier::plan::Batch;
 use crate::metrics::{ByLane, QueueDepth};
 
-/// Rows that are not shared out: tokenizing them takes no longer than a batch does.
-const LEAST_WINDOW: usize = 128;
+/// Rows of a window, which are tokenized at a stretch: less than a millisecond's work, before a look at what is interactive.
+const WINDOW_ROWS: usize = 32;
 
-/// Windows that may be planned and wait in a lane, for threads that tokenize and run nothing, so that a device never waits.
-const PLANNED_WINDOWS: usize = 4;
+/// Whole batches that are tokenized ahead for each runner: it then finds its next one there. Of more, those whose lengths are far
+/// from the oldest row's would stay behind for longer, and with them the scores of rows after them.
+pub const BATCHES_AHEAD: usize = 2;
 
-/// Tokens in batches that are taken together: eight batches of 32 usual texts.
-const TOKENS_AT_ONCE: usize = 8192;
+/// How long after a request no batch of a table is put behind another that a device computes: the next request would wait for
+/// both.
+const REQUESTS_OF_LATE: Duration = Duration::from_secs(3);
 
 /// The queue that all model threads take from.
 pub struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
-    window_rows: usize,
-    threads: usize,
-    runners: usize,
+    /// Where those wait that tokenize, whatever else they do.
+    tokenizers: Condvar,
+    /// Where those wait that only run batches.
+    runners: Condvar,
+    budget: Arc<Budget>,
+    /// Rows that are tokenized ahead, at least, so that like lengths are found among them.
+    ahead_rows: usize,
+    runners_are: Runners,
+    /// Batches that can be run at once: one a core, or a device.
+    at_once: usize,
 }
 
 #[derive(Default)]
 struct State {
     interactive: Waiting,
     bulk: Waiting,
+    /// Batches that each device is computing, or all cores together.
+    computing: Vec<usize>,
+    /// When the last request came.
+    requested: Option<Instant>,
     closed: bool,
-}
-
-#[derive(Default)]
-struct Waiting {
-    batches: VecDeque<Batch<Row>>,
-    jobs: Turns,
 }
 
 /// What a thread takes from the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Windows to tokenize, and one batch at a time to run.
+    /// Windows to tokenize, and batches to run.
     Both,
     /// Windows alone.
     Tokenize,
-    /// Batches alone, at most so many at once.
+    /// Batches alone, for a device of this number.
     Run {
-        /// Batches at once.
-        batches: usize,
+        /// Its number.
+        device: usize,
     },
+}
+
+impl Role {
+    /// Whose batches it runs; all cores are one.
+    const fn device(self) -> Option<usize> {
+        match self {
+            Self::Both => Some(0),
+            Self::Tokenize => None,
+            Self::Run { device } => Some(device),
+        }
+    }
 }
 
 /// What a model thread does next.
 pub enum Work {
-    /// Run batches of the lane.
-    Batches(Lane, Vec<Batch<Row>>),
-    /// Tokenize and plan these rows of the lane's jobs.
-    Window(Lane, Vec<(Arc<Job>, std::ops::Range<usize>)>),
+    /// Run a batch of the lane.
+    Batch(Lane, Batch<Row>),
+    /// Tokenize these rows of the lane's jobs.
+    Window(Lane, Vec<(Arc<Job>, Range<usize>)>),
 }
 
 impl Queue {
-    /// An empty queue whose windows hold so many rows, for so many threads that tokenize, and that run batches.
-    pub fn new(window_rows: usize, threads: usize, runners: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), window_rows, threads, runners }
+    /// An empty queue for the model threads over so many scorers.
+    pub fn new(budget: Arc<Budget>, limits: &EngineLimits, scorers: usize) -> Self {
+        Self {
+            state: Mutex::new(State { computing: vec![0; scorers], ..State::default() }),
+            tokenizers: Condvar::new(),
+            runners: Condvar::new(),
+            budget,
+            ahead_rows: limits.ahead_rows.get(),
+            runners_are: limits.runners,
+            at_once: limits.at_once(scorers),
+        }
     }
 
     /// Adds a job to its lane, behind those of its stream; an error when the queue was closed.
@@ -75,37 +102,48 @@ impl Queue {
         if state.closed {
             return Err(());
         }
+        if lane == Lane::Interactive {
+            state.requested = Some(Instant::now());
+        }
         state.lane(lane).jobs.push(turn, job);
-        // All, here and below: the one that wakes up might have the other role.
-        self.changed.notify_all();
+        // One, here and below: who takes a part of what there is wakes the next.
+        self.tokenizers.notify_one();
         Ok(())
     }
 
-    /// Adds the batches of a window that [`Queue::next`] gave and that was planned.
-    pub fn push_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
+    /// Adds the rows of a window that [`Queue::next`] gave, tokenized.
+    pub fn push_rows(&self, lane: Lane, rows: Vec<(Vec<u32>, Row)>) {
         let mut state = self.lock();
         if state.closed {
             return; // Nobody would run them.
         }
-        state.lane(lane).batches.extend(batches);
-        self.changed.notify_all();
+        let pool = &mut state.lane(lane).pool;
+        for (sequence, row) in rows {
+            pool.push(sequence, row);
+        }
+        self.wake_runners();
     }
 
-    /// Gives back, at the front, batches that could not be run.
+    /// Gives back, before all that waits, a batch that could not be run, in smaller ones.
     pub fn return_batches(&self, lane: Lane, batches: Vec<Batch<Row>>) {
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        let waiting = &mut state.lane(lane).batches;
-        batches.into_iter().rev().for_each(|batch| waiting.push_front(batch));
-        self.changed.notify_all();
+        let returned = &mut state.lane(lane).returned;
+        batches.into_iter().rev().for_each(|batch| returned.push_front(batch));
+        self.wake_runners();
     }
 
-    /// Waits for the next thing to do; `None` when the queue is closed.
-    ///
-    /// What is interactive comes before what is bulk, and a planned batch before a new window, which bounds how much is
-    /// tokenized ahead.
+    /// A batch that the queue gave to this thread has been computed.
+    pub fn computed(&self, role: Role) {
+        if let Some(device) = role.device() {
+            self.lock().computing[device] -= 1;
+            self.runners.notify_all();
+        }
+    }
+
+    /// Waits for the next thing to do; `None` when the queue is closed. What is interactive comes before what is bulk.
     pub fn next(&self, role: Role) -> Option<Work> {
         let mut state = self.lock();
         while !state.closed {
@@ -113,48 +151,91 @@ impl Queue {
             if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role)) {
                 return Some(work);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let changed = if matches!(role, Role::Run { .. }) { &self.runners } else { &self.tokenizers };
+            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         None
     }
 
-    /// What is interactive and waits, for a thread that has bulk in its hands.
+    /// What is interactive and waits, for a thread that has bulk in its hands. One that has a device waits for its batch.
     pub fn next_interactive(&self, role: Role) -> Option<Work> {
-        self.take(&mut self.lock(), Lane::Interactive, role)
+        match role {
+            Role::Run { .. } => None,
+            Role::Both | Role::Tokenize => self.take(&mut self.lock(), Lane::Interactive, role),
+        }
     }
 
+    fn wake_runners(&self) {
+        match self.runners_are {
+            Runners::Tokenizers => self.tokenizers.notify_one(),
+            Runners::Own(_) => self.runners.notify_all(),
+        }
+    }
+
+    /// A window first, as long as little is tokenized ahead: batches of many rows are of like lengths, and equal rows one.
     fn take(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
-        let at_once = match role {
-            Role::Both => 1,
-            Role::Tokenize => 0,
-            Role::Run { batches } => batches,
+        loop {
+            let window = if matches!(role, Role::Run { .. }) { None } else { self.window(state.lane(lane), lane) };
+            let before = state.lane(lane).pool.all();
+            let work = window.or_else(|| if role == Role::Tokenize { None } else { self.batch(state, lane, role) });
+            let has_room = state.lane(lane).pool.all() != before;
+            if has_room {
+                self.tokenizers.notify_one();
+            }
+            // Where nobody wanted any of what was tokenized, there is nothing, and room.
+            if work.is_some() || !has_room {
+                return work;
+            }
+        }
+    }
+
+    fn window(&self, waiting: &mut Waiting, lane: Lane) -> Option<Work> {
+        if self.has_enough(waiting, lane) {
+            return None;
+        }
+        let window = waiting.jobs.window(WINDOW_ROWS, self.budget.turn());
+        if !waiting.jobs.is_empty() {
+            self.tokenizers.notify_one();
+        }
+        if window.is_empty() { None } else { Some(Work::Window(lane, window)) }
+    }
+
+    /// Whether enough of a lane is tokenized ahead. Of requests that is what the runners can take at once: one that comes next
+    /// waits for no more than that.
+    fn has_enough(&self, waiting: &Waiting, lane: Lane) -> bool {
+        let all = waiting.pool.all();
+        let wholes = all.wholes(self.budget.limits());
+        match lane {
+            Lane::Interactive => wholes >= self.at_once,
+            Lane::Bulk => all.rows >= self.ahead_rows && wholes >= BATCHES_AHEAD * self.at_once,
+        }
+    }
+
+    fn batch(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
+        let device = role.device()?;
+        let limits = self.budget.limits();
+        let free = match role {
+            Role::Run { .. } => state.idle_devices(),
+            // One that has a table's batch in its hands is free for a request.
+            Role::Both | Role::Tokenize => self.at_once.saturating_sub(state.computing[device]).max(1),
         };
-        let batches = state.lane(lane).take_batches(at_once, self.runners);
-        if !batches.is_empty() {
-            // Those who tokenize may have waited for room.
-            self.changed.notify_all();
-            return Some(Work::Batches(lane, batches));
-        }
-        let waiting = state.lane(lane);
-        if matches!(role, Role::Run { .. }) || waiting.planned_rows() >= PLANNED_WINDOWS * self.window_rows {
+        let is_behind = matches!(role, Role::Run { .. }) && state.computing[device] > 0;
+        if is_behind && !(state.may_follow(lane) && state.lane(lane).pool.distinct().wholes(limits) > free) {
             return None;
         }
-        // Few rows are shared out, so that no thread waits while another tokenizes for it.
-        let share = waiting.rows().div_ceil(self.threads).max(LEAST_WINDOW);
-        let window = waiting.jobs.window(share.min(self.window_rows));
-        if window.is_empty() {
-            return None;
-        }
-        if !state.lane(lane).jobs.is_empty() {
-            self.changed.notify_all();
-        }
-        Some(Work::Window(lane, window))
+        let batch = state.lane(lane).take(limits, free.max(1))?;
+        state.computing[device] += 1;
+        Some(Work::Batch(lane, batch))
     }
 
     /// Takes no more jobs, and drops all that wait, unanswered.
     pub fn close(&self) {
-        let dropped = std::mem::replace(&mut *self.lock(), State { closed: true, ..State::default() });
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = (std::mem::take(&mut state.interactive), std::mem::take(&mut state.bulk));
+        drop(state);
+        self.tokenizers.notify_all();
+        self.runners.notify_all();
         drop(dropped);
     }
 
@@ -164,16 +245,12 @@ impl Queue {
         ByLane { interactive: interactive.depth(), bulk: bulk.depth() }
     }
 
-    /// Distinct texts of the lane that are tokenized and wait.
+    /// Rows of the lane that are tokenized and wait, and that are not tokenized yet.
     #[cfg(test)]
-    pub fn planned_rows(&self, lane: Lane) -> usize {
-        self.lock().lane(lane).planned_rows()
-    }
-
-    /// Rows of the lane that are not tokenized yet.
-    #[cfg(test)]
-    pub fn waiting_rows(&self, lane: Lane) -> usize {
-        self.lock().lane(lane).rows()
+    pub fn rows(&self, lane: Lane) -> (usize, usize) {
+        let mut state = self.lock();
+        let waiting = state.lane(lane);
+        (waiting.pool.all().rows, waiting.jobs.iter().map(|(job, next)| job.len() - next).sum())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -189,79 +266,13 @@ impl State {
             Lane::Bulk => &mut self.bulk,
         }
     }
-}
 
-impl Waiting {
-    /// At most so many batches: not more than a fair share among `runners`, since another device may be idle, and several
-    /// only while they are small, since what is interactive waits behind them.
-    fn take_batches(&mut self, at_once: usize, runners: usize) -> Vec<Batch<Row>> {
-        let share = at_once.min(self.batches.len().div_ceil(runners));
-        let mut room = TOKENS_AT_ONCE;
-        let mut taken = Vec::new();
-        while taken.len() < share
-            && let Some(batch) = self.batches.pop_front_if(|batch| taken.is_empty() || batch.tokens() <= room)
-        {
-            room = room.saturating_sub(batch.tokens());
-            taken.push(batch);
-        }
-        taken
+    fn idle_devices(&self) -> usize {
+        self.computing.iter().filter(|batches| **batches == 0).count()
     }
 
-    /// Distinct sequences in batches.
-    fn planned_rows(&self) -> usize {
-        self.batches.iter().map(|batch| batch.sequences.len()).sum()
-    }
-
-    /// Rows that are not in a batch yet.
-    fn rows(&self) -> usize {
-        self.jobs.iter().map(|(job, next)| job.len() - next).sum()
-    }
-
-    /// What someone still waits for.
-    fn depth(&self) -> QueueDepth {
-        let planned = self.batches.iter().flat_map(|batch| batch.rows.iter().flatten()).map(|row| (&row.job, 1));
-        let waiting = self.jobs.iter().map(|(job, next)| (job, job.len() - next));
-        let mut jobs: HashMap<*const Job, Duration> = HashMap::new();
-        let mut rows = 0;
-        for (job, count) in planned.chain(waiting).filter(|(job, _)| job.is_wanted()) {
-            rows += count;
-            jobs.entry(Arc::as_ptr(job)).or_insert_with(|| job.age());
-        }
-        let oldest = jobs.values().max().map_or(0.0, Duration::as_secs_f64);
-        QueueDepth { rows, jobs: jobs.len(), oldest }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use arrow::array::StringViewArray;
-    use tokio::sync::{Semaphore, oneshot};
-
-    use super::super::job::Clock;
-    use super::super::spans::JobSpans;
-    use super::*;
-
-    /// The rows of the next windows of a queue for two threads, when one job of so many rows waits in it.
-    fn windows(rows: usize, count: usize) -> Vec<usize> {
-        let queue = Queue::new(1024, 2, 2);
-        let texts = StringViewArray::from_iter_values(std::iter::repeat_n("text", rows));
-        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let (reply, _answer) = oneshot::channel();
-        let job = Job::new(texts, 2, reply, room, Clock::new(Instant::now(), None, JobSpans::default()));
-        queue.push(Lane::Bulk, None, job).unwrap();
-        let next = |_| match queue.next(Role::Both).unwrap() {
-            Work::Window(_, window) => window.into_iter().map(|(_, rows)| rows.len()).sum(),
-            Work::Batches(..) => unreachable!("nothing was planned"),
-        };
-        (0..count).map(next).collect()
-    }
-
-    #[test]
-    fn few_rows_are_shared_out_and_many_are_not() {
-        assert_eq!(windows(10_000, 3), [1024; 3]);
-        assert_eq!(windows(1000, 4), [500, 250, 128, 122]);
-        assert_eq!(windows(100, 1), [100]);
+    /// Whether a whole batch of the lane may be put behind one that a device computes, so that the device never waits.
+    fn may_follow(&self, lane: Lane) -> bool {
+        lane == Lane::Interactive || self.requested.is_none_or(|last| last.elapsed() > REQUESTS_OF_LATE)
     }
 }

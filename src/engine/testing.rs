@@ -19,7 +19,7 @@ pub fn limits(queue_rows: usize) -> EngineLimits {
         threads: number(1),
         runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
-        window_rows: number(32),
+        ahead_rows: number(32),
         queue_rows: number(queue_rows),
         background: false,
     }
@@ -40,8 +40,6 @@ pub struct Fake {
     pub batches: Mutex<Vec<usize>>,
     /// Batches that have come to the gate.
     pub begun: AtomicUsize,
-    /// Batches that came at once, at most.
-    pub most_at_once: AtomicUsize,
     /// The text `held` says here that it is being tokenized, waits for a word, and pauses twice.
     pub held: Mutex<Option<(oneshot::Sender<()>, mpsc::Receiver<()>)>>,
     /// Each batch waits for a word from here, if there is one.
@@ -66,7 +64,6 @@ impl Default for Fake {
             scored: Mutex::default(),
             batches: Mutex::default(),
             begun: AtomicUsize::new(0),
-            most_at_once: AtomicUsize::new(0),
             held: Mutex::default(),
             gate: None,
         }
@@ -169,7 +166,6 @@ impl Scorer for Fake {
     }
 
     fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
-        self.most_at_once.fetch_max(batches.len(), Ordering::SeqCst);
         batches.iter().map(|batch| self.score(batch, pause)).collect()
     }
 }

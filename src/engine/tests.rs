@@ -19,7 +19,7 @@ fn limits(threads: usize) -> EngineLimits {
     EngineLimits {
         threads: number(threads),
         batch: BatchLimits { rows: 4, tokens: 64 },
-        window_rows: number(16),
+        ahead_rows: number(16),
         ..testing::limits(100)
     }
 }
@@ -65,14 +65,18 @@ async fn rows_come_back_in_their_places() {
 }
 
 #[tokio::test]
-async fn long_texts_of_a_small_window_are_shared_out_among_the_threads() {
-    for (threads, expected) in [(1, &[4][..]), (2, &[1, 1, 2])] {
-        let fake: Arc<Fake> = Arc::default();
+async fn long_texts_of_a_small_table_are_shared_out_among_the_threads() {
+    for threads in [1, 2] {
+        let (fake, open) = Fake::default().gated();
         let engine = start(Arc::clone(&fake), threads);
-        score(&engine, ["aa", "a long 1", "bb", "a long 2"].map(Some).to_vec(), Lane::Bulk).await.unwrap();
-        let mut batches = fake.batches.lock().unwrap().clone();
-        batches.sort_unstable();
-        assert_eq!(batches, expected, "{threads} threads");
+        let job = queued(&engine, ["aa", "a long 1", "bb", "a long 2"].map(Some).to_vec(), Lane::Bulk).await;
+        fake.has_begun(threads).await;
+        drop(open);
+        job.await.unwrap().unwrap();
+        assert_eq!(*fake.batches.lock().unwrap(), vec![4 / threads; threads]);
+        let scored = fake.scored.lock().unwrap().clone();
+        let long = |texts: &[String]| texts.iter().filter(|text| text.starts_with("a long")).count();
+        assert!(scored.chunks(4 / threads).all(|texts| long(texts) == 2 / threads), "{scored:?}");
     }
 }
 
@@ -288,5 +292,6 @@ async fn a_panic_within_a_pause_is_told_to_all() {
     assert!(matches!(engine.health(), Health::Dead(cause) if cause.contains("the fake was told to")));
 }
 
+mod card;
 mod devices;
 mod fair;

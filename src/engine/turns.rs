@@ -1,5 +1,5 @@
-//! Jobs that wait to be tokenized. Streams take turns, so that a small table beside a huge one waits for the next window and
-//! not for all that the other has in the queue.
+//! Jobs that wait to be tokenized. Streams and requests take turns, so that what is small beside what is huge waits for the next
+//! window and not for all that the other has in the queue.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::job::Job;
 
-/// Whose job it is: a stream of jobs that are scored in their order. Jobs without one make up a stream together.
+/// Whose job it is: a stream of jobs that are scored in their order. A job without one has a turn of its own.
 #[derive(Debug, Clone)]
 pub struct Turn {
     /// Room for one job of few rows where the lane is full of what others want.
@@ -41,11 +41,8 @@ struct Stream {
 }
 
 impl Stream {
-    fn is_of(&self, turn: Option<&Turn>) -> bool {
-        match (&self.turn, turn) {
-            (Some(own), Some(turn)) => own.is_of(turn),
-            (own, turn) => own.is_none() && turn.is_none(),
-        }
+    fn is_of(&self, turn: &Turn) -> bool {
+        self.turn.as_ref().is_some_and(|own| own.is_of(turn))
     }
 
     /// The next rows in the order of arrival, of jobs that someone still waits for.
@@ -71,7 +68,8 @@ impl Stream {
 impl Turns {
     /// Adds a job behind those of its stream.
     pub fn push(&mut self, turn: Option<Turn>, job: Arc<Job>) {
-        match self.streams.iter_mut().find(|stream| stream.is_of(turn.as_ref())) {
+        let known = turn.as_ref().and_then(|turn| self.streams.iter_mut().find(|stream| stream.is_of(turn)));
+        match known {
             Some(stream) => stream.jobs.push_back((job, 0)),
             None => self.streams.push_back(Stream { turn, jobs: VecDeque::from([(job, 0)]) }),
         }
@@ -87,9 +85,10 @@ impl Turns {
         self.streams.iter().flat_map(|stream| &stream.jobs)
     }
 
-    /// At most so many rows, shared out evenly among the streams that have any.
-    pub fn window(&mut self, rows: usize) -> Vec<(Arc<Job>, Range<usize>)> {
-        let share = (rows / self.streams.len().max(1)).max(1);
+    /// At most so many rows, shared out evenly among the streams that have any. Each gives at its turn so many at least: where
+    /// all gave one by one, all of their jobs would end late, and together.
+    pub fn window(&mut self, rows: usize, at_least: usize) -> Vec<(Arc<Job>, Range<usize>)> {
+        let share = (rows / self.streams.len().max(1)).max(at_least);
         let mut window = Vec::new();
         let mut room = rows;
         while room > 0
@@ -141,7 +140,7 @@ mod tests {
 
     /// Rows of each job in the next window.
     fn next(turns: &mut Turns, rows: usize) -> Vec<usize> {
-        turns.window(rows).into_iter().map(|(_, rows)| rows.len()).collect()
+        turns.window(rows, 1).into_iter().map(|(_, rows)| rows.len()).collect()
     }
 
     #[test]
@@ -159,7 +158,7 @@ mod tests {
             let mut jobs: Vec<_> = (0..others).map(huge).collect();
             jobs.push((9, 10));
             let (mut turns, _answers) = turns(&jobs);
-            let window = turns.window(1024);
+            let window = turns.window(1024, 1);
             assert_eq!(window.iter().map(|(_, rows)| rows.len()).sum::<usize>(), 1024);
             assert!(window.iter().any(|(job, rows)| job.len() == 10 && rows.len() == 10), "{others}");
         }
@@ -179,9 +178,16 @@ mod tests {
     #[test]
     fn more_streams_than_a_window_has_rows_have_a_turn_each() {
         let (mut turns, _answers) = turns(&[(0, 3), (1, 3), (2, 3), (3, 3), (4, 3)]);
-        let firsts = |turns: &mut Turns| turns.window(2).into_iter().map(|(_, rows)| rows.start).collect::<Vec<_>>();
+        let firsts = |turns: &mut Turns| turns.window(2, 1).into_iter().map(|(_, rows)| rows.start).collect::<Vec<_>>();
         let seen: Vec<Vec<usize>> = (0..5).map(|_| firsts(&mut turns)).collect();
         assert_eq!(seen, [vec![0, 0], vec![0, 0], vec![0, 1], vec![1, 1], vec![1, 1]]);
+    }
+
+    #[test]
+    fn a_turn_is_worth_while() {
+        let (mut turns, _answers) = turns(&[(0, 8), (1, 8), (2, 3), (3, 8)]);
+        let mut next = || turns.window(8, 4).into_iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>();
+        assert_eq!([next(), next(), next(), next()], [vec![4, 4], vec![3, 4, 1], vec![4, 4], vec![3]]);
     }
 
     #[test]
@@ -193,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn jobs_without_a_stream_are_one() {
+    fn each_job_without_a_stream_has_a_turn() {
         let mut turns = Turns::default();
-        let (jobs, _answers): (Vec<_>, Vec<_>) = (1..=3).map(job).unzip();
+        let (jobs, _answers): (Vec<_>, Vec<_>) = [1000, 1, 1000].map(job).into_iter().unzip();
         for job in jobs {
             turns.push(None, job);
         }
-        assert_eq!(next(&mut turns, 1024), [1, 2, 3]);
+        assert_eq!(next(&mut turns, 32), [10, 1, 10, 10, 1]);
     }
 }

@@ -1,9 +1,8 @@
-//! A model thread: runs the next batch, or tokenizes and plans the next window when no batch waits.
+//! A model thread: tokenizes the next window, or runs the next batch.
 
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 #[cfg(target_os = "linux")]
@@ -15,9 +14,9 @@ use super::job::{Job, Row};
 use super::queue::{Queue, Role, Work};
 use super::stopwatch::Stopwatch;
 use super::{EngineLimits, Health, Lane, Scorer};
-use crate::classifier::plan::{Batch, BatchLimits, plan};
-use crate::classifier::{BatchScores, Score};
-use crate::metrics::{EngineMetrics, Forward, LaneMetrics};
+use crate::classifier::BatchScores;
+use crate::classifier::plan::{Batch, BatchLimits};
+use crate::metrics::{EngineMetrics, LaneMetrics};
 use crate::panics::caught;
 use crate::{Error, Result};
 
@@ -55,9 +54,6 @@ pub struct Worker {
     pub time: Stopwatch,
 }
 
-/// Rows that are tokenized before a look at what is interactive: less than a millisecond's work.
-const ROWS_AT_A_STRETCH: usize = 32;
-
 impl Worker {
     /// Starts the thread. If it panics, or its device is lost, the queue is closed and `health` says why.
     pub fn spawn(self, name: String) -> Result<()> {
@@ -81,11 +77,11 @@ impl Worker {
     fn perform(&self, work: &Work) {
         // The work is kept out here: its jobs are let go, unanswered, only when the cause can be read.
         let done = caught(|| match work {
-            Work::Batches(lane, batches) => self.run_batches(*lane, batches),
-            Work::Window(lane, rows) => {
-                let (batches, time) = self.time.time(|| self.plan_window(*lane, rows));
+            Work::Batch(lane, batch) => self.run_batch(*lane, batch),
+            Work::Window(lane, window) => {
+                let (rows, time) = self.time.time(|| self.tokenize(*lane, window));
                 self.metrics(*lane).tokenized(time);
-                self.queue.push_batches(*lane, batches);
+                self.queue.push_rows(*lane, rows);
             }
         });
         if let Err(panicked) = done {
@@ -127,165 +123,58 @@ impl Worker {
         self.give_way(lane);
     }
 
-    fn plan_window(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<Batch<Row>> {
-        let rows: Vec<_> = window.iter().flat_map(|(job, range)| self.encode(lane, job, range.clone())).collect();
-        let limits = self.share(&rows);
-        plan(rows, limits)
+    fn tokenize(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<(Vec<u32>, Row)> {
+        window.iter().flat_map(|(job, range)| self.encode(lane, job, range.clone())).collect()
     }
 
     fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> impl Iterator<Item = (Vec<u32>, Row)> {
         job.tokenize();
         let texts = range.filter_map(|index| job.text(index).map(|text| (index, text)));
-        texts.enumerate().filter_map(move |(count, (index, text))| {
-            if count % ROWS_AT_A_STRETCH == 0 {
-                self.give_way(lane);
-            }
-            match self.scorer.encode(text, &|| self.give_way_within(lane)) {
-                Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
-                Err(error) => {
-                    self.metrics(lane).failed(1);
-                    job.miss(index, &error);
-                    None
-                }
+        texts.filter_map(move |(index, text)| match self.scorer.encode(text, &|| self.give_way_within(lane)) {
+            Ok(encoding) => Some((encoding.ids, Row { job: Arc::clone(job), index, tokens: encoding.tokens })),
+            Err(error) => {
+                self.metrics(lane).failed(1);
+                job.miss(index, &error);
+                None
             }
         })
     }
 
-    /// A window of few rows is shared out among the threads rather than left to one of them: its rows, and, as long ones
-    /// come first, its tokens.
-    fn share(&self, rows: &[(Vec<u32>, Row)]) -> BatchLimits {
-        let limits = self.budget.limits();
-        if self.role != Role::Both {
-            return limits;
-        }
-        let share = |whole: usize| whole.div_ceil(self.limits.threads.get()).max(1);
-        let tokens = rows.iter().map(|(sequence, _)| sequence.len()).sum();
-        BatchLimits { rows: limits.rows.min(share(rows.len())), tokens: limits.tokens.min(share(tokens)) }
-    }
-
-    fn run_batches(&self, lane: Lane, batches: &[Batch<Row>]) {
-        let batches: Vec<Wanted<'_>> = batches.iter().map(Wanted::of).filter(|b| !b.sequences.is_empty()).collect();
-        if batches.is_empty() {
-            return;
-        }
-        let scores = self.forward(lane, &batches);
+    fn run_batch(&self, lane: Lane, batch: &Batch<Row>) {
         let metrics = self.metrics(lane);
-        let mut too_large = Vec::new();
-        for (batch, scores) in batches.iter().zip(scores) {
-            match scores {
-                Ok(scores) => batch.answer(&scores, metrics),
-                Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => too_large.push((batch, cause)),
-                Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)], metrics),
-                Err(error) => {
-                    error!(%error, sequences = batch.sequences.len(), "a batch failed");
-                    // First, so that who hears of it finds the engine closed.
-                    if let Error::Stopped(cause) = &error {
-                        self.die(cause.clone());
-                    }
-                    batch.fail(&error, metrics);
+        match self.forward(lane, batch) {
+            Ok(scores) => batch.answer(&scores, metrics),
+            Err(Error::OutOfMemory(cause)) if batch.sequences.len() > 1 => self.run_smaller(lane, batch, &cause),
+            Err(error @ Error::OutOfMemory(_)) => batch.answer(&[Err(error)], metrics),
+            Err(error) => {
+                error!(%error, sequences = batch.sequences.len(), "a batch failed");
+                // First, so that who hears of it finds the engine closed.
+                if let Error::Stopped(cause) = &error {
+                    self.die(cause.clone());
                 }
+                batch.fail(&error, metrics);
             }
         }
-        self.run_smaller(lane, &too_large);
     }
 
-    /// Runs batches, and counts that before anybody has an answer.
-    fn forward(&self, lane: Lane, batches: &[Wanted<'_>]) -> Vec<BatchScores> {
+    /// Runs a batch, and counts that before anybody has an answer.
+    fn forward(&self, lane: Lane, batch: &Batch<Row>) -> BatchScores {
         let metrics = self.metrics(lane);
-        let limits = self.budget.limits();
-        for batch in batches {
-            batch.begin(limits, metrics);
-        }
-        let sequences: Vec<&[&[u32]]> = batches.iter().map(|batch| &batch.sequences[..]).collect();
-        let (scores, time) = self.time.time(|| self.scorer.score_each(&sequences, &|| self.give_way(lane)));
+        batch.begin(self.budget.limits(), metrics);
+        let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
+        let (scores, time) = self.time.time(|| self.scorer.score_each(&[&sequences], &|| self.give_way(lane)));
+        self.queue.computed(self.role);
         metrics.computed(time);
-        let tokens: usize = batches.iter().map(Wanted::tokens).sum();
-        let of_token = time.as_secs_f64() / tokens.max(1) as f64;
-        for batch in batches {
-            batch.charge(of_token);
-        }
-        scores
+        batch.charge(time);
+        let none = || Err(Error::Failed("the model gave a batch no scores".to_owned()));
+        scores.into_iter().next().unwrap_or_else(none)
     }
 
-    /// Queues batches again, in halves, that the device had no memory for. Later ones are no larger.
-    fn run_smaller(&self, lane: Lane, batches: &[(&Wanted<'_>, String)]) {
-        if let Some((largest, cause)) = batches.iter().max_by_key(|(batch, _)| batch.tokens()) {
-            let limits = self.budget.halve(largest.tokens());
-            warn!(cause, tokens = limits.tokens, "a batch was too much for the device: smaller ones from now on");
-            let halves = batches.iter().flat_map(|(batch, _)| batch.halves(limits.rows));
-            self.queue.return_batches(lane, halves.collect());
-        }
-    }
-}
-
-/// What of a batch someone still waits for.
-struct Wanted<'a> {
-    sequences: Vec<&'a [u32]>,
-    rows: Vec<&'a [Row]>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(batch: &'a Batch<Row>) -> Self {
-        let all = batch.sequences.iter().map(Vec::as_slice).zip(batch.rows.iter().map(Vec::as_slice));
-        let (sequences, rows) = all.filter(|(_, rows)| rows.iter().any(|row| row.job.is_wanted())).unzip();
-        Self { sequences, rows }
-    }
-
-    fn tokens(&self) -> usize {
-        self.sequences.iter().map(|sequence| sequence.len()).sum()
-    }
-
-    fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().copied().flatten()
-    }
-
-    /// Counts a forward that is about to be run.
-    fn begin(&self, limits: BatchLimits, metrics: &LaneMetrics) {
-        self.rows().filter_map(|row| row.job.begin()).for_each(|waited| metrics.waited(waited));
-        let (sequences, tokens) = (self.sequences.len(), self.tokens());
-        let share = |part: usize, whole: usize| part as f64 / whole as f64;
-        metrics.forward(Forward {
-            sequences,
-            tokens,
-            longest: self.sequences.iter().map(|sequence| sequence.len()).max().unwrap_or(0),
-            fill: share(sequences, limits.rows).max(share(tokens, limits.tokens)),
-        });
-    }
-
-    /// Gives each job its share of a forward that took so many seconds a token.
-    fn charge(&self, of_token: f64) {
-        for (sequence, rows) in self.sequences.iter().zip(&self.rows) {
-            let share = Duration::from_secs_f64(of_token * sequence.len() as f64 / rows.len() as f64);
-            rows.iter().for_each(|row| row.job.charge(share));
-        }
-    }
-
-    fn answer(&self, scores: &[Result<Score>], metrics: &LaneMetrics) {
-        let of = |scored: bool| {
-            let rows = self.rows.iter().zip(scores).filter(|(_, score)| score.is_ok() == scored);
-            rows.map(|(rows, _)| rows.len()).sum()
-        };
-        metrics.scored(of(true));
-        metrics.failed(of(false));
-        for ((sequence, rows), score) in self.sequences.iter().zip(&self.rows).zip(scores) {
-            for row in *rows {
-                match score {
-                    Ok(score) => row.job.set(row, score, row.tokens > sequence.len()),
-                    Err(error) => row.job.miss(row.index, error),
-                }
-            }
-        }
-    }
-
-    fn fail(&self, error: &Error, metrics: &LaneMetrics) {
-        metrics.failed(self.rows().count());
-        self.rows().for_each(|row| row.job.fail(error));
-    }
-
-    /// The same in batches of at most half of the tokens, or of one sequence.
-    fn halves(&self, rows: usize) -> Vec<Batch<Row>> {
-        let limits = BatchLimits { rows, tokens: self.tokens() / 2 };
-        let rows = self.sequences.iter().zip(&self.rows);
-        plan(rows.flat_map(|(sequence, rows)| rows.iter().map(|row| (sequence.to_vec(), row.clone()))), limits)
+    /// Queues a batch again, in halves, that the device had no memory for. Later ones are no larger.
+    fn run_smaller(&self, lane: Lane, batch: &Batch<Row>, cause: &str) {
+        let limits = self.budget.halve(batch.tokens());
+        warn!(cause, tokens = limits.tokens, "a batch was too much for the device: smaller ones from now on");
+        let halves = batch.clone().split(BatchLimits { tokens: batch.tokens() / 2, ..limits });
+        self.queue.return_batches(lane, halves);
     }
 }

@@ -93,12 +93,12 @@ impl LaneMetrics {
         self.batch_fill.observe(fill);
     }
 
-    /// One or several forwards, which ended together, took so long.
+    /// A forward took so long.
     pub fn computed(&self, time: Duration) {
         self.compute.observe(time.as_secs_f64());
     }
 
-    /// A window of rows was tokenized and planned.
+    /// A window of rows was tokenized.
     pub fn tokenized(&self, time: Duration) {
         self.tokenize.observe(time.as_secs_f64());
     }
@@ -132,14 +132,14 @@ impl EngineMetrics {
         self.register_counts(page);
         let batch = "Distinct texts in one forward of the model";
         page.register("batch_rows", batch, self.by_lane(|lane| &lane.batch_rows));
-        let fill = "How full forwards are, of --batch-rows or --batch-tokens, whichever is nearer";
+        let fill = "How full forwards are, of --batch-rows (on the CPU) or --batch-tokens, whichever is nearer";
         page.register("batch_fill_ratio", fill, self.by_lane(|lane| &lane.batch_fill));
         let mut seconds = |name: &str, help: &str, of: fn(&LaneMetrics) -> &Histogram| {
             page.register_with_unit(name, help, Unit::Seconds, self.by_lane(of));
         };
         seconds("queue", "How long jobs waited until the first of their rows was in a forward", |lane| &lane.queue);
-        seconds("tokenize", "Time of tokenizing and planning one window of rows", |lane| &lane.tokenize);
-        seconds("compute", "Time of one forward, or of those that a device was given together", |lane| &lane.compute);
+        seconds("tokenize", "Time of tokenizing one window of rows", |lane| &lane.tokenize);
+        seconds("compute", "Time of one forward, on a GPU with what it waited behind another", |lane| &lane.compute);
     }
 
     fn register_counts(&self, page: &mut Registry) {
@@ -148,9 +148,11 @@ impl EngineMetrics {
         };
         count("rows", "Rows that were scored; rows without a text need none", |lane| &lane.rows);
         count("failed_rows", "Rows that could not be scored", |lane| &lane.failed_rows);
-        count("sequences", "Distinct texts that went through the model; equal ones of a window go once", |lane| {
-            &lane.sequences
-        });
+        count(
+            "sequences",
+            "Distinct texts that went through the model; equal ones that wait together go once",
+            |lane| &lane.sequences,
+        );
         count("tokens", "Tokens that went through the model", |lane| &lane.tokens);
         count(
             "padding_tokens_saved",

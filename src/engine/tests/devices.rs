@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use super::*;
 
-/// Two threads of each scorer's own, which take up to three batches at once.
+/// Two threads of each scorer's own.
 pub fn own_runners() -> EngineLimits {
     let number = |n| NonZeroUsize::new(n).unwrap();
-    EngineLimits { runners: Runners::Own { threads: number(2), batches: number(3) }, ..limits(2) }
+    EngineLimits { runners: Runners::Own(number(2)), ..limits(2) }
 }
 
 #[tokio::test]
@@ -27,33 +27,99 @@ async fn devices_share_the_batches_that_others_tokenize() {
         let scores = scores.unwrap();
         assert!((0..3000).all(|row| scores.label(row) == Some((row % 5 + 1) % 2)));
     }
-    assert!(fakes.iter().all(|fake| (1..=3).contains(&fake.most_at_once.load(Ordering::SeqCst))));
+    assert!(fakes.iter().all(|fake| !fake.batches.lock().unwrap().is_empty()));
 }
 
-#[tokio::test]
-async fn a_thread_takes_several_batches_but_not_more_than_its_share() {
-    let (fake, open) = Fake::default().gated();
-    let engine = Arc::clone(&fake).start(own_runners());
-    // One batch for each thread, which waits at the gate with it.
-    let first = queued(&engine, vec![Some("first")], Lane::Bulk).await;
-    fake.has_begun(1).await;
-    let second = queued(&engine, vec![Some("second")], Lane::Bulk).await;
-    fake.has_begun(2).await;
-    // Distinct texts, in batches of four, pile up behind the gate: as many as are planned ahead.
-    let words = ["a", "bb", "ccc", "dddd", "eeeee", "ffffff", "ggggggg", "hhhhhhhh"];
-    let column: Vec<Option<&'static str>> =
-        (0..80).map(|i| Some(&*Box::leak(format!("{}{i}", words[i % 8]).into_boxed_str()))).collect();
-    let rest = queued(&engine, column, Lane::Bulk).await;
-    let piled_up = async {
-        while engine.shared.queue.planned_rows(Lane::Bulk) < 64 {
+/// Distinct texts, so many.
+fn distinct(rows: usize) -> StringViewArray {
+    (0..rows).map(|row| Some(format!("text {row:04}"))).collect()
+}
+
+/// Waits until so many rows of a lane are tokenized.
+async fn tokenized(engine: &Engine, lane: Lane, rows: usize) {
+    let tokenized = async {
+        while engine.shared.queue.rows(lane).0 < rows {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), piled_up).await.expect("nobody tokenizes ahead");
+    tokio::time::timeout(Duration::from_secs(20), tokenized).await.expect("nobody tokenizes ahead");
+}
+
+#[tokio::test]
+async fn a_whole_batch_is_put_behind_the_one_that_a_device_computes_and_no_part_of_one() {
+    let (fake, open) = Fake::default().gated();
+    let engine = Arc::clone(&fake).start(own_runners());
+    let first = queued(&engine, vec![Some("first")], Lane::Bulk).await;
+    fake.has_begun(1).await;
+    let second = queued(&engine, vec![Some("second")], Lane::Bulk).await;
+    tokenized(&engine, Lane::Bulk, 1).await;
+    assert_eq!(fake.begun.load(Ordering::SeqCst), 1);
+    let rest = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.score(distinct(80), Lane::Bulk).await }
+    });
+    fake.has_begun(2).await;
+    tokenized(&engine, Lane::Bulk, 16).await;
+    assert_eq!(fake.begun.load(Ordering::SeqCst), 2, "each thread has one");
+    open.send(()).unwrap();
+    open.send(()).unwrap();
+    let both = async {
+        while fake.batches.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), both).await.expect("a batch is not run");
+    let mut batches = fake.batches.lock().unwrap()[..2].to_vec();
+    batches.sort_unstable();
+    assert_eq!(batches, [1, 4]);
     drop(open);
     assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
     assert_eq!(rest.await.unwrap().unwrap().len(), 80);
-    assert_eq!(fake.most_at_once.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn idle_devices_share_a_small_table() {
+    let (fakes, gates): (Vec<_>, Vec<_>) = (0..2).map(|_| Fake::default().gated()).unzip();
+    let scorers = fakes.iter().map(|fake| Arc::clone(fake) as Arc<dyn Scorer>).collect();
+    let engine = Engine::start(scorers, own_runners()).unwrap();
+    let table = tokio::spawn(async move { engine.score(distinct(8), Lane::Bulk).await });
+    for fake in &fakes {
+        fake.has_begun(1).await;
+    }
+    drop(gates);
+    assert_eq!(table.await.unwrap().unwrap().len(), 8);
+    assert!(fakes.iter().all(|fake| *fake.batches.lock().unwrap() == [4]));
+}
+
+/// Once there are requests, none waits for more than the batch that runs.
+#[tokio::test]
+async fn a_request_waits_for_one_batch_of_a_table() {
+    let (fake, open) = Fake::default().gated();
+    let engine =
+        Arc::clone(&fake).start(EngineLimits { queue_rows: NonZeroUsize::new(1000).unwrap(), ..own_runners() });
+    let mut request = queued(&engine, vec![Some("request")], Lane::Interactive).await;
+    fake.has_begun(1).await;
+    let table = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.score(distinct(1000), Lane::Bulk).await }
+    });
+    tokenized(&engine, Lane::Bulk, 16).await;
+    for round in 0..10 {
+        open.send(()).unwrap();
+        request.await.unwrap().unwrap();
+        // A batch of the table is with the device from now on, and many wait.
+        let begun = 2 * round + 2;
+        fake.has_begun(begun).await;
+        tokenized(&engine, Lane::Bulk, 16).await;
+        request = queued(&engine, vec![Some("request")], Lane::Interactive).await;
+        tokenized(&engine, Lane::Interactive, 1).await;
+        assert_eq!(fake.begun.load(Ordering::SeqCst), begun, "another batch of the table was put behind it");
+        open.send(()).unwrap();
+        fake.has_begun(begun + 1).await;
+    }
+    drop(open);
+    request.await.unwrap().unwrap();
+    assert_eq!(table.await.unwrap().unwrap().len(), 1000);
 }
 
 #[tokio::test]
@@ -132,11 +198,12 @@ async fn what_is_tokenized_while_the_device_is_lost_is_answered() {
 
 #[tokio::test]
 async fn batches_that_were_too_large_for_a_device_that_is_lost_are_answered() {
-    let (fake, open) = Fake { memory: Some(4), ..Fake::default() }.gated();
-    let engine = Arc::clone(&fake).start(own_runners());
+    let (fake, open) = Fake { memory: Some(5), ..Fake::default() }.gated();
+    // Two rows are a whole batch, which is put behind the first.
+    let engine = Arc::clone(&fake).start(EngineLimits { batch: BatchLimits { rows: 2, tokens: 64 }, ..own_runners() });
     let too_large = queued(&engine, vec![Some("aaa"), Some("bbb")], Lane::Bulk).await;
     fake.has_begun(1).await;
-    let lost = queued(&engine, vec![Some("lost")], Lane::Bulk).await;
+    let lost = queued(&engine, vec![Some("lost"), Some("a")], Lane::Bulk).await;
     fake.has_begun(2).await;
     drop(open);
     for job in [too_large, lost] {

@@ -1,0 +1,188 @@
+//! The engine over a card that takes its time: whatever brings the texts, and however many threads tokenize them, each forward
+//! has about as many tokens as it may.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use futures::{StreamExt, TryStreamExt};
+
+use super::*;
+use crate::classifier::{BatchScores, Encoding, Score};
+use crate::stream::{InFlight, Incoming, score_table};
+use crate::table::ScorePlan;
+
+/// A device that runs one forward at a time, which takes a while and so much more for each token.
+struct Card {
+    info: ModelInfo,
+    device: Mutex<()>,
+    /// Forwards that have come, and that have ended.
+    come: AtomicUsize,
+    ended: AtomicUsize,
+    /// Rows that are still to come.
+    rows_left: AtomicUsize,
+    /// Tokens of each.
+    forwards: Mutex<Vec<usize>>,
+}
+
+/// Of a forward, and of each thousand tokens.
+const LAUNCH: Duration = Duration::from_micros(500);
+const TOKENS: Duration = Duration::from_micros(150);
+
+/// How long a forward goes on at most where no other is behind it: this machine may be too slow to feed such a card.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Rows that are left where the end of all is so near that no forward need be behind another.
+const LAST_ROWS: usize = 6000;
+
+impl Card {
+    fn new(rows: usize) -> Self {
+        let number = |number| AtomicUsize::new(number);
+        let info = Fake::default().info;
+        Self {
+            info,
+            device: Mutex::default(),
+            come: number(0),
+            ended: number(0),
+            rows_left: number(rows),
+            forwards: Mutex::default(),
+        }
+    }
+
+    fn forward(&self, sequences: &[&[u32]]) {
+        self.come.fetch_add(1, Ordering::SeqCst);
+        let device = self.device.lock().unwrap();
+        let began = Instant::now();
+        let tokens: usize = sequences.iter().map(|sequence| sequence.len()).sum();
+        let left = self.rows_left.fetch_sub(sequences.len(), Ordering::SeqCst);
+        std::thread::sleep(LAUNCH + TOKENS * tokens as u32 / 1000);
+        let is_last = || self.come.load(Ordering::SeqCst) == self.ended.load(Ordering::SeqCst) + 1;
+        while left > LAST_ROWS && is_last() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if left > LAST_ROWS {
+            self.forwards.lock().unwrap().push(tokens);
+        }
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        drop(device);
+    }
+}
+
+impl Scorer for Card {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// A text is a number, by which it has 4 to 46 tokens.
+    fn encode(&self, text: &str, _pause: &dyn Fn()) -> Result<Encoding> {
+        let number: u32 = text.parse().map_err(|_| Error::Failed("not a number".to_owned()))?;
+        let mut ids = vec![0; 4 + (number.wrapping_mul(2_654_435_761) >> 16) as usize % 43];
+        ids[0] = number;
+        Ok(Encoding { tokens: ids.len(), ids })
+    }
+
+    fn score_each(&self, batches: &[&[&[u32]]], _pause: &dyn Fn()) -> Vec<BatchScores> {
+        let score = || Score { label: 1, probabilities: Box::new([0.25, 0.75]) };
+        let forward = |batch: &&[&[u32]]| {
+            self.forward(batch);
+            Ok(batch.iter().map(|_| Ok(score())).collect())
+        };
+        batches.iter().map(forward).collect()
+    }
+}
+
+/// Rows of a run.
+const ROWS: usize = 16_384;
+
+fn numbers(first: usize, rows: usize) -> StringViewArray {
+    (first..first + rows).map(|number| Some(number.to_string())).collect()
+}
+
+/// Scores a stream of record batches of so many rows, of which it may have so many in the engine.
+async fn one_client(engine: Engine, batch_rows: usize, in_flight: usize) {
+    let batch = move |first: usize| {
+        let texts: ArrayRef = Arc::new(numbers(first, batch_rows.min(ROWS - first)));
+        RecordBatch::try_from_iter([("text", texts)]).unwrap()
+    };
+    let schema = batch(0).schema();
+    let plan = ScorePlan::new(&schema, &crate::table::ScoreOptions::default(), &engine.model().labels).unwrap();
+    let input = futures::stream::iter((0..ROWS).step_by(batch_rows))
+        .map(move |first| Ok(Incoming { rows: batch(first), bytes: 1, rest: () }));
+    let bound = InFlight { rows: in_flight, bytes: 1 << 26 };
+    let scored = score_table(engine, Arc::new(plan), bound, input);
+    let rows: usize = scored.map_ok(|(batch, ())| batch.num_rows()).try_fold(0, async |a, b| Ok(a + b)).await.unwrap();
+    assert_eq!(rows, ROWS);
+}
+
+/// So many clients, each of which waits for the scores of a few rows before it sends the next.
+async fn small_clients(engine: Engine, clients: usize) {
+    const FEW: usize = 32;
+    let client = |client: usize| {
+        let engine = engine.for_stream();
+        async move {
+            for round in 0..ROWS / FEW / clients {
+                let texts = numbers((round * clients + client) * FEW, FEW);
+                assert_eq!(engine.score(texts, Lane::Bulk).await.unwrap().len(), FEW);
+            }
+        }
+    };
+    futures::future::join_all((0..clients).map(client)).await;
+}
+
+/// With each of these numbers of threads the forwards must have nine tenths of the tokens that they may, on average.
+async fn fills(tokens: usize, clients: impl AsyncFn(Engine)) {
+    let number = |number| NonZeroUsize::new(number).unwrap();
+    for threads in [8, 16, 64] {
+        let limits = EngineLimits {
+            threads: number(threads),
+            runners: Runners::Own(number(2)),
+            batch: BatchLimits { rows: tokens, tokens },
+            ahead_rows: number(1024),
+            ..testing::limits(65_536)
+        };
+        let card = Arc::new(Card::new(ROWS));
+        clients(Engine::start(vec![Arc::clone(&card) as Arc<dyn Scorer>], limits).unwrap()).await;
+        let forwards = card.forwards.lock().unwrap().clone();
+        let mean = forwards.iter().sum::<usize>() as f64 / forwards.len() as f64;
+        assert!(forwards.len() > 10 && mean >= 0.9 * tokens as f64, "{threads} threads, {mean}: {forwards:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_client_of_large_batches_fills_a_card() {
+    fills(8192, async |engine| one_client(engine, 4096, 8192).await).await;
+}
+
+#[tokio::test]
+async fn one_client_of_batches_that_are_all_it_may_have_fills_a_card() {
+    fills(8192, async |engine| one_client(engine, 8192, 8192).await).await;
+}
+
+#[tokio::test]
+async fn one_client_of_small_batches_fills_a_card() {
+    fills(8192, async |engine| one_client(engine, 32, 8192).await).await;
+}
+
+#[tokio::test]
+async fn a_file_fills_a_card() {
+    fills(16_384, async |engine| one_client(engine, 512, 3584).await).await;
+}
+
+#[tokio::test]
+async fn many_small_clients_fill_a_card() {
+    fills(8192, async |engine| small_clients(engine, 64).await).await;
+}
+
+#[tokio::test]
+async fn a_small_request_runs_at_once() {
+    let number = |number| NonZeroUsize::new(number).unwrap();
+    let limits = EngineLimits { threads: number(8), runners: Runners::Own(number(2)), ..testing::limits(100) };
+    let card = Arc::new(Card::new(LAST_ROWS));
+    let engine = Engine::start(vec![Arc::clone(&card) as Arc<dyn Scorer>], limits).unwrap();
+    for round in 1..=3 {
+        let answer = tokio::time::timeout(Duration::from_secs(20), engine.score(numbers(0, 2), Lane::Interactive));
+        assert_eq!(answer.await.expect("it waits for more").unwrap().len(), 2);
+        assert_eq!(card.come.load(Ordering::SeqCst), round);
+    }
+}
