@@ -201,13 +201,13 @@ impl Queue {
     }
 
     /// Whether enough of a lane is tokenized ahead. Of requests that is what the runners can take at once: one that comes next
-    /// waits for no more than that.
+    /// waits for no more than that. Of equal ones they take all that there are.
     fn has_enough(&self, waiting: &Waiting, lane: Lane) -> bool {
-        let all = waiting.pool.all();
-        let wholes = all.wholes(self.budget.limits());
+        let (limits, all) = (self.budget.limits(), waiting.pool.all());
+        let has_rows = all.rows >= self.ahead_rows;
         match lane {
-            Lane::Interactive => wholes >= self.at_once,
-            Lane::Bulk => all.rows >= self.ahead_rows && wholes >= BATCHES_AHEAD * self.at_once,
+            Lane::Interactive => has_rows || waiting.pool.distinct().wholes(limits) >= self.at_once,
+            Lane::Bulk => has_rows && all.wholes(limits) >= BATCHES_AHEAD * self.at_once,
         }
     }
 
