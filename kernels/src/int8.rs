@@ -11,6 +11,8 @@ use super::Family;
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
 use super::tile::{Line, Rows, Sums, TileKernel, portable};
+#[cfg(target_arch = "x86_64")]
+use super::wide_tile::wide_tile;
 use super::{math, multiversion};
 
 /// Elements of a word.
@@ -28,9 +30,13 @@ pub fn kernels() -> Vec<TileKernel<i32>> {
             // SAFETY: the processor is of the family, which has AVX-512F, and has AVX512_VNNI.
             kernels.push(unsafe { TileKernel::new("AVX512_VNNI", x86::avx512) });
         }
+        if Family::in_use() >= Family::Avx2 && is_x86_feature_detected!("avxvnni") {
+            // SAFETY: the processor is of the family, which has AVX2, and has AVX-VNNI.
+            kernels.push(unsafe { TileKernel::new("AVX-VNNI", x86::avx_vnni) });
+        }
         if Family::in_use() >= Family::Avx2 {
             // SAFETY: the processor is of the family, which has AVX2.
-            kernels.push(unsafe { TileKernel::new("AVX2", x86::avx2) });
+            kernels.push(unsafe { TileKernel::wide("AVX2", x86::avx2) });
         }
     }
     // SAFETY: plain Rust.
@@ -45,6 +51,8 @@ pub struct Affine {
     pub scale: f32,
     /// 0 to 255.
     pub zero: i32,
+    /// What is added to each sum of its products: see [`super::magnitudes`].
+    pub offset: i32,
 }
 
 /// 1.5 · 2^23: what is added to it is rounded to the nearest integer, which stands in its lowest bits.
@@ -226,7 +234,7 @@ multiversion! {
             *element = ((x * inverse + zero).clamp(0.0, 255.0) + ROUND).to_bits() as u8;
         }
         rest.fill(0);
-        *affine = Affine { scale: if finite { scale } else { f32::NAN }, zero: zero as i32 };
+        *affine = Affine { scale: if finite { scale } else { f32::NAN }, zero: zero as i32, offset: 0 };
     }
 }
 
@@ -241,28 +249,31 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<i32>) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32,
-        _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm512_dpbusd_epi32,
+        __m256i, __m512i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16,
+        _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_xor_si256, _mm512_dpbusd_epi32,
         _mm512_set1_epi32, _mm512_setzero_si512,
     };
 
-    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile, wide_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,
         |acc, x, w| _mm512_dpbusd_epi32(*acc, x, w)
     );
 
-    // AVX2's product of bytes saturates: even and odd bytes are widened to 16 bits, whose products it adds exactly.
     vector_tile!(
-        pub avx2, "avx2", i32, __m256i, __m256i, 2, _mm256_setzero_si256(), _mm256_set1_epi32,
+        pub avx_vnni, "avx2,avxvnni", i32, __m256i, __m256i, 2, _mm256_setzero_si256(), _mm256_set1_epi32,
+        |acc, x, w| _mm256_dpbusd_avx_epi32(*acc, x, w)
+    );
+
+    // A pair is at most 2 · 128 · 127 and at least -2 · 128 · 128, which 16 bits hold: see `magnitudes.rs`.
+    wide_tile!(
+        pub avx2, "avx2", i32, __m256i, 4 by 2, 1, _mm256_setzero_si256(),
+        |row, step, _part, steps| [row.add(step), row.add(steps + step)].map(|word| _mm256_set1_epi32(word.read().cast_signed())),
+        |from, _step, _part| from.read(),
         |acc, x, w| {
-            let even = _mm256_madd_epi16(
-                _mm256_and_si256(x, _mm256_set1_epi16(0xff)),
-                _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)),
-            );
-            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(x), _mm256_srai_epi16::<8>(w));
-            _mm256_add_epi32(*acc, _mm256_add_epi32(even, odd))
+            let pairs = _mm256_maddubs_epi16(x[0], _mm256_xor_si256(w, x[1]));
+            _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }
     );
 }

@@ -25,6 +25,7 @@ mod float32;
 mod int8;
 mod layer_norm;
 mod linear;
+mod magnitudes;
 mod math;
 mod packed_attention;
 mod packed_feed_forward;
@@ -37,6 +38,8 @@ mod self_attention;
 #[cfg(test)]
 mod testing;
 mod tile;
+mod wide_tile;
+mod widened;
 
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor,
 
 use super::int8::{Affine, Channels};
 use super::tile::{COLUMNS, Panels, ROWS, Rows, Sums, TileKernel};
-use super::{Activation, Precision, bfloat16, f32_slice, float32, int8, multiversion};
+use super::{Activation, Precision, bfloat16, f32_slice, float32, int8, magnitudes, multiversion, widened};
 
 /// A linear layer, its weights laid out for the kernels of this processor.
 pub struct PackedLinear {
@@ -26,6 +26,8 @@ pub enum Kernel {
     Float32(TileKernel<f32>),
     /// See [`Precision::Bfloat16`].
     Bfloat16(TileKernel<f32>),
+    /// The same with activations in f32.
+    Widened(TileKernel<f32>),
     /// See [`Precision::Int8`].
     Int8(TileKernel<i32>),
 }
@@ -34,6 +36,7 @@ pub enum Kernel {
 enum Product {
     Float32(TileKernel<f32>),
     Bfloat16(TileKernel<f32>),
+    Widened(TileKernel<f32>),
     Int8(TileKernel<i32>, Channels),
 }
 
@@ -46,7 +49,12 @@ impl Kernel {
     pub fn all(precision: Precision) -> Vec<Self> {
         match precision {
             Precision::Float32 => float32::kernels().into_iter().map(Self::Float32).collect(),
-            Precision::Bfloat16 => bfloat16::kernels().into_iter().map(Self::Bfloat16).collect(),
+            Precision::Bfloat16 => {
+                let mut kernels: Vec<_> = bfloat16::kernels().into_iter().map(Self::Bfloat16).collect();
+                let faster = usize::from(kernels.len() > 1 && bfloat16::has_fast_dot_product());
+                kernels.splice(faster..faster, widened::kernels().into_iter().map(Self::Widened));
+                kernels
+            }
             Precision::Int8 => int8::kernels().into_iter().map(Self::Int8).collect(),
             Precision::Float16 => Vec::new(),
         }
@@ -55,7 +63,7 @@ impl Kernel {
     /// The instructions that it uses.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Float32(kernel) | Self::Bfloat16(kernel) => kernel.name(),
+            Self::Float32(kernel) | Self::Bfloat16(kernel) | Self::Widened(kernel) => kernel.name(),
             Self::Int8(kernel) => kernel.name(),
         }
     }
@@ -116,6 +124,10 @@ impl PackedLinear {
                 panels.set_columns(&words, steps);
                 Product::Bfloat16(kernel)
             }
+            Kernel::Widened(kernel) => {
+                widened::pack(weight, inner, &mut panels);
+                Product::Widened(kernel)
+            }
             Kernel::Int8(kernel) => {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
@@ -155,6 +167,16 @@ impl PackedLinear {
         let x_rows = x.chunks_exact(self.inner);
         match &self.product {
             Product::Float32(kernel) => self.tiles(kernel, bytemuck::cast_slice(x), y, add_bias),
+            Product::Widened(kernel) if self.inner.is_multiple_of(widened::PER_WORD) => {
+                self.tiles(kernel, bytemuck::cast_slice(x), y, add_bias);
+            }
+            Product::Widened(kernel) => {
+                let own = steps * kernel.words();
+                scratch.words.resize(x_rows.len() * own, 0);
+                let words = scratch.words.chunks_exact_mut(own);
+                words.zip(x_rows).for_each(|(words, x)| widened::pad_row(x, bytemuck::cast_slice_mut(words)));
+                self.tiles(kernel, &scratch.words, y, add_bias);
+            }
             Product::Bfloat16(kernel) => {
                 scratch.words.resize(x_rows.len() * steps, 0);
                 let words = scratch.words.chunks_exact_mut(steps);
@@ -162,11 +184,16 @@ impl PackedLinear {
                 self.tiles(kernel, &scratch.words, y, add_bias);
             }
             Product::Int8(kernel, channels) => {
-                scratch.words.resize(x_rows.len() * steps, 0);
-                let words = scratch.words.chunks_exact_mut(steps);
+                let own = steps * kernel.words();
+                scratch.words.resize(x_rows.len() * own, 0);
                 scratch.tokens.clear();
-                let tokens = words.zip(x_rows).map(|(words, x)| channels.quantize_row(x, words, &mut scratch.smooth));
-                scratch.tokens.extend(tokens);
+                for (words, x) in scratch.words.chunks_exact_mut(own).zip(x_rows) {
+                    let mut token = channels.quantize_row(x, &mut words[..steps], &mut scratch.smooth);
+                    if own > steps {
+                        magnitudes::split_signs(words, &mut token);
+                    }
+                    scratch.tokens.push(token);
+                }
                 let (scales, _) = channels.scales.as_chunks();
                 let (weights, _) = channels.sums.as_chunks();
                 self.tiles(kernel, &scratch.words, y, |sums, y, of| {
@@ -185,7 +212,7 @@ impl PackedLinear {
         y: &mut [f32],
         finish: impl Fn(&Sums<S>, &mut [f32], Outputs<'_>),
     ) {
-        let stride = self.panels.steps();
+        let stride = self.panels.steps() * kernel.words();
         let rows = words.len() / stride;
         let mut sums = Sums::default();
         for (panel, ((lines, columns), bias)) in self.panels.iter().zip(self.bias.as_chunks().0).enumerate() {
@@ -259,7 +286,7 @@ multiversion! {
         of: Outputs<'_>,
     ) {
         for ((sums, y), token) in sums.0.iter().zip(y.chunks_exact_mut(of.stride)).zip(tokens) {
-            let value = |i| (sums[i] - token.zero * weights[i]) as f32 * (token.scale * scales[i]) + of.bias[i];
+            let value = |i| (sums[i] + token.offset - token.zero * weights[i]) as f32 * (token.scale * scales[i]) + of.bias[i];
             of.activation.fill(&mut y[of.columns.clone()], value);
         }
     }

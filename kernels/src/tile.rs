@@ -87,6 +87,19 @@ impl Panels {
         }
     }
 
+    /// Sets each word by its step and column, in the order in which they lie: a panel's steps one after the other. Columns go on
+    /// to the end of the last panel.
+    pub fn fill(&mut self, mut word: impl FnMut(usize, usize) -> u32) {
+        for (panel, lines) in self.lines.chunks_mut((self.steps * LINES).max(1)).enumerate() {
+            for (at, line) in lines.iter_mut().enumerate() {
+                let first = panel * COLUMNS + at % LINES * LANES;
+                for (column, own) in (first..).zip(&mut line.0) {
+                    *own = word(at / LINES, column);
+                }
+            }
+        }
+    }
+
     /// Words of the inner dimension.
     pub const fn steps(&self) -> usize {
         self.steps
@@ -103,6 +116,7 @@ impl Panels {
 #[derive(Clone, Copy)]
 pub struct TileKernel<S> {
     name: &'static str,
+    words: usize,
     tile: Tile<S>,
 }
 
@@ -116,7 +130,20 @@ impl<S> TileKernel<S> {
     /// The processor has the instructions, and `tile` keeps to the rows, lines and sums that [`TileKernel::multiply`]
     /// proves to be there.
     pub const unsafe fn new(name: &'static str, tile: Tile<S>) -> Self {
-        Self { name, tile }
+        Self { name, words: 1, tile }
+    }
+
+    /// One that takes two words of a row in a step.
+    ///
+    /// # Safety
+    /// As for [`TileKernel::new`].
+    pub const unsafe fn wide(name: &'static str, tile: Tile<S>) -> Self {
+        Self { name, words: 2, tile }
+    }
+
+    /// Words of a row that a step takes.
+    pub const fn words(&self) -> usize {
+        self.words
     }
 
     /// The instructions that it uses.
@@ -130,7 +157,7 @@ impl<S> TileKernel<S> {
         let steps = panel.len() / LINES;
         assert!(panel.len() == steps * LINES && (1..=ROWS).contains(&rows.count));
         assert!(columns <= COLUMNS);
-        assert!((rows.count - 1) * rows.stride + steps <= rows.words.len());
+        assert!((rows.count - 1) * rows.stride + steps * self.words <= rows.words.len());
         // SAFETY: `new` was promised the instructions, and the assertions are the bounds that a tile keeps to.
         unsafe { (self.tile)(rows, panel, columns, sums) }
     }
@@ -276,6 +303,7 @@ mod tests {
             bfloat16::round_row(&[(i % 13) as f32 - 6.0, (i % 5) as f32], &mut word);
             word[0]
         });
-        agree(&int8::kernels(), |i| (i as u32).wrapping_mul(0x0103_0507));
+        let of_bytes: Vec<_> = int8::kernels().into_iter().filter(|kernel| kernel.words() == 1).collect();
+        agree(&of_bytes, |i| (i as u32).wrapping_mul(0x0103_0507));
     }
 }

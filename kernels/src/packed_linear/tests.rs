@@ -13,7 +13,7 @@ fn kernels() -> impl Iterator<Item = Kernel> {
 fn name(kernel: Kernel) -> String {
     let precision = match kernel {
         Kernel::Float32(_) => Precision::Float32,
-        Kernel::Bfloat16(_) => Precision::Bfloat16,
+        Kernel::Bfloat16(_) | Kernel::Widened(_) => Precision::Bfloat16,
         Kernel::Int8(_) => Precision::Int8,
     };
     format!("{precision} by {}", kernel.name())
@@ -29,6 +29,13 @@ fn random(rows: usize, inner: usize, out: usize) -> Result<[Tensor; 3]> {
     ])
 }
 
+/// The weights that a layer multiplies by.
+fn as_packed(weight: &Tensor, kernel: Kernel) -> Result<Tensor> {
+    let (out, inner) = weight.dims2()?;
+    let layer = PackedLinear::with_kernel(weight, &Tensor::zeros(out, DType::F32, &Device::Cpu)?, None, kernel)?;
+    layer.forward(&Tensor::eye(inner, DType::F32, &Device::Cpu)?)?.t()?.contiguous()
+}
+
 /// The layer by candle's own operations, its operands rounded as the precision does, and how far sums may be off.
 fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, kernel: Kernel) -> Result<(Tensor, f32)> {
     let inner = x.dim(1)? as f32;
@@ -38,6 +45,7 @@ fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, kernel: Kernel) -> Result<(
             let round = |x: &Tensor| x.to_dtype(DType::BF16)?.to_dtype(DType::F32);
             (round(x)?, round(weight)?, 1e-5 * inner.sqrt())
         }
+        Kernel::Widened(_) => (x.clone(), as_packed(weight, kernel)?, 1e-5 * inner.sqrt()),
         // Half a step of either operand, on values of about 1 whose range is within 10.
         Kernel::Int8(_) => (x.clone(), weight.clone(), 0.15 * inner.sqrt()),
     };
@@ -79,14 +87,30 @@ proptest! {
     }
 
     #[test]
-    fn every_int8_kernel_gives_the_same_bits(rows in 1usize..20, inner in 1usize..300, out in 1usize..100) {
+    fn kernels_of_one_kind_give_the_same_bits(rows in 1usize..20, inner in 1usize..300, out in 1usize..100, widened in any::<bool>()) {
         let [x, w, b] = random(rows, inner, out).unwrap();
-        let outputs = Kernel::all(Precision::Int8).into_iter().map(|kernel| {
+        let same = kernels().filter(|kernel| match kernel {
+            Kernel::Int8(_) => !widened,
+            Kernel::Widened(_) => widened,
+            _ => false,
+        });
+        let outputs = same.map(|kernel| {
             PackedLinear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap()
         });
         let outputs: Vec<_> = outputs.collect();
         prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
     }
+}
+
+#[test]
+fn widened_weights_are_within_half_a_step() -> Result<()> {
+    let [_, w, _] = random(1, 75, 130)?;
+    for kernel in kernels().filter(|kernel| matches!(kernel, Kernel::Widened(_))) {
+        let bound = (w.abs()? / 256.0)?;
+        let beyond = ((as_packed(&w, kernel)? - &w)?.abs()? - bound)?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+        assert!(beyond <= 0.0, "{}: {beyond}", name(kernel));
+    }
+    Ok(())
 }
 
 #[test]
