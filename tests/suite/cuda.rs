@@ -226,7 +226,9 @@ fn a_lost_device_ends_the_command() {
     let Some(emulator) = emulator() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.parquet");
-    let output = run(&emulator, &[("LAUNCHES", "400")], &score_reviews(output.to_str().unwrap(), "cuda", &[]));
+    // In small batches, so that their launches are more than the device lives for.
+    let arguments = score_reviews(output.to_str().unwrap(), "cuda", &["--batch-rows", "32"]);
+    let output = run(&emulator, &[("LAUNCHES", "400")], &arguments);
     let log = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("takes no more work in this process"), "{log}");
