@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use textflight::classifier::kernels::{
     AbsorbedAttention, Activation, AttentionWeights, Kernel, LayerNorm, PackedAttention, PackedFeedForward,
-    PackedLinear, Place, Precision, Ragged, add_layer_norm, attention,
+    PackedLinear, Place, Precision, Ragged, Team, add_layer_norm, attention,
 };
 
 const HIDDEN: usize = 768;
@@ -37,7 +37,7 @@ fn linear(c: &mut Criterion) {
                     let x = random(rows, inner);
                     group.throughput(operations(2 * rows * inner * out));
                     group.bench_function(BenchmarkId::new(format!("{inner} to {out}"), rows), |b| {
-                        b.iter(|| layer.forward(black_box(&x)));
+                        b.iter(|| layer.forward(black_box(&x), &Team::alone()));
                     });
                 }
             }
@@ -65,7 +65,9 @@ fn feed_forward(c: &mut Criterion) {
         let block = PackedFeedForward::new(widen, narrow, norm()).expect("layers that fit");
         let x = random(816, HIDDEN);
         group.throughput(operations(4 * 816 * HIDDEN * WIDE));
-        group.bench_function(BenchmarkId::new(precision.to_string(), 816), |b| b.iter(|| block.forward(black_box(&x))));
+        group.bench_function(BenchmarkId::new(precision.to_string(), 816), |b| {
+            b.iter(|| block.forward(black_box(&x), &Team::alone()));
+        });
     }
 }
 
@@ -83,12 +85,12 @@ fn self_attention(c: &mut Criterion) {
         let all = PackedAttention::new(&weights, norm(), HEADS, None, precision).expect("a layer");
         group.throughput(operations(32 * (25 * 8 * HIDDEN * HIDDEN + 4 * 25 * 25 * HIDDEN)));
         group.bench_function(BenchmarkId::new("all rows", precision), |b| {
-            b.iter(|| all.forward(black_box(&x), &sequences));
+            b.iter(|| all.forward(black_box(&x), &sequences, &Team::alone()));
         });
         let absorbed = AbsorbedAttention::new(&weights, norm(), HEADS, None, precision).expect("a layer");
         group.throughput(operations(32 * (8 * HIDDEN * HIDDEN + 4 * 25 * HEADS * HIDDEN)));
         group.bench_function(BenchmarkId::new("first rows", precision), |b| {
-            b.iter(|| absorbed.forward(black_box(&first), &x, &sequences));
+            b.iter(|| absorbed.forward(black_box(&first), &x, &sequences, &Team::alone()));
         });
     }
 }

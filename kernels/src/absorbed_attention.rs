@@ -9,9 +9,11 @@ use std::ops::Range;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::attention::{product, softmax_rows};
-use super::packed_linear::{PackedLinear, Scratch};
+use super::block::Block;
+use super::packed_linear::{PackedLinear, Product, Scratch, multiply};
+use super::team::Spare;
 use super::tile::{Panels, ROWS, Rows, TileKernel};
-use super::{AttentionWeights, LayerNorm, Precision, Ragged, f32_slice, f32_slice_mut, float32, math};
+use super::{AttentionWeights, LayerNorm, Precision, Ragged, Team, f32_slice, f32_slice_mut, float32, math};
 
 /// Self-attention of one row of each sequence, with its projections, the residual and the LayerNorm after it.
 pub struct AbsorbedAttention {
@@ -69,40 +71,47 @@ impl AbsorbedAttention {
     ///
     /// # Errors
     /// When a tensor is not contiguous f32 on the CPU, or the shapes and sequences disagree.
-    pub fn forward(&self, asking: &Tensor, x: &Tensor, sequences: &Ragged) -> Result<()> {
-        asking.inplace_op2(x, &Run { layer: self, sequences })
+    pub fn forward(&self, asking: &Tensor, x: &Tensor, sequences: &Ragged, team: &Team) -> Result<()> {
+        asking.inplace_op2(x, &Run { layer: self, sequences, team })
     }
 
     /// A block of sequences; `asking [sequences, hidden]` is written over.
-    fn run(&self, asking: &mut [f32], x: &[f32], sequences: &[Range<usize>], memory: &mut Memory) {
+    fn run(&self, asking: &mut [f32], x: &[f32], sequences: &[Range<usize>], memory: &mut Memory, team: &Team) {
         let (hidden, width, count) = (self.norm.width(), self.keys[0].inner(), sequences.len());
-        let Memory { looks, asked, seen, q, head, scratch } = memory;
+        let Memory { looks, asked, seen, q, scratch, of_heads } = memory;
         q.resize(count * hidden, 0.0);
-        self.query.multiply(asking, q, scratch);
+        multiply(team, [Product::new(&self.query, asking, q, scratch)]);
 
         // Head by head, `[heads, sequences, hidden]`: what is asked of a row, and below what is seen of the rows.
         asked.resize(self.keys.len() * count * hidden, 0.0);
-        head.resize(count * width, 0.0);
-        for ((keys, asked), first) in self.keys.iter().zip(asked.chunks_mut(count * hidden)).zip((0..).step_by(width)) {
-            for (head, q) in head.chunks_mut(width).zip(q.chunks(hidden)) {
-                head.copy_from_slice(&q[first..first + width]);
-            }
-            keys.multiply(head, asked, scratch);
-        }
+        let heads = self.keys.iter().zip(of_heads.iter_mut()).zip((0..).step_by(width));
+        multiply(
+            team,
+            heads.zip(asked.chunks_mut(count * hidden)).map(|(((layer, scratch), first), asked)| Product {
+                layer,
+                x: &q[first..],
+                stride: hidden,
+                y: Block::new(asked, hidden),
+                scratch,
+            }),
+        );
         seen.resize(asked.len(), 0.0);
-        for (i, rows) in sequences.iter().enumerate() {
+        // All heads of a sequence stand one above the other.
+        let seen_by = Block::new(seen, count * hidden).split_columns(hidden);
+        let mut pieces: Vec<_> = sequences.iter().enumerate().zip(seen_by).collect();
+        team.each(&mut pieces, |((i, rows), seen)| {
             let x = &x[rows.start * hidden..rows.end * hidden];
-            looks.look(&asked[i * hidden..], x, &mut seen[i * hidden..], count * hidden);
-        }
-        for ((values, seen), first) in self.values.iter().zip(seen.chunks(count * hidden)).zip((0..).step_by(width)) {
-            values.multiply(seen, head, scratch);
-            for (head, context) in head.chunks(width).zip(q.chunks_mut(hidden)) {
-                context[first..first + width].copy_from_slice(head);
-            }
-        }
+            looks.look(&asked[*i * hidden..], x, seen, count * hidden);
+        });
+        let heads = self.values.iter().zip(of_heads).zip(seen.chunks(count * hidden));
+        let contexts = Block::new(q, hidden).split_columns(width);
+        multiply(
+            team,
+            heads.zip(contexts).map(|(((layer, scratch), x), y)| Product { layer, x, stride: hidden, y, scratch }),
+        );
         let attended = &mut asked[..count * hidden];
-        self.output.multiply(q, attended, scratch);
-        self.norm.add_rows(asking, attended);
+        multiply(team, [Product::new(&self.output, q, attended, scratch)]);
+        self.norm.add_rows(asking, attended, team);
     }
 }
 
@@ -110,6 +119,7 @@ impl AbsorbedAttention {
 struct Run<'a> {
     layer: &'a AbsorbedAttention,
     sequences: &'a Ragged,
+    team: &'a Team,
 }
 
 impl InplaceOp2 for Run<'_> {
@@ -136,7 +146,7 @@ impl InplaceOp2 for Run<'_> {
         let ranges: Vec<_> = self.sequences.ranges().collect();
         let mut memory = Memory::new(hidden, self.layer.keys.len());
         for (asking, sequences) in asking.chunks_mut(BLOCK * hidden).zip(ranges.chunks(BLOCK)) {
-            self.layer.run(asking, x, sequences, &mut memory);
+            self.layer.run(asking, x, sequences, &mut memory, self.team);
         }
         Ok(())
     }
@@ -148,29 +158,17 @@ struct Memory {
     asked: Vec<f32>,
     seen: Vec<f32>,
     q: Vec<f32>,
-    head: Vec<f32>,
     scratch: Scratch,
+    /// One for each head.
+    of_heads: Vec<Scratch>,
 }
 
 impl Memory {
     fn new(hidden: usize, heads: usize) -> Self {
-        let looks = Looks {
-            kernel: float32::fastest(),
-            hidden,
-            heads,
-            asked: Panels::default(),
-            rows: Panels::default(),
-            scores: Vec::new(),
-            weights: Vec::new(),
-        };
-        Self {
-            looks,
-            asked: Vec::new(),
-            seen: Vec::new(),
-            q: Vec::new(),
-            head: Vec::new(),
-            scratch: Scratch::default(),
-        }
+        let looks = Looks { kernel: float32::fastest(), hidden, heads, memory: Spare::default() };
+        let [asked, seen, q] = [const { Vec::new() }; 3];
+        let of_heads = std::iter::repeat_with(Scratch::default).take(heads).collect();
+        Self { looks, asked, seen, q, scratch: Scratch::default(), of_heads }
     }
 }
 
@@ -179,6 +177,12 @@ struct Looks {
     kernel: TileKernel<f32>,
     hidden: usize,
     heads: usize,
+    memory: Spare<LookMemory>,
+}
+
+/// What one sequence after the other uses.
+#[derive(Default)]
+struct LookMemory {
     asked: Panels,
     rows: Panels,
     /// `[tokens, heads]`
@@ -188,31 +192,37 @@ struct Looks {
 }
 
 impl Looks {
-    /// Means of the rows of `x [tokens, hidden]`, weighed as each head asks. Heads stand `stride` apart in `asked` and `seen`.
-    fn look(&mut self, asked: &[f32], x: &[f32], seen: &mut [f32], stride: usize) {
+    /// Means of the rows of `x [tokens, hidden]`, weighed as each head asks, into `seen [heads, hidden]`. Heads stand `stride`
+    /// apart in `asked`.
+    fn look(&self, asked: &[f32], x: &[f32], seen: &mut Block<'_>, stride: usize) {
+        self.memory.with(|memory| self.look_with(memory, asked, x, seen, stride));
+    }
+
+    fn look_with(&self, memory: &mut LookMemory, asked: &[f32], x: &[f32], seen: &mut Block<'_>, stride: usize) {
         let Self { kernel, hidden, heads, .. } = *self;
         let tokens = x.len() / hidden;
-        self.asked.reset(hidden, heads);
-        self.asked.set_columns(bytemuck::cast_slice(asked), stride);
-        self.scores.resize(tokens * heads, 0.0);
-        for (x, scores) in x.chunks(ROWS * hidden).zip(self.scores.chunks_mut(ROWS * heads)) {
+        memory.asked.reset(hidden, heads);
+        memory.asked.set_columns(bytemuck::cast_slice(asked), stride);
+        memory.scores.resize(tokens * heads, 0.0);
+        let mut scores = Block::new(&mut memory.scores, heads);
+        for (x, first) in x.chunks(ROWS * hidden).zip((0..).step_by(ROWS)) {
             let rows = Rows { words: bytemuck::cast_slice(x), stride: hidden, count: x.len() / hidden };
-            product(kernel, rows, &self.asked, scores, heads);
+            product(kernel, rows, &memory.asked, &mut scores, first);
         }
         let weights = tokens.next_multiple_of(math::LANES);
-        self.weights.clear();
-        self.weights.resize(heads * weights, f32::NEG_INFINITY);
-        for (token, scores) in self.scores.chunks_exact(heads).enumerate() {
-            for (weights, score) in self.weights.chunks_exact_mut(weights).zip(scores) {
+        memory.weights.clear();
+        memory.weights.resize(heads * weights, f32::NEG_INFINITY);
+        for (token, scores) in memory.scores.chunks_exact(heads).enumerate() {
+            for (weights, score) in memory.weights.chunks_exact_mut(weights).zip(scores) {
                 weights[token] = *score;
             }
         }
-        softmax_rows(&mut self.weights, weights, 1.0 / ((hidden / heads) as f32).sqrt());
-        self.rows.reset(tokens, hidden);
-        self.rows.set_rows(bytemuck::cast_slice(x), hidden);
-        for (some, seen) in self.weights.chunks(ROWS * weights).zip(seen.chunks_mut(ROWS * stride)) {
+        softmax_rows(&mut memory.weights, weights, 1.0 / ((hidden / heads) as f32).sqrt());
+        memory.rows.reset(tokens, hidden);
+        memory.rows.set_rows(bytemuck::cast_slice(x), hidden);
+        for (some, first) in memory.weights.chunks(ROWS * weights).zip((0..).step_by(ROWS)) {
             let rows = Rows { words: bytemuck::cast_slice(some), stride: weights, count: some.len() / weights };
-            product(kernel, rows, &self.rows, seen, stride);
+            product(kernel, rows, &memory.rows, seen, first);
         }
     }
 }
@@ -228,6 +238,7 @@ mod tests {
 
     #[test]
     fn equals_attention_of_all_rows() -> Result<()> {
+        let team = &Team::alone();
         for heads in [1, 3, 8, 24] {
             let weights = weights(HIDDEN)?;
             let affine = (random(&[HIDDEN])?, random(&[HIDDEN])?);
@@ -240,8 +251,8 @@ mod tests {
                 let first: Vec<u32> = sequences.starts().iter().map(|row| *row as u32).collect();
                 let first = Tensor::new(first, &Device::Cpu)?;
                 let asking = select_rows(&x, &first)?;
-                absorbed.forward(&asking, &x, &sequences)?;
-                all.forward(&x, &sequences)?;
+                absorbed.forward(&asking, &x, &sequences, team)?;
+                all.forward(&x, &sequences, team)?;
                 let worst = max_difference(&asking, &select_rows(&x, &first)?)?;
                 assert!(worst < 1e-4, "{heads} heads, {lengths:?}: {worst}");
             }
@@ -252,13 +263,14 @@ mod tests {
     #[test]
     fn refuses_what_does_not_fit() -> Result<()> {
         let block = |heads| AbsorbedAttention::new(&weights(HIDDEN)?, norm()?, heads, None, Precision::Int8);
+        let team = &Team::alone();
         assert!(block(5).is_err());
         let (block, two) = (block(3)?, Ragged::from_lengths([1, 2]));
         let x = random(&[3, HIDDEN])?;
-        assert!(block.forward(&random(&[2, HIDDEN])?, &x, &two).is_ok());
-        assert!(block.forward(&random(&[1, HIDDEN])?, &x, &two).is_err());
-        assert!(block.forward(&random(&[2, 8])?, &x, &two).is_err());
-        assert!(block.forward(&random(&[2, HIDDEN])?, &x, &Ragged::from_lengths([3, 0])).is_err());
+        assert!(block.forward(&random(&[2, HIDDEN])?, &x, &two, team).is_ok());
+        assert!(block.forward(&random(&[1, HIDDEN])?, &x, &two, team).is_err());
+        assert!(block.forward(&random(&[2, 8])?, &x, &two, team).is_err());
+        assert!(block.forward(&random(&[2, HIDDEN])?, &x, &Ragged::from_lengths([3, 0]), team).is_err());
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use super::block::Block;
+use super::team::Spare;
 use super::tile::{Panels, ROWS, Rows, Sums, TileKernel};
 use super::{Ragged, f32_slice, float32, math, multiversion};
 
@@ -37,12 +39,15 @@ impl CustomOp2 for Attention<'_> {
         kv_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (query_rows, hidden) = self.shape(q_layout, kv_layout)?;
-        let mut context = f32_slice(q, q_layout)?.to_vec();
-        let kv = f32_slice(kv, kv_layout)?;
-        let mut heads = Heads::new(self.heads, hidden);
+        let (q, kv) = (f32_slice(q, q_layout)?, f32_slice(kv, kv_layout)?);
+        let mut context = vec![0.0; q.len()];
+        let mut block = Block::new(&mut context, hidden);
+        let heads = Heads::new();
         for (queries, keys) in self.queries.ranges().zip(self.keys.ranges()) {
-            let q = &mut context[queries.start * hidden..queries.end * hidden];
-            heads.attend(q, &kv[keys.start * 2 * hidden..keys.end * 2 * hidden]);
+            let q = &q[queries.start * hidden..queries.end * hidden];
+            let kv = &kv[keys.start * 2 * hidden..keys.end * 2 * hidden];
+            let context = block.split_off_rows(queries.len());
+            Heads::of_sequence(q, kv, hidden / self.heads, context).for_each(|mut head| heads.attend(&mut head));
         }
         Ok((CpuStorage::F32(context), Shape::from((query_rows, hidden))))
     }
@@ -74,12 +79,29 @@ impl Attention<'_> {
     }
 }
 
-/// Attention on the CPU, one head of one sequence at a time, in memory that the next one uses again.
+/// One head of one sequence on the CPU.
+pub struct Head<'a> {
+    /// Of all heads, `[queries, hidden]`.
+    q: &'a [f32],
+    /// Of all heads, `[keys, 2 · hidden]`.
+    kv: &'a [f32],
+    /// The head's first.
+    column: usize,
+    hidden: usize,
+    /// What the queries see, `[queries, width]`: zeros if there are no keys.
+    context: Block<'a>,
+}
+
+/// What the heads of a batch are attended with.
 pub struct Heads {
     kernel: TileKernel<f32>,
-    hidden: usize,
-    /// Columns of a head.
-    width: usize,
+    /// As many as run at once.
+    memory: Spare<HeadMemory>,
+}
+
+/// What one head after the other uses.
+#[derive(Default)]
+struct HeadMemory {
     keys: Panels,
     values: Panels,
     /// `[ROWS, keys]`, the keys filled up to whole vectors.
@@ -87,63 +109,67 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// So many heads side by side in `hidden` columns.
-    pub fn new(heads: usize, hidden: usize) -> Self {
-        Self {
-            kernel: float32::fastest(),
-            hidden,
-            width: hidden / heads,
-            keys: Panels::default(),
-            values: Panels::default(),
-            weights: Vec::new(),
-        }
+    /// Nothing is laid out yet.
+    pub fn new() -> Self {
+        Self { kernel: float32::fastest(), memory: Spare::default() }
     }
 
-    /// Writes over the queries of a sequence, `[queries, hidden]`, what they see of its keys and values,
-    /// `kv [keys, 2 · hidden]`: zeros if there are none.
-    pub fn attend(&mut self, q: &mut [f32], kv: &[f32]) {
-        if q.is_empty() || kv.is_empty() {
-            return q.fill(0.0);
-        }
-        for column in (0..self.hidden).step_by(self.width) {
-            let kv = bytemuck::cast_slice(kv);
-            let keys = kv.len() / (2 * self.hidden);
-            self.keys.reset(self.width, keys);
-            self.keys.set_columns(&kv[column..], 2 * self.hidden);
-            self.values.reset(keys, self.width);
-            self.values.set_rows(&kv[self.hidden + column..], 2 * self.hidden);
-            self.attend_head(q, keys, column);
-        }
+    /// All heads of a sequence, `width` columns each: of `q [queries, hidden]` and `kv [keys, 2 · hidden]`.
+    pub fn of_sequence<'a>(
+        q: &'a [f32],
+        kv: &'a [f32],
+        width: usize,
+        context: Block<'a>,
+    ) -> impl Iterator<Item = Head<'a>> {
+        let hidden = context.columns();
+        let contexts = context.split_columns(width).zip((0..).step_by(width));
+        contexts.map(move |(context, column)| Head { q, kv, column, hidden, context })
     }
 
-    /// The head whose columns begin at `column`.
-    fn attend_head(&mut self, q: &mut [f32], keys: usize, column: usize) {
+    /// Fills the head's context.
+    pub fn attend(&self, head: &mut Head<'_>) {
+        self.memory.with(|memory| memory.attend(self.kernel, head));
+    }
+}
+
+impl HeadMemory {
+    fn attend(&mut self, kernel: TileKernel<f32>, head: &mut Head<'_>) {
+        let Head { q, kv, column, hidden, ref mut context } = *head;
+        if kv.is_empty() {
+            return (0..context.rows()).for_each(|row| context.row(row).fill(0.0));
+        }
+        let (q, kv) = (bytemuck::cast_slice(q), bytemuck::cast_slice(kv));
+        let (keys, width) = (kv.len() / (2 * hidden), context.columns());
+        self.keys.reset(width, keys);
+        self.keys.set_columns(&kv[column..], 2 * hidden);
+        self.values.reset(keys, width);
+        self.values.set_rows(&kv[hidden + column..], 2 * hidden);
         // Whole vectors: what stands beyond the keys is of no weight.
         let stride = keys.next_multiple_of(math::LANES);
         self.weights.resize(ROWS * stride, 0.0);
-        let scale = 1.0 / (self.width as f32).sqrt();
-        for q in q.chunks_mut(ROWS * self.hidden) {
-            let count = q.len() / self.hidden;
-            let rows = Rows { words: bytemuck::cast_slice(&q[column..]), stride: self.hidden, count };
+        let scale = 1.0 / (width as f32).sqrt();
+        for first in (0..context.rows()).step_by(ROWS) {
+            let count = ROWS.min(context.rows() - first);
+            let rows = Rows { words: &q[first * hidden + column..], stride: hidden, count };
             let weights = &mut self.weights[..count * stride];
-            product(self.kernel, rows, &self.keys, weights, stride);
+            product(kernel, rows, &self.keys, &mut Block::new(weights, stride), 0);
             for row in weights.chunks_exact_mut(stride) {
                 row[keys..].fill(f32::NEG_INFINITY);
             }
             softmax_rows(weights, stride, scale);
             let rows = Rows { words: bytemuck::cast_slice(weights), stride, count };
-            product(self.kernel, rows, &self.values, &mut q[column..], self.hidden);
+            product(kernel, rows, &self.values, context, first);
         }
     }
 }
 
-/// `rows · panels`, row `i` into `out[i * stride..]`.
-pub fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
+/// `rows · panels`, row `i` into row `first + i` of `out`.
+pub fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut Block<'_>, first: usize) {
     let mut sums = Sums::default();
     for (panel, columns) in panels.iter() {
         kernel.multiply(rows, panel, columns.len(), &mut sums);
-        for (sums, out) in sums.0[..rows.count].iter().zip(out.chunks_mut(stride)) {
-            out[columns.clone()].copy_from_slice(&sums[..columns.len()]);
+        for (sums, row) in sums.0[..rows.count].iter().zip(first..) {
+            out.row(row)[columns.clone()].copy_from_slice(&sums[..columns.len()]);
         }
     }
 }

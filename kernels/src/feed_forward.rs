@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::cuda::GpuLinear;
-use super::{LayerNorm, Linear, PackedFeedForward};
+use super::{LayerNorm, Linear, PackedFeedForward, Team};
 
 /// `LayerNorm(x + narrow(widen(x)))`
 pub enum FeedForward {
@@ -31,13 +31,14 @@ impl FeedForward {
         }
     }
 
-    /// `x [rows, hidden]` → `[rows, hidden]`; `x` may be written over.
+    /// `x [rows, hidden]` → `[rows, hidden]`; `x` may be written over. A CPU shares it out among
+    /// `team`.
     ///
     /// # Errors
     /// When `x` has another width, or is of another type or device than the layers.
-    pub fn forward(&self, x: Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: Tensor, team: &Team) -> Result<Tensor> {
         match self {
-            Self::Packed(block) => block.forward(&x).map(|()| x),
+            Self::Packed(block) => block.forward(&x, team).map(|()| x),
             Self::Gpu { layers: [widen, narrow], norm } => {
                 let y = narrow.forward(&widen.forward(&x)?)?;
                 norm.add(&y, &x)?;

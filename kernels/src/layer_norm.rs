@@ -2,7 +2,8 @@
 
 use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor};
 
-use super::{Place, f32_slice, f32_slice_mut, math, multiversion};
+use super::tile::ROWS;
+use super::{Place, Team, f32_slice, f32_slice_mut, math, multiversion};
 
 /// A LayerNorm that follows a residual, wherever it lies.
 pub struct LayerNorm {
@@ -47,8 +48,10 @@ impl LayerNorm {
     }
 
     /// The same over rows in the CPU's memory.
-    pub fn add_rows(&self, x: &mut [f32], residual: &[f32]) {
-        normalize(x, residual, &self.on_cpu, self.epsilon);
+    pub fn add_rows(&self, x: &mut [f32], residual: &[f32], team: &Team) {
+        let piece = ROWS * self.width();
+        let mut pieces: Vec<_> = x.chunks_mut(piece).zip(residual.chunks(piece)).collect();
+        team.each(&mut pieces, |(x, residual)| normalize(x, residual, &self.on_cpu, self.epsilon));
     }
 }
 

@@ -6,6 +6,8 @@
 //! included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
 //! `bfloat16.rs` and `int8.rs`. Which instructions they may use is settled once, in `family.rs`.
 //!
+//! On the CPU a forward can be shared out among the threads of a [`Team`].
+//!
 //! Two rules make a text's scores independent of its neighbours to the bit: a kernel computes every output row from
 //! that row's input alone, and the order of its sums depends on the row's own shape, never on how many rows there are.
 
@@ -13,6 +15,7 @@ mod absorbed_attention;
 mod activation;
 mod attention;
 mod bfloat16;
+mod block;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(not(feature = "cuda"))]
@@ -35,6 +38,7 @@ mod precision;
 mod ragged;
 mod select_rows;
 mod self_attention;
+mod team;
 #[cfg(test)]
 mod testing;
 mod tile;
@@ -57,6 +61,7 @@ pub use precision::Precision;
 pub use ragged::Ragged;
 pub use select_rows::select_rows;
 pub use self_attention::{AttentionWeights, RowAttention, SelfAttention};
+pub use team::{Team, TeamHandle};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::cuda::GpuLinear;
-use super::{Activation, PackedLinear, Place, Precision};
+use super::{Activation, PackedLinear, Place, Precision, Team};
 
 /// `y = f(x · Wᵀ + b)` over packed tokens.
 pub enum Linear {
@@ -43,13 +43,13 @@ impl Linear {
         }
     }
 
-    /// `x [rows, in]` → `[rows, out]`.
+    /// `x [rows, in]` → `[rows, out]`. A CPU shares it out among `team`.
     ///
     /// # Errors
     /// When `x` has another width, or is of another type or device than the layer.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, team: &Team) -> Result<Tensor> {
         match self {
-            Self::Packed(layer) => layer.forward(x),
+            Self::Packed(layer) => layer.forward(x, team),
             Self::Gpu(layer) => layer.forward(x),
         }
     }

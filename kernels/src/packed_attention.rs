@@ -1,10 +1,13 @@
 //! The attention of a layer on the CPU, a few sequences at a time: what lies between its products never leaves the cache.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
 use super::attention::Heads;
-use super::packed_linear::{PackedLinear, Scratch};
-use super::{AttentionWeights, LayerNorm, Precision, Ragged, f32_slice_mut, tile};
+use super::block::Block;
+use super::packed_linear::{PackedLinear, Product, Scratch, multiply};
+use super::{AttentionWeights, LayerNorm, Precision, Ragged, Team, f32_slice_mut, tile};
 
 /// Self-attention with its projections, the residual and the LayerNorm after it.
 pub struct PackedAttention {
@@ -44,8 +47,33 @@ impl PackedAttention {
     ///
     /// # Errors
     /// When `x` is not contiguous f32 on the CPU, `[rows, hidden]` with the rows of `sequences`.
-    pub fn forward(&self, x: &Tensor, sequences: &Ragged) -> Result<()> {
-        x.inplace_op1(&Run { layer: self, sequences })
+    pub fn forward(&self, x: &Tensor, sequences: &Ragged, team: &Team) -> Result<()> {
+        x.inplace_op1(&Run { layer: self, sequences, team })
+    }
+
+    /// A block of sequences: `x [rows, hidden]` is written over.
+    fn run(&self, x: &mut [f32], sequences: &[Range<usize>], memory: &mut Memory, team: &Team) {
+        let Self { query, key_value, output, norm, heads } = self;
+        let Memory { heads: attention, q, kv, context, scratch: [scratch, other] } = memory;
+        let hidden = norm.width();
+        q.resize(x.len(), 0.0);
+        kv.resize(2 * x.len(), 0.0);
+        context.resize(x.len(), 0.0);
+        multiply(team, [Product::new(query, x, q, scratch), Product::new(key_value, x, kv, other)]);
+
+        let mut block = Block::new(context, hidden);
+        let mut pieces = Vec::with_capacity(sequences.len() * heads);
+        for rows in sequences {
+            let [start, end] = [rows.start, rows.end].map(|row| (row - sequences[0].start) * hidden);
+            let context = block.split_off_rows(rows.len());
+            pieces.extend(Heads::of_sequence(&q[start..end], &kv[2 * start..2 * end], hidden / heads, context));
+        }
+        team.each(&mut pieces, |head| attention.attend(head));
+
+        // What was asked is not needed any more.
+        let attended = q;
+        multiply(team, [Product::new(output, context, attended, scratch)]);
+        norm.add_rows(x, attended, team);
     }
 }
 
@@ -53,6 +81,16 @@ impl PackedAttention {
 struct Run<'a> {
     layer: &'a PackedAttention,
     sequences: &'a Ragged,
+    team: &'a Team,
+}
+
+/// What blocks use in turn.
+struct Memory {
+    heads: Heads,
+    q: Vec<f32>,
+    kv: Vec<f32>,
+    context: Vec<f32>,
+    scratch: [Scratch; 2],
 }
 
 impl InplaceOp1 for Run<'_> {
@@ -61,30 +99,18 @@ impl InplaceOp1 for Run<'_> {
     }
 
     fn cpu_fwd(&self, x: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let PackedAttention { query, key_value, output, norm, heads } = self.layer;
-        let hidden = norm.width();
+        let hidden = self.layer.norm.width();
         if layout.dims() != [self.sequences.rows(), hidden] {
             bail!("attention: {:?} in a layer of {hidden}, {} rows", layout.shape(), self.sequences.rows());
         }
         let x = f32_slice_mut(x, layout)?;
-        let mut heads = Heads::new(*heads, hidden);
-        let [mut q, mut kv, mut attended] = [const { Vec::new() }; 3];
-        let mut scratch = Scratch::default();
+        let sequences: Vec<_> = self.sequences.ranges().collect();
+        let [q, kv, context] = [const { Vec::new() }; 3];
+        let mut memory = Memory { heads: Heads::new(), q, kv, context, scratch: Default::default() };
         for block in self.sequences.blocks(BLOCK) {
             let rows = self.sequences.span(&block);
             let x = &mut x[rows.start * hidden..rows.end * hidden];
-            q.resize(x.len(), 0.0);
-            query.multiply(x, &mut q, &mut scratch);
-            kv.resize(2 * x.len(), 0.0);
-            key_value.multiply(x, &mut kv, &mut scratch);
-            for sequence in block {
-                let of_sequence = self.sequences.span(&(sequence..sequence + 1));
-                let [start, end] = [of_sequence.start, of_sequence.end].map(|row| (row - rows.start) * hidden);
-                heads.attend(&mut q[start..end], &kv[2 * start..2 * end]);
-            }
-            attended.resize(x.len(), 0.0);
-            output.multiply(&q, &mut attended, &mut scratch);
-            norm.add_rows(x, &attended);
+            self.layer.run(x, &sequences[block], &mut memory, self.team);
         }
         Ok(())
     }
@@ -102,14 +128,15 @@ mod tests {
 
     #[test]
     fn equals_its_parts_one_after_the_other() -> Result<()> {
-        let block = block(3)?;
+        let (block, team) = (block(3)?, &Team::alone());
         for lengths in [vec![], vec![1], vec![47, 1, 1], vec![5; 40], vec![100, 3, 60, 2, 2]] {
             let sequences = Ragged::from_lengths(lengths.iter().copied());
             let x = random(&[sequences.rows(), HIDDEN])?;
-            let (query, key_value) = (block.query.forward(&x)?, block.key_value.forward(&x)?);
-            let plain = block.output.forward(&attention(&query, &key_value, &sequences, &sequences, block.heads)?)?;
+            let (query, key_value) = (block.query.forward(&x, team)?, block.key_value.forward(&x, team)?);
+            let plain = attention(&query, &key_value, &sequences, &sequences, block.heads)?;
+            let plain = block.output.forward(&plain, team)?;
             block.norm.add(&plain, &x)?;
-            block.forward(&x, &sequences)?;
+            block.forward(&x, &sequences, team)?;
             assert_eq!(x.to_vec2::<f32>()?, plain.to_vec2::<f32>()?, "{lengths:?}");
         }
         Ok(())
@@ -121,8 +148,8 @@ mod tests {
         assert!(block(0).is_err());
         assert!(PackedAttention::new(&weights(8)?, norm()?, 2, None, Precision::Int8).is_err());
         let (block, three) = (block(3)?, Ragged::from_lengths([3]));
-        assert!(block.forward(&random(&[2, HIDDEN])?, &three).is_err());
-        assert!(block.forward(&random(&[3, 8])?, &three).is_err());
+        assert!(block.forward(&random(&[2, HIDDEN])?, &three, &Team::alone()).is_err());
+        assert!(block.forward(&random(&[3, 8])?, &three, &Team::alone()).is_err());
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
-use super::packed_linear::{PackedLinear, Scratch};
-use super::{LayerNorm, f32_slice_mut, tile};
+use super::packed_linear::{PackedLinear, Product, Scratch, multiply};
+use super::{LayerNorm, Team, f32_slice_mut, tile};
 
 /// Two linear layers, the second on the outputs of the first, with the residual and the LayerNorm after them.
 pub struct PackedFeedForward {
@@ -30,31 +30,38 @@ impl PackedFeedForward {
     ///
     /// # Errors
     /// When `x` is not contiguous f32 on the CPU, or has another width.
-    pub fn forward(&self, x: &Tensor) -> Result<()> {
-        x.inplace_op1(self)
+    pub fn forward(&self, x: &Tensor, team: &Team) -> Result<()> {
+        x.inplace_op1(&Run { layer: self, team })
     }
 }
 
-impl InplaceOp1 for PackedFeedForward {
+/// One pass over rows.
+struct Run<'a> {
+    layer: &'a PackedFeedForward,
+    team: &'a Team,
+}
+
+impl InplaceOp1 for Run<'_> {
     fn name(&self) -> &'static str {
         "feed-forward"
     }
 
     fn cpu_fwd(&self, x: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let PackedFeedForward { widen, narrow, norm } = self.layer;
         let (rows, width) = layout.shape().dims2()?;
-        if width != self.widen.inner() {
-            bail!("feed-forward: {:?} into {} inputs", layout.shape(), self.widen.inner());
+        if width != widen.inner() {
+            bail!("feed-forward: {:?} into {} inputs", layout.shape(), widen.inner());
         }
         let x = f32_slice_mut(x, layout)?;
         let rows = rows.min(BLOCK);
-        let (mut wide, mut y) = (vec![0f32; rows * self.widen.out()], vec![0f32; rows * width]);
+        let (mut wide, mut y) = (vec![0f32; rows * widen.out()], vec![0f32; rows * width]);
         let mut scratch = Scratch::default();
         for x in x.chunks_mut(BLOCK * width) {
             let rows = x.len() / width;
-            let (wide, y) = (&mut wide[..rows * self.widen.out()], &mut y[..x.len()]);
-            self.widen.multiply(x, wide, &mut scratch);
-            self.narrow.multiply(wide, y, &mut scratch);
-            self.norm.add_rows(x, y);
+            let (wide, y) = (&mut wide[..rows * widen.out()], &mut y[..x.len()]);
+            multiply(self.team, [Product::new(widen, x, wide, &mut scratch)]);
+            multiply(self.team, [Product::new(narrow, wide, y, &mut scratch)]);
+            norm.add_rows(x, y, self.team);
         }
         Ok(())
     }
@@ -83,14 +90,15 @@ mod tests {
     fn equals_its_parts_one_after_the_other() -> Result<()> {
         let block =
             PackedFeedForward::new(layer(20, 70)?.with_activation(Activation::Gelu), layer(70, 20)?, norm(20)?)?;
+        let team = &Team::alone();
         for rows in [0, 1, 47, 48, 49, 200] {
             let x = random(&[rows, 20])?;
-            let plain = block.narrow.forward(&block.widen.forward(&x)?)?;
+            let plain = block.narrow.forward(&block.widen.forward(&x, team)?, team)?;
             block.norm.add(&plain, &x)?;
-            block.forward(&x)?;
+            block.forward(&x, team)?;
             assert_eq!(x.to_vec2::<f32>()?, plain.to_vec2::<f32>()?);
         }
-        assert!(block.forward(&random(&[3, 70])?).is_err());
+        assert!(block.forward(&random(&[3, 70])?, team).is_err());
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{Result, Tensor, bail};
 
 use super::cuda::GpuAttention;
-use super::{AbsorbedAttention, LayerNorm, PackedAttention, Place, Precision, Ragged};
+use super::{AbsorbedAttention, LayerNorm, PackedAttention, Place, Precision, Ragged, Team};
 
 /// What a checkpoint has for it, f32 on the CPU: of queries, keys, values and outputs.
 pub struct AttentionWeights {
@@ -64,13 +64,14 @@ impl SelfAttention {
         }
     }
 
-    /// `x [rows, hidden]` → `[rows, hidden]`; `x` may be written over.
+    /// `x [rows, hidden]` → `[rows, hidden]`; `x` may be written over. A CPU shares it out among
+    /// `team`.
     ///
     /// # Errors
     /// When `x` has another shape than the layer and the sequences, or another type or device than the layer.
-    pub fn forward(&self, x: Tensor, sequences: &Ragged) -> Result<Tensor> {
+    pub fn forward(&self, x: Tensor, sequences: &Ragged, team: &Team) -> Result<Tensor> {
         match self {
-            Self::Packed(block) => block.forward(&x, sequences).map(|()| x),
+            Self::Packed(block) => block.forward(&x, sequences, team).map(|()| x),
             Self::Gpu(block) => block.forward(&x, sequences),
         }
     }
@@ -108,9 +109,9 @@ impl RowAttention {
     ///
     /// # Errors
     /// As for [`SelfAttention::forward`].
-    pub fn forward(&self, asking: Tensor, x: &Tensor, sequences: &Ragged) -> Result<Tensor> {
+    pub fn forward(&self, asking: Tensor, x: &Tensor, sequences: &Ragged, team: &Team) -> Result<Tensor> {
         match self {
-            Self::Absorbed(block) => block.forward(&asking, x, sequences).map(|()| asking),
+            Self::Absorbed(block) => block.forward(&asking, x, sequences, team).map(|()| asking),
             Self::Gpu(block) => block.forward_rows(&asking, x, sequences),
         }
     }

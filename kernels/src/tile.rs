@@ -107,8 +107,16 @@ impl Panels {
 
     /// The panels from left to right, each with its columns.
     pub fn iter(&self) -> impl Iterator<Item = (&[Line], Range<usize>)> {
-        let panels = self.lines.chunks_exact((self.steps * LINES).max(1));
-        panels.zip((0..self.columns).step_by(COLUMNS).map(|first| first..self.columns.min(first + COLUMNS)))
+        (0..self.columns).step_by(COLUMNS).enumerate().map(|(index, first)| {
+            let (lines, columns) = self.panel(index);
+            (lines, first..first + columns)
+        })
+    }
+
+    /// A panel, and how many columns it has.
+    pub fn panel(&self, index: usize) -> (&[Line], usize) {
+        let lines = self.steps * LINES;
+        (&self.lines[index * lines..(index + 1) * lines], COLUMNS.min(self.columns - index * COLUMNS))
     }
 }
 

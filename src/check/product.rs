@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 
 use crate::classifier::Precision;
-use crate::classifier::kernels::{Fault, Linear, Place};
+use crate::classifier::kernels::{Fault, Linear, Place, Team};
 use crate::{Error, Result};
 
 /// Products a second of a large square matrix, in TFLOP/s: on the CPU on all cores at once.
@@ -23,14 +23,14 @@ pub fn measure(place: &Place, precision: Precision, large: bool, duration: Durat
     };
     let (layer, x) = layer().map_err(failed)?;
     let run = || -> candle_core::Result<f64> {
-        layer.forward(&x)?;
+        layer.forward(&x, &Team::alone())?;
         place.device().synchronize()?;
         let began = Instant::now();
         let mut products = 0.0;
         loop {
             // A few at once, so that the wait for a GPU does not count.
             for _ in 0..8 {
-                layer.forward(&x)?;
+                layer.forward(&x, &Team::alone())?;
                 products += 1.0;
             }
             place.device().synchronize()?;

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 
-use self::kernels::Place;
+use self::kernels::{Place, Team};
 use self::model::Network;
 use self::tokenizer::TextTokenizer;
 use self::weights::Weights;
@@ -179,7 +179,7 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::score`].
     pub fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<f32>> {
-        let begin = || self.place.download(&self.model.forward(sequences, &|| ())?);
+        let begin = || self.place.download(&self.model.forward(sequences, &Team::alone(), &|| ())?);
         let logits = || self.place.in_turn(begin)?.finish();
         logits().map_err(|e| self.fault(&e, sequences.len()))
     }
@@ -190,19 +190,20 @@ impl Classifier {
     /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when the device is lost for this process,
     /// and [`Error::Failed`] when it failed otherwise, or a logit is not a finite number.
     pub fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
-        self.score_each(&[sequences], &|| ()).into_iter().flat_map(each).collect()
+        self.score_each(&[sequences], &Team::alone(), &|| ()).into_iter().flat_map(each).collect()
     }
 
-    /// [`Classifier::score`] of several batches, whose logits come back from the device together. On the CPU it calls
-    /// `pause` between half layers, for its thread to do what is more urgent; on a GPU a forward is not interrupted.
+    /// [`Classifier::score`] of several batches, whose logits come back from the device together. On the CPU it shares
+    /// the work out among `team`, and calls `pause` between half layers, for its thread to do what is more urgent; on a GPU a
+    /// forward is not interrupted.
     ///
     /// # Errors
     /// As there; a sequence whose logits are not finite numbers has an error of its own, which is none of the batch's.
-    pub fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
+    pub fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores> {
         let pause: &dyn Fn() = if self.is_on_gpu() { &|| () } else { pause };
         // One thread's batches follow one another on the device; another's are put behind them while these are awaited.
         let (forwards, logits) = self.place.in_turn(|| {
-            let forwards: Vec<_> = batches.iter().map(|batch| self.model.forward(batch, pause)).collect();
+            let forwards: Vec<_> = batches.iter().map(|batch| self.model.forward(batch, team, pause)).collect();
             let done: Vec<&Tensor> = forwards.iter().filter_map(|forward| forward.as_ref().ok()).collect();
             let logits = if done.is_empty() { None } else { Some(self.begin_download(&done)) };
             (forwards, logits)
@@ -255,7 +256,8 @@ impl Classifier {
     /// Two batches, one at full length, so that what cannot run fails before a port opens.
     fn prove(&self) -> Result<()> {
         let (long, short) = (self.encode(&"a ".repeat(self.info.max_length))?.ids, self.encode("")?.ids);
-        self.score_each(&[&[&long, &short], &[&short]], &|| ()).into_iter().flat_map(each).try_for_each(|s| s.map(drop))
+        let batches: [&[&[u32]]; 2] = [&[&long, &short], &[&short]];
+        self.score_each(&batches, &Team::alone(), &|| ()).into_iter().flat_map(each).try_for_each(|s| s.map(drop))
     }
 }
 

@@ -7,8 +7,8 @@ use candle_core::{DType, Result as CandleResult, Tensor};
 
 use super::architecture::{Family, ModelConfig, sinusoids};
 use super::kernels::{
-    AttentionWeights, FeedForward, LayerNorm, Linear, Place, Precision, Ragged, RowAttention, SelfAttention, cause,
-    select_rows,
+    AttentionWeights, FeedForward, LayerNorm, Linear, Place, Precision, Ragged, RowAttention, SelfAttention, Team,
+    cause, select_rows,
 };
 use super::weights::Weights;
 use crate::{Error, Result};
@@ -51,27 +51,27 @@ impl Network {
 
     /// Logits `[sequences, labels]`, f32, of token sequences, each of 1 to `max_position_embeddings` ids below `vocab_size`.
     ///
-    /// Calls `pause` before each half of a layer.
+    /// On the CPU `team` shares what each half of a layer computes. Calls `pause` before each of them.
     ///
     /// # Errors
     /// When an id or a length is out of range, or the device fails.
-    pub fn forward(&self, sequences: &[&[u32]], pause: &dyn Fn()) -> CandleResult<Tensor> {
+    pub fn forward(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> CandleResult<Tensor> {
         let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len())).at(&self.place)?;
         let mut x = self.embeddings.forward(sequences, &self.place)?;
         for layer in &self.layers {
             pause();
-            x = layer.attention.forward(x, &tokens)?;
+            x = layer.attention.forward(x, &tokens, team)?;
             pause();
-            x = layer.feed_forward.forward(x)?;
+            x = layer.feed_forward.forward(x, team)?;
         }
         let first: Vec<u32> = tokens.starts().iter().map(|i| *i as u32).collect();
         let first = select_rows(&x, &self.place.upload(&first)?)?;
         pause();
-        let first = self.last.attention.forward(first, &x, &tokens)?;
+        let first = self.last.attention.forward(first, &x, &tokens, team)?;
         pause();
-        let x = self.last.feed_forward.forward(first)?.to_dtype(DType::F32)?;
+        let x = self.last.feed_forward.forward(first, team)?.to_dtype(DType::F32)?;
         let [inner, outer] = &self.head;
-        outer.forward(&inner.forward(&x)?)
+        outer.forward(&inner.forward(&x, team)?, team)
     }
 }
 

@@ -14,6 +14,7 @@ mod queue;
 mod scorer;
 mod spans;
 mod stopwatch;
+mod teams;
 mod timings;
 mod turns;
 mod waiting;

@@ -1,14 +1,17 @@
 //! What waits, in two lanes: jobs to be tokenized, and tokenized rows, of which batches form when a runner takes them.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::job::{Job, Row};
+use super::teams::Teams;
 use super::turns::Turn;
 use super::waiting::Waiting;
 use super::{EngineLimits, Lane, Runners};
+use crate::classifier::kernels::{Team, TeamHandle};
 use crate::classifier::plan::Batch;
 use crate::metrics::{ByLane, QueueDepth};
 
@@ -28,6 +31,8 @@ pub struct Queue {
     state: Mutex<State>,
     /// Where those wait that tokenize, whatever else they do.
     tokenizers: Condvar,
+    /// How often there was something new to do for those who would wait there, and assist instead.
+    news: AtomicUsize,
     /// Where those wait that only run batches.
     runners: Condvar,
     budget: Arc<Budget>,
@@ -42,6 +47,7 @@ pub struct Queue {
 struct State {
     interactive: Waiting,
     bulk: Waiting,
+    teams: Teams,
     /// Batches that each device is computing, or all cores together.
     computing: Vec<usize>,
     /// When the last request came.
@@ -80,6 +86,14 @@ pub enum Work {
     Batch(Lane, Batch<Row>),
     /// Tokenize these rows of the lane's jobs.
     Window(Lane, Vec<(Arc<Job>, Range<usize>)>),
+    /// Assist in another thread's forward, as long as there is nothing else to do.
+    Assist(Assistance),
+}
+
+/// A team to assist, and what was new when that was all there was to do.
+pub struct Assistance {
+    team: TeamHandle,
+    news: usize,
 }
 
 impl Queue {
@@ -88,6 +102,7 @@ impl Queue {
         Self {
             state: Mutex::new(State { computing: vec![0; scorers], ..State::default() }),
             tokenizers: Condvar::new(),
+            news: AtomicUsize::new(0),
             runners: Condvar::new(),
             budget,
             ahead_rows: limits.ahead_rows.get(),
@@ -107,7 +122,7 @@ impl Queue {
         }
         state.lane(lane).jobs.push(turn, job);
         // One, here and below: who takes a part of what there is wakes the next.
-        self.tokenizers.notify_one();
+        self.wake_one();
         Ok(())
     }
 
@@ -151,6 +166,10 @@ impl Queue {
             if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role)) {
                 return Some(work);
             }
+            let team = if role == Role::Both { state.teams.next() } else { None };
+            if let Some(team) = team {
+                return Some(Work::Assist(Assistance { team, news: self.news.load(Ordering::Relaxed) }));
+            }
             let changed = if matches!(role, Role::Run { .. }) { &self.runners } else { &self.tokenizers };
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -165,9 +184,37 @@ impl Queue {
         }
     }
 
+    /// The team of a forward of the lane that a thread is about to run. Threads that have nothing else to do assist.
+    pub fn open_team(&self, lane: Lane, role: Role) -> Team {
+        if role != Role::Both || self.at_once == 1 {
+            return Team::alone();
+        }
+        let (team, handle) = Team::open();
+        self.lock().teams.add(lane, handle);
+        self.wake_all();
+        team
+    }
+
+    /// Assists until the forward is over, or there is something new.
+    pub fn assist(&self, assistance: &Assistance) {
+        assistance.team.assist(|| self.news.load(Ordering::Relaxed) != assistance.news);
+    }
+
+    /// Has one who waits look for work, and all who assist.
+    fn wake_one(&self) {
+        self.news.fetch_add(1, Ordering::Relaxed);
+        self.tokenizers.notify_one();
+    }
+
+    /// Has all look for work who wait for what there is to tokenize, or assist.
+    fn wake_all(&self) {
+        self.news.fetch_add(1, Ordering::Relaxed);
+        self.tokenizers.notify_all();
+    }
+
     fn wake_runners(&self) {
         match self.runners_are {
-            Runners::Tokenizers => self.tokenizers.notify_one(),
+            Runners::Tokenizers => self.wake_one(),
             Runners::Own(_) => self.runners.notify_all(),
         }
     }
@@ -180,7 +227,7 @@ impl Queue {
             let work = window.or_else(|| if role == Role::Tokenize { None } else { self.batch(state, lane, role) });
             let has_room = state.lane(lane).pool.all() != before;
             if has_room {
-                self.tokenizers.notify_one();
+                self.wake_one();
             }
             // Where nobody wanted any of what was tokenized, there is nothing, and room.
             if work.is_some() || !has_room {
@@ -195,7 +242,7 @@ impl Queue {
         }
         let window = waiting.jobs.window(WINDOW_ROWS, self.budget.turn());
         if !waiting.jobs.is_empty() {
-            self.tokenizers.notify_one();
+            self.wake_one();
         }
         if window.is_empty() { None } else { Some(Work::Window(lane, window)) }
     }
@@ -216,8 +263,8 @@ impl Queue {
         let limits = self.budget.limits();
         let free = match role {
             Role::Run { .. } => state.idle_devices(),
-            // One that has a table's batch in its hands is free for a request.
-            Role::Both | Role::Tokenize => self.at_once.saturating_sub(state.computing[device]).max(1),
+            // Cores that are idle assist in its batch.
+            Role::Both | Role::Tokenize => 1,
         };
         let is_behind = matches!(role, Role::Run { .. }) && state.computing[device] > 0;
         if is_behind && !(state.may_follow(lane) && state.lane(lane).pool.distinct().wholes(limits) > free) {
@@ -234,7 +281,7 @@ impl Queue {
         state.closed = true;
         let dropped = (std::mem::take(&mut state.interactive), std::mem::take(&mut state.bulk));
         drop(state);
-        self.tokenizers.notify_all();
+        self.wake_all();
         self.runners.notify_all();
         drop(dropped);
     }

@@ -3,9 +3,10 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
+use textflight::classifier::kernels::Team;
 use textflight::classifier::plan::BatchLimits;
 use textflight::classifier::{BatchScores, Encoding, ModelInfo, Score};
 use textflight::engine::{Engine, EngineLimits, Runners, Scorer};
@@ -120,6 +121,14 @@ impl Fake {
         Ok(texts.iter().map(|text| self.score_of(text)).collect())
     }
 
+    /// Each of two pieces waits for the other, which another thread must take.
+    fn wait_for_assistance(team: &Team) {
+        let both = Barrier::new(2);
+        team.each(&mut [(); 2], |()| {
+            both.wait();
+        });
+    }
+
     fn score_of(&self, text: &str) -> Result<Score> {
         if text == "unscorable" {
             return Err(Error::Failed("the model gave [NaN, NaN], which is no score".to_owned()));
@@ -165,7 +174,11 @@ impl Scorer for Fake {
         Ok(Encoding { ids, tokens: text.chars().count() })
     }
 
-    fn score_each(&self, batches: &[&[&[u32]]], pause: &dyn Fn()) -> Vec<BatchScores> {
+    fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores> {
+        let assisted: Vec<u32> = "assisted".chars().map(u32::from).collect();
+        if batches.iter().any(|batch| batch.contains(&&assisted[..])) {
+            Self::wait_for_assistance(team);
+        }
         batches.iter().map(|batch| self.score(batch, pause)).collect()
     }
 }

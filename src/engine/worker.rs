@@ -78,6 +78,7 @@ impl Worker {
         // The work is kept out here: its jobs are let go, unanswered, only when the cause can be read.
         let done = caught(|| match work {
             Work::Batch(lane, batch) => self.run_batch(*lane, batch),
+            Work::Assist(assistance) => self.queue.assist(assistance),
             Work::Window(lane, window) => {
                 let (rows, time) = self.time.time(|| self.tokenize(*lane, window));
                 self.metrics(*lane).tokenized(time);
@@ -162,7 +163,9 @@ impl Worker {
         let metrics = self.metrics(lane);
         batch.begin(self.budget.limits(), metrics);
         let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
-        let (scores, time) = self.time.time(|| self.scorer.score_each(&[&sequences], &|| self.give_way(lane)));
+        let team = self.queue.open_team(lane, self.role);
+        let (scores, time) = self.time.time(|| self.scorer.score_each(&[&sequences], &team, &|| self.give_way(lane)));
+        drop(team);
         self.queue.computed(self.role);
         metrics.computed(time);
         batch.charge(time);

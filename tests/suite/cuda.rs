@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray};
 use parquet::arrow::ArrowWriter;
+use textflight::classifier::kernels::Team;
 use textflight::classifier::{
     Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, Precision, Score, TokenBudget,
 };
@@ -88,7 +89,7 @@ fn batches_that_come_back_together_are_each_its_own() {
     let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
     let (too_long, unknown): (&[u32], &[u32]) = (&[1; 600], &[1, 1_000_000]);
     let batches: [&[&[u32]]; 5] = [&ids[..7], &[too_long], &[unknown], &ids[7..8], &ids[8..]];
-    let mut found = gpu.score_each(&batches, &|| ());
+    let mut found = gpu.score_each(&batches, &Team::alone(), &|| ());
     let wrong: Vec<String> = found.drain(1..3).map(|scores| scores.unwrap_err().to_string()).collect();
     assert!(wrong[0].contains("a sequence of 600 tokens") && wrong[1].contains("token id 1000000"), "{wrong:?}");
     let found: Vec<Score> = found.into_iter().flat_map(Result::unwrap).map(Result::unwrap).collect();

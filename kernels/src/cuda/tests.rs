@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::max_difference;
-use crate::{AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention};
+use crate::{AttentionWeights, LayerNorm, Linear, Place, Precision, RowAttention, SelfAttention, Team};
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let folder = std::env::var_os("TEXTFLIGHT_CUDA_LIBRARIES").map(PathBuf::from);
@@ -64,8 +64,8 @@ proptest! {
         let (x, weight, bias) = (random(&[rows, inner], 1.0, dtype), random(&[out, inner], 1.0, dtype), random(&[out], 1.0, dtype));
         let cpu = Linear::new(&weight, &bias, None, Precision::Float32, &Place::Cpu).unwrap().with_activation(activation);
         let gpu = Linear::new(&weight, &bias, None, precision, &PLACE).unwrap().with_activation(activation);
-        let found = here(&gpu.forward(&there(&x, dtype)).unwrap());
-        let expected = cpu.forward(&x).unwrap();
+        let found = here(&gpu.forward(&there(&x, dtype), &Team::alone()).unwrap());
+        let expected = cpu.forward(&x, &Team::alone()).unwrap();
         // Two roundings of values up to about 4 √inner.
         let tolerance = 2.0 * unit(dtype) * 4.0 * (inner as f32).sqrt() + 1e-4;
         prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance, "{precision} {activation:?}");
@@ -97,15 +97,15 @@ proptest! {
         let first: Vec<u32> = sequences().starts().iter().map(|row| *row as u32).collect();
         let asking = crate::select_rows(&x, &Place::Cpu.upload(&first).unwrap()).unwrap();
         let gpu = RowAttention::new(&weights, norm(&PLACE), heads, &reach, precision, &PLACE).unwrap();
-        let found = here(&gpu.forward(there(&asking, dtype), &there(&x, dtype), &on_gpu).unwrap());
+        let found = here(&gpu.forward(there(&asking, dtype), &there(&x, dtype), &on_gpu, &Team::alone()).unwrap());
         let cpu = RowAttention::new(&weights, norm(&Place::Cpu), heads, &reach, Precision::Float32, &Place::Cpu).unwrap();
-        let expected = cpu.forward(asking, &x, &sequences()).unwrap();
+        let expected = cpu.forward(asking, &x, &sequences(), &Team::alone()).unwrap();
         prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance, "rows, {precision}");
 
         let gpu = SelfAttention::new(&weights, norm(&PLACE), heads, &reach, precision, &PLACE).unwrap();
-        let found = here(&gpu.forward(there(&x, dtype), &on_gpu).unwrap());
+        let found = here(&gpu.forward(there(&x, dtype), &on_gpu, &Team::alone()).unwrap());
         let cpu = SelfAttention::new(&weights, norm(&Place::Cpu), heads, &reach, Precision::Float32, &Place::Cpu).unwrap();
-        let expected = cpu.forward(x, &sequences()).unwrap();
+        let expected = cpu.forward(x, &sequences(), &Team::alone()).unwrap();
         prop_assert!(max_difference(&found, &expected).unwrap() <= tolerance, "{precision}");
     }
 
@@ -207,7 +207,8 @@ fn refuses_what_it_has_no_kernel_for() {
         Precision::Float16,
         &PLACE,
     );
-    assert!(layer.unwrap().forward(&there(&random(&[2, 8], 1.0, DType::F32), DType::F32)).is_err(), "f32 into f16");
+    let x = there(&random(&[2, 8], 1.0, DType::F32), DType::F32);
+    assert!(layer.unwrap().forward(&x, &Team::alone()).is_err(), "f32 into f16");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn random(rows: usize, inner: usize, out: usize) -> Result<[Tensor; 3]> {
 fn as_packed(weight: &Tensor, kernel: Kernel) -> Result<Tensor> {
     let (out, inner) = weight.dims2()?;
     let layer = PackedLinear::with_kernel(weight, &Tensor::zeros(out, DType::F32, &Device::Cpu)?, None, kernel)?;
-    layer.forward(&Tensor::eye(inner, DType::F32, &Device::Cpu)?)?.t()?.contiguous()
+    layer.forward(&Tensor::eye(inner, DType::F32, &Device::Cpu)?, &Team::alone())?.t()?.contiguous()
 }
 
 /// The layer by candle's own operations, its operands rounded as the precision does, and how far sums may be off.
@@ -65,7 +65,7 @@ proptest! {
                 expected = expected.gelu_erf().unwrap();
                 layer = layer.with_activation(Activation::Gelu);
             }
-            let worst = max_difference(&layer.forward(&x).unwrap(), &expected).unwrap();
+            let worst = max_difference(&layer.forward(&x, &Team::alone()).unwrap(), &expected).unwrap();
             prop_assert!(worst < tolerance, "{}: off by {}", name(kernel), worst);
         }
     }
@@ -75,11 +75,11 @@ proptest! {
         let [x, w, b] = random(rows, inner, out).unwrap();
         for kernel in kernels() {
             let layer = PackedLinear::with_kernel(&w, &b, None, kernel).unwrap();
-            let all = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+            let all = layer.forward(&x, &Team::alone()).unwrap().to_vec2::<f32>().unwrap();
             for row in [0, rows / 2, rows - 1] {
                 for count in [1, 2, 7] {
                     let count = count.min(rows - row);
-                    let some = layer.forward(&x.narrow(0, row, count).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+                    let some = layer.forward(&x.narrow(0, row, count).unwrap(), &Team::alone()).unwrap().to_vec2::<f32>().unwrap();
                     prop_assert_eq!(&some[0], &all[row], "{}", name(kernel));
                 }
             }
@@ -95,7 +95,7 @@ proptest! {
             _ => false,
         });
         let outputs = same.map(|kernel| {
-            PackedLinear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap()
+            PackedLinear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x, &Team::alone()).unwrap().to_vec2::<f32>().unwrap()
         });
         let outputs: Vec<_> = outputs.collect();
         prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
@@ -124,7 +124,7 @@ fn smoothing_keeps_int8_exact_where_one_input_towers() -> Result<()> {
     let exact = x.matmul(&w.t()?)?.broadcast_add(&b)?;
     let mean_error = |reach: Option<&Tensor>| {
         let layer = PackedLinear::new(&w, &b, reach, Precision::Int8)?;
-        (layer.forward(&x)? - &exact)?.abs()?.mean_all()?.to_scalar::<f32>()
+        (layer.forward(&x, &Team::alone())? - &exact)?.abs()?.mean_all()?.to_scalar::<f32>()
     };
     let (smooth, rough) = (mean_error(Some(&reach))?, mean_error(None)?);
     assert!(smooth * 2.0 < rough, "smoothed {smooth}, as it is {rough}");
@@ -140,7 +140,9 @@ fn integers_at_their_limits_sum_exactly() -> Result<()> {
     let b = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
     for kernel in Kernel::all(Precision::Int8) {
         for sign in [1.0, -1.0] {
-            let y = PackedLinear::with_kernel(&(&w * sign)?, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+            let y = PackedLinear::with_kernel(&(&w * sign)?, &b, None, kernel)?
+                .forward(&x, &Team::alone())?
+                .to_vec2::<f32>()?;
             for y in y.iter().flatten() {
                 assert!((f64::from(*y) - sign * inner as f64).abs() < 0.01, "{}: {y}", name(kernel));
             }
@@ -157,7 +159,7 @@ fn what_is_not_finite_stays_so_in_its_row_alone() -> Result<()> {
         for poison in [f32::NAN, f32::INFINITY] {
             let mut x = vec![0.5f32; 3 * 40];
             x[57] = poison;
-            let y = layer.forward(&Tensor::from_vec(x, (3, 40), &Device::Cpu)?)?.to_vec2::<f32>()?;
+            let y = layer.forward(&Tensor::from_vec(x, (3, 40), &Device::Cpu)?, &Team::alone())?.to_vec2::<f32>()?;
             assert!(y[1].iter().all(|y| !y.is_finite()), "{}: {:?}", name(kernel), y[1]);
             assert!(y[0].iter().chain(&y[2]).all(|y| y.is_finite()), "{}", name(kernel));
         }
@@ -171,7 +173,7 @@ fn extreme_values() -> Result<()> {
     let w = Tensor::new(&[[1e10f32, 1e10, 1e10, 1e10], [1e-10, 0.0, 0.0, 0.0]], &Device::Cpu)?;
     let b = Tensor::zeros(2, DType::F32, &Device::Cpu)?;
     for kernel in kernels() {
-        let y = PackedLinear::with_kernel(&w, &b, None, kernel)?.forward(&x)?.to_vec2::<f32>()?;
+        let y = PackedLinear::with_kernel(&w, &b, None, kernel)?.forward(&x, &Team::alone())?.to_vec2::<f32>()?;
         assert!(y[0][0].abs() < 1e28 && (y[0][1] / 1e10 - 1.0).abs() < 0.02, "{}: {y:?}", name(kernel));
     }
     Ok(())
@@ -184,8 +186,8 @@ fn no_rows_and_wrong_shapes() -> Result<()> {
     let wide = Tensor::zeros((2, 5), DType::F32, &Device::Cpu)?;
     for kernel in kernels() {
         let layer = PackedLinear::with_kernel(&w, &b, None, kernel)?;
-        assert_eq!(layer.forward(&none)?.dims(), [0, 3]);
-        assert!(layer.forward(&wide).is_err());
+        assert_eq!(layer.forward(&none, &Team::alone())?.dims(), [0, 3]);
+        assert!(layer.forward(&wide, &Team::alone()).is_err());
         assert!(PackedLinear::with_kernel(&wide, &b, None, kernel).is_err());
     }
     let long = Tensor::zeros((3, int8::MAX_INNER + 1), DType::F32, &Device::Cpu)?;

@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use futures::{StreamExt, TryStreamExt};
 
 use super::*;
+use crate::classifier::kernels::Team;
 use crate::classifier::{BatchScores, Encoding, Score};
 use crate::stream::{InFlight, Incoming, score_table};
 use crate::table::ScorePlan;
@@ -82,7 +83,7 @@ impl Scorer for Card {
         Ok(Encoding { tokens: ids.len(), ids })
     }
 
-    fn score_each(&self, batches: &[&[&[u32]]], _pause: &dyn Fn()) -> Vec<BatchScores> {
+    fn score_each(&self, batches: &[&[&[u32]]], _team: &Team, _pause: &dyn Fn()) -> Vec<BatchScores> {
         let score = || Score { label: 1, probabilities: Box::new([0.25, 0.75]) };
         let forward = |batch: &&[&[u32]]| {
             self.forward(batch);
