@@ -1,6 +1,5 @@
 //! What waits, in two lanes: jobs to be tokenized, and tokenized rows, of which batches form when a runner takes them.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,8 +9,9 @@ use super::job::{Job, Row};
 use super::teams::Teams;
 use super::turns::Turn;
 use super::waiting::Waiting;
+use super::work::{Assistance, Role, Work};
 use super::{EngineLimits, Lane, Runners};
-use crate::classifier::kernels::{Team, TeamHandle};
+use crate::classifier::kernels::Team;
 use crate::classifier::plan::Batch;
 use crate::metrics::{ByLane, QueueDepth};
 
@@ -53,47 +53,6 @@ struct State {
     /// When the last request came.
     requested: Option<Instant>,
     closed: bool,
-}
-
-/// What a thread takes from the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Windows to tokenize, and batches to run.
-    Both,
-    /// Windows alone.
-    Tokenize,
-    /// Batches alone, for a device of this number.
-    Run {
-        /// Its number.
-        device: usize,
-    },
-}
-
-impl Role {
-    /// Whose batches it runs; all cores are one.
-    const fn device(self) -> Option<usize> {
-        match self {
-            Self::Both => Some(0),
-            Self::Tokenize => None,
-            Self::Run { device } => Some(device),
-        }
-    }
-}
-
-/// What a model thread does next.
-pub enum Work {
-    /// Run a batch of the lane.
-    Batch(Lane, Batch<Row>),
-    /// Tokenize these rows of the lane's jobs.
-    Window(Lane, Vec<(Arc<Job>, Range<usize>)>),
-    /// Assist in another thread's forward, as long as there is nothing else to do.
-    Assist(Assistance),
-}
-
-/// A team to assist, and what was new when that was all there was to do.
-pub struct Assistance {
-    team: TeamHandle,
-    news: usize,
 }
 
 impl Queue {

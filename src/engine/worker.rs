@@ -11,8 +11,9 @@ use tracing::{error, warn};
 
 use super::budget::Budget;
 use super::job::{Job, Row};
-use super::queue::{Queue, Role, Work};
+use super::queue::Queue;
 use super::stopwatch::Stopwatch;
+use super::work::{Role, Work};
 use super::{EngineLimits, Health, Lane, Scorer};
 use crate::classifier::BatchScores;
 use crate::classifier::plan::{Batch, BatchLimits};
