@@ -59,7 +59,7 @@ def test_names_keep_to_the_rules(server):
             assert all(re.fullmatch("[a-z]+", label) for label in sample.labels), sample
             assert sample.value >= 0, sample
     for line in text.splitlines():
-        assert line.startswith("#") or re.fullmatch(r'[a-z_]+(\{[^}]*\})? [-+.0-9einfINF]+', line), line
+        assert line.startswith("#") or re.fullmatch(r'[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? [-+.0-9einfINF]+', line), line
 
 
 def test_rows_and_tokens_are_true(alone, connect_to):
