@@ -228,7 +228,7 @@ fn a_lost_device_ends_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.parquet");
     // In small batches, so that their launches are more than the device lives for.
-    let arguments = score_reviews(output.to_str().unwrap(), "cuda", &["--batch-rows", "32"]);
+    let arguments = score_reviews(output.to_str().unwrap(), "cuda", &["--batch-tokens", "512"]);
     let output = run(&emulator, &[("LAUNCHES", "400")], &arguments);
     let log = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{log}");
