@@ -9,14 +9,14 @@ use crate::classifier::plan::{Batch, BatchLimits};
 
 /// How much waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
+pub struct Backlog {
     /// Sequences.
     pub rows: usize,
     /// Their tokens.
     pub tokens: usize,
 }
 
-impl Amount {
+impl Backlog {
     /// How many whole batches there are in it, by rows or by tokens, whichever fill more.
     pub fn wholes(self, batch: BatchLimits) -> usize {
         (self.rows / batch.rows.max(1)).max(self.tokens / batch.tokens.max(1))
@@ -53,8 +53,8 @@ pub struct Pool<R> {
     entries: BTreeMap<u64, Entry<R>>,
     places: BTreeSet<Place>,
     next: u64,
-    distinct: Amount,
-    all: Amount,
+    distinct: Backlog,
+    all: Backlog,
 }
 
 impl<R> Default for Pool<R> {
@@ -63,20 +63,20 @@ impl<R> Default for Pool<R> {
             entries: BTreeMap::new(),
             places: BTreeSet::new(),
             next: 0,
-            distinct: Amount::default(),
-            all: Amount::default(),
+            distinct: Backlog::default(),
+            all: Backlog::default(),
         }
     }
 }
 
 impl<R> Pool<R> {
     /// What there is to compute: equal sequences count once.
-    pub const fn distinct(&self) -> Amount {
+    pub const fn distinct(&self) -> Backlog {
         self.distinct
     }
 
     /// All rows, equal ones included.
-    pub const fn all(&self) -> Amount {
+    pub const fn all(&self) -> Backlog {
         self.all
     }
 
@@ -129,7 +129,7 @@ impl<R> Pool<R> {
 
     /// Those that have waited longest, as many as fill a batch and a half.
     fn oldest(&self, limits: BatchLimits) -> impl Iterator<Item = Place> {
-        let mut size = Amount::default();
+        let mut size = Backlog::default();
         let more = |limit: usize| limit.saturating_add(limit / 2);
         let limits = BatchLimits { rows: more(limits.rows), tokens: more(limits.tokens) };
         self.entries.values().map(|entry| entry.place).take_while(move |place| {

@@ -19,8 +19,8 @@ fn lengths(batch: &Batch<usize>) -> Vec<usize> {
 }
 
 /// What a pool holds, counted anew.
-fn counted(pool: &Pool<usize>) -> (Amount, Amount) {
-    let (mut distinct, mut all) = (Amount::default(), Amount::default());
+fn counted(pool: &Pool<usize>) -> (Backlog, Backlog) {
+    let (mut distinct, mut all) = (Backlog::default(), Backlog::default());
     for entry in pool.entries.values() {
         distinct.add(1, entry.sequence.len());
         all.add(entry.rows.len(), entry.sequence.len());
@@ -56,7 +56,7 @@ proptest! {
             }
             prop_assert_eq!(counted(&pool), (pool.distinct(), pool.all()));
         }
-        prop_assert_eq!(pool.all(), Amount::default());
+        prop_assert_eq!(pool.all(), Backlog::default());
         prop_assert!(seen.into_iter().eq((0..sequences.len()).filter(wanted).map(|row| (row, 1))));
     }
 
@@ -78,7 +78,7 @@ proptest! {
 #[test]
 fn equal_sequences_are_one_and_wait_as_long_as_the_first() {
     let mut pool = pool(&[vec![1, 1], vec![2], vec![1, 1], vec![3, 3, 3]]);
-    assert_eq!((pool.distinct(), pool.all()), (Amount { rows: 3, tokens: 6 }, Amount { rows: 4, tokens: 8 }));
+    assert_eq!((pool.distinct(), pool.all()), (Backlog { rows: 3, tokens: 6 }, Backlog { rows: 4, tokens: 8 }));
     let batch = pool.take(BatchLimits { rows: 1, tokens: 9 }, |_| true).unwrap();
     assert_eq!((batch.sequences, batch.rows), (vec![vec![1, 1]], vec![vec![0, 2]]));
 }
@@ -98,7 +98,7 @@ fn shares_are_alike_in_tokens() {
     let mut pool = pool(&[2, 8, 2, 8, 1, 1].map(|length| vec![length; length as usize]));
     let limits = BatchLimits { rows: 32, tokens: 4096 };
     // Their like is one sequence each.
-    assert_eq!(pool.distinct(), Amount { rows: 3, tokens: 11 });
+    assert_eq!(pool.distinct(), Backlog { rows: 3, tokens: 11 });
     assert_eq!(lengths(&pool.take_share(2, limits, |_| true).unwrap()), [8]);
     assert_eq!(lengths(&pool.take_share(1, limits, |_| true).unwrap()), [2, 1]);
     assert!(pool.take_share(1, limits, |_| true).is_none() && pool.take(limits, |_| true).is_none());
@@ -106,7 +106,7 @@ fn shares_are_alike_in_tokens() {
 
 #[test]
 fn wholes_are_counted_by_what_fills_first() {
-    let size = Amount { rows: 70, tokens: 1000 };
+    let size = Backlog { rows: 70, tokens: 1000 };
     assert_eq!(size.wholes(BatchLimits { rows: 32, tokens: 4096 }), 2);
     assert_eq!(size.wholes(BatchLimits { rows: usize::MAX, tokens: 300 }), 3);
     assert!(
