@@ -1,6 +1,9 @@
 //! What follows a linear layer, element by element, while its outputs are in the first-level cache.
 #![expect(clippy::inline_always, reason = "the kernels' loops vectorise only around inlined bodies")]
 
+use std::ops::Range;
+
+use super::block::Block;
 use super::math;
 use super::tile::COLUMNS;
 
@@ -21,25 +24,38 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Sets every `y[i]` to the activation of `x(i)`.
+    /// Of each element.
+    pub fn of(self, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![0.0; x.len()];
+        if !x.is_empty() {
+            self.fill(&mut Block::new(&mut y, x.len()), 0..1, |_| |i: usize| x[i]);
+        }
+        y
+    }
+
+    /// Sets element `i` of the `n`th of some rows to the activation of `x(n)(i)`.
     #[inline(always)]
-    pub fn fill(self, y: &mut [f32], x: impl Fn(usize) -> f32) {
+    pub(super) fn fill<X: Fn(usize) -> f32>(self, y: &mut Block<'_>, rows: Range<usize>, x: impl Fn(usize) -> X) {
+        // Each has its loop over the rows: the constants of all would not fit the registers.
         match self {
-            Self::None => fill(y, x),
-            Self::Gelu => fill(y, |i| math::gelu(x(i))),
-            Self::GeluTanh => fill(y, |i| math::gelu_tanh(x(i))),
-            Self::Relu => fill(y, |i| if x(i) < 0.0 { 0.0 } else { x(i) }),
-            Self::Silu => fill(y, |i| x(i) / (1.0 + math::exp(-x(i)))),
+            Self::None => fill(y, rows, x, |x| x),
+            Self::Gelu => fill(y, rows, x, math::gelu),
+            Self::GeluTanh => fill(y, rows, x, math::gelu_tanh),
+            Self::Relu => fill(y, rows, x, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::Silu => fill(y, rows, x, |x| x / (1.0 + math::exp(-x))),
         }
     }
 }
 
 /// A whole panel's row is a loop without counting, four vectors side by side.
 #[inline(always)]
-fn fill(y: &mut [f32], f: impl Fn(usize) -> f32) {
-    match <&mut [f32; COLUMNS]>::try_from(&mut *y) {
-        Ok(y) => (0..COLUMNS).for_each(|i| y[i] = f(i)),
-        Err(_) => (0..y.len()).for_each(|i| y[i] = f(i)),
+fn fill<X: Fn(usize) -> f32>(y: &mut Block<'_>, rows: Range<usize>, x: impl Fn(usize) -> X, f: impl Fn(f32) -> f32) {
+    for (n, row) in rows.enumerate() {
+        let (y, x) = (y.row(row), x(n));
+        match <&mut [f32; COLUMNS]>::try_from(&mut *y) {
+            Ok(y) => (0..COLUMNS).for_each(|i| y[i] = f(x(i))),
+            Err(_) => (0..y.len()).for_each(|i| y[i] = f(x(i))),
+        }
     }
 }
 
@@ -65,9 +81,7 @@ mod tests {
                 let x = (Tensor::rand(-1f32, 1f32, n, &Device::Cpu)? * 9.0)?;
                 let plain = plain(&x)?.to_vec1::<f32>()?;
                 let x = x.to_vec1::<f32>()?;
-                let mut ours = vec![0.0; n];
-                activation.fill(&mut ours, |i| x[i]);
-                for (ours, plain) in ours.iter().zip(plain) {
+                for (ours, plain) in activation.of(&x).iter().zip(plain) {
                     assert!((ours - plain).abs() < 4e-6, "{activation:?}: {ours} is not {plain}");
                 }
             }
@@ -79,8 +93,7 @@ mod tests {
     fn extremes() {
         for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu] {
             let x = [-1e30f32, -50.0, 0.0, 50.0, 1e30, f32::NAN];
-            let mut y = [0.0; 6];
-            activation.fill(&mut y, |i| x[i]);
+            let y = activation.of(&x);
             assert!(y[0].abs() < 1e-5 && y[1].abs() < 1e-5, "{activation:?}: {y:?}");
             assert!(y[2] == 0.0 && y[3] == 50.0 && y[4] == 1e30 && y[5].is_nan(), "{activation:?}: {y:?}");
         }

@@ -49,9 +49,9 @@ pub fn kernels() -> Vec<TileKernel<i32>> {
 pub struct Affine {
     /// NaN where the row holds what is no finite number: so is then every product of it.
     pub scale: f32,
-    /// 0 to 255.
+    /// 0 to 255, or less by 128: see [`super::magnitudes`].
     pub zero: i32,
-    /// What is added to each sum of its products: see [`super::magnitudes`].
+    /// What is to be added to each sum of its products, for the same reason.
     pub offset: i32,
 }
 
@@ -132,12 +132,11 @@ impl Channels {
         integers.iter().map(|q| i32::from(*q)).sum()
     }
 
-    /// Quantizes a row of inputs into words; `scratch` is memory to use again.
-    pub fn quantize_row(&self, x: &[f32], words: &mut [u32], scratch: &mut Vec<f32>) -> Affine {
+    /// Quantizes a row of inputs into words; `scratch` is memory for as many.
+    pub fn quantize_row(&self, x: &[f32], words: &mut [u32], scratch: &mut [f32]) -> Affine {
         let mut affine = Affine::default();
         match &self.factors {
             Some(factors) => {
-                scratch.resize(x.len(), 0.0);
                 multiply(x, factors, scratch);
                 quantize_row(scratch, words, &mut affine);
             }

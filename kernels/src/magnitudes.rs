@@ -6,6 +6,7 @@
 
 use super::int8::Affine;
 use super::multiversion;
+use super::tile::Sums;
 
 /// Turns a row for a kernel that multiplies magnitudes: of the words twice the room, the first half has the row, and gets
 /// `|u - 128|`, and the second half gets all ones for each byte whose `u` is less than 128.
@@ -24,6 +25,17 @@ multiversion! {
             *magnitude = magnitude.abs_diff(128);
             *sign = if is_negative { 0xff } else { 0 };
             *offset += i32::from(*magnitude & *sign);
+        }
+    }
+}
+
+multiversion! {
+    /// Adds to the sums of each row what its magnitudes want.
+    pub fn add_offsets(sums: &mut Sums<i32>, tokens: &[Affine]) {
+        for (sums, token) in sums.0.iter_mut().zip(tokens) {
+            for sum in sums {
+                *sum += token.offset;
+            }
         }
     }
 }

@@ -76,11 +76,6 @@ impl Team {
         (Self { stage: Some(Arc::clone(&stage)), busy: Cell::new(false) }, TeamHandle(stage))
     }
 
-    /// How many threads are in it now.
-    pub fn size(&self) -> usize {
-        self.stage.as_ref().map_or(0, |stage| stage.members.load(Ordering::Relaxed)) + 1
-    }
-
     /// Does `work` with each of the pieces, and returns when all are done. A panic in one of them goes on here.
     ///
     /// # Panics
@@ -194,7 +189,13 @@ impl Stage {
         // SAFETY: `work` lives until the leader has seen all pieces done.
         let done = catch_unwind(AssertUnwindSafe(|| unsafe { call(work, pieces - untaken) }));
         if let Err(panic) = done {
-            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            // Of several the first is told. To drop another could panic, here of all places.
+            if first.is_some() {
+                std::mem::forget(panic);
+            } else {
+                *first = Some(panic);
+            }
         }
         self.unfinished.0.fetch_sub(1, Ordering::Release);
         true

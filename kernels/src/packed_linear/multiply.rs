@@ -29,6 +29,8 @@ pub struct Product<'a> {
 pub struct Scratch {
     words: Vec<u32>,
     tokens: Vec<Affine>,
+    /// For each [`ROWS`] rows a row of inputs that are multiplied by their factors.
+    smooth: Vec<f32>,
 }
 
 impl<'a> Product<'a> {
@@ -38,13 +40,25 @@ impl<'a> Product<'a> {
     }
 }
 
+/// The first so many of what blocks use in turn: it is made once, for the largest.
+pub fn room<T: Clone + Default>(memory: &mut Vec<T>, count: usize) -> &mut [T] {
+    if memory.len() < count {
+        memory.resize(count, T::default());
+    }
+    &mut memory[..count]
+}
+
 /// Computes products that need nothing of each other.
 pub fn multiply<'a>(team: &Team, products: impl IntoIterator<Item = Product<'a>>) {
     let mut products: Vec<_> = products.into_iter().collect();
     let mut unready: Vec<_> = products.iter_mut().flat_map(Product::unready).collect();
     team.each(&mut unready, UnreadyRows::make_ready);
     drop(unready);
-    let mut panels: Vec<_> = products.into_iter().flat_map(Product::panels).collect();
+    let count = products.iter().map(|product| product.y.columns().div_ceil(COLUMNS)).sum();
+    let mut panels = Vec::with_capacity(count);
+    for product in products {
+        panels.extend(product.panels());
+    }
     team.each(&mut panels, PanelProduct::compute);
 }
 
@@ -73,13 +87,15 @@ impl<'a> Product<'a> {
     fn unready(&mut self) -> impl Iterator<Item = UnreadyRows<'_>> {
         let rows = if self.layer.reads_rows_as_they_are() { 0 } else { self.y.rows() };
         let own = self.layer.words_of_row();
-        self.scratch.words.resize(rows * own, 0);
-        self.scratch.tokens.resize(rows, Affine::default());
-        let words = self.scratch.words.chunks_mut(ROWS * own);
-        let tokens = self.scratch.tokens.chunks_mut(ROWS);
         let (layer, x, stride) = (self.layer, self.x, self.stride);
-        let pieces = words.zip(tokens).zip((0..).step_by(ROWS * stride));
-        pieces.map(move |((words, tokens), first)| UnreadyRows { layer, x: &x[first..], stride, words, tokens })
+        let words = room(&mut self.scratch.words, rows * own).chunks_mut(ROWS * own);
+        let tokens = room(&mut self.scratch.tokens, rows).chunks_mut(ROWS);
+        let smooth = room(&mut self.scratch.smooth, rows.div_ceil(ROWS) * layer.inner).chunks_exact_mut(layer.inner);
+        let pieces = words.zip(tokens).zip(smooth).zip((0..).step_by(ROWS * stride));
+        pieces.map(move |(((words, tokens), smooth), first)| {
+            let x = &x[first..];
+            UnreadyRows { layer, x, stride, words, tokens, smooth }
+        })
     }
 
     fn panels(self) -> impl Iterator<Item = PanelProduct<'a>> {
@@ -103,6 +119,7 @@ struct UnreadyRows<'a> {
     stride: usize,
     words: &'a mut [u32],
     tokens: &'a mut [Affine],
+    smooth: &'a mut [f32],
 }
 
 impl UnreadyRows<'_> {
@@ -115,9 +132,8 @@ impl UnreadyRows<'_> {
             Kind::Bfloat16(_) => rows.for_each(|(x, (words, _))| bfloat16::round_row(x, words)),
             Kind::Widened(_) => rows.for_each(|(x, (words, _))| widened::pad_row(x, bytemuck::cast_slice_mut(words))),
             Kind::Int8(_, channels) => {
-                let mut smooth = Vec::new();
                 for (x, (words, token)) in rows {
-                    *token = channels.quantize_row(x, &mut words[..steps], &mut smooth);
+                    *token = channels.quantize_row(x, &mut words[..steps], self.smooth);
                     if words.len() > steps {
                         magnitudes::split_signs(words, token);
                     }
@@ -151,7 +167,12 @@ impl PanelProduct<'_> {
                     scales: &channels.scales.as_chunks().0[panel],
                     weights: &channels.sums.as_chunks().0[panel],
                 };
-                self.tiles(kernel, lines, columns, |sums, y, rows| dequantize(sums, y, rows, tokens, channel, of));
+                self.tiles(kernel, lines, columns, |sums, y, rows| {
+                    if kernel.words() > 1 {
+                        magnitudes::add_offsets(sums, &tokens[rows.clone()]);
+                    }
+                    dequantize(sums, y, rows, tokens, channel, of);
+                });
             }
         }
     }
@@ -162,7 +183,7 @@ impl PanelProduct<'_> {
         kernel: &TileKernel<S>,
         lines: &[Line],
         columns: usize,
-        finish: impl Fn(&Sums<S>, &mut Block<'_>, Range<usize>),
+        finish: impl Fn(&mut Sums<S>, &mut Block<'_>, Range<usize>),
     ) {
         let mut sums = Sums::default();
         for row in (0..self.y.rows()).step_by(ROWS) {
@@ -170,7 +191,7 @@ impl PanelProduct<'_> {
             let words = &self.words[row * self.stride..];
             let tile = Rows { words, stride: self.stride, count: rows.len() };
             kernel.multiply(tile, lines, columns, &mut sums);
-            finish(&sums, &mut self.y, rows);
+            finish(&mut sums, &mut self.y, rows);
         }
     }
 }
@@ -192,9 +213,10 @@ struct Channel<'a> {
 
 multiversion! {
     fn add_bias(sums: &Sums<f32>, y: &mut Block<'_>, rows: Range<usize>, of: Outputs<'_>) {
-        for (sums, row) in sums.0.iter().zip(rows) {
-            of.activation.fill(y.row(row), |i| sums[i] + of.bias[i]);
-        }
+        of.activation.fill(y, rows, |n| {
+            let (sums, bias) = (&sums.0[n], of.bias);
+            move |i| sums[i] + bias[i]
+        });
     }
 }
 
@@ -207,12 +229,11 @@ multiversion! {
         channel: Channel<'_>,
         of: Outputs<'_>,
     ) {
-        for ((sums, row), token) in sums.0.iter().zip(rows.clone()).zip(&tokens[rows]) {
-            let value = |i| {
-                let sum = sums[i] + token.offset - token.zero * channel.weights[i];
-                sum as f32 * (token.scale * channel.scales[i]) + of.bias[i]
-            };
-            of.activation.fill(y.row(row), value);
-        }
+        let tokens = &tokens[rows.clone()];
+        of.activation.fill(y, rows, |n| {
+            let (sums, token) = (&sums.0[n], tokens[n]);
+            let (Channel { scales, weights }, bias) = (channel, of.bias);
+            move |i| (sums[i] - token.zero * weights[i]) as f32 * (token.scale * scales[i]) + bias[i]
+        });
     }
 }

@@ -133,14 +133,15 @@ fn smoothing_keeps_int8_exact_where_one_input_towers() -> Result<()> {
 
 #[test]
 fn integers_at_their_limits_sum_exactly() -> Result<()> {
-    // 255 · 127 in every place: what saturates somewhere would show.
+    // 255 or 0, and 127 or -127, in every place: what saturates somewhere would show.
     let inner = 3072;
-    let x = Tensor::ones((7, inner), DType::F32, &Device::Cpu)?;
+    let ones = Tensor::ones((7, inner), DType::F32, &Device::Cpu)?;
     let w = Tensor::ones((3, inner), DType::F32, &Device::Cpu)?;
     let b = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
     for kernel in Kernel::all(Precision::Int8) {
-        for sign in [1.0, -1.0] {
-            let y = PackedLinear::with_kernel(&(&w * sign)?, &b, None, kernel)?
+        for (of_x, of_w) in [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)] {
+            let (x, sign) = ((&ones * of_x)?, of_x * of_w);
+            let y = PackedLinear::with_kernel(&(&w * of_w)?, &b, None, kernel)?
                 .forward(&x, &Team::alone())?
                 .to_vec2::<f32>()?;
             for y in y.iter().flatten() {
