@@ -13,7 +13,6 @@ mod long;
 mod pipeline;
 mod token_spec;
 mod trie;
-mod whole_words;
 mod wordpiece;
 
 use std::path::{Path, PathBuf};

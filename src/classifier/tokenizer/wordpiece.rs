@@ -3,8 +3,7 @@
 //!
 //! What becomes of a character is asked of the crate ([`Characters`]), the pieces are found in a trie, from a word's start
 //! on and, behind it, from the node of the prefix `##` on. (Wu et al., 2016, <https://arxiv.org/abs/1609.08144>, section 4.1;
-//! longest match first.) A word that the vocabulary has is its own longest piece: a short one of ASCII, as most are, is found at
-//! one look, so that nothing needs to be remembered from text to text. What the crate does beyond that stays with it: texts with added tokens, and marks that change places.
+//! longest match first.) What the crate does beyond that stays with it: texts with added tokens, and marks that change places.
 
 use std::sync::Arc;
 
@@ -16,7 +15,6 @@ use super::characters::{ALONE, BREAK, Characters, NOTHING, OTHER};
 use super::kept_ids::KeptIds;
 use super::pipeline::BertPipeline;
 use super::trie::{ROOT, Trie};
-use super::whole_words::{ShortWord, WholeWords};
 
 /// Bytes between pauses: tens of microseconds, but for characters that are seen for the first time.
 const STRIDE: usize = 4 << 10;
@@ -27,7 +25,6 @@ pub struct WordPieces {
     /// [`Characters::ascii`], where no added token begins.
     ascii: [u8; 128],
     trie: Trie,
-    whole: WholeWords,
     /// Where a piece begins that is not a word's first; `None` where the vocabulary has none.
     inner: Option<u32>,
     unknown: u32,
@@ -59,14 +56,12 @@ impl WordPieces {
         }
         let vocabulary = model.get_vocab();
         let trie = Trie::of(vocabulary.iter().map(|(word, id)| (word.as_str(), *id)))?;
-        let ascii_words = vocabulary.iter().filter(|(word, _)| word.is_ascii()).map(|(word, id)| (word.as_str(), *id));
         let mut prefix = model.continuing_subword_prefix.bytes();
         let mut pieces = Self {
             characters: Arc::clone(characters),
             ascii: characters.ascii,
             inner: prefix.try_fold(ROOT, |node, byte| trie.step(node, byte)),
             trie,
-            whole: WholeWords::of(ascii_words),
             unknown: *vocabulary.get(&model.unk_token)?,
             longest_word: model.max_input_chars_per_word,
             added: added.iter().map(|token| token.content.clone()).collect(),
@@ -118,13 +113,7 @@ impl WordPieces {
                     self.take(*byte, &mut word, kept);
                     self.end(&mut word, kept);
                 }
-                joined => match self.whole_word(&bytes[at..], &word) {
-                    Some((id, bytes)) => {
-                        kept.push(&[id]);
-                        length = bytes;
-                    }
-                    None => self.take(joined, &mut word, kept),
-                },
+                joined => self.take(joined, &mut word, kept),
             }
             at += length;
             if at >= stop {
@@ -134,24 +123,6 @@ impl WordPieces {
         }
         self.end(&mut word, kept);
         true
-    }
-
-    /// The id of the word with which `rest` begins, and its bytes, if that is whole and in the table.
-    #[inline]
-    fn whole_word(&self, rest: &[u8], before: &Word) -> Option<(u32, usize)> {
-        if before.characters > 0 {
-            return None;
-        }
-        let mut word = ShortWord::default();
-        for byte in rest {
-            match self.ascii.get(usize::from(*byte)).copied().unwrap_or(OTHER) {
-                OTHER | NOTHING => return None,
-                ALONE | BREAK => break,
-                joined => word = word.with(joined)?,
-            }
-        }
-        let id = (word.len() <= self.longest_word).then(|| self.whole.get(word))??;
-        Some((id, word.len()))
     }
 
     /// The character at the byte `at`, where no added token begins.
