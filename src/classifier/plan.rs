@@ -9,6 +9,14 @@ pub struct BatchLimits {
     pub tokens: usize,
 }
 
+impl BatchLimits {
+    /// Half as much again.
+    #[must_use]
+    pub const fn half_more(self) -> Self {
+        Self { rows: self.rows.saturating_add(self.rows / 2), tokens: self.tokens.saturating_add(self.tokens / 2) }
+    }
+}
+
 /// Sequences to run together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<R> {

@@ -10,7 +10,7 @@ pub const USUAL_TOKENS: usize = 25;
 /// Tokens that are always allowed.
 const LEAST: usize = 512;
 
-/// The limits that all model threads plan with.
+/// The limits of all batches.
 pub struct Budget {
     rows: usize,
     tokens: AtomicUsize,
@@ -27,7 +27,7 @@ impl Budget {
         BatchLimits { rows: self.rows, tokens: self.tokens.load(Ordering::Relaxed) }
     }
 
-    /// Rows that a stream gives at its turn, at least: an eighth of a batch of usual texts.
+    /// Rows that a stream gives at its turn, unless fewer make a window: an eighth of a batch of usual texts.
     pub fn turn(&self) -> usize {
         let BatchLimits { rows, tokens } = self.limits();
         (rows.min(tokens / USUAL_TOKENS) / 8).max(1)
@@ -35,9 +35,8 @@ impl Budget {
 
     /// Allows from now on at most half of the tokens of a batch that was too much, but always as many as a small batch has:
     /// memory that lacks for less is lacking for the moment.
-    pub fn halve(&self, tokens: usize) -> BatchLimits {
+    pub fn halve(&self, tokens: usize) {
         self.tokens.fetch_min((tokens / 2).max(LEAST), Ordering::Relaxed);
-        self.limits()
     }
 }
 
@@ -49,10 +48,14 @@ mod tests {
     fn it_only_shrinks_and_not_below_a_small_batch() {
         let budget = Budget::new(BatchLimits { rows: 32, tokens: 4096 });
         assert_eq!(budget.turn(), 4);
-        assert_eq!(budget.halve(4000), BatchLimits { rows: 32, tokens: 2000 });
-        assert_eq!(budget.halve(4090).tokens, 2000);
-        assert_eq!(budget.halve(30).tokens, LEAST);
+        let halved = |budget: &Budget, tokens| {
+            budget.halve(tokens);
+            budget.limits()
+        };
+        assert_eq!(halved(&budget, 4000), BatchLimits { rows: 32, tokens: 2000 });
+        assert_eq!(halved(&budget, 4090).tokens, 2000);
+        assert_eq!(halved(&budget, 30).tokens, LEAST);
         let small = Budget::new(BatchLimits { rows: 32, tokens: 100 });
-        assert_eq!(small.halve(90).tokens, 100);
+        assert_eq!(halved(&small, 90).tokens, 100);
     }
 }

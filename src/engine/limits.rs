@@ -21,7 +21,7 @@ pub enum Runners {
 /// What bounds the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineLimits {
-    /// Threads that tokenize, and, unless others do, run one batch at a time.
+    /// Threads that tokenize, and, unless others do, run one batch at a time, or assist in one.
     pub threads: NonZeroUsize,
     /// Who runs the batches.
     pub runners: Runners,
@@ -39,7 +39,7 @@ pub struct EngineLimits {
 /// What an operator may say of the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
-    /// Texts in one batch; without a number, as many as `batch_tokens` allows.
+    /// Texts in one batch of a core; without a number, and on a GPU, as many as `batch_tokens` allows.
     pub batch_rows: Option<NonZeroUsize>,
     /// Tokens in one batch.
     pub batch_tokens: TokenBudget,
@@ -67,7 +67,7 @@ impl EngineLimits {
             TokenBudget::AtMost(tokens) => tokens.get(),
             TokenBudget::Auto => calibrate(classifier)?,
         };
-        // A forward of a GPU takes as many slices as there are tokens for, and none is empty.
+        // A forward of a GPU takes as many texts as there are tokens for.
         let rows = options.batch_rows.filter(|_| !classifier.is_on_gpu());
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
@@ -89,10 +89,13 @@ impl EngineLimits {
     }
 
     /// Rows of usual texts that one stream must have in the engine for each device to find whole batches: what is tokenized
-    /// ahead, two that run, and as much again whose scores wait for those of rows before them. The batches of cores are small: any bound will do.
+    /// ahead, two that run, and as much again whose scores wait for those of rows before them. Of cores, what runs and what is tokenized ahead.
     pub(super) fn rows_in_flight(&self, scorers: usize) -> usize {
         match self.runners {
-            Runners::Tokenizers => 0,
+            Runners::Tokenizers => {
+                let batches = self.threads.get() * (1 + BATCHES_AHEAD);
+                batches.saturating_mul(self.batch.rows).min(self.queue_rows.get())
+            }
             Runners::Own(_) => {
                 let batches = scorers * 4 * BATCHES_AHEAD;
                 batches.saturating_mul(self.batch.tokens / USUAL_TOKENS).min(self.queue_rows.get())
@@ -113,7 +116,7 @@ mod tests {
             EngineLimits { threads: number(16), runners, batch, ..limits(65_536) }.rows_in_flight(scorers)
         };
         let cores = BatchLimits { rows: 32, tokens: 4096 };
-        assert_eq!(in_flight(Runners::Tokenizers, cores, 1), 0);
+        assert_eq!(in_flight(Runners::Tokenizers, cores, 1), 16 * 3 * 32);
         let card = BatchLimits { rows: 16_384, tokens: 16_384 };
         assert_eq!(in_flight(Runners::Own(number(2)), card, 2), 2 * 8 * 655);
         let endless = BatchLimits { rows: usize::MAX, tokens: usize::MAX };

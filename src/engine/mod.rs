@@ -149,7 +149,7 @@ impl Engine {
                 queue,
                 scorer,
                 budget,
-                limits,
+                background: limits.background,
                 health: dying.clone(),
                 put_aside: Cell::new(false),
                 metrics,
@@ -160,8 +160,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The same engine for one stream of jobs, which takes turns with other streams in the lane of tables: each window is
-    /// shared out among them, and where the lane is full each still has room for one job of few rows.
+    /// The same engine for one stream of jobs, which takes turns with other streams in the lane of tables: what is
+    /// tokenized is shared out among them, and where the lane is full each still has room for one job of few rows.
     #[must_use]
     pub fn for_stream(&self) -> Self {
         Self { turn: Some(Turn::new()), spans: SpanLimit::of_stream(), ..self.clone() }

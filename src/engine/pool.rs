@@ -80,6 +80,11 @@ impl<R> Pool<R> {
         self.all
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All rows.
     pub fn rows(&self) -> impl Iterator<Item = &R> {
         self.entries.values().flat_map(|entry| &entry.rows)
@@ -105,10 +110,14 @@ impl<R> Pool<R> {
 
     /// Takes a batch around the sequence that has waited longest: its neighbours in length on both sides, the nearest first,
     /// until there is no room for the next. So none waits for ever, and like lengths stand together: a kernel that pads finds
-    /// little to pad. Neighbours are looked for among the oldest alone, a batch and a half of them: of more, those of rare lengths
-    /// would stay behind, and with them the scores of all that came with them. Rows that nobody wants are dropped. Nothing when
-    /// none is left.
-    pub fn take(&mut self, limits: BatchLimits, is_wanted: impl Fn(&R) -> bool) -> Option<Batch<R>> {
+    /// little to pad, and one that does not is seldom surprised. Neighbours are looked for among the oldest alone, as many as
+    /// `among` has room for. Rows that nobody wants are dropped. Nothing when none is left.
+    pub fn take(
+        &mut self,
+        limits: BatchLimits,
+        among: BatchLimits,
+        is_wanted: impl Fn(&R) -> bool,
+    ) -> Option<Batch<R>> {
         let mut taken = Taken::new(limits);
         let oldest = loop {
             let oldest = self.entries.first_key_value()?.1.place;
@@ -117,25 +126,39 @@ impl<R> Pool<R> {
                 break oldest;
             }
         };
-        let (shorter, longer) = self.oldest(limits).partition(|place| *place < oldest);
-        for next in nearest_first(oldest.0, shorter, longer) {
-            if !taken.has_room(next.0) {
-                break;
-            }
+        let youngest = self.oldest(among).last().unwrap_or(0);
+        let (mut rows, mut tokens) = (taken.entries.len(), taken.tokens);
+        let has_room = |place: &Place| {
+            rows += 1;
+            tokens += place.0;
+            rows <= limits.rows && tokens <= limits.tokens
+        };
+        let neighbours: Vec<Place> = self.nearest_first(oldest, youngest).take_while(has_room).collect();
+        for next in neighbours {
             taken.add(self.remove(next), &is_wanted);
         }
         Some(taken.into_batch())
     }
 
-    /// Those that have waited longest, as many as fill a batch and a half.
-    fn oldest(&self, limits: BatchLimits) -> impl Iterator<Item = Place> {
+    /// When those came that have waited longest, as many as fill `among`.
+    fn oldest(&self, among: BatchLimits) -> impl Iterator<Item = u64> {
         let mut size = Backlog::default();
-        let more = |limit: usize| limit.saturating_add(limit / 2);
-        let limits = BatchLimits { rows: more(limits.rows), tokens: more(limits.tokens) };
-        self.entries.values().map(|entry| entry.place).take_while(move |place| {
-            let is_among = size.wholes(limits) < 1;
-            size.add(1, place.0);
-            is_among
+        self.entries.iter().map_while(move |(came, entry)| {
+            let is_among = size.wholes(among) < 1;
+            size.add(1, entry.place.0);
+            is_among.then_some(*came)
+        })
+    }
+
+    /// Those that came no later than `youngest`, the nearest in length to a place first.
+    fn nearest_first(&self, to: Place, youngest: u64) -> impl Iterator<Item = Place> {
+        let is_among = move |place: &&Place| place.2 <= youngest;
+        let mut shorter = self.places.range(..to).rev().filter(is_among).copied().peekable();
+        let mut longer = self.places.range(to..).filter(is_among).copied().peekable();
+        std::iter::from_fn(move || match (shorter.peek(), longer.peek()) {
+            (Some(below), Some(above)) if to.0 - below.0 < above.0 - to.0 => shorter.next(),
+            (_, Some(_)) => longer.next(),
+            (_, None) => shorter.next(),
         })
     }
 
@@ -161,22 +184,11 @@ impl<R> Pool<R> {
     }
 }
 
-/// The same in every process, so that batches are, too. Who finds sequences of one hash makes them no slower than others.
+/// The same in every process, so that batches are, too. Who finds sequences of one hash makes each cost a look at the others.
 fn hash(sequence: &[u32]) -> u64 {
     let mut hasher = DefaultHasher::new();
     sequence.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Both sides of a length as one, those first that are nearer to it.
-fn nearest_first(length: usize, mut shorter: Vec<Place>, mut longer: Vec<Place>) -> impl Iterator<Item = Place> {
-    shorter.sort_unstable();
-    longer.sort_unstable_by(|a, b| b.cmp(a));
-    std::iter::from_fn(move || match (shorter.last(), longer.last()) {
-        (Some(below), Some(above)) if length - below.0 < above.0 - length => shorter.pop(),
-        (_, Some(_)) => longer.pop(),
-        (_, None) => shorter.pop(),
-    })
 }
 
 /// A batch in the making.
@@ -201,10 +213,6 @@ impl<R> Taken<R> {
 
     const fn tokens_left(&self) -> usize {
         self.limits.tokens.saturating_sub(self.tokens)
-    }
-
-    const fn has_room(&self, length: usize) -> bool {
-        self.entries.is_empty() || (self.has_rows_left() && length <= self.tokens_left())
     }
 
     fn add(&mut self, entry: Option<Entry<R>>, is_wanted: impl Fn(&R) -> bool) {

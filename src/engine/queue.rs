@@ -6,24 +6,35 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::job::{Job, Row};
-use super::teams::Teams;
+use super::teams::{TEAM, Teams};
 use super::turns::Turn;
 use super::waiting::Waiting;
 use super::work::{Assistance, Role, Work};
 use super::{EngineLimits, Lane, Runners};
 use crate::classifier::kernels::Team;
-use crate::classifier::plan::Batch;
+use crate::classifier::plan::{Batch, BatchLimits};
 use crate::metrics::{ByLane, QueueDepth};
 
 /// Rows of a window, which are tokenized at a stretch: less than a millisecond's work, before a look at what is interactive.
 const WINDOW_ROWS: usize = 32;
 
+/// The same on few cores that run batches between windows: less than a millisecond's work, too. A batch leaves nothing of the
+/// vocabulary in a core's cache, so each window pays for it anew.
+const LONG_WINDOW_ROWS: usize = 128;
+
 /// Whole batches that are tokenized ahead for each runner: it then finds its next one there. Of more, those whose lengths are far
 /// from the oldest row's would stay behind for longer, and with them the scores of rows after them.
 pub const BATCHES_AHEAD: usize = 2;
 
+/// Batches of which a core's next one is chosen, so that its texts are of like lengths. Among more, those of rare lengths would wait
+/// for longer, and with them the scores of all that came with them.
+const CHOICE: usize = 4;
+
+/// So many times as many rows are tokenized ahead where most are equal: what is computed is the distinct ones.
+const EQUAL_ROWS: usize = 8;
+
 /// How long after a request no batch of a table is put behind another that a device computes: the next request would wait for
-/// both.
+/// both, as the first one does.
 const REQUESTS_OF_LATE: Duration = Duration::from_secs(3);
 
 /// The queue that all model threads take from.
@@ -38,6 +49,7 @@ pub struct Queue {
     budget: Arc<Budget>,
     /// Rows that are tokenized ahead, at least, so that like lengths are found among them.
     ahead_rows: usize,
+    window_rows: usize,
     runners_are: Runners,
     /// Batches that can be run at once: one a core, or a device.
     at_once: usize,
@@ -48,7 +60,7 @@ struct State {
     interactive: Waiting,
     bulk: Waiting,
     teams: Teams,
-    /// Batches that each device is computing, or all cores together.
+    /// Batches that each device is computing.
     computing: Vec<usize>,
     /// When the last request came.
     requested: Option<Instant>,
@@ -65,6 +77,12 @@ impl Queue {
             runners: Condvar::new(),
             budget,
             ahead_rows: limits.ahead_rows.get(),
+            window_rows: match limits.runners {
+                Runners::Tokenizers => {
+                    (limits.ahead_rows.get() / limits.threads.get()).clamp(WINDOW_ROWS, LONG_WINDOW_ROWS)
+                }
+                Runners::Own(_) => WINDOW_ROWS,
+            },
             runners_are: limits.runners,
             at_once: limits.at_once(scorers),
         }
@@ -111,7 +129,7 @@ impl Queue {
 
     /// A batch that the queue gave to this thread has been computed.
     pub fn computed(&self, role: Role) {
-        if let Some(device) = role.device() {
+        if let Role::Run { device } = role {
             self.lock().computing[device] -= 1;
             self.runners.notify_all();
         }
@@ -150,7 +168,11 @@ impl Queue {
         }
         let (team, handle) = Team::open();
         self.lock().teams.add(lane, handle);
-        self.wake_all();
+        match lane {
+            // Who assists in a table's forward may do better here.
+            Lane::Interactive => self.wake_all(),
+            Lane::Bulk => self.tokenizers.notify_all(),
+        }
         team
     }
 
@@ -183,9 +205,10 @@ impl Queue {
         loop {
             let window = if matches!(role, Role::Run { .. }) { None } else { self.window(state.lane(lane), lane) };
             let before = state.lane(lane).pool.all();
-            let work = window.or_else(|| if role == Role::Tokenize { None } else { self.batch(state, lane, role) });
-            let has_room = state.lane(lane).pool.all() != before;
-            if has_room {
+            let work = window.or_else(|| self.batch(state, lane, role));
+            let waiting = state.lane(lane);
+            let has_room = waiting.pool.all() != before;
+            if has_room && !(waiting.jobs.is_empty() && waiting.pool.is_empty()) {
                 self.wake_one();
             }
             // Where nobody wanted any of what was tokenized, there is nothing, and room.
@@ -199,7 +222,7 @@ impl Queue {
         if self.has_enough(waiting, lane) {
             return None;
         }
-        let window = waiting.jobs.window(WINDOW_ROWS, self.budget.turn());
+        let window = waiting.jobs.window(self.window_rows, self.budget.turn());
         if !waiting.jobs.is_empty() {
             self.wake_one();
         }
@@ -209,28 +232,35 @@ impl Queue {
     /// Whether enough of a lane is tokenized ahead. Of requests that is what the runners can take at once: one that comes next
     /// waits for no more than that. Of equal ones they take all that there are.
     fn has_enough(&self, waiting: &Waiting, lane: Lane) -> bool {
-        let (limits, all) = (self.budget.limits(), waiting.pool.all());
+        let limits = self.budget.limits();
+        let (all, distinct) = (waiting.pool.all(), waiting.pool.distinct().wholes(limits));
         let has_rows = all.rows >= self.ahead_rows;
+        let ahead = BATCHES_AHEAD * self.at_once;
         match lane {
-            Lane::Interactive => has_rows || waiting.pool.distinct().wholes(limits) >= self.at_once,
-            Lane::Bulk => has_rows && all.wholes(limits) >= BATCHES_AHEAD * self.at_once,
+            Lane::Interactive => has_rows || distinct >= self.at_once,
+            Lane::Bulk => has_rows && (distinct >= ahead || all.wholes(limits) >= EQUAL_ROWS * ahead),
         }
     }
 
     fn batch(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
-        let device = role.device()?;
         let limits = self.budget.limits();
-        let free = match role {
-            Role::Run { .. } => state.idle_devices(),
-            // Cores that are idle assist in its batch.
-            Role::Both | Role::Tokenize => 1,
+        let batch = match role {
+            Role::Tokenize => return None,
+            // Other cores that are idle assist in it.
+            Role::Both => {
+                let among = BatchLimits { rows: CHOICE.saturating_mul(limits.rows), tokens: usize::MAX };
+                state.lane(lane).take(limits, among, self.at_once.div_ceil(TEAM))?
+            }
+            Role::Run { device } => {
+                let (idle, is_behind) = (state.idle_devices(), state.computing[device] > 0);
+                if is_behind && !(state.may_follow(lane) && state.lane(lane).pool.distinct().wholes(limits) > idle) {
+                    return None;
+                }
+                let batch = state.lane(lane).take(limits, limits.half_more(), idle.max(1))?;
+                state.computing[device] += 1;
+                batch
+            }
         };
-        let is_behind = matches!(role, Role::Run { .. }) && state.computing[device] > 0;
-        if is_behind && !(state.may_follow(lane) && state.lane(lane).pool.distinct().wholes(limits) > free) {
-            return None;
-        }
-        let batch = state.lane(lane).take(limits, free.max(1))?;
-        state.computing[device] += 1;
         Some(Work::Batch(lane, batch))
     }
 

@@ -1,5 +1,6 @@
 //! What waits in one lane.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,17 @@ pub struct Waiting {
 
 impl Waiting {
     /// The next batch, where so many runners are free, this one included: where they can take all that there is, its share.
-    pub fn take(&mut self, limits: BatchLimits, free: usize) -> Option<Batch<Row>> {
-        let is_wanted = |row: &Row| row.job.is_wanted();
+    /// Of others, one out of those that have waited longest: see [`Pool::take`].
+    pub fn take(&mut self, limits: BatchLimits, among: BatchLimits, free: usize) -> Option<Batch<Row>> {
+        // Rows of one job mostly follow one another, and each look at it takes a lock.
+        let last = Cell::new((std::ptr::null(), false));
+        let is_wanted = |row: &Row| {
+            let job = Arc::as_ptr(&row.job);
+            if last.get().0 != job {
+                last.set((job, row.job.is_wanted()));
+            }
+            last.get().1
+        };
         while let Some(batch) = self.returned.pop_front() {
             if batch.rows.iter().flatten().any(is_wanted) {
                 return Some(batch);
@@ -30,7 +40,7 @@ impl Waiting {
         if self.pool.distinct().fits(free, limits) {
             self.pool.take_share(free, limits, is_wanted)
         } else {
-            self.pool.take(limits, is_wanted)
+            self.pool.take(limits, among, is_wanted)
         }
     }
 

@@ -11,7 +11,7 @@ use crate::classifier::plan::Batch;
 /// What a thread takes from the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Windows to tokenize, and batches to run.
+    /// Windows to tokenize, batches to run, and forwards of others to assist in.
     Both,
     /// Windows alone.
     Tokenize,
@@ -20,17 +20,6 @@ pub enum Role {
         /// Its number.
         device: usize,
     },
-}
-
-impl Role {
-    /// Whose batches it runs; all cores are one.
-    pub const fn device(self) -> Option<usize> {
-        match self {
-            Self::Both => Some(0),
-            Self::Tokenize => None,
-            Self::Run { device } => Some(device),
-        }
-    }
 }
 
 /// What a model thread does next.

@@ -1,4 +1,4 @@
-//! A model thread: tokenizes the next window, or runs the next batch.
+//! A model thread: tokenizes the next window, runs the next batch, or assists in one that runs.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::job::{Job, Row};
 use super::queue::Queue;
 use super::stopwatch::Stopwatch;
 use super::work::{Role, Work};
-use super::{EngineLimits, Health, Lane, Scorer};
+use super::{Health, Lane, Scorer};
 use crate::classifier::BatchScores;
 use crate::classifier::plan::{Batch, BatchLimits};
 use crate::metrics::{EngineMetrics, LaneMetrics};
@@ -43,8 +43,8 @@ pub struct Worker {
     pub scorer: Arc<dyn Scorer>,
     /// How large its batches may be.
     pub budget: Arc<Budget>,
-    /// What bounds the engine.
-    pub limits: EngineLimits,
+    /// As in [`super::EngineLimits`].
+    pub background: bool,
     /// Where it says that it dies.
     pub health: watch::Sender<Health>,
     /// Whether it has put an interactive long text aside: only one at a time.
@@ -59,7 +59,7 @@ impl Worker {
     /// Starts the thread. If it panics, or its device is lost, the queue is closed and `health` says why.
     pub fn spawn(self, name: String) -> Result<()> {
         let run = move || {
-            if self.limits.background {
+            if self.background {
                 leave_the_processor_to_others();
             }
             self.run();
@@ -167,16 +167,21 @@ impl Worker {
         let team = self.queue.open_team(lane, self.role);
         let (scores, time) = self.time.time(|| self.scorer.score_each(&[&sequences], &team, &|| self.give_way(lane)));
         drop(team);
+        let none = || Err(Error::Failed("the model gave a batch no scores".to_owned()));
+        let scores = scores.into_iter().next().unwrap_or_else(none);
+        if matches!(scores, Err(Error::OutOfMemory(_))) && batch.sequences.len() > 1 {
+            // Before the next batch is taken.
+            self.budget.halve(batch.tokens());
+        }
         self.queue.computed(self.role);
         metrics.computed(time);
         batch.charge(time);
-        let none = || Err(Error::Failed("the model gave a batch no scores".to_owned()));
-        scores.into_iter().next().unwrap_or_else(none)
+        scores
     }
 
-    /// Queues a batch again, in halves, that the device had no memory for. Later ones are no larger.
+    /// Queues a batch again, in halves, that the device had no memory for.
     fn run_smaller(&self, lane: Lane, batch: &Batch<Row>, cause: &str) {
-        let limits = self.budget.halve(batch.tokens());
+        let limits = self.budget.limits();
         warn!(cause, tokens = limits.tokens, "a batch was too much for the device: smaller ones from now on");
         let halves = batch.clone().split(BatchLimits { tokens: batch.tokens() / 2, ..limits });
         self.queue.return_batches(lane, halves);

@@ -42,7 +42,7 @@ proptest! {
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
         for how in takes.iter().cycle() {
             let oldest = pool.rows().copied().find(wanted);
-            let taken = if *how == 0 { pool.take(limits, wanted) } else { pool.take_share(*how, limits, wanted) };
+            let taken = if *how == 0 { pool.take(limits, limits.half_more(), wanted) } else { pool.take_share(*how, limits, wanted) };
             let Some(batch) = taken else { break };
             prop_assert!(batch.sequences.len() <= rows && batch.sequences.len() == batch.rows.len());
             prop_assert!(batch.tokens() <= tokens || batch.sequences.len() == 1);
@@ -65,8 +65,8 @@ proptest! {
     fn neighbours_in_length_go_together(lengths_of_all in prop::collection::vec(1usize..50, 1..60), rows in 1usize..9) {
         let numbered = (0..).zip(&lengths_of_all);
         let sequences: Vec<Vec<u32>> = numbered.map(|(id, length)| vec![id; *length]).collect();
-        let mut pool = pool(&sequences);
-        let batch = pool.take(BatchLimits { rows, tokens: usize::MAX }, |_| true).unwrap();
+        let (limits, mut pool) = (BatchLimits { rows, tokens: usize::MAX }, pool(&sequences));
+        let batch = pool.take(limits, limits.half_more(), |_| true).unwrap();
         let (shortest, longest) = (*lengths(&batch).last().unwrap(), lengths(&batch)[0]);
         prop_assert_eq!(batch.sequences.len(), rows.min(sequences.len()));
         let mut left = pool.rows().filter(|row| **row < rows + rows / 2).map(|row| sequences[*row].len());
@@ -79,7 +79,8 @@ proptest! {
 fn equal_sequences_are_one_and_wait_as_long_as_the_first() {
     let mut pool = pool(&[vec![1, 1], vec![2], vec![1, 1], vec![3, 3, 3]]);
     assert_eq!((pool.distinct(), pool.all()), (Backlog { rows: 3, tokens: 6 }, Backlog { rows: 4, tokens: 8 }));
-    let batch = pool.take(BatchLimits { rows: 1, tokens: 9 }, |_| true).unwrap();
+    let limits = BatchLimits { rows: 1, tokens: 9 };
+    let batch = pool.take(limits, limits, |_| true).unwrap();
     assert_eq!((batch.sequences, batch.rows), (vec![vec![1, 1]], vec![vec![0, 2]]));
 }
 
@@ -88,7 +89,7 @@ fn a_batch_is_full_but_for_what_the_next_would_be_too_much() {
     let mut pool = pool(&(0..1000).map(|row| vec![row; 4 + row as usize % 40]).collect::<Vec<_>>());
     let limits = BatchLimits { rows: usize::MAX, tokens: 2000 };
     while pool.distinct().wholes(limits) > 0 {
-        let batch = pool.take(limits, |_| true).unwrap();
+        let batch = pool.take(limits, limits.half_more(), |_| true).unwrap();
         assert!(batch.tokens() > 2000 - 44, "{}", batch.tokens());
     }
 }
@@ -101,7 +102,9 @@ fn shares_are_alike_in_tokens() {
     assert_eq!(pool.distinct(), Backlog { rows: 3, tokens: 11 });
     assert_eq!(lengths(&pool.take_share(2, limits, |_| true).unwrap()), [8]);
     assert_eq!(lengths(&pool.take_share(1, limits, |_| true).unwrap()), [2, 1]);
-    assert!(pool.take_share(1, limits, |_| true).is_none() && pool.take(limits, |_| true).is_none());
+    assert!(
+        pool.take_share(1, limits, |_| true).is_none() && pool.take(limits, limits.half_more(), |_| true).is_none()
+    );
 }
 
 #[test]

@@ -144,7 +144,8 @@ async fn fills(tokens: usize, clients: impl AsyncFn(Engine)) {
         };
         let card = Arc::new(Card::new(ROWS));
         clients(Engine::start(vec![Arc::clone(&card) as Arc<dyn Scorer>], limits).unwrap()).await;
-        let forwards = card.forwards.lock().unwrap().clone();
+        // The first has what was there at the time.
+        let forwards = card.forwards.lock().unwrap()[1..].to_vec();
         let mean = forwards.iter().sum::<usize>() as f64 / forwards.len() as f64;
         assert!(forwards.len() > 10 && mean >= 0.9 * tokens as f64, "{threads} threads, {mean}: {forwards:?}");
     }

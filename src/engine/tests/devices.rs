@@ -17,11 +17,13 @@ async fn devices_share_the_batches_that_others_tokenize() {
     let limits = EngineLimits { queue_rows: NonZeroUsize::new(10_000).unwrap(), ..own_runners() };
     let engine = Engine::start(scorers, limits).unwrap();
     assert_eq!(engine.model().device, "cpu,cpu");
-    let column = || (0..3000).map(|i| Some(["a", "bb", "ccc", "dddd", "eeeee"][i % 5])).collect::<Vec<_>>();
+    // Distinct, of 5 to 9 characters, so that nobody can take all at once.
+    let column =
+        || -> StringViewArray { (0..3000).map(|row| Some(format!("{row:04}{}", &"eeeee"[..=row % 5]))).collect() };
     let (a, b, c) = tokio::join!(
-        score(&engine, column(), Lane::Bulk),
-        score(&engine, column(), Lane::Interactive),
-        score(&engine, column(), Lane::Bulk)
+        engine.score(column(), Lane::Bulk),
+        engine.score(column(), Lane::Interactive),
+        engine.score(column(), Lane::Bulk)
     );
     for scores in [a, b, c] {
         let scores = scores.unwrap();
@@ -82,13 +84,14 @@ async fn idle_devices_share_a_small_table() {
     let (fakes, gates): (Vec<_>, Vec<_>) = (0..2).map(|_| Fake::default().gated()).unzip();
     let scorers = fakes.iter().map(|fake| Arc::clone(fake) as Arc<dyn Scorer>).collect();
     let engine = Engine::start(scorers, own_runners()).unwrap();
-    let table = tokio::spawn(async move { engine.score(distinct(8), Lane::Bulk).await });
+    // They fit one batch.
+    let table = tokio::spawn(async move { engine.score(distinct(4), Lane::Bulk).await });
     for fake in &fakes {
         fake.has_begun(1).await;
     }
     drop(gates);
-    assert_eq!(table.await.unwrap().unwrap().len(), 8);
-    assert!(fakes.iter().all(|fake| *fake.batches.lock().unwrap() == [4]));
+    assert_eq!(table.await.unwrap().unwrap().len(), 4);
+    assert!(fakes.iter().all(|fake| *fake.batches.lock().unwrap() == [2]));
 }
 
 /// Once there are requests, none waits for more than the batch that runs.
