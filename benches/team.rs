@@ -22,7 +22,7 @@ const FORWARDS: usize = 60;
 fn load(folder: &Path, precision: Precision) -> Classifier {
     let checkpoint = Checkpoint::open(&ModelSource::Folder(folder.to_owned())).expect("a checkpoint");
     let options = ClassifierOptions {
-        device: DeviceChoice::Auto,
+        device: DeviceChoice::Cpu,
         cuda_libraries: None,
         kernels: KernelChoice::Auto,
         dtype: DTypeChoice::Exactly(precision),

@@ -11,8 +11,8 @@ class Server:
     """A server of one binary on free ports: `with Server(binary, "--model", folder) as server`."""
 
     def __init__(self, binary, *options):
-        command = [str(c) for c in (binary, "serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *options)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        command = [str(c) for c in (binary, "serve", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "error", *options)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
         if not ready.startswith("ready"):
             sys.exit(f"it ended before it served; to see why: {' '.join(command)}")

@@ -78,7 +78,7 @@ def measure(args, names, requests):
         for number in range(1, args.rounds + 1):
             for name in names:
                 times = [1000 * s for s in answering[name].seconds(requests)]
-                rounds[name].append((statistics.median(times), statistics.quantiles(times, n=20)[-1]))
+                rounds[name].append((statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]))
                 print(f"round {number}: {name}: p50 {rounds[name][-1][0]:.2f} ms", file=sys.stderr, flush=True)
     finally:
         for each in answering.values():
@@ -106,12 +106,14 @@ def main():
     arguments(p)
     p.add_argument("--before", help="another binary of ours, to compare with")
     p.add_argument("--sizes", default="1,8", help="texts a request")
-    p.add_argument("--requests", type=int, default=40, help="of each contender in a round, at least 2")
+    p.add_argument("--requests", type=int, default=40, help="of each contender in a round, at least 20")
     p.add_argument("--rounds", type=int, default=5)
     args = p.parse_args()
     names = args.contenders or OURS + PEERS
     if unknown := set(names) - set(OURS + PEERS):
         p.error(f"no such contender: {', '.join(sorted(unknown))}")
+    if args.requests < 20:
+        p.error(f"--requests {args.requests}: the 95th percentile needs 20")
     texts = read_texts(args)
     prepare(args, names, texts)
     if args.before:

@@ -63,7 +63,7 @@ def main():
     p.add_argument("--overtaking", action="store_true", help="measure that alone")
     args = p.parse_args()
     print(f"{pathlib.Path(args.model).name}, {processor()}")
-    with Server(args.binary, "--model", args.model, "--log", "error") as server:
+    with Server(args.binary, "--model", args.model) as server:
         load(args, server, 32, 16, 2)  # not counted: memory and caches warm up
         if not args.overtaking:
             clients(args, server)

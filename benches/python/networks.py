@@ -1,4 +1,5 @@
 """What users could run instead of textflight: the same checkpoint in PyTorch, ONNX Runtime and OpenVINO, each in a process of its own."""
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -42,7 +43,7 @@ def onnx_files(model, cache):
 
 
 def openvino_int8(full, cache, calibration):
-    """OpenVINO's fastest: weights and activations in 8 bits, quantized by NNCF over 25 of the texts; made once."""
+    """OpenVINO's fastest: weights and activations in 8 bits, quantized by NNCF over 25 batches of the texts; made once."""
     path = cache / "openvino-int8.xml"
     if not path.exists():
         import nncf
@@ -72,13 +73,14 @@ def prepare(args, peers, texts):
         if not (args.model / "tokenizer_config.json").exists():
             random_base(args.model)
     # ONNX files belong to one checkpoint.
-    args.cache = args.cache / f"onnx-{args.model.resolve().name}"
+    folder = args.model.resolve()
+    args.cache = args.cache / f"onnx-{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     args.cache.mkdir(parents=True, exist_ok=True)
     if any(peer.startswith(("ort", "openvino")) for peer in peers):
         full, _ = onnx_files(args.model, args.cache)
         if "openvino-int8" in peers:
             tokenizer = AutoTokenizer.from_pretrained(args.model)
-            openvino_int8(full, args.cache, [tokenized(tokenizer, texts[i::32][:32]) for i in range(32)])
+            openvino_int8(full, args.cache, [tokenized(tokenizer, some) for i in range(32) if (some := texts[i::32][:32])])
 
 
 def arguments(parser):

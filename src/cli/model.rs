@@ -31,7 +31,7 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// What the CPU computes with: auto (the widest that it has), avx512, avx2 or portable, as if it had no more than that.
-    /// Last bits of scores differ between them. A model on a GPU takes auto alone.
+    /// Scores differ between them in their last bits, in bf16 by its rounding. A model on a GPU takes auto alone.
     #[arg(long, env = "TEXTFLIGHT_KERNELS", value_name = "KERNELS", default_value = "auto")]
     pub kernels: KernelChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.

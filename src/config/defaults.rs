@@ -8,7 +8,7 @@ use textflight::bulk::CommitEvery;
 use textflight::classifier::TokenBudget;
 use textflight::stream::InFlight;
 
-/// What one stream may have in the engine: eight windows, so that the next is there when one ends, and 64 MiB.
+/// What one stream may have in the engine: eight times what is tokenized ahead, so that its next rows are there, and 64 MiB.
 pub const IN_FLIGHT: InFlight = InFlight { rows: 8192, bytes: 64 * 1024 * 1024 };
 
 /// What a job may have in the engine. With the four batches on their way to the journal, and what is not committed there, a run
