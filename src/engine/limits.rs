@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use super::ahead::BATCHES_AHEAD;
 use super::budget::USUAL_TOKENS;
-use super::queue::BATCHES_AHEAD;
 use crate::Result;
 use crate::classifier::plan::BatchLimits;
 use crate::classifier::{Classifier, TokenBudget, calibrate};

@@ -4,6 +4,7 @@
 //! left of it out of the queue. Whatever becomes of a model thread, no caller waits for ever: a job that is dropped
 //! unanswered answers with the cause.
 
+mod ahead;
 mod answers;
 mod budget;
 mod job;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ahead::Ahead;
 use super::budget::Budget;
 use super::job::{Job, Row};
 use super::teams::{TEAM, Teams};
@@ -15,23 +16,9 @@ use crate::classifier::kernels::Team;
 use crate::classifier::plan::{Batch, BatchLimits};
 use crate::metrics::{ByLane, QueueDepth};
 
-/// Rows of a window, which are tokenized at a stretch: less than a millisecond's work, before a look at what is interactive.
-const WINDOW_ROWS: usize = 32;
-
-/// The same on few cores that run batches between windows: less than a millisecond's work, too. A batch leaves nothing of the
-/// vocabulary in a core's cache, so each window pays for it anew.
-const LONG_WINDOW_ROWS: usize = 128;
-
-/// Whole batches that are tokenized ahead for each runner: it then finds its next one there. Of more, those whose lengths are far
-/// from the oldest row's would stay behind for longer, and with them the scores of rows after them.
-pub const BATCHES_AHEAD: usize = 2;
-
 /// Batches of which a core's next one is chosen, so that its texts are of like lengths. Among more, those of rare lengths would wait
 /// for longer, and with them the scores of all that came with them.
 const CHOICE: usize = 4;
-
-/// So many times as many rows are tokenized ahead where most are equal: what is computed is the distinct ones.
-const EQUAL_ROWS: usize = 8;
 
 /// How long after a request no batch of a table is put behind another that a device computes: the next request would wait for
 /// both, as the first one does.
@@ -47,9 +34,7 @@ pub struct Queue {
     /// Where those wait that only run batches.
     runners: Condvar,
     budget: Arc<Budget>,
-    /// Rows that are tokenized ahead, at least, so that like lengths are found among them.
-    ahead_rows: usize,
-    window_rows: usize,
+    ahead: Ahead,
     runners_are: Runners,
     /// Batches that can be run at once: one a core, or a device.
     at_once: usize,
@@ -76,13 +61,7 @@ impl Queue {
             news: AtomicUsize::new(0),
             runners: Condvar::new(),
             budget,
-            ahead_rows: limits.ahead_rows.get(),
-            window_rows: match limits.runners {
-                Runners::Tokenizers => {
-                    (limits.ahead_rows.get() / limits.threads.get()).clamp(WINDOW_ROWS, LONG_WINDOW_ROWS)
-                }
-                Runners::Own(_) => WINDOW_ROWS,
-            },
+            ahead: Ahead::new(limits, scorers),
             runners_are: limits.runners,
             at_once: limits.at_once(scorers),
         }
@@ -219,27 +198,14 @@ impl Queue {
     }
 
     fn window(&self, waiting: &mut Waiting, lane: Lane) -> Option<Work> {
-        if self.has_enough(waiting, lane) {
+        if self.ahead.has_enough(&waiting.pool, lane, self.budget.limits()) {
             return None;
         }
-        let window = waiting.jobs.window(self.window_rows, self.budget.turn());
+        let window = waiting.jobs.window(self.ahead.window_rows, self.budget.turn());
         if !waiting.jobs.is_empty() {
             self.wake_one();
         }
         if window.is_empty() { None } else { Some(Work::Window(lane, window)) }
-    }
-
-    /// Whether enough of a lane is tokenized ahead. Of requests that is what the runners can take at once: one that comes next
-    /// waits for no more than that. Of equal ones they take all that there are.
-    fn has_enough(&self, waiting: &Waiting, lane: Lane) -> bool {
-        let limits = self.budget.limits();
-        let (all, distinct) = (waiting.pool.all(), waiting.pool.distinct().wholes(limits));
-        let has_rows = all.rows >= self.ahead_rows;
-        let ahead = BATCHES_AHEAD * self.at_once;
-        match lane {
-            Lane::Interactive => has_rows || distinct >= self.at_once,
-            Lane::Bulk => has_rows && (distinct >= ahead || all.wholes(limits) >= EQUAL_ROWS * ahead),
-        }
     }
 
     fn batch(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
