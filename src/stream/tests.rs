@@ -44,7 +44,9 @@ async fn taken(bound: InFlight, rows: usize, bytes: usize) -> usize {
 #[tokio::test]
 async fn rows_and_bytes_are_bounded_and_one_array_always_fits() {
     let much = 1_000_000;
-    assert_eq!(taken(InFlight { rows: 6, bytes: much }, 2, 1).await, 3);
+    assert_eq!(taken(InFlight { rows: 150, bytes: much }, 50, 1).await, 3);
+    let engine_wants = 96;
+    assert_eq!(taken(InFlight { rows: 1, bytes: much }, 32, 1).await, engine_wants / 32);
     assert_eq!(taken(InFlight { rows: much, bytes: 400 }, 1, 100).await, 4);
     assert_eq!(taken(InFlight { rows: 1, bytes: 1 }, 5, 100).await, 1);
     assert_eq!(taken(InFlight { rows: much, bytes: much }, 1, 1).await, 10);

@@ -20,10 +20,16 @@ async fn a_run_that_is_dropped_leaves_nothing() {
     drop(open);
 }
 
+/// 1000 texts of which the 900th kills the model. Each is another, or all would be scored beside it.
+fn deadly() -> RecordBatch {
+    let text = |row| if row == 900 { "panic".to_owned() } else { format!("text {row}") };
+    let texts: StringArray = (0..1000).map(|row| Some(text(row))).collect();
+    RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_dies_leaves_its_scores_and_says_why() {
-    let texts: StringArray = (0..1000).map(|row| Some(if row == 900 { "panic" } else { "text" })).collect();
-    let case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[600, 400]);
+    let case = Case::new(&deadly(), &[600, 400]);
     let error = case.run().await.unwrap_err();
     assert!(matches!(&error, Error::Stopped(cause) if cause.contains("the fake was told to")), "{error}");
     assert_eq!(case.files(), ["in.parquet", "out.parquet.textflight"], "what is scored waits for the next run");
@@ -150,8 +156,7 @@ async fn a_run_that_is_broken_off_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn the_journal_of_another_job_is_refused_until_it_is_dropped() {
-    let texts: StringArray = (0..1000).map(|row| Some(if row == 900 { "panic" } else { "text" })).collect();
-    let mut case = Case::new(&RecordBatch::try_from_iter([("text", Arc::new(texts) as ArrayRef)]).unwrap(), &[1000]);
+    let mut case = Case::new(&deadly(), &[1000]);
     assert!(matches!(case.run().await, Err(Error::Stopped(_))));
     case.job.score.details = true;
     let error = case.run().await.unwrap_err();
