@@ -1,11 +1,15 @@
 """One server for all tests, and servers of their own for those that need other limits."""
 import os
+import sys
 
 import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
 
 import server as servers
+
+# The package as it is in the repository; that of a wheel is tested in an environment of its own.
+sys.path.insert(0, str(servers.REPOSITORY / "python"))
 
 
 def pytest_sessionstart():

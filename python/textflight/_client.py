@@ -1,0 +1,108 @@
+"""A client of textflight servers."""
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+
+from ._connection import Access, read_ca
+from ._errors import CALL_ERRORS, InvalidError, KindError, from_flight
+from ._options import Columns, Labels, OnError, Options, Text
+from ._progress import Progress
+from ._run import Run
+from ._servers import LocalServers, RemoteServers
+from ._stream import scored_reader
+from ._work import Work
+
+#: True and False show it or not, a function is called with the rows that are done and the rows there are, if that is known.
+ProgressOption = bool | Callable[[int, int | None], object] | None
+
+
+class Client:
+    """Scores by the servers at `server`: an address, or several among which the work is shared.
+
+    Without `server` a local one is used that all clients of this user share. `ca` is a PEM file, or its bytes, of authorities
+    beside which none is trusted. `timeout` is how long to wait for any answer, in seconds. A client may be used by several
+    threads, and may be pickled.
+    """
+
+    def __init__(
+        self,
+        server: str | Sequence[str] | None = None,
+        *,
+        model: str | PathLike[str] = "bundled",
+        dtype: str | None = None,
+        token: str | None = None,
+        ca: str | bytes | PathLike[str] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._arguments = {"server": server, "model": model, "dtype": dtype, "token": token, "ca": ca, "timeout": timeout}
+        if timeout is not None and not timeout > 0:
+            raise InvalidError(f"timeout is {timeout!r}; a number of seconds above 0 would be right")
+        self._timeout = timeout
+        self._servers = LocalServers(model, dtype) if server is None else RemoteServers(server, Access(token, read_ca(ca)))
+        self._first = itertools.count(random.randrange(len(self._servers.names)))
+        self._were_there = threading.Event()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _client, (self._arguments,)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def score_reader(
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        text: Text = None,
+        *,
+        labels: Labels | None = None,
+        details: bool | None = None,
+        probabilities: bool | None = None,
+        columns: Columns = None,
+        on_error: OnError | None = None,
+        label_column: str | None = None,
+        confidence_column: str | None = None,
+        progress: ProgressOption = None,
+    ) -> pa.RecordBatchReader:
+        """A reader of scored batches, one for each of `batches`, in order, which are taken as the reader is read."""
+        options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
+        return scored_reader(self, schema, batches, options, Progress(progress))
+
+    def score(self, data: Any, text: Text = None, *, progress: ProgressOption = None, **options: Any) -> Any:
+        """The data with a label and a confidence for each row, as the kind that they are."""
+        if isinstance(data, pa.Table):
+            reader = self.score_reader(data.schema, data.to_batches(), text, progress=progress, **options)
+            return reader.read_all()
+        raise KindError(f"data are {type(data).__name__}")
+
+    def info(self) -> dict[str, Any]:
+        """What the server says of its model."""
+        name = self._servers.names[0]
+        try:
+            return self._servers.connect(name).info()
+        except CALL_ERRORS as error:
+            raise from_flight(error, name) from error
+
+    def close(self) -> None:
+        """Lets go of the servers. The client connects again when it is used."""
+        self._servers.close()
+
+    def run(self, command: bytes, schema: pa.Schema, progress: Progress) -> Run:
+        """Begins to score texts of this schema."""
+        names = self._servers.names
+        first = next(self._first) % len(names)
+        work = Work([*names[first:], *names[:first]], self._timeout, self._were_there)
+        return Run(work, self._servers, command, schema, progress.at)
+
+
+def _client(arguments: dict[str, Any]) -> Client:
+    return Client(**arguments)

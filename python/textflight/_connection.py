@@ -1,0 +1,104 @@
+"""A server's address, and the connection to it."""
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.flight as fl
+
+from ._errors import ForkedError, InvalidError, KindError
+
+_ADDRESS = re.compile(r"^(?:(?P<scheme>grpc|grpc\+tcp|grpc\+tls)://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^/:\[\]\s]+):(?P<port>\d{1,5})/?$")
+
+# A peer that is gone without a word is noticed in a minute; a connection that is refused is tried again soon.
+_CHANNEL = [
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.keepalive_time_ms", 40_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_send_message_length", -1),
+]
+
+
+# The process that connected first: gRPC's threads are not there in one that is forked from it, and its calls would hang.
+_connected_by: list[int] = []
+
+
+def _note_process() -> None:
+    if not _connected_by:
+        _connected_by.append(os.getpid())
+    if _connected_by[0] != os.getpid():
+        raise ForkedError(
+            "this process was forked from one that had connected to a server already, where gRPC cannot go on: start processes"
+            ' with "spawn" or "forkserver" (multiprocessing.set_start_method), or fork before the first use'
+        )
+
+
+def parse_address(server: str) -> str:
+    """The address as pyarrow wants it.
+
+    >>> parse_address("gpu1:8815")
+    'grpc://gpu1:8815'
+    >>> parse_address("grpc+tls://[::1]:8815")
+    'grpc+tls://[::1]:8815'
+    """
+    if not isinstance(server, str):
+        raise KindError(f"server is {type(server).__name__}, not an address such as grpc://127.0.0.1:8815")
+    found = _ADDRESS.match(server)
+    if not found or not 0 < int(found["port"]) < 65536:
+        raise InvalidError(f"server {server!r} is no address of a Flight server: grpc://HOST:PORT or grpc+tls://HOST:PORT would be")
+    scheme = "grpc+tls" if found["scheme"] == "grpc+tls" else "grpc"
+    return f"{scheme}://{found['host']}:{found['port']}"
+
+
+def read_ca(ca: str | bytes | os.PathLike[str] | None) -> bytes | None:
+    """The certificates (PEM) of the authorities that are trusted: as they are, or out of a file."""
+    if ca is None or isinstance(ca, bytes):
+        return ca
+    if isinstance(ca, str) and "-----BEGIN" in ca:
+        return ca.encode()
+    try:
+        return Path(ca).read_bytes()
+    except OSError as cause:
+        raise InvalidError(f"ca {str(ca)!r} cannot be read: {cause.strerror}") from cause
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a client proves who it is, and whom it trusts."""
+
+    token: str | None = field(default=None, repr=False)
+    ca: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not re.fullmatch(r"[!-~]{1,4096}", self.token):
+            raise InvalidError("token is not of 1 to 4096 characters of ASCII without spaces, as a server's are")
+
+    def connect(self, address: str) -> Connection:
+        """Opens a connection; nothing is sent yet."""
+        _note_process()
+        options: dict[str, Any] = {"generic_options": _CHANNEL}
+        if self.ca is not None and address.startswith("grpc+tls"):
+            options["tls_root_certs"] = self.ca
+        headers = [(b"authorization", f"Bearer {self.token}".encode())] if self.token else []
+        return Connection(address, fl.FlightClient(address, **options), fl.FlightCallOptions(headers=headers))
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connection to one server."""
+
+    address: str
+    flight: Any
+    call: Any
+
+    def info(self) -> dict[str, Any]:
+        """What the server says of its model (the action `model_info`)."""
+        [result] = self.flight.do_action(fl.Action("model_info", b""), self.call)
+        said: dict[str, Any] = json.loads(result.body.to_pybytes())
+        return said

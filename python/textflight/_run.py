@@ -1,0 +1,119 @@
+"""A run: texts in, scores out, in order, a bounded number in flight."""
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import pyarrow as pa
+
+from ._lane import Lane
+from ._pieces import Piece, cut, joined
+from ._servers import Servers
+from ._work import Work
+
+Rest = TypeVar("Rest")
+
+#: Exchanges with one server: while one waits for answers the other sends.
+LANES_A_SERVER = 2
+# What is read ahead of the answers, for each lane, and at most in bytes of what stays here meanwhile.
+_ROWS_AHEAD = 24 * 1024
+_BYTES_AHEAD = 32 * 1024 * 1024
+# How long a lane may take to its end. One that is stuck in a connect ends with it, later.
+_END_SECONDS = 5.0
+
+_running: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+class Run:
+    """Scores one stream of record batches of texts. A context manager: what is left open is cancelled on the servers."""
+
+    def __init__(self, work: Work, servers: Servers, command: bytes, schema: pa.Schema, meanwhile: Callable[[int], None]) -> None:
+        self._work = work
+        self._new_lane = lambda server: Lane(work, server, servers, command, schema)
+        self._lanes: list[Lane] = []
+        self._lanes_to_come = deque(work.servers * LANES_A_SERVER)
+        self._rows_ahead = _ROWS_AHEAD * len(self._lanes_to_come)
+        self._pieces = self._rows = self._rows_done = 0
+        self._meanwhile = lambda: meanwhile(self._rows_done)
+        _running.add(self)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def schema(self) -> pa.Schema:
+        """The schema of the new columns, which a server says before the first row."""
+        self._start_lane()
+        return self._work.answers_schema(self._meanwhile)
+
+    def score(self, batches: Iterable[tuple[pa.RecordBatch, Rest]], size: Callable[[Rest], int] = lambda rest: 0) -> Iterator[tuple[Rest, pa.RecordBatch]]:
+        """The new columns of each batch of texts, beside what came with it. `size` is what that holds in memory."""
+        ahead: deque[tuple[Rest, list[Piece], int]] = deque()
+        held = 0
+        for texts, rest in batches:
+            ahead.append((rest, self._add(texts), size(rest) + texts.nbytes))
+            held += ahead[-1][2]
+            while ahead and (self._is_done(ahead[0][1]) or held > _BYTES_AHEAD or self._rows - self._rows_done > self._rows_ahead):
+                rest, pieces, bytes_ = ahead.popleft()
+                yield rest, self._take(pieces)
+                held -= bytes_
+        while ahead:
+            rest, pieces, _ = ahead.popleft()
+            yield rest, self._take(pieces)
+
+    def close(self) -> None:
+        """Ends the run. What is unanswered then is cancelled."""
+        self._work.finish()
+        for lane in self._lanes:
+            if self._rows_done < self._rows:
+                lane.cancel()
+        for lane in self._lanes:
+            if not lane.join(_END_SECONDS):
+                lane.cancel()
+        _running.discard(self)
+
+    def _add(self, texts: pa.RecordBatch) -> list[Piece]:
+        pieces = []
+        for rows in cut(texts):
+            pieces.append(Piece(self._pieces, self._rows, rows))
+            self._pieces += 1
+            self._rows += rows.num_rows
+            self._work.add(pieces[-1])
+            self._start_lane()
+        return pieces
+
+    def _start_lane(self) -> None:
+        if self._lanes_to_come and (not self._lanes or self._work.wants_a_lane()):
+            self._lanes.append(self._new_lane(self._lanes_to_come.popleft()))
+
+    def _is_done(self, pieces: list[Piece]) -> bool:
+        return all(self._work.is_answered(piece.number) for piece in pieces)
+
+    def _take(self, pieces: list[Piece]) -> pa.RecordBatch:
+        answers = []
+        for piece in pieces:
+            answers.append(self._work.answer(piece.number, self._look_around))
+            self._rows_done += piece.rows.num_rows
+        self._meanwhile()
+        return joined(answers)
+
+    def _look_around(self) -> None:
+        """While the caller waits: a lane whose server is lost may have left work for one that is not there yet."""
+        self._start_lane()
+        self._meanwhile()
+
+
+def _close_all() -> None:
+    """Threads must not be inside a call when the interpreter goes."""
+    for run in list(_running):
+        run.close()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_running.clear)

@@ -1,0 +1,56 @@
+"""`score` and `predict`, by clients that are kept."""
+from __future__ import annotations
+
+import threading
+from os import PathLike, fspath
+from typing import Any
+
+from ._client import Client, ProgressOption
+from ._options import Columns, Labels, OnError, Text
+
+_lock = threading.Lock()
+_clients: dict[tuple[Any, ...], Client] = {}
+
+
+def kept_client(server: Any, model: str | PathLike[str], dtype: str | None, token: str | None, ca: Any) -> Client:
+    """The client of this process for these servers."""
+    names = server if server is None or isinstance(server, str) else tuple(server)
+    key = (names, fspath(model), dtype, token, ca)
+    with _lock:
+        if key not in _clients:
+            _clients[key] = Client(server, model=model, dtype=dtype, token=token, ca=ca)
+        return _clients[key]
+
+
+def score(
+    data: Any,
+    text: Text = None,
+    *,
+    model: str | PathLike[str] = "bundled",
+    server: Any = None,
+    dtype: str | None = None,
+    token: str | None = None,
+    ca: str | bytes | PathLike[str] | None = None,
+    labels: Labels | None = None,
+    details: bool | None = None,
+    probabilities: bool | None = None,
+    columns: Columns = None,
+    on_error: OnError | None = None,
+    label_column: str | None = None,
+    confidence_column: str | None = None,
+    progress: ProgressOption = None,
+) -> Any:
+    """The data with a label and a confidence for each row, as the kind that they are."""
+    client = kept_client(server, model, dtype, token, ca)
+    return client.score(
+        data,
+        text,
+        labels=labels,
+        details=details,
+        probabilities=probabilities,
+        columns=columns,
+        on_error=on_error,
+        label_column=label_column,
+        confidence_column=confidence_column,
+        progress=progress,
+    )

@@ -1,0 +1,48 @@
+"""Record batches in, scored record batches out: one for one, in order, a bounded number in flight."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ._errors import InvalidError
+from ._options import Options
+from ._plan import Plan
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from ._client import Client
+    from ._run import Run
+
+
+def scored_reader(client: Client, schema: pa.Schema, batches: Iterable[pa.RecordBatch], options: Options, progress: Progress) -> pa.RecordBatchReader:
+    """A reader of the scored batches. The first server is asked at once, for the schema."""
+    plan = Plan.of(schema, options)
+    run = client.run(plan.command(), plan.texts_schema(), progress)
+    try:
+        scored_schema = plan.scored_schema(run.schema())
+    except BaseException:
+        run.close()
+        raise
+    scored = _scored(run, plan, scored_schema, _checked(batches, schema))
+    # Begun here, so that a reader that is dropped unread ends its run as well.
+    next(scored)
+    return pa.RecordBatchReader.from_batches(scored_schema, scored)
+
+
+def _scored(run: Run, plan: Plan, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    with run:
+        yield None
+        pairs = ((plan.texts(batch), batch) for batch in batches)
+        for batch, new in run.score(pairs, size=lambda batch: int(batch.nbytes)):
+            yield pa.RecordBatch.from_arrays([*(batch.column(number) for number in plan.kept), *new.columns], schema=schema)
+
+
+def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for number, batch in enumerate(batches):
+        if not isinstance(batch, pa.RecordBatch):
+            raise InvalidError(f"batch {number} is {type(batch).__name__}, not a pyarrow.RecordBatch")
+        if not batch.schema.equals(schema):
+            raise InvalidError(f"batch {number} has another schema than was said: {batch.schema}, and not {schema}")
+        yield batch
