@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use super::bundled::{self, BUNDLED};
 use super::hub::Hub;
 use super::weight_files::{self, WeightFiles};
 use crate::hexadecimal::hexadecimal;
@@ -18,6 +19,8 @@ pub const DEFAULT_MODEL: &str = "distilbert/distilbert-base-uncased-finetuned-ss
 /// What `--model` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelSource {
+    /// The small model that comes along.
+    Bundled,
     /// A folder in the layout of Hugging Face.
     Folder(PathBuf),
     /// A repository on the hub.
@@ -32,8 +35,11 @@ pub enum ModelSource {
 impl FromStr for ModelSource {
     type Err = String;
 
-    /// A folder that exists is a folder; otherwise `owner/name[@revision]` is a hub id.
+    /// `bundled` is the model that comes along, a folder that exists is a folder; otherwise `owner/name[@revision]` is a hub id.
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == BUNDLED {
+            return Ok(Self::Bundled);
+        }
         let path = Path::new(text);
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
@@ -53,7 +59,7 @@ impl FromStr for ModelSource {
             Some((owner, name)) if is_name(owner) && is_name(name) && is_id && is_revision => {
                 Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
             }
-            _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision".to_owned()),
+            _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision, nor bundled".to_owned()),
         }
     }
 }
@@ -130,6 +136,7 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] with the file that is missing, or why the hub could not be asked.
     pub fn open(source: &ModelSource) -> Result<Self> {
         match source {
+            ModelSource::Bundled => Self::from_folder(&bundled::folder()?, bundled::NAME, None),
             ModelSource::Folder(folder) => Self::from_folder(folder, &folder.display().to_string(), None),
             ModelSource::Hub { id, revision } => {
                 let snapshot = Hub::new(id, revision)?.fetch(&FILES, &shards)?;
@@ -219,6 +226,7 @@ mod tests {
         assert_eq!(DEFAULT_MODEL.parse::<ModelSource>().unwrap(), hub(DEFAULT_MODEL, "main"));
         assert_eq!("a/b.c@v1.0".parse::<ModelSource>().unwrap(), hub("a/b.c", "v1.0"));
         assert_eq!("a/b@refs/pr/3".parse::<ModelSource>().unwrap(), hub("a/b", "refs/pr/3"));
+        assert_eq!("bundled".parse::<ModelSource>().unwrap(), ModelSource::Bundled);
         assert_eq!("src/classifier".parse(), Ok::<_, String>(ModelSource::Folder("src/classifier".into())));
         for wrong in [
             "",
@@ -238,6 +246,14 @@ mod tests {
             assert!(error.contains("owner/name"), "{wrong}: {error}");
         }
         assert!("src/lib.rs".parse::<ModelSource>().unwrap_err().contains("a file"));
+    }
+
+    #[test]
+    fn what_comes_along_has_a_name_and_is_the_same_as_its_folder() {
+        let bundled = Checkpoint::open(&ModelSource::Bundled).unwrap();
+        let folder = Checkpoint::open(&ModelSource::Folder("data/sst2-mini".into())).unwrap();
+        assert_eq!(bundled.name, "sst2-mini");
+        assert_eq!(bundled.version().unwrap(), folder.version().unwrap());
     }
 
     #[test]

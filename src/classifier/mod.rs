@@ -2,6 +2,7 @@
 
 pub mod architecture;
 mod blank;
+mod bundled;
 mod calibrate;
 mod checkpoint;
 mod device;

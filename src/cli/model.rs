@@ -14,8 +14,8 @@ use crate::config::defaults::{BATCH_ROWS, BATCH_TOKENS, MAX_LENGTH};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A folder in Hugging Face's layout, or a hub id: owner/name or owner/name@revision.
-    #[arg(long, env = "TEXTFLIGHT_MODEL", value_name = "FOLDER|ID", default_value = textflight::classifier::DEFAULT_MODEL)]
+    /// A folder in Hugging Face's layout, or a hub id: owner/name or owner/name@revision; or bundled, the small model that comes along.
+    #[arg(long, env = "TEXTFLIGHT_MODEL", value_name = "FOLDER|ID|bundled", default_value = textflight::classifier::DEFAULT_MODEL)]
     pub model: ModelSource,
     /// Where the model runs: auto, cpu, cuda:N, or several GPUs as cuda:0,cuda:1. auto takes the first GPU, where there is
     /// one and this build has CUDA support (cargo build --features cuda), and else the CPU.

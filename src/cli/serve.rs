@@ -132,6 +132,10 @@ pub struct ServeArgs {
     /// How long a signal lets running requests finish.
     #[arg(long, env = "TEXTFLIGHT_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = DRAIN_SECONDS, value_parser = seconds)]
     pub drain_timeout: f64,
+    /// Serve for as long as another process holds a lock (flock) on this file, then end as after a signal: so a server ends with
+    /// the last of those who need it, however they end. [default: until a signal]
+    #[arg(long, env = "TEXTFLIGHT_WHILE_LOCKED", value_name = "FILE")]
+    pub while_locked: Option<PathBuf>,
     #[arg(
         long,
         env = "TEXTFLIGHT_OTLP_ENDPOINT",

@@ -14,7 +14,7 @@ const OTHERS: [&str; 13] = [
     "DTYPE",
     "FILE",
     "FOLDER",
-    "FOLDER|ID",
+    "FOLDER|ID|bundled",
     "HOST:PORT",
     "KERNELS",
     "LEVEL",
