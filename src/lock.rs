@@ -63,7 +63,9 @@ mod tests {
     fn held() -> (tempfile::NamedTempFile, [File; 2]) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let holders = [(); 2].map(|()| File::open(file.path()).unwrap());
-        holders.iter().for_each(|holder| holder.lock_shared().unwrap());
+        for holder in &holders {
+            holder.lock_shared().unwrap();
+        }
         (file, holders)
     }
 

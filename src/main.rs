@@ -77,7 +77,8 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> Result<()> {
-    let stop = stop(&args)?;
+    let released = args.while_locked.as_deref().map(lock::released).transpose()?;
+    let stop = signal::first_or(released);
     let server = Server::bind(args.server()?).await?;
     let load = spawn_blocking(move || {
         let checkpoint = Checkpoint::open(&args.model.model)?;
@@ -87,19 +88,6 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let load =
         async { load.await.unwrap_or_else(|panic| Err(Error::Failed(format!("the model was not loaded: {panic}")))) };
     server.run(load, stop).await
-}
-
-/// A signal, or that nobody needs the server any more.
-fn stop(args: &ServeArgs) -> Result<impl Future<Output = ()> + use<>> {
-    let released = args.while_locked.as_deref().map(lock::released).transpose()?;
-    let signal = signal::first();
-    Ok(async {
-        let Some(released) = released else { return signal.await };
-        tokio::select! {
-            () = signal => {}
-            () = released => {}
-        }
-    })
 }
 
 async fn score_files(args: ScoreArgs) -> Result<()> {

@@ -2,6 +2,18 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Ends with [`first`], or with the other one where there is one.
+pub fn first_or(other: Option<impl Future<Output = ()>>) -> impl Future<Output = ()> {
+    let signal = first();
+    async {
+        let Some(other) = other else { return signal.await };
+        tokio::select! {
+            () = signal => {}
+            () = other => {}
+        }
+    }
+}
+
 /// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first. A second signal ends the process at once.
 pub fn first() -> impl Future<Output = ()> {
     let listeners = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));

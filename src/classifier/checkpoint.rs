@@ -59,7 +59,8 @@ impl FromStr for ModelSource {
             Some((owner, name)) if is_name(owner) && is_name(name) && is_id && is_revision => {
                 Ok(Self::Hub { id: id.to_owned(), revision: revision.to_owned() })
             }
-            _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision, nor bundled".to_owned()),
+            _ => Err("no such folder, and not a hub id of the form owner/name or owner/name@revision, nor bundled"
+                .to_owned()),
         }
     }
 }
