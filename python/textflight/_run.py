@@ -50,7 +50,7 @@ class Run:
     def schema(self) -> pa.Schema:
         """The schema of the new columns, which a server says before the first row."""
         self._start_lane()
-        return self._work.answers_schema(self._meanwhile)
+        return self._work.answers_schema(self._look_around)
 
     def score(self, batches: Iterable[tuple[pa.RecordBatch, Rest]], size: Callable[[Rest], int] = lambda rest: 0) -> Iterator[tuple[Rest, pa.RecordBatch]]:
         """The new columns of each batch of texts, beside what came with it. `size` is what that holds in memory."""

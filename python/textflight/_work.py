@@ -50,9 +50,9 @@ class Work:
             self._changed.notify_all()
 
     def wants_a_lane(self) -> bool:
-        """Whether more pieces wait than there are lanes without work."""
+        """Whether more pieces wait than there are lanes without work, or those that there are find no server to say the schema."""
         with self._changed:
-            return len(self._waiting) > self._idle
+            return len(self._waiting) > self._idle or (self.schema is None and bool(self._down))
 
     def is_answered(self, number: int) -> bool:
         """Whether the piece of this number has its answer."""

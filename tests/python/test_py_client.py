@@ -65,3 +65,11 @@ def test_it_says_what_serves(scorer):
 def test_the_function_keeps_its_client(server, scorer):
     table = pa.table({"text": TEXTS})
     assert textflight.score(table, server=f"grpc://{server.flight}") == scorer.score(table)
+
+
+def test_the_schema_comes_from_whichever_server_is_there(server):
+    nobody = [f"grpc://127.0.0.1:{port}" for port in (1, 2, 3)]
+    for place in range(4):
+        servers = [*nobody[:place], f"grpc://{server.flight}", *nobody[place:]]
+        with textflight.Client(servers, timeout=30) as client:
+            assert client.score(pa.table({"text": TEXTS}))["label"].null_count == 1
