@@ -4,23 +4,28 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from . import _kinds
 from ._connection import Access, read_ca
 from ._errors import CALL_ERRORS, InvalidError, KindError, from_flight
 from ._options import Columns, Labels, OnError, Options, Text
-from ._progress import Progress
+from ._progress import Progress, ProgressOption
 from ._run import Run
 from ._servers import LocalServers, RemoteServers
-from ._stream import scored_reader
+from ._stream import scored_batches, scored_reader
 from ._work import Work
 
-#: True and False show it or not, a function is called with the rows that are done and the rows there are, if that is known.
-ProgressOption = bool | Callable[[int, int | None], object] | None
+
+class Prediction(NamedTuple):
+    """What a text is, and how probable that is. Both are None where the text was."""
+
+    label: str | None
+    confidence: float | None
 
 
 class Client:
@@ -77,12 +82,37 @@ class Client:
         options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
         return scored_reader(self, schema, batches, options, Progress(progress))
 
-    def score(self, data: Any, text: Text = None, *, progress: ProgressOption = None, **options: Any) -> Any:
+    def scored_batches(
+        self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], text: Text = None, *, progress: ProgressOption = None, **options: Any
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """As `score_reader`, as a generator: closing it stops the work on the servers."""
+        return scored_batches(self, schema, batches, Options(text, **options), Progress(progress))[1]
+
+    def score(
+        self,
+        data: Any,
+        text: Text = None,
+        *,
+        labels: Labels | None = None,
+        details: bool | None = None,
+        probabilities: bool | None = None,
+        columns: Columns = None,
+        on_error: OnError | None = None,
+        label_column: str | None = None,
+        confidence_column: str | None = None,
+        progress: ProgressOption = None,
+    ) -> Any:
         """The data with a label and a confidence for each row, as the kind that they are."""
-        if isinstance(data, pa.Table):
-            reader = self.score_reader(data.schema, data.to_batches(), text, progress=progress, **options)
-            return reader.read_all()
-        raise KindError(f"data are {type(data).__name__}")
+        chosen = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
+        return _kinds.score(self, data, chosen, progress)
+
+    def predict(self, texts: str | Sequence[str | None]) -> list[Prediction]:
+        """The label and the confidence of each text, or of the one."""
+        several = [texts] if isinstance(texts, str) else texts
+        if not isinstance(several, Sequence):
+            raise KindError(f"texts are {type(texts).__name__}; a list of strings would be right, and score takes frames and tables")
+        scored = self.score(list(several), progress=False)
+        return [Prediction(one["label"], one["confidence"]) for one in scored]
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model."""
@@ -101,7 +131,7 @@ class Client:
         names = self._servers.names
         first = next(self._first) % len(names)
         work = Work([*names[first:], *names[:first]], self._timeout, self._were_there)
-        return Run(work, self._servers, command, schema, progress.at)
+        return Run(work, self._servers, command, schema, progress)
 
 
 def _client(arguments: dict[str, Any]) -> Client:

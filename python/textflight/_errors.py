@@ -45,6 +45,14 @@ class ServerError(Error, RuntimeError):
     """The server failed at what it was sent, and would again."""
 
 
+class MissingFileError(InvalidError, FileNotFoundError):
+    """A file that is named is not there."""
+
+
+class JobError(Error, RuntimeError):
+    """Files could not be scored, or not all of them."""
+
+
 class ForkedError(Error, RuntimeError):
     """This process was forked from one that was connected already."""
 
@@ -97,7 +105,9 @@ def from_flight(error: BaseException, about: str = "") -> Error:
     if isinstance(error, fl.FlightInternalError):
         # A row that has no score is one that the caller sent.
         return InvalidError(text_of(error)) if _ROW.match(text_of(error)) else ServerError(text)
-    if isinstance(error, (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError)):
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return InvalidError(f"{text}; is it a textflight server's Flight port?")
+    if isinstance(error, (pa.ArrowInvalid, pa.ArrowKeyError)):
         return InvalidError(text_of(error))
     if isinstance(error, (fl.FlightUnavailableError, fl.FlightCancelledError, OSError)):
         return ConnectError(text)

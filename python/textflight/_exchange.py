@@ -33,13 +33,13 @@ class Exchange:
         self._bytes = 0
         self._rows = 0
         self._writer, self._reader = connection.flight.do_exchange(descriptor, connection.call)
-        try:
-            self._tell(lambda: self._writer.begin(schema))
-            #: The schema of the answers.
-            self.schema: pa.Schema = self._reader.schema
-        except BaseException:
-            self.close()
-            raise
+        self._schema = schema
+
+    def open(self) -> pa.Schema:
+        """Tells the server the schema of what comes, and gives that of its answers."""
+        self._tell(lambda: self._writer.begin(self._schema))
+        answers: pa.Schema = self._reader.schema
+        return answers
 
     def _tell(self, write: Callable[[], None]) -> None:
         """Writes. Why that fails is what a reader is told."""

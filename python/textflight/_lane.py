@@ -57,7 +57,7 @@ class Lane:
             connection = self._servers.connect(self._server, anew=self._is_lost)
             self._exchange = Exchange(connection, self._command, self._schema)
             self._is_lost = False
-            self._work.note_there(self._server, self._exchange.schema)
+            self._work.note_there(self._server, self._exchange.open())
             self._converse(self._exchange)
         except CALL_ERRORS as error:
             if not self._work.is_over():

@@ -1,7 +1,7 @@
 """Which columns of a table are scored, by the server's own rules, and which come back."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -31,21 +31,39 @@ class Plan:
         sent = sorted({number for name in names for number in _columns_of(schema, name)})
         return cls(schema, options, text if isinstance(text, str) else names, sent, options.kept(schema.names))
 
+    @classmethod
+    def of_texts(cls, columns: Mapping[str, pa.DataType], text: str | list[str], options: Options) -> Plan:
+        """That of columns that have been found already; all that comes back is new."""
+        for name, kind in columns.items():
+            if not is_scorable(kind) and name in ([text] if isinstance(text, str) else text):
+                raise InvalidError(f'column "{name}" is {kind}, not text')
+        return cls(pa.schema(list(columns.items())), options, text, list(range(len(columns))), [])
+
     def texts_schema(self) -> pa.Schema:
         """The schema of what the server is sent."""
-        return pa.schema([self.schema.field(number).remove_metadata() for number in self.sent])
+        return pa.schema([(self.schema.names[number], _sent_type(self.schema.types[number])) for number in self.sent])
+
+    def beside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What the server is sent of a batch that has the columns that are sent alone."""
+        return pa.RecordBatch.from_arrays([_storage(column) for column in batch.columns], schema=self.texts_schema())
 
     def texts(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """What the server is sent of a batch."""
-        columns = [_storage(batch.column(number)) for number in self.sent]
-        fields = [pa.field(self.schema.names[number], column.type) for number, column in zip(self.sent, columns)]
-        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+        return self.beside(batch.select(self.sent))
 
     def scored_schema(self, new: pa.Schema) -> pa.Schema:
         """The schema of what comes back, where the server appends these columns."""
         kept = [self.schema.field(number) for number in self.kept]
-        check_new_names([field.name for field in kept], new.names, 1 if isinstance(self.text, str) else len(self.text))
+        check_new_names([field.name for field in kept], new.names, self.texts_named())
         return pa.schema([*kept, *new], metadata=self.schema.metadata)
+
+    def texts_named(self) -> int:
+        """How many texts the new columns are of."""
+        return 1 if isinstance(self.text, str) else len(self.text)
+
+    def error_column(self, name: str) -> str:
+        """The new column that says why a text of this column has no score."""
+        return "error" if isinstance(self.text, str) else f"{name}_error"
 
     def command(self) -> bytes:
         """The command of the exchange."""
@@ -90,6 +108,10 @@ def _columns_of(schema: pa.Schema, name: str) -> list[int]:
 
 def _storage(array: pa.Array) -> pa.Array:
     return array.storage if isinstance(array, pa.ExtensionArray) else array
+
+
+def _sent_type(kind: pa.DataType) -> pa.DataType:
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
 def is_string(kind: pa.DataType) -> bool:

@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 import pyarrow as pa
 
+from ._errors import Error
 from ._lane import Lane
 from ._pieces import Piece, cut, joined
+from ._progress import Progress
 from ._servers import Servers
 from ._work import Work
 
@@ -23,22 +27,30 @@ LANES_A_SERVER = 2
 _ROWS_AHEAD = 24 * 1024
 _BYTES_AHEAD = 32 * 1024 * 1024
 # How long a lane may take to its end. One that is stuck in a connect ends with it, later.
-_END_SECONDS = 5.0
+_END_SECONDS = 3.0
+
+#: Set by who wants a run to stop that another thread drives.
+STOP: ContextVar[threading.Event | None] = ContextVar("STOP", default=None)
 
 _running: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+class StoppedError(Error):
+    """Nobody wants the result any more."""
 
 
 class Run:
     """Scores one stream of record batches of texts. A context manager: what is left open is cancelled on the servers."""
 
-    def __init__(self, work: Work, servers: Servers, command: bytes, schema: pa.Schema, meanwhile: Callable[[int], None]) -> None:
+    def __init__(self, work: Work, servers: Servers, command: bytes, schema: pa.Schema, progress: Progress) -> None:
         self._work = work
         self._new_lane = lambda server: Lane(work, server, servers, command, schema)
         self._lanes: list[Lane] = []
         self._lanes_to_come = deque(work.servers * LANES_A_SERVER)
         self._rows_ahead = _ROWS_AHEAD * len(self._lanes_to_come)
         self._pieces = self._rows = self._rows_done = 0
-        self._meanwhile = lambda: meanwhile(self._rows_done)
+        self._progress = progress
+        self._stop = STOP.get()
         _running.add(self)
 
     def __enter__(self) -> Run:
@@ -76,6 +88,7 @@ class Run:
         for lane in self._lanes:
             if not lane.join(_END_SECONDS):
                 lane.cancel()
+        self._progress.end()
         _running.discard(self)
 
     def _add(self, texts: pa.RecordBatch) -> list[Piece]:
@@ -100,13 +113,15 @@ class Run:
         for piece in pieces:
             answers.append(self._work.answer(piece.number, self._look_around))
             self._rows_done += piece.rows.num_rows
-        self._meanwhile()
+        self._look_around()
         return joined(answers)
 
     def _look_around(self) -> None:
-        """While the caller waits: a lane whose server is lost may have left work for one that is not there yet."""
+        """Now and then, while the caller waits: a lane whose server is lost may have left work for one that is not there yet."""
+        if self._stop is not None and self._stop.is_set():
+            raise StoppedError("the task was cancelled")
         self._start_lane()
-        self._meanwhile()
+        self._progress.at(self._rows_done)
 
 
 def _close_all() -> None:

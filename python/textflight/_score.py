@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import Any
 
-from ._client import Client, ProgressOption
+from ._client import Client, Prediction
 from ._options import Columns, Labels, OnError, Text
+from ._progress import ProgressOption
 
 _lock = threading.Lock()
 _clients: dict[tuple[Any, ...], Client] = {}
@@ -27,7 +29,7 @@ def score(
     text: Text = None,
     *,
     model: str | PathLike[str] = "bundled",
-    server: Any = None,
+    server: str | Sequence[str] | None = None,
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
@@ -54,3 +56,24 @@ def score(
         confidence_column=confidence_column,
         progress=progress,
     )
+
+
+def predict(
+    texts: str | Sequence[str | None],
+    *,
+    model: str | PathLike[str] = "bundled",
+    server: str | Sequence[str] | None = None,
+    dtype: str | None = None,
+    token: str | None = None,
+    ca: str | bytes | PathLike[str] | None = None,
+) -> list[Prediction]:
+    """The label and the confidence of each text, or of the one.
+
+    >>> import textflight
+    >>> textflight.predict(["I love apple", None])[1]
+    Prediction(label=None, confidence=None)
+    >>> for label, confidence in textflight.predict("I love apple"):
+    ...     print(label, round(confidence, 2))
+    POSITIVE 0.98
+    """
+    return kept_client(server, model, dtype, token, ca).predict(texts)

@@ -1,5 +1,6 @@
 """`textflight.Client`: record batches in, scored ones out, one for one."""
 import pickle
+import re
 import threading
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 import textflight
 from client import NEW_COLUMNS, assert_kept
 from client import score as score_by_hand
+from server import REPOSITORY
 
 TEXTS = ["a lovely film", None, "dull , dull , dull"]
 
@@ -73,3 +75,8 @@ def test_the_schema_comes_from_whichever_server_is_there(server):
         servers = [*nobody[:place], f"grpc://{server.flight}", *nobody[place:]]
         with textflight.Client(servers, timeout=30) as client:
             assert client.score(pa.table({"text": TEXTS}))["label"].null_count == 1
+
+
+def test_the_version_is_that_of_the_crate():
+    version = re.search(r'^version = "(.*)"$', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE)[1]
+    assert textflight.__version__ == version

@@ -1,0 +1,194 @@
+"""`score_parquet`: files, scored by the command, which copies every column chunk that is there byte for byte."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ._connection import parse_address, read_ca
+from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
+from ._options import Columns, Labels, OnError, Options
+from ._progress import Progress, ProgressOption
+
+Paths = str | os.PathLike[str] | Sequence["str | os.PathLike[str]"]
+
+_WRONG = 2
+# A second signal would end it without taking back what it has uploaded.
+_END_SECONDS = 60
+# Variables that would say again, and perhaps otherwise, what the arguments say.
+_SAID = frozenset(
+    "TEXTFLIGHT_" + name
+    for name in (
+        "COLUMNS CONFIDENCE_COLUMN DETAILS DRY_RUN DTYPE HTML JSON LABELS LABEL_COLUMN LOG LOG_FORMAT MODEL ON_ERROR OUTPUT PROBABILITIES "
+        "PROGRESS REPORT SERVER SERVER_TIMEOUT SERVER_TOKEN SERVER_TOKEN_FILE TEXT TRUTH"
+    ).split()
+)
+
+
+def score_parquet(
+    inputs: Paths,
+    output: str | os.PathLike[str],
+    text: str | Sequence[str] | None = None,
+    *,
+    model: str | os.PathLike[str] = "bundled",
+    server: str | Sequence[str] | None = None,
+    dtype: str | None = None,
+    token: str | None = None,
+    ca: str | bytes | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    labels: Labels | None = None,
+    details: bool | None = None,
+    probabilities: bool | None = None,
+    columns: Columns = None,
+    on_error: OnError | None = None,
+    label_column: str | None = None,
+    confidence_column: str | None = None,
+    truth: str | None = None,
+    args: Sequence[str] = (),
+    progress: ProgressOption = None,
+) -> dict[str, Any]:
+    """Scores a file, a folder, a pattern, or several of them, here or in a store, and gives the summary of the run.
+
+    It is the command `textflight score`, with its formats, stores and journals; `args` are further arguments of it, such as
+    `["--shard", "0/8"]`. What was written is there complete or not at all. A run that was broken off, by Ctrl-C as well, goes on
+    where it was when it is called again.
+
+    >>> import os, tempfile, textflight
+    >>> out = os.path.join(tempfile.mkdtemp(), "scored.parquet")
+    >>> summary = textflight.score_parquet("data/reviews.parquet", out, "text", truth="truth")
+    >>> summary["rows"], round(summary["accuracy"]["share"], 2)
+    (872, 0.84)
+    """
+    options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
+    command = [*_files(inputs, output), *_flags(options), *_flag("--truth", truth), *map(os.fspath, args)]
+    with ExitStack() as stack:
+        environment = _environment(token, ca, stack)
+        where = _servers(server, timeout) if server is not None else _model(model, dtype)
+        return _run([*command, *where], environment, Progress(progress))
+
+
+def _files(inputs: Paths, output: str | os.PathLike[str]) -> list[str]:
+    if not isinstance(output, (str, os.PathLike)):
+        raise KindError(f"output is {type(output).__name__}, not a path or URL")
+    several = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if not several:
+        raise InvalidError("inputs name no file")
+    for one in several:
+        if not isinstance(one, (str, os.PathLike)):
+            raise KindError(f"inputs have a {type(one).__name__}, not a path or URL; a table in memory is scored by score")
+    paths = [os.fspath(one) for one in several]
+    if "-" in (*paths, os.fspath(output)):
+        raise InvalidError('"-", standard input and output, is for the command line alone; name a file')
+    return [*(f"./{path}" if path.startswith("-") else path for path in paths), f"--output={os.fspath(output)}"]
+
+
+def _flags(options: Options) -> Iterator[str]:
+    texts = [options.text] if isinstance(options.text, str) else options.text or []
+    yield from (f"--text={text}" for text in texts)
+    for name in ("labels", "on_error", "label_column", "confidence_column"):
+        yield from _flag(f"--{name.replace('_', '-')}", getattr(options, name))
+    yield from (f"--{name}" for name in ("details", "probabilities") if getattr(options, name))
+    if isinstance(options.columns, str):
+        yield f"--columns={options.columns}"
+    elif options.columns is not None:
+        for name in options.columns:
+            if "," in name:
+                raise InvalidError(f"columns names {name!r}: a name with a comma cannot be said to the command")
+        yield f"--columns={','.join(options.columns) or 'new'}"
+
+
+def _flag(flag: str, value: object) -> list[str]:
+    return [] if value is None else [f"{flag}={value}"]
+
+
+def _model(model: str | os.PathLike[str], dtype: str | None) -> list[str]:
+    from ._server import bundled_model
+
+    return [f"--model={bundled_model() if model == 'bundled' else os.fspath(model)}", *_flag("--dtype", dtype)]
+
+
+def _servers(server: str | Sequence[str], timeout: float | None) -> list[str]:
+    addresses = [server] if isinstance(server, str) else server
+    return [*(f"--server={parse_address(address)}" for address in addresses), *_flag("--server-timeout", timeout)]
+
+
+def _environment(token: str | None, ca: str | bytes | os.PathLike[str] | None, stack: ExitStack) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _SAID}
+    if token is not None:
+        environment["TEXTFLIGHT_SERVER_TOKEN"] = token
+    if (authorities := read_ca(ca)) is not None:
+        file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".pem"))
+        file.write(authorities)
+        file.flush()
+        environment["SSL_CERT_FILE"] = file.name
+    return environment
+
+
+def _run(arguments: list[str], environment: dict[str, str], progress: Progress) -> dict[str, Any]:
+    from ._server import binary
+
+    command = [binary(), "score", *arguments, "--progress=json", "--log=off", "--json"]
+    with tempfile.TemporaryFile("w+") as said, _process(command, environment, said) as process:
+        errors = list(_errors(process, progress))
+        code = process.wait()
+        if code == 0:
+            said.seek(0)
+            summary: dict[str, Any] = json.load(said)
+            return summary
+    raise _error(code, "\n".join(errors))
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """The command, which is told to end if the caller is interrupted, and not by the terminal as well."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.PIPE, text=True, errors="replace", env=environment, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+def _errors(process: subprocess.Popen[str], progress: Progress) -> Iterator[str]:
+    """What stderr is told, but for how far the run is, which `progress` is told."""
+    for line in process.stderr or ():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            yield line.rstrip().removeprefix("error: ")
+            continue
+        if event["event"] == "message":
+            yield event["text"].removeprefix("error: ")
+        else:
+            progress.of(event["rows"]["total"])
+            progress.at(event["rows"]["done"])
+    progress.end()
+
+
+def _error(code: int, text: str) -> Error:
+    if code < 0:
+        return JobError(f"the command was killed by signal {-code}" + (f": {text}" if text else ""))
+    if "No such file or directory" in text:
+        return MissingFileError(text)
+    if code == _WRONG:
+        return InvalidError(text)
+    if "no server answered" in text or "no server at all" in text:
+        return ConnectError(text)
+    if "token" in text and "server" in text:
+        return TokenError(text)
+    return JobError(text)
