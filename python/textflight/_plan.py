@@ -84,6 +84,8 @@ def _several(text: object) -> list[str]:
 def only_string(schema: pa.Schema) -> str:
     """The name of the only string column."""
     found = [field.name for field in schema if is_string(field.type)]
+    # What has no value says nothing of what it is.
+    found = found or [field.name for field in schema if pa.types.is_null(field.type)]
     if len(found) > 1:
         raise InvalidError(f"more than one string column: {listed(found)}; name one with text")
     if not found:

@@ -30,8 +30,7 @@ def score(client: Client, data: Any, options: Options, progress: ProgressOption)
     scored = _score_table(client, table, options, Progress(progress, table.num_rows))
     if not isinstance(data, pa.RecordBatch):
         return scored
-    columns = [pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0) for column in scored.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=scored.schema)
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in scored.columns], schema=scored.schema)
 
 
 def score_array(client: Client, array: pa.Array | pa.ChunkedArray, options: Options, progress: ProgressOption) -> pa.Table:

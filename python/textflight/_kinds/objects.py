@@ -15,6 +15,9 @@ from .._plan import Plan
 _MISFITS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeError, OverflowError)
 
 
+_BYTES = (bytes, bytearray, memoryview)
+
+
 class Texts(Protocol):
     """A column of texts that is turned into Arrow a slice at a time."""
 
@@ -50,7 +53,7 @@ class Objects:
         """The objects, as texts of the kind that the first is."""
         first = next((value for value in values if not is_null(value)), None)
         objects = cls(values, name, pa.large_string(), keeps_causes, index)
-        if isinstance(first, (bytes, bytearray, memoryview)):
+        if isinstance(first, _BYTES):
             objects.type = pa.large_binary()
         elif isinstance(first, (list, tuple, dict)) or hasattr(first, "__array__"):
             objects.type = objects._nested_type()
@@ -66,15 +69,21 @@ class Objects:
         """So many rows as texts; one that is none is an error that names it, or a null whose cause is kept."""
         values = self.values[start : start + rows]
         try:
-            return pa.array(values, self.type, from_pandas=True)
-        except _MISFITS as cause:
-            return pa.array([self._checked(start + i, value, cause) for i, value in enumerate(values)], self.type)
+            return self._array(values)
+        except _MISFITS:
+            return self._array([self._checked(start + i, value) for i, value in enumerate(values)])
 
-    def _checked(self, row: int, value: Any, cause: Exception) -> Any:
+    def _array(self, values: Any) -> pa.Array:
+        # pyarrow would take bytes for the text that they are in UTF-8.
+        if self.type == pa.large_string() and any(isinstance(value, _BYTES) for value in values):
+            raise pa.ArrowTypeError("bytes among strings")
+        return pa.array(values, self.type, from_pandas=True)
+
+    def _checked(self, row: int, value: Any) -> Any:
         if is_null(value):
             return None
         try:
-            pa.array([value], self.type)
+            self._array([value])
         except _MISFITS as misfit:
             reason = f"{self._column()}{self._reason(value, misfit)}"
             if not self.keeps_causes:

@@ -113,7 +113,9 @@ def _find(frame: pd.DataFrame, name: Any) -> tuple[str, int]:
 
 
 def _only_text(frame: pd.DataFrame) -> int:
-    found = [number for number in range(frame.shape[1]) if _is_text(frame.iloc[:, number])]
+    columns = [frame.iloc[:, number] for number in range(frame.shape[1])]
+    found = [number for number, column in enumerate(columns) if _is_text(column)]
+    found = found or [number for number, column in enumerate(columns) if _has_no_type(column)]
     if len(found) > 1:
         raise InvalidError(f"more than one text column: {listed([frame.columns[number] for number in found])}; name one with text")
     if not found:
@@ -131,6 +133,13 @@ def _is_text(series: pd.Series) -> bool:
     return isinstance(series.dtype, pd.StringDtype)
 
 
+def _has_no_type(series: pd.Series) -> bool:
+    """Whether nothing says what it is: no value, or no row."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return not len(series.cat.categories)
+    return bool(series.isna().all()) if series.dtype == object else not len(series) and series.dtype == float
+
+
 def _text_names(frame: pd.DataFrame) -> str:
     names = [frame.columns[number] for number in range(frame.shape[1]) if _is_text(frame.iloc[:, number])]
     return listed(names) if names else f"there is none; columns: {_with_types(frame)}"
@@ -144,8 +153,8 @@ def _texts(frame: pd.DataFrame, number: int, options: Options) -> Texts:
     series = frame.iloc[:, number]
     name, keeps_causes = _wire_name(frame.columns[number]), options.on_error == "null"
     index = None if isinstance(series.index, pd.RangeIndex) else series.index
-    if series.dtype == object:
-        return Objects.of(series.array, name, keeps_causes, index)
+    if series.dtype == object or _has_no_type(series):
+        return Objects.of(series.astype(object).to_numpy(), name, keeps_causes, index)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _Categories(series, name)
     if isinstance(series.dtype, (pd.StringDtype, pd.ArrowDtype)):

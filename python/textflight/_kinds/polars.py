@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -31,7 +32,7 @@ def score(client: Client, data: Any, options: Options, progress: ProgressOption)
 
 
 def _score_frame(client: Client, frame: pl.DataFrame, options: Options, progress: Progress) -> pl.DataFrame:
-    plan = Plan.of(_schema_of(frame.schema), options)
+    plan = _plan(frame.schema, options)
     columns = _texts_of(frame, plan)
     new = new_columns(client, plan, batches_of(plan, columns, frame.height), progress)
     for name, column in columns.items():
@@ -71,13 +72,23 @@ def _texts_of(frame: pl.DataFrame, plan: Plan) -> dict[str, Texts]:
     return texts
 
 
+def _plan(schema: Mapping[str, Any], options: Options) -> Plan:
+    plan = Plan.of(_schema_of(schema), options)
+    for number in plan.sent:
+        if schema[plan.schema.names[number]] == pl.Object:
+            strings = pa.field(plan.schema.names[number], pa.large_string())
+            plan = replace(plan, schema=plan.schema.set(number, strings))
+    return plan
+
+
 def _schema_of(schema: Mapping[str, Any]) -> pa.Schema:
     """The columns as they are sent. What Python objects are is known once they are: they may be texts where they are named."""
     kinds = ((name, _OBJECTS if dtype == pl.Object else pl.Series([], dtype=dtype).to_arrow().type) for name, dtype in schema.items())
     return pa.schema(list(kinds))
 
 
-_OBJECTS = pa.large_string()
+# They are not taken for texts unasked.
+_OBJECTS = pa.large_binary()
 
 
 def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progress: ProgressOption) -> pl.LazyFrame:
@@ -85,7 +96,7 @@ def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progres
     from polars.io.plugins import register_io_source
 
     schema = frame.collect_schema()
-    plan = Plan.of(_schema_of(schema), options)
+    plan = _plan(schema, options)
     new = new_columns(client, plan, [], Progress(False))
     scores = pl.DataFrame(pl.from_arrow(new)).schema
     kept = [plan.schema.names[number] for number in plan.kept]
@@ -94,7 +105,7 @@ def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progres
         names = [name for name in kept if wanted is None or name in wanted]
         needed = list(dict.fromkeys([*names, *(plan.schema.names[number] for number in plan.sent)]))
         inputs = frame.select(needed) if rows is None else frame.head(rows).select(needed)
-        part = Plan.of(_schema_of({name: schema[name] for name in needed}), Options(**{**vars(options), "text": plan.text, "columns": names}))
+        part = _plan({name: schema[name] for name in needed}, Options(**{**vars(options), "text": plan.text, "columns": names}))
         for scored in _scored_batches(client, inputs, part, Progress(progress)):
             selected = scored if wanted is None else scored.select(wanted)
             yield selected if predicate is None else scored.filter(predicate).select(selected.columns)
