@@ -9,6 +9,7 @@
 //! | [`classifier`] | texts → scores: tokenizer, plan, network, kernels, checkpoints. No async |
 //! | [`engine`] | the one queue and the model threads |
 //! | [`stream`] | record batches or texts in, the batches scored or the scores out, in order, a bounded number in flight |
+//! | [`udf`] | functions that databases call: names, signatures, results |
 //! | [`table`] | the text column out of a record batch, the score columns back in |
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
@@ -84,5 +85,6 @@ pub mod table;
 mod testing;
 pub mod traces;
 mod trust;
+pub mod udf;
 
 pub use error::{Error, Result};

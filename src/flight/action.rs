@@ -24,6 +24,9 @@ pub struct Offer {
 /// Answers the body of an action, whose memory is held, with the bodies of its results.
 type Run = for<'a> fn(&'a Flight, Bytes, Reservation) -> BoxFuture<'a, Result<Vec<Bytes>>>;
 
+/// That of arrow-udf since its types are Arrow's own.
+const PROTOCOL_VERSION: u8 = 2;
+
 /// All of them, in the order in which they are listed.
 static OFFERS: &[Offer] = &[
     Offer {
@@ -42,6 +45,11 @@ static OFFERS: &[Offer] = &[
         description: "Whether calls are taken. No body; one result, a JSON object: status, which is SERVING or NOT_SERVING, \
                       and of the latter the cause",
         run: |flight, body, _| json(Ok(report::health(flight)), &body),
+    },
+    Offer {
+        name: "protocol_version",
+        description: "Which version of arrow-udf's protocol databases call functions by. No body; one result, the byte 2",
+        run: |_, body, _| ready(no_body(body.as_ref()).map(|()| vec![Bytes::from_static(&[PROTOCOL_VERSION])])).boxed(),
     },
     Offer {
         name: "CancelFlightInfo",
@@ -106,12 +114,16 @@ impl Offer {
 
 /// The answer of an action that takes no body, or an empty object.
 fn json<'a>(answer: Result<Value>, body: &[u8]) -> BoxFuture<'a, Result<Vec<Bytes>>> {
-    let answer = if matches!(body.trim_ascii(), b"" | b"{}") {
-        answer.map(|answer| vec![Bytes::from(answer.to_string())])
+    let answer = no_body(body).and(answer).map(|answer| vec![Bytes::from(answer.to_string())]);
+    ready(answer).boxed()
+}
+
+fn no_body(body: &[u8]) -> Result<()> {
+    if matches!(body.trim_ascii(), b"" | b"{}") {
+        Ok(())
     } else {
         Err(Error::Invalid("this action takes no body".to_owned()))
-    };
-    ready(answer).boxed()
+    }
 }
 
 #[cfg(test)]

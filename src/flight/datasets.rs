@@ -18,10 +18,8 @@ pub use self::hive::{HiveColumn, HiveType};
 use crate::paths::{resolve_below, unreadable};
 use crate::source::parquet::ParquetFile;
 use crate::source::{Fingerprint, Source};
+use crate::udf;
 use crate::{Error, Result};
-
-/// What no data set may be called: kept for functions of SQL.
-const RESERVED: &str = "textflight_";
 
 /// Data sets by name. Cheap to clone, and all clones are the same ones.
 #[derive(Debug, Clone, Default)]
@@ -150,8 +148,8 @@ pub fn check_name(name: &str) -> Result<()> {
         "is no name: at least one character, none of them a control character, no blank at its ends"
     } else if name.len() > 255 {
         "is too long: at most 255 bytes"
-    } else if name.starts_with(RESERVED) {
-        "is kept: names that begin with textflight_ belong to functions of SQL"
+    } else if udf::is_kept(name) {
+        "is kept: builtin_healthy and names that begin with textflight_ belong to functions of SQL"
     } else {
         return Ok(());
     };

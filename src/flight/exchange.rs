@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow_flight::FlightDescriptor;
-use arrow_flight::flight_descriptor::DescriptorType;
+use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::try_unfold;
@@ -16,12 +15,13 @@ use tracing::{debug, info};
 use super::decode::{Batches, Decoded, SharedInbound};
 use super::encode::Encoder;
 use super::inbound::Inbound;
+use super::purpose::Purpose;
 use super::reply::ReplySender;
 use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::source::strings_as_bytes;
-use crate::stream::{InFlight, Incoming, score_table};
-use crate::table::{ScoreOptions, ScorePlan};
+use crate::stream::{InFlight, Incoming, score_batches};
+use crate::table::ScorePlan;
 use crate::{Error, Result};
 
 /// One exchange in progress.
@@ -56,14 +56,18 @@ impl Exchange {
         result
     }
 
-    /// Reads as far as the schema.
+    /// Reads as far as the schema. That of a function's results is sent before: who calls one waits for it, and some not for long.
     async fn open(&self, inbound: &SharedInbound) -> Result<Option<Opened>> {
         let first = inbound.lock().await.message().await?;
         let first = first.ok_or_else(|| Error::Invalid("the exchange has no message".to_owned()))?;
-        let options = options(first.data.flight_descriptor.as_ref())?;
+        let purpose = Purpose::of(first.data.flight_descriptor.as_ref())?;
+        let begun = match &purpose {
+            Purpose::Call(function) => Some(self.begin(&function.returns()).await?),
+            Purpose::Table(_) => None,
+        };
         let mut batches = Batches::new(first, Arc::clone(inbound));
         let Some(schema) = batches.schema().await? else { return Ok(None) };
-        let plan = ScorePlan::new(&schema, &options, &self.engine.model().labels)?;
+        let plan = purpose.plan(&schema, &self.engine.model().labels)?;
         // One string that is not UTF-8 is a row's trouble, and not its batch's.
         let raw = Arc::new(strings_as_bytes(&schema, plan.text_columns()));
         let plan = Arc::new(plan.reading(&raw));
@@ -71,13 +75,23 @@ impl Exchange {
         let mut inbound = inbound.lock().await;
         inbound.weigh(plan.weights());
         let memory = inbound.claimed();
-        Ok(Some(Opened { plan, batches, _memory: memory }))
+        Ok(Some(Opened { purpose, begun, plan, batches, _memory: memory }))
+    }
+
+    /// Begins the reply with its schema.
+    async fn begin(&self, schema: &Schema) -> Result<Encoder> {
+        let (encoder, message) = Encoder::new(schema);
+        self.reply.message(message).await?;
+        Ok(encoder)
     }
 
     /// Scores what comes behind the schema.
-    async fn score(&self, Opened { plan, batches, _memory }: Opened, inbound: &SharedInbound) -> Result<()> {
-        let (mut encoder, schema) = Encoder::new(&plan.schema());
-        self.reply.message(schema).await?;
+    async fn score(&self, opened: Opened, inbound: &SharedInbound) -> Result<()> {
+        let Opened { purpose, begun, plan, batches, _memory } = opened;
+        let mut encoder = match begun {
+            Some(begun) => begun,
+            None => self.begin(&plan.schema()).await?,
+        };
 
         let quiet = inbound.lock().await.quiet().clone();
         let input = try_unfold((batches, Arc::clone(inbound), quiet.clone()), async |(mut batches, inbound, quiet)| {
@@ -86,10 +100,11 @@ impl Exchange {
             let incoming = incoming(decoded, inbound.lock().await.claimed());
             Ok(Some((incoming, (batches, inbound, quiet))))
         });
-        let mut scored = std::pin::pin!(score_table(self.engine.clone(), plan, self.in_flight, input));
+        let scored = score_batches(self.engine.clone(), Arc::clone(&plan), self.in_flight, input);
+        let mut scored = std::pin::pin!(scored);
         let (mut batches, mut rows) = (0_u64, 0_u64);
         while let Some(item) = scored.next().await {
-            let (batch, Attached { app_metadata, memory }) = item?;
+            let (batch, Attached { app_metadata, memory }) = purpose.results(&plan, item?)?;
             batches += 1;
             rows += batch.num_rows() as u64;
             let messages = encoder.encode(&batch, app_metadata)?;
@@ -106,7 +121,7 @@ impl Exchange {
 
     fn silent(&self) -> Error {
         Error::Stalled(format!(
-            "no schema came within {} s (--stall-timeout); an exchange begins with a command descriptor and a schema",
+            "no schema came within {} s (--stall-timeout); an exchange begins with a descriptor and a schema",
             self.stall_timeout.as_secs_f32()
         ))
     }
@@ -114,21 +129,13 @@ impl Exchange {
 
 /// An exchange whose schema has come.
 struct Opened {
+    purpose: Purpose,
+    /// The reply, if its schema has been sent.
+    begun: Option<Encoder>,
     plan: Arc<ScorePlan>,
     batches: Batches,
     /// What the schema takes.
     _memory: Vec<Reservation>,
-}
-
-/// The options in the first message's descriptor.
-fn options(descriptor: Option<&FlightDescriptor>) -> Result<ScoreOptions> {
-    match descriptor {
-        Some(descriptor) if descriptor.r#type() == DescriptorType::Cmd => ScoreOptions::from_command(&descriptor.cmd),
-        Some(_) => Err(Error::Invalid(
-            "DoExchange takes a command descriptor: FlightDescriptor.for_command(b\"{}\")".to_owned(),
-        )),
-        None => Err(Error::Invalid("the first message has no descriptor".to_owned())),
-    }
 }
 
 /// What belongs to a batch and comes back with it.

@@ -1,4 +1,4 @@
-//! The calls about data sets: what is listed, and a ticket's rows as a reply.
+//! The calls about data sets and functions: what is listed, and a ticket's rows as a reply.
 
 use std::sync::Arc;
 
@@ -12,12 +12,14 @@ use tonic::Status;
 use tracing::info_span;
 
 use super::answer::AnswerMemory;
+use super::functions;
 use super::get::{Get, GetLimits};
 use super::reply::Reply;
 use super::serving::{Flight, FlightLimits};
 use super::status::to_status;
 use crate::engine::Timings;
 use crate::memory::Reservation;
+use crate::udf::Function;
 use crate::{Error, Result};
 
 /// How often the bytes of a ticket are there while its rows are streamed: as what it says.
@@ -31,23 +33,38 @@ impl Flight {
 
     /// All about what a descriptor selects. The answer's memory is taken beside that of its request.
     pub async fn info(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<FlightInfo> {
+        if let Some(function) = functions::named(&descriptor)? {
+            return functions::info(function);
+        }
         let answer = AnswerMemory::to(request, descriptor.encoded_len());
-        let (info, _) = self.catalog.info(descriptor, self.classes()?, answer).await?;
+        let found = self.catalog.info(descriptor.clone(), self.classes()?, answer).await;
+        let (info, _) = found.map_err(|error| self.or_function(error, &descriptor))?;
         Ok(info)
     }
 
     /// The schema of what a descriptor selects.
     pub async fn schema(&self, descriptor: FlightDescriptor) -> Result<SchemaResult> {
-        self.catalog.schema(descriptor, self.classes()?).await
+        if let Some(function) = functions::named(&descriptor)? {
+            return functions::schema(function);
+        }
+        let found = self.catalog.schema(descriptor.clone(), self.classes()?).await;
+        found.map_err(|error| self.or_function(error, &descriptor))
+    }
+
+    fn or_function(&self, error: Error, descriptor: &FlightDescriptor) -> Error {
+        functions::or_function(error, descriptor, &self.catalog.datasets)
     }
 
     /// How far what a descriptor selects was looked at. The answer's memory is taken beside that of its request.
     pub async fn poll(&self, descriptor: FlightDescriptor, request: &Reservation) -> Result<PollInfo> {
+        if let Some(function) = functions::named(&descriptor)? {
+            return functions::poll(function);
+        }
         let answer = AnswerMemory::to(request, descriptor.encoded_len());
         self.catalog.poll(descriptor, self.classes()?, &self.memory, answer).await
     }
 
-    /// The data sets whose names begin with `prefix`.
+    /// The data sets whose names begin with `prefix`, and behind them the functions.
     pub fn list(&self, prefix: &[u8]) -> Result<<Self as FlightService>::ListFlightsStream> {
         let prefix = str::from_utf8(prefix).map_err(|_| {
             Error::Invalid(
@@ -56,6 +73,8 @@ impl Flight {
         })?;
         let (sets, catalog, classes) = (self.catalog.datasets.beginning(prefix), self.catalog.clone(), self.classes()?);
         let memory = self.memory.clone();
+        let listed = |function| functions::info(function).map(|info| (info, None)).map_err(|error| to_status(&error));
+        let functions: Vec<_> = Function::beginning(prefix).map(listed).collect();
         let flights = stream::iter(sets).then(move |set| {
             let (catalog, classes, memory) = (catalog.clone(), classes.clone(), memory.clone());
             async move {
@@ -64,7 +83,7 @@ impl Flight {
             }
             .map_err(|error| to_status(&error))
         });
-        Ok(held_while_sent(flights.boxed()).boxed())
+        Ok(held_while_sent(flights.chain(stream::iter(functions)).boxed()).boxed())
     }
 
     /// Begins to stream the rows of a ticket, which came in `request`.

@@ -52,6 +52,21 @@ impl ScorePlan {
         Ok(Self { targets, made, on_error, kept, new_fields: new_fields.into(), schema, appended, weights })
     }
 
+    /// The plan of who scores nothing: no column is read, and none is made.
+    pub fn of_nothing() -> Self {
+        let (new_fields, schema) = (Fields::empty(), Arc::new(Schema::empty()));
+        Self {
+            targets: Vec::new(),
+            made: ScoreColumns::new(&ScoreOptions::default(), &[]),
+            on_error: OnError::Fail,
+            kept: Vec::new(),
+            new_fields,
+            appended: Arc::clone(&schema),
+            schema,
+            weights: Vec::new(),
+        }
+    }
+
     /// The plan of the new columns alone, for a table that keeps all that it has: a file to which they are added.
     ///
     /// # Errors

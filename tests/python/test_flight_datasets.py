@@ -79,7 +79,7 @@ def fetch(client, found):
 
 def test_what_is_listed_is_what_comes(data, folder):
     listed = {flight.descriptor.path[0].decode(): flight for flight in data.list_flights(options=CALL)}
-    assert sorted(listed) == ["hive", "one"]
+    assert list(listed)[:2] == ["hive", "one"] and all(name.startswith(("textflight_", "builtin_")) for name in list(listed)[2:])
     assert [flight.descriptor.path for flight in data.list_flights(b"on", CALL)] == [[b"one"]]
     # Of several string columns none is scored by default: it is listed, and says so.
     assert not listed["one"].endpoints and b"more than one string column" in listed["one"].app_metadata

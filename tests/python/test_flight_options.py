@@ -117,8 +117,11 @@ def test_a_command_that_is_no_json_object(client, command):
 
 
 def test_a_path_is_no_command(client):
-    with pytest.raises(pa.ArrowInvalid, match=re.escape('DoExchange takes a command descriptor: FlightDescriptor.for_command(b"{}")')):
+    right = re.escape('DoExchange takes a command descriptor: FlightDescriptor.for_command(b"{}")')
+    with pytest.raises(KeyError, match='function "reviews.parquet" not found.*' + right):
         score_in_turn(client, BODY, fl.FlightDescriptor.for_path("reviews.parquet"))
+    with pytest.raises(pa.ArrowInvalid, match=right):
+        score_in_turn(client, BODY, fl.FlightDescriptor.for_path("folder", "reviews.parquet"))
 
 
 def test_the_columns_that_come_back(client):

@@ -33,8 +33,9 @@ def drop(client, name):
 
 
 def names(client):
-    """The data sets that are listed."""
-    return [info.descriptor.path[0].decode() for info in client.list_flights(options=CALL)]
+    """The data sets that are listed, without the functions of SQL behind them."""
+    listed = [info.descriptor.path[0].decode() for info in client.list_flights(options=CALL)]
+    return listed[:listed.index("textflight_label")]
 
 
 def stats(client):

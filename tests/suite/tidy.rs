@@ -68,7 +68,7 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["classifier", "sink", "traces"],
     &["engine", "table"],
-    &["check", "identity", "readiness", "stream"],
+    &["check", "identity", "readiness", "stream", "udf"],
     &["bulk", "cog", "flight", "remote", "rest"],
     &["server"],
 ];

@@ -80,8 +80,14 @@ async fn a_file_is_listed_and_fetched_with_its_scores() {
     let path = folder.path().join("a.parquet");
     write(&path, &rows(0, 1000), 100);
     let mut client = serve(&path).await;
-    let listed: Vec<FlightInfo> =
-        client.list_flights(Criteria::default()).await.unwrap().into_inner().try_collect().await.unwrap();
+    let listed: Vec<FlightInfo> = client
+        .list_flights(Criteria { expression: "data".into() })
+        .await
+        .unwrap()
+        .into_inner()
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(listed.len(), 1);
     let found = info(&mut client, r#"{"data": "data"}"#).await.unwrap();
     assert_eq!(listed[0].flight_descriptor.as_ref().unwrap().path, ["data"]);
@@ -260,8 +266,14 @@ async fn files_of_a_folder_have_the_same_columns() {
     assert!(message.contains("\"b.parquet\" has not the columns of \"a.parquet\""), "{message}");
     let one = info(&mut client, r#"{"data": "data", "path": "b.parquet"}"#).await.unwrap();
     assert_eq!(one.total_records, 10);
-    let listed: Vec<FlightInfo> =
-        client.list_flights(Criteria::default()).await.unwrap().into_inner().try_collect().await.unwrap();
+    let listed: Vec<FlightInfo> = client
+        .list_flights(Criteria { expression: "data".into() })
+        .await
+        .unwrap()
+        .into_inner()
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!((listed.len(), listed[0].total_records, listed[0].endpoint.len()), (1, -1, 0));
     assert!(String::from_utf8_lossy(&listed[0].app_metadata).contains("has not the columns"));
 }

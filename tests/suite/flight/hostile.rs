@@ -39,8 +39,12 @@ fn with_good(change: impl FnOnce(&mut Vec<FlightData>)) -> Vec<FlightData> {
 #[test]
 fn a_missing_or_wrong_descriptor() {
     refused(with_good(|sent| sent[0].flight_descriptor = None), "no descriptor");
-    let path = FlightDescriptor::new_path(vec!["a".to_owned()]);
+    let path = FlightDescriptor::new_path(vec!["a".to_owned(), "b".to_owned()]);
     refused(with_good(|sent| sent[0].flight_descriptor = Some(path)), "takes a command descriptor");
+    refused(
+        with_good(|sent| sent[0].flight_descriptor = Some(FlightDescriptor::default())),
+        "takes a command descriptor",
+    );
     refused(Vec::new(), "no message");
 }
 

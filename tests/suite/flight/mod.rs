@@ -4,6 +4,7 @@ pub mod client;
 pub mod datasets;
 mod deadlines;
 mod exchange;
+mod functions;
 mod health;
 mod hostile;
 mod long;

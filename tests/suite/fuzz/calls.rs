@@ -32,9 +32,18 @@ const COMMANDS: [&str; 7] = [
     r#"{"data": "nobody"}"#,
 ];
 
-const PATHS: [&[&str]; 5] = [&["reviews"], &["folder", "below/b.parquet"], &["folder", "..", "a.parquet"], &[""], &[]];
+const PATHS: [&[&str]; 7] = [
+    &["textflight_label"],
+    &["textflight_score", "b"],
+    &["reviews"],
+    &["folder", "below/b.parquet"],
+    &["folder", "..", "a.parquet"],
+    &[""],
+    &[],
+];
 
-const ACTIONS: [&str; 9] = [
+const ACTIONS: [&str; 10] = [
+    "protocol_version",
     "model_info",
     "stats",
     "health",
