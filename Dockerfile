@@ -46,6 +46,8 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin textflight \
     && install -d -o 10001 -g 10001 /var/cache/textflight
 COPY --from=builder /src/target/release/textflight /usr/local/bin/textflight
 COPY ${MODEL} /model
+# What `--model bundled` is.
+COPY data/sst2-mini /usr/local/share/textflight/sst2-mini
 USER 10001:10001
 
 # As a variable the folder can be exchanged at `docker run`. PORT is Cog's: the server then listens on 0.0.0.0:PORT.

@@ -56,14 +56,14 @@ def bundled_model() -> str:
 
 
 def _installed() -> Path | None:
-    """The console script of the installed distribution."""
+    """The console script of the installed distribution; beside the package in folders of `pip install --target`."""
     try:
         files = importlib.metadata.files("textflight") or []
     except importlib.metadata.PackageNotFoundError:
         files = []
     scripts = [Path(str(file.locate())).resolve() for file in files if file.name == "textflight" and file.parent.name == "bin"]
-    beside = Path(sys.executable).parent / "textflight"
-    return next((script for script in [*scripts, beside] if _is_program(script)), None)
+    others = [Path(__file__).resolve().parents[1] / "bin" / "textflight", Path(sys.executable).parent / "textflight"]
+    return next((script for script in [*scripts, *others] if _is_program(script)), None)
 
 
 def _is_program(path: Path) -> bool:
