@@ -58,7 +58,8 @@ def files_below(folder):
 def test_the_command_is_on_the_path(installed, outside):
     with_venv = {**outside, "PATH": f"{installed / 'bin'}:{outside['PATH']}"}
     version = run(["textflight", "--version"], with_venv).split()[1]
-    assert version == run([installed / "bin" / "python", "-c", "import importlib.metadata as m; print(m.version('textflight'))"], outside).strip()
+    program = "import importlib.metadata, textflight; print(importlib.metadata.version('textflight'), textflight.__version__)"
+    assert run([installed / "bin" / "python", "-c", program], outside).split() == [version, version]
     predicted = run(["textflight", "predict", "--model", "bundled", "-i", 'texts=["a lovely film"]'], with_venv)
     assert json.loads(predicted)["predicted_labels"] == [1]
 
