@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow.flight as fl
 
-from ._errors import ForkedError, InvalidError, KindError
+from ._errors import InvalidError, KindError
+from ._forks import check_process, note_open
 
 _ADDRESS = re.compile(r"^(?:(?P<scheme>grpc|grpc\+tcp|grpc\+tls)://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^/:\[\]\s]+):(?P<port>\d{1,5})/?$")
 
@@ -23,20 +24,6 @@ _CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_send_message_length", -1),
 ]
-
-
-# The process that connected first: gRPC's threads are not there in one that is forked from it, and its calls would hang.
-_connected_by: list[int] = []
-
-
-def _note_process() -> None:
-    if not _connected_by:
-        _connected_by.append(os.getpid())
-    if _connected_by[0] != os.getpid():
-        raise ForkedError(
-            "this process was forked from one that had connected to a server already, where gRPC cannot go on: start processes"
-            ' with "spawn" or "forkserver" (multiprocessing.set_start_method), or fork before the first use'
-        )
 
 
 def parse_address(server: str) -> str:
@@ -81,7 +68,7 @@ class Access:
 
     def connect(self, address: str) -> Connection:
         """Opens a connection; nothing is sent yet."""
-        _note_process()
+        check_process()
         options: dict[str, Any] = {"generic_options": _CHANNEL}
         if self.ca is not None and address.startswith("grpc+tls"):
             options["tls_root_certs"] = self.ca
@@ -89,13 +76,16 @@ class Access:
         return Connection(address, fl.FlightClient(address, **options), fl.FlightCallOptions(headers=headers))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Connection:
     """A connection to one server."""
 
     address: str
     flight: Any
     call: Any
+
+    def __post_init__(self) -> None:
+        note_open(self)
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model (the action `model_info`)."""

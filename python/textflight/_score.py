@@ -1,6 +1,7 @@
 """`score` and `predict`, by clients that are kept."""
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from os import PathLike, fspath
@@ -12,6 +13,14 @@ from ._progress import ProgressOption
 
 _lock = threading.Lock()
 _clients: dict[tuple[Any, ...], Client] = {}
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def kept_client(server: Any, model: str | PathLike[str], dtype: str | None, token: str | None, ca: Any) -> Client:

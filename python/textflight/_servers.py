@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._connection import Access, Connection, parse_address
 from ._errors import InvalidError
+from ._forks import Keeper, note_keeper
 
 if TYPE_CHECKING:
     from ._server import LocalServer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _TELLING = ("version", "labels", "dtype", "max_length")
 
 
-class Servers(Protocol):
+class Servers(Keeper, Protocol):
     """Where texts are scored."""
 
     names: list[str]
@@ -40,6 +41,7 @@ class RemoteServers:
         self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
         self._model: dict[str, Any] | None = None
+        note_keeper(self)
 
     def connect(self, name: str, anew: bool = False) -> Connection:
         """The connection to the server of this address, which serves what the others do."""
@@ -60,6 +62,15 @@ class RemoteServers:
             if model[fact] != known[fact]:
                 raise InvalidError(f"{name} serves another model than before, or than the others: its {fact} is {model[fact]}, not {known[fact]}")
 
+    def let_go_of_connections(self) -> None:
+        """Each call that is under way keeps its own."""
+        with self._lock:
+            self._connections.clear()
+
+    def renew_lock(self) -> None:
+        """After a fork."""
+        self._lock = threading.Lock()
+
     def close(self) -> None:
         """Lets go of the connections."""
         with self._lock:
@@ -78,17 +89,28 @@ class LocalServers:
         self._lock = threading.Lock()
         self._server: LocalServer | None = None
         self._connection: Connection | None = None
+        note_keeper(self)
 
     def connect(self, name: str, anew: bool = False) -> Connection:
         """The connection to the local server; one that was killed is started again."""
         from ._server import local
 
         with self._lock:
-            if self._server is None or self._connection is None or not self._server.is_alive():
+            if self._server is None or not self._server.is_alive():
                 self._let_go()
                 self._server = local(self._model, dtype=self._dtype)
+            if self._connection is None:
                 self._connection = Access(self._server.token).connect(self._server.flight)
             return self._connection
+
+    def let_go_of_connections(self) -> None:
+        """The server stays."""
+        with self._lock:
+            self._connection = None
+
+    def renew_lock(self) -> None:
+        """After a fork."""
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Lets go of the server, which ends if nobody else uses it."""
