@@ -10,7 +10,7 @@ import re
 import secrets
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ._binary import binary
@@ -27,7 +27,7 @@ _TELLING = re.compile(r"TEXTFLIGHT_|HF_|CUDA_VISIBLE_DEVICES$")
 
 # Starts the server as nobody's child, so that it outlives who starts it and no process has to reap it; says its number, and
 # how it ended if it does so before this shell is killed. (In the background a shell takes stdin away: 3 is a copy.)
-_SHELL = 'exec 3<&0; "$@" <&3 3<&- & echo "$!"; wait "$!"; echo "ended $?"'
+_SHELL = 'exec 3<&0; "$@" <&3 3<&- & echo "started $!"; wait "$!"; echo "ended $?"'
 
 # What a shell says of a command that is none.
 _NO_PROGRAM = (126, 127)
@@ -61,7 +61,11 @@ class Launch:
         """What was asked for, with the paths made absolute."""
         if isinstance(args, str) or not all(isinstance(argument, str) for argument in args):
             raise InvalidError(f"args={args!r}: expected a list of strings, such as ['--max-length', '256']")
-        named = os.fspath(model)
+        if not (dtype is None or isinstance(dtype, str)):
+            raise InvalidError(f"dtype={dtype!r}: expected a string such as 'int8', or None")
+        if not isinstance(model, (str, os.PathLike)):
+            raise InvalidError(f"model={model!r}: expected 'bundled', a folder, or a hub id such as 'owner/name'")
+        named = os.fsdecode(model)
         if isinstance(model, os.PathLike) or (named != "bundled" and os.path.isdir(named)):
             named = os.path.realpath(named)
         precision = [] if dtype is None else ["--dtype", dtype]
@@ -83,29 +87,32 @@ class Launch:
     def start(self, needed: Path, alive: int, log: Path) -> Running:
         """Starts it; it ends when nobody holds ``needed`` any more, and ``alive`` is held while it lives."""
         token = secrets.token_hex(16)
-        own = ("--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--while-locked", str(needed), "--drain-timeout", _DRAIN_SECONDS)
-        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stderr:
-            shell = subprocess.Popen(
-                ["/bin/sh", "-c", _SHELL, "textflight", *self.command, *own],
-                stdin=alive, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True,
-                env={**self.environment, "TEXTFLIGHT_API_TOKEN": token},
-            )  # fmt: skip
+        shell = self._spawn(needed, alive, log, token)
         assert shell.stdout is not None
-        with contextlib.closing(shell.stdout) as said:
+        with contextlib.closing(shell.stdout) as lines:
             try:
-                pid, line = said.readline().strip(), said.readline()
+                said = _Said.read(lines)
             finally:
-                # The shell alone: the server is in need, or ends by itself.
+                # The shell alone: the server is needed, or ends by itself.
                 shell.send_signal(signal.SIGKILL)
                 shell.wait()
-        ready = re.fullmatch(r"ready flight=(\S+) http=(\S+)\n", line)
-        if not ready:
-            raise self._failure(line, log)
-        return Running(int(pid), f"grpc://{ready[1]}", f"http://{ready[2]}", token)
+        if said.pid is None or said.flight is None or said.http is None:
+            raise self._failure(said.code, log)
+        return Running(said.pid, f"grpc://{said.flight}", f"http://{said.http}", token)
 
-    def _failure(self, line: str, log: Path) -> Error:
-        ended = re.fullmatch(r"ended (\d+)\n", line)
-        code = int(ended[1]) if ended else None
+    def _spawn(self, needed: Path, alive: int, log: Path, token: str) -> subprocess.Popen[str]:
+        own = ("--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--while-locked", str(needed), "--drain-timeout", _DRAIN_SECONDS)
+        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stderr:
+            try:
+                return subprocess.Popen(
+                    ["/bin/sh", "-c", _SHELL, "textflight", *self.command, *own],
+                    stdin=alive, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True,
+                    env={**self.environment, "TEXTFLIGHT_API_TOKEN": token},
+                )  # fmt: skip
+            except OSError as cause:
+                raise Error(f"no process can be started for a local server: {cause.strerror}") from cause
+
+    def _failure(self, code: int | None, log: Path) -> Error:
         text = log.read_text(errors="replace").strip()
         # Warnings before it, and how the command line is used, are for who looks into the file.
         text = text[max(text.rfind("error: "), 0) :].removeprefix("error: ").split("\n\n")[0]
@@ -114,6 +121,31 @@ class Launch:
         how = text or f"it ended without a word (exit code {code})"
         kind = InvalidError if code == _WRONG else Error
         return kind(f"the local server for model {self.model!r} did not start: {how}")
+
+
+@dataclasses.dataclass
+class _Said:
+    """What the shell and the server have said on their stdout, in whichever order."""
+
+    pid: int | None = None
+    flight: str | None = None
+    http: str | None = None
+    code: int | None = None
+
+    @classmethod
+    def read(cls, lines: Iterable[str]) -> _Said:
+        """Reads until the server is ready, or has ended."""
+        said = cls()
+        for line in lines:
+            if started := re.fullmatch(r"started (\d+)\n", line):
+                said.pid = int(started[1])
+            elif ready := re.fullmatch(r"ready flight=(\S+) http=(\S+)\n", line):
+                said.flight, said.http = ready.groups()
+            elif ended := re.fullmatch(r"ended (\d+)\n", line):
+                said.code = int(ended[1])
+            if said.code is not None or (said.pid is not None and said.flight is not None):
+                break
+        return said
 
 
 def _state(path: str) -> tuple[int, int] | None:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from ._errors import Error
 
+REMEDY = "name a folder that is yours in XDG_RUNTIME_DIR or TMPDIR"
+"""What helps where the runtime folder is of no use."""
+
 _guard = threading.RLock()
 _private: set[int] = set()
 
@@ -30,14 +33,13 @@ def runtime_folder() -> Path:
 
 def _own_folder(folder: Path) -> Path:
     """Makes the folder where it is not. Another user may have been here before, with a folder or a link to one."""
-    remedy = "name a folder that is yours in XDG_RUNTIME_DIR or TMPDIR"
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
     except OSError as cause:
-        raise Error(f"a local server needs a folder, and {folder} cannot be made: {cause.strerror}; {remedy}") from cause
+        raise Error(f"a local server needs a folder, and {folder} cannot be made: {cause.strerror}; {REMEDY}") from cause
     if not _is_own(folder):
-        raise Error(f"{folder} is not a folder that belongs to this user alone (mode 0700): remove it, or {remedy}")
+        raise Error(f"{folder} is not a folder that belongs to this user alone (mode 0700): remove it, or {REMEDY}")
     return folder
 
 

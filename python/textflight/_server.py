@@ -28,6 +28,7 @@ from types import TracebackType
 
 from . import _locks
 from ._binary import binary, bundled_model
+from ._errors import Error
 from ._launch import Launch, Running
 
 __all__ = ["LocalServer", "binary", "bundled_model", "local"]
@@ -87,10 +88,14 @@ def local(model: str | os.PathLike[str] = "bundled", *, dtype: str | None = None
     True
     """
     launch = Launch.of(model, dtype, args)
-    files = _Files.of(_locks.runtime_folder(), launch.key)
+    folder = _locks.runtime_folder()
+    files = _Files.of(folder, launch.key)
     with _told_after(_PATIENCE_SECONDS, f"textflight: starting a local server for model {launch.model} …"):
-        with _locks.exclusive(files.lock):
-            return _join(files) or _start(files, launch)
+        try:
+            with _locks.exclusive(files.lock):
+                return _join(files) or _start(files, launch)
+        except OSError as cause:
+            raise Error(f"no local server can be had with the files of {folder}: {cause.strerror}; {_locks.REMEDY}") from cause
 
 
 @dataclasses.dataclass(frozen=True)

@@ -411,6 +411,31 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
         local_servers.local()
 
 
+def test_a_file_in_the_way_is_no_traceback_of_the_system_s(runtime):
+    with local_servers.local():
+        lock, = (runtime / "textflight").glob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(_errors.Error, match=f"with the files of {lock.parent}: Is a directory; name a folder"):
+        local_servers.local()
+
+
+def test_lines_of_the_start_may_come_in_any_order():
+    from textflight._launch import _Said
+
+    started, ready = "started 7\n", "ready flight=127.0.0.1:1 http=127.0.0.1:2\n"
+    for lines in ([started, ready, "more\n"], [ready, "\n", started]):
+        assert _Said.read(iter(lines)) == _Said(7, "127.0.0.1:1", "127.0.0.1:2")
+    assert _Said.read(iter([started, "ended 2\n", ready])) == _Said(7, code=2)
+    assert _Said.read(iter([])) == _Said()
+
+
+def test_a_user_that_ignores_its_children_hears_why_a_start_failed(user):
+    ignoring = user(program="import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfrom textflight import _server\n"
+                    "try: _server.local('/no/such')\nexcept ValueError as error: print(error, flush=True)\n")  # fmt: skip
+    assert "no such folder" in ignoring.line()
+
+
 def test_a_home_that_cannot_be_written_is_not_needed(monkeypatch):
     monkeypatch.setenv("HOME", "/proc/no-home")
     with local_servers.local() as server:
@@ -427,6 +452,8 @@ WRONG = {
     "broken model": (broken_model, _errors.Error, "model.safetensors: not found"),
     "unknown dtype": (lambda folder: {"dtype": "f99"}, ValueError, "expected auto, f32, f16, bf16 or int8$"),
     "unknown argument": (lambda folder: {"args": ["--bad"]}, ValueError, "unexpected argument '--bad' found"),
+    "no string for dtype": (lambda folder: {"dtype": 8}, ValueError, "dtype=8: expected a string such as 'int8'"),
+    "no model": (lambda folder: {"model": None}, ValueError, "model=None: expected 'bundled', a folder, or a hub id"),
     "one string for arguments": (lambda folder: {"args": "--max-length 3"}, ValueError, "expected a list of strings"),
 }
 

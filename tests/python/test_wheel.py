@@ -13,6 +13,7 @@ import pytest
 
 import server as servers
 import wheel as wheels
+from textflight import _launch
 
 NAME = re.compile(r"textflight-(?P<version>[0-9.]+)-py3-none-(?:linux|manylinux_(?P<glibc>\d+_\d+))_x86_64\.whl")
 REVIEWS = servers.REPOSITORY / "data" / "reviews.parquet"
@@ -46,7 +47,8 @@ def installed(wheel, outside, tmp_path_factory):
 
 
 def run(command, environment, **options):
-    done = subprocess.run(list(map(str, command)), env=environment, cwd=environment["HOME"], capture_output=True, text=True, timeout=SECONDS, **options)
+    command = list(map(str, command))
+    done = subprocess.run(command, env=environment, cwd=environment["HOME"], capture_output=True, text=True, timeout=SECONDS, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -60,13 +62,15 @@ def test_the_command_is_on_the_path(installed, outside):
     version = run(["textflight", "--version"], with_venv).split()[1]
     program = "import importlib.metadata, textflight; print(importlib.metadata.version('textflight'), textflight.__version__)"
     assert run([installed / "bin" / "python", "-c", program], outside).split() == [version, version]
-    predicted = run(["textflight", "predict", "--model", "bundled", "-i", 'texts=["a lovely film"]'], with_venv)
-    assert json.loads(predicted)["predicted_labels"] == [1]
+    for command in (["textflight"], [installed / "bin" / "python", "-m", "textflight"]):
+        predicted = run([*command, "predict", "--model", "bundled", "-i", 'texts=["a lovely film"]'], with_venv)
+        assert json.loads(predicted)["predicted_labels"] == [1]
 
 
 def test_one_line_scores_a_pandas_column(installed, outside):
     """Nothing is on the path, no environment is activated, no server runs."""
-    line = "import textflight, pandas; print(textflight.score(pandas.DataFrame({'review': ['a lovely film', 'dull']}, index=[7, 3])).label.to_dict())"
+    frame = "pandas.DataFrame({'review': ['a lovely film', 'dull']}, index=[7, 3])"
+    line = f"import textflight, pandas; print(textflight.score({frame}).label.to_dict())"
     assert run([installed / "bin" / "python", "-W", "error", "-c", line], outside) == "{7: 'POSITIVE', 3: 'NEGATIVE'}\n"
 
 
@@ -74,13 +78,38 @@ def test_binary_and_model_are_those_that_came_along(installed, outside):
     program = "from textflight import _server; print(_server.binary(), _server.bundled_model())"
     binary, model = map(pathlib.Path, run([installed / "bin" / "python", "-c", program], outside).split())
     assert (binary, model) == (installed / "bin" / "textflight", installed / "share" / "textflight" / "sst2-mini")
-    assert {path.name: path.read_bytes() for path in model.iterdir()} == {path.name: path.read_bytes() for path in servers.MODEL.iterdir()}
+    ours, theirs = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in (servers.MODEL, model))
+    assert ours == theirs
     (model / "config.json").rename(model / "away")
     try:
-        missing = subprocess.run([binary, "predict", "--model", "bundled", "-i", "texts=[]"], env=outside, capture_output=True, text=True, timeout=SECONDS)
+        command = [binary, "predict", "--model", "bundled", "-i", "texts=[]"]
+        missing = subprocess.run(command, env=outside, capture_output=True, text=True, timeout=SECONDS)
     finally:
         (model / "away").rename(model / "config.json")
     assert (missing.returncode, f"{model}/config.json: not found" in missing.stderr) == (1, True), "the command takes the same"
+
+
+def test_its_page_is_true(wheel, installed, outside, tmp_path):
+    """Each block runs as it is printed, in a folder like a checkout, with that environment's pip."""
+    (tmp_path / "target" / "wheels").mkdir(parents=True)
+    (tmp_path / "target" / "wheels" / wheel.name).symlink_to(wheel)
+    (tmp_path / "data").symlink_to(servers.REPOSITORY / "data")
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "pip").write_text(f'#!/bin/sh\nexec {PIP} --python {installed}/bin/python "$@"\n')
+    (commands / "pip").chmod(0o755)
+    (commands / "uvx").symlink_to(UVX)
+    reader = {**outside, "HOME": str(tmp_path), "PATH": f"{commands}:{outside['PATH']}", "UV_PYTHON": sys.executable}
+    page = (servers.REPOSITORY / "docs" / "install.md").read_text()
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [language for language, _ in blocks] == ["sh", "python", "sh"]
+    for language, code in blocks:
+        program = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [installed / "bin" / "python", "-W", "error", "-c"]
+        said = run([*program, code], reader)
+        assert language == "sh" or "POSITIVE" in said
+    assert pq.read_table(tmp_path / "scored.parquet").num_rows == 872
+    heeded = re.search(r"\*\*Variables\*\*: (.*?) hold for it", page, re.DOTALL)[1]
+    assert {f"TEXTFLIGHT{name.removeprefix('TEXTFLIGHT')}" for name in re.findall(r"`(\w+)`", heeded)} == _launch._HEEDED
 
 
 def test_its_types_are_known(installed):
