@@ -15,6 +15,7 @@ from ._connection import parse_address, read_ca
 from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
 from ._options import Columns, Labels, OnError, Options
 from ._progress import Progress, ProgressOption
+from ._servers import given_servers
 
 Paths = str | os.PathLike[str] | Sequence["str | os.PathLike[str]"]
 
@@ -114,8 +115,7 @@ def _model(model: str | os.PathLike[str], dtype: str | None) -> list[str]:
 
 
 def _servers(server: str | Sequence[str], timeout: float | None) -> list[str]:
-    addresses = [server] if isinstance(server, str) else server
-    return [*(f"--server={parse_address(address)}" for address in addresses), *_flag("--server-timeout", timeout)]
+    return [*(f"--server={parse_address(address)}" for address in given_servers(server)), *_flag("--server-timeout", timeout)]
 
 
 def _environment(token: str | None, ca: str | bytes | os.PathLike[str] | None, stack: ExitStack) -> dict[str, str]:

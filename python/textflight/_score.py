@@ -10,6 +10,7 @@ from typing import Any
 from ._client import Client, Prediction
 from ._options import Columns, Labels, OnError, Text
 from ._progress import ProgressOption
+from ._servers import given_servers
 
 _lock = threading.Lock()
 _clients: dict[tuple[Any, ...], Client] = {}
@@ -23,10 +24,15 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-def kept_client(server: Any, model: str | PathLike[str], dtype: str | None, token: str | None, ca: Any) -> Client:
+def kept_client(
+    server: str | Sequence[str] | None,
+    model: str | PathLike[str],
+    dtype: str | None,
+    token: str | None,
+    ca: str | bytes | PathLike[str] | None,
+) -> Client:
     """The client of this process for these servers."""
-    names = server if server is None or isinstance(server, str) else tuple(server)
-    key = (names, fspath(model), dtype, token, ca)
+    key = (None if server is None else given_servers(server), fspath(model), dtype, token, ca)
     with _lock:
         if key not in _clients:
             _clients[key] = Client(server, model=model, dtype=dtype, token=token, ca=ca)

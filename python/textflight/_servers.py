@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._connection import Access, Connection, parse_address
-from ._errors import InvalidError
+from ._errors import InvalidError, KindError
 from ._forks import Keeper, note_keeper
 
 if TYPE_CHECKING:
@@ -29,12 +29,20 @@ class Servers(Keeper, Protocol):
         """Lets go of all."""
 
 
+def given_servers(server: str | Sequence[str]) -> tuple[str, ...]:
+    """One address, or several, as several."""
+    if isinstance(server, str):
+        return (server,)
+    if not isinstance(server, Sequence) or isinstance(server, bytes):
+        raise KindError(f"server is {type(server).__name__}; an address such as grpc://127.0.0.1:8815, or a list of them, would be right")
+    return tuple(server)
+
+
 class RemoteServers:
     """Servers at known addresses. All must serve the same model, also one that comes back."""
 
     def __init__(self, server: str | Sequence[str], access: Access) -> None:
-        given = [server] if isinstance(server, str) else list(server)
-        self.names = list(dict.fromkeys(parse_address(one) for one in given))
+        self.names = list(dict.fromkeys(parse_address(one) for one in given_servers(server)))
         if not self.names:
             raise InvalidError("server names no server: an address such as grpc://127.0.0.1:8815 would be right, or None for a local one")
         self._access = access
