@@ -44,5 +44,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 # They are known by where they are imported from.
-for _public in (ConnectError, Error, ForkedError, InvalidError, JobError, KindError, MissingFileError, ServerError, TimedOutError, TokenError):
-    _public.__module__ = __name__
+for _name in __all__:
+    if _name.endswith("Error"):
+        globals()[_name].__module__ = __name__

@@ -34,6 +34,11 @@ class Client:
     Without `server` a local one is used that all clients of this user share. `ca` is a PEM file, or its bytes, of authorities
     beside which none is trusted. `timeout` is how long to wait for any answer, in seconds. A client may be used by several
     threads, and may be pickled.
+
+    >>> import textflight
+    >>> with textflight.Client() as client:
+    ...     client.info()["labels"], client.predict("I love apple")[0].label
+    (['NEGATIVE', 'POSITIVE'], 'POSITIVE')
     """
 
     def __init__(
@@ -102,7 +107,7 @@ class Client:
         confidence_column: str | None = None,
         progress: ProgressOption = None,
     ) -> Any:
-        """The data with a label and a confidence for each row, as the kind that they are."""
+        """As `textflight.score`, by these servers."""
         chosen = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
         return _kinds.score(self, data, chosen, progress)
 

@@ -3,7 +3,7 @@
 What a server said is passed on in its own words:
 
 >>> import textflight
->>> textflight.score([1, 2], server="grpc://127.0.0.1:8815")
+>>> textflight.score([1, 2])
 Traceback (most recent call last):
 textflight.InvalidError: row 0 (counted from 0) is not text: it is int (1); str or None would be right
 """
@@ -70,7 +70,11 @@ class Remedy(enum.Enum):
 CALL_ERRORS = (pa.ArrowException, fl.FlightError, OSError)
 
 # What gRPC and Arrow put around the text of a server.
-_AROUND = re.compile(r"^(?:Flight (?:returned|error)[^:]*?(?:, with message)?: )|\.? ?(?:gRPC client debug context|Client context): .*$|\. Detail: .*$", re.DOTALL)
+_AROUND = re.compile(
+    r"^(?:Flight (?:returned|error)[^:]*?(?:, with message)?: )"
+    r"|\.? ?(?:gRPC client debug context|Client context|Detail): .*$",
+    re.DOTALL,
+)
 _ROW = re.compile(r"^row (\d+) \(counted from 0\)")
 
 

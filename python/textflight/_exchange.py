@@ -56,7 +56,7 @@ class Exchange:
         """Whether it can be sent before another answer is read."""
         if not self.unanswered:
             return True
-        return self._rows + piece.rows.num_rows <= WINDOW_ROWS and self._bytes + piece.rows.nbytes <= WINDOW_BYTES
+        return bool(self._rows + piece.rows.num_rows <= WINDOW_ROWS and self._bytes + piece.rows.nbytes <= WINDOW_BYTES)
 
     def send(self, piece: Piece) -> None:
         """Sends a piece; its answer comes after those of all that were sent before."""

@@ -64,7 +64,7 @@ def score_parquet(
     >>> out = os.path.join(tempfile.mkdtemp(), "scored.parquet")
     >>> summary = textflight.score_parquet("data/reviews.parquet", out, "text", truth="truth")
     >>> summary["rows"], round(summary["accuracy"]["share"], 2)
-    (872, 0.84)
+    (872, 0.83)
     """
     options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
     command = [*_files(inputs, output), *_flags(options), *_flag("--truth", truth), *map(os.fspath, args)]
@@ -148,7 +148,14 @@ def _run(arguments: list[str], environment: dict[str, str], progress: Progress) 
 def _process(command: list[str], environment: dict[str, str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The command, which is told to end if the caller is interrupted, and not by the terminal as well."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.PIPE, text=True, errors="replace", env=environment, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        start_new_session=True,
     )
     try:
         yield process

@@ -48,13 +48,13 @@ def joined(answers: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _bytes_a_row(batch: pa.RecordBatch) -> float:
-    return sum(_array_bytes(column) for column in batch.columns) / max(1, batch.num_rows)
+    return sum(_array_bytes(column) for column in batch.columns) / float(max(1, batch.num_rows))
 
 
 def _array_bytes(array: pa.Array) -> float:
     if not pa.types.is_dictionary(array.type):
         return float(array.nbytes)
-    each = array.dictionary.nbytes / max(1, len(array.dictionary))
+    each = float(array.dictionary.nbytes) / max(1, len(array.dictionary))
     return len(array) * (each + 8)
 
 

@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, work: Work, servers: Servers, command: bytes, schema: pa.Schema, progress: Progress) -> None:
         self._work = work
-        self._new_lane = lambda server: Lane(work, server, servers, command, schema)
+        self._new_lane: Callable[[str], Lane] = lambda server: Lane(work, server, servers, command, schema)
         self._lanes: list[Lane] = []
         self._lanes_to_come = deque(work.servers * LANES_A_SERVER)
         self._rows_ahead = _ROWS_AHEAD * len(self._lanes_to_come)
@@ -64,7 +64,9 @@ class Run:
         self._start_lane()
         return self._work.answers_schema(self._look_around)
 
-    def score(self, batches: Iterable[tuple[pa.RecordBatch, Rest]], size: Callable[[Rest], int] = lambda rest: 0) -> Iterator[tuple[Rest, pa.RecordBatch]]:
+    def score(
+        self, batches: Iterable[tuple[pa.RecordBatch, Rest]], size: Callable[[Rest], int] = lambda rest: 0
+    ) -> Iterator[tuple[Rest, pa.RecordBatch]]:
         """The new columns of each batch of texts, beside what came with it. `size` is what that holds in memory."""
         ahead: deque[tuple[Rest, list[Piece], int]] = deque()
         held = 0

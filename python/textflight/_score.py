@@ -57,7 +57,21 @@ def score(
     confidence_column: str | None = None,
     progress: ProgressOption = None,
 ) -> Any:
-    """The data with a label and a confidence for each row, as the kind that they are."""
+    """The data with a label and a confidence for each row, as the kind that they are.
+
+    A data frame, a table or a reader has new columns behind its own; a series or an array becomes a frame or a table of the new ones,
+    and a list of strings a list of dictionaries. `text` is the column that is scored, a path of fields (`"post.title"`) or a list of
+    them; without it the only one with strings. `server` is an address, or several; without it a local one is used, and started if
+    none is there. docs/python.md has the rest.
+
+    >>> import pyarrow as pa, textflight
+    >>> table = pa.table({"id": [1, 2, 3], "review": ["a lovely film", None, "dull , dull , dull"]})
+    >>> textflight.score(table)["label"].to_pylist()
+    ['POSITIVE', None, 'NEGATIVE']
+    >>> textflight.score(table, "reviews")
+    Traceback (most recent call last):
+    textflight.InvalidError: column "reviews" not found; string columns: review
+    """
     client = kept_client(server, model, dtype, token, ca)
     return client.score(
         data,
@@ -89,6 +103,6 @@ def predict(
     Prediction(label=None, confidence=None)
     >>> for label, confidence in textflight.predict("I love apple"):
     ...     print(label, round(confidence, 2))
-    POSITIVE 0.98
+    POSITIVE 1.0
     """
     return kept_client(server, model, dtype, token, ca).predict(texts)

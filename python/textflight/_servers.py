@@ -68,7 +68,8 @@ class RemoteServers:
             known = self._model = self._model or model
         for fact in _TELLING:
             if model[fact] != known[fact]:
-                raise InvalidError(f"{name} serves another model than before, or than the others: its {fact} is {model[fact]}, not {known[fact]}")
+                different = f"its {fact} is {model[fact]}, not {known[fact]}"
+                raise InvalidError(f"{name} serves another model than before, or than the others: {different}")
 
     def let_go_of_connections(self) -> None:
         """Each call that is under way keeps its own."""

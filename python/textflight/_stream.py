@@ -33,7 +33,9 @@ def scored_batches(
     return scored_schema, scored
 
 
-def scored_reader(client: Client, schema: pa.Schema, batches: Iterable[pa.RecordBatch], options: Options, progress: Progress) -> pa.RecordBatchReader:
+def scored_reader(
+    client: Client, schema: pa.Schema, batches: Iterable[pa.RecordBatch], options: Options, progress: Progress
+) -> pa.RecordBatchReader:
     """A reader of the scored batches."""
     return pa.RecordBatchReader.from_batches(*scored_batches(client, schema, batches, options, progress))
 

@@ -118,7 +118,7 @@ def is_null(value: Any) -> bool:
     """None, NaN, and what pandas has for them."""
     if value is None:
         return True
-    if isinstance(value, (str, bytes, list, tuple, dict)) or hasattr(value, "__array__") and getattr(value, "ndim", 0):
+    if isinstance(value, (str, bytes, list, tuple, dict)) or hasattr(value, "__array__") and getattr(value, "ndim", False):
         return False
     if type(value).__name__ in ("NAType", "NaTType"):
         return True

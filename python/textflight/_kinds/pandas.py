@@ -101,12 +101,13 @@ def _wire_name(name: Any) -> str:
 def _find(frame: pd.DataFrame, name: Any) -> tuple[str, int]:
     """The column of this name, as it is sent: the one that is called so, or in which its path leads to a field."""
     called = list(frame.columns)
-    found = [number for number, column in enumerate(called) if column == name or (isinstance(column, tuple) and column[0] == name)]
+    found = [i for i, column in enumerate(called) if column == name or (isinstance(column, tuple) and column[0] == name)]
     if len(found) > 1:
-        raise InvalidError(f"more than one column is called {name!r}: {listed([called[number] for number in found])}; rename one, or name all of its levels")
+        several = listed([called[i] for i in found])
+        raise InvalidError(f"more than one column is called {name!r}: {several}; rename one, or name all of its levels")
     if found:
         return _wire_name(name), found[0]
-    inside = [number for number, column in enumerate(called) if isinstance(column, str) and isinstance(name, str) and name.startswith(f"{column}.")]
+    inside = [i for i, column in enumerate(called) if isinstance(column, str) and str(name).startswith(f"{column}.")]
     if len(inside) != 1:
         raise InvalidError(f'column "{name}" not found; text columns: {_text_names(frame)}')
     return called[inside[0]], inside[0]
