@@ -147,6 +147,7 @@ impl ServeArgs {
                 memory: memory.clone(),
                 spool,
             },
+            page: !self.no_page,
             authenticator,
             tls: self.tls()?,
             connections: ConnectionLimits {

@@ -68,6 +68,7 @@ mod ipc_strings;
 mod ipc_writer;
 pub mod memory;
 pub mod metrics;
+pub mod page;
 mod panics;
 pub mod paths;
 pub mod readiness;
@@ -81,6 +82,7 @@ pub mod spool;
 pub mod store;
 pub mod stream;
 pub mod table;
+mod tally;
 #[cfg(test)]
 mod testing;
 pub mod traces;

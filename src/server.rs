@@ -35,6 +35,7 @@ use crate::flight::catalog::Catalog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
 use crate::metrics::ServerMetrics;
+use crate::page::{FlightAddress, Page};
 use crate::readiness::{Readiness, ServedModel};
 use crate::{Error, Result, rest};
 
@@ -55,6 +56,8 @@ pub struct ServerConfig {
     pub cog: cog::http::Options,
     /// What bounds tables over HTTP.
     pub rest: rest::TableLimits,
+    /// Whether browsers get a page at `/`.
+    pub page: bool,
     /// Whose requests and calls are not refused.
     pub authenticator: Authenticator,
     /// How both ports encrypt, and which certificates clients must show.
@@ -169,6 +172,10 @@ impl Server {
     fn open(self, json: &cog::http::Service, model: &Readiness, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
         let Self { config, flight, http } = self;
         let ServerConfig { memory, authenticator, tls, connections, .. } = config;
+        // A listener without an address takes no calls that a page could speak of.
+        let listener = flight.local_addr().ok().filter(|_| config.page);
+        let advertised = config.catalog.locations.first().map(ToString::to_string);
+        let address = listener.map(|listener| FlightAddress { advertised, listener, is_encrypted: tls.is_some() });
         let counts = ServerMetrics::default();
         let (of_flight, of_http) = (counts.port("flight"), counts.port("http"));
         let (limits, catalog) = (config.flight_limits, config.catalog);
@@ -177,9 +184,10 @@ impl Server {
         let calls = router::calls(calls.into_axum_router(), authenticator.clone());
         let calls = observe_calls(of_flight.clone(), calls);
         let grpc = Protocol::Grpc { streams: config.flight_limits.streams };
-        let page = scrape::routes(scrape::Sources { server: counts, memory, uploads, model: model.clone() });
+        let scraped = scrape::routes(scrape::Sources { server: counts, memory, uploads, model: model.clone() });
         let tables = rest::Tables::new(config.rest, model.clone());
-        let requests = router::all(json, tables.routes().merge(page), authenticator.clone());
+        let page = address.map(|address| Page::new(model.clone(), address, authenticator.asks()));
+        let requests = router::all(json, page.as_ref(), tables.routes().merge(scraped), authenticator.clone());
         let requests = observe_requests(of_http.clone(), requests);
         let mut ports = JoinSet::new();
         ports.spawn(listener::serve(

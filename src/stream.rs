@@ -85,7 +85,17 @@ pub fn score_table<T: Send + 'static>(
     bound: InFlight,
     input: impl Stream<Item = Result<Incoming<RecordBatch, T>>> + Send + 'static,
 ) -> impl Stream<Item = Result<(RecordBatch, T)>> + Send {
-    let scored = score_batches(scorer, Arc::clone(&plan), bound, input);
+    appended(Arc::clone(&plan), score_batches(scorer, plan, bound, input))
+}
+
+/// The record batches with the columns of `plan` appended.
+///
+/// # Errors
+/// Those of `scored` and of [`ScorePlan::append`].
+pub fn appended<T: Send + 'static>(
+    plan: Arc<ScorePlan>,
+    scored: impl Stream<Item = Result<Scored<T>>> + Send,
+) -> impl Stream<Item = Result<(RecordBatch, T)>> + Send {
     scored.map(move |scored| {
         let Scored { batch, columns, rest, .. } = scored?;
         Ok((plan.append(&batch, columns)?, rest))

@@ -26,6 +26,7 @@ pub use kind::is_string;
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
 pub use target::list as column_list;
+pub use target::string_columns;
 pub use texts::ColumnTexts;
 pub use weight::text_bytes;
 

@@ -38,7 +38,6 @@ use self::writing::Writing;
 use super::journal::{CommitEvery, Journal};
 use super::progress::FileProgress;
 use super::table::ChangeWatch;
-use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::format::TableFormat;
 use crate::identity::JobIdentity;
@@ -47,6 +46,7 @@ use crate::source::CHANGED;
 use crate::store::{FileLocation, Stores};
 use crate::stream::{InFlight, TextScorer};
 use crate::table::ScoreOptions;
+use crate::tally::Tally;
 use crate::{Error, Result};
 
 /// Scored batches that may wait for the writer.

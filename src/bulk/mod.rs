@@ -11,7 +11,7 @@
 //! | `table` | a table of any format, and its rows as they are scored |
 //! | `texts` | the text columns of a Parquet file as a stream, and the right answers beside |
 //! | `whole_file` | files that a run writes about itself: whole, and apart from its tables |
-//! | `truth`, `tally`, `summary`, `report`, `outcomes`, `progress`, `words` | what a run says of itself |
+//! | `truth`, `summary`, `report`, `outcomes`, `progress`, `words` | what a run says of itself |
 
 mod dedup;
 mod dry_run;
@@ -24,12 +24,12 @@ mod report;
 mod run;
 mod summary;
 mod table;
-mod tally;
 mod texts;
 mod truth;
 mod whole_file;
 mod words;
 
+pub use crate::tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};
 pub use dedup::Dedup;
 pub use dry_run::{Estimate, dry_run};
 pub use inputs::{Extensions, Pair, Pairs, Shard, Share, TABLES, merge, pair, row_groups};
@@ -40,5 +40,4 @@ pub use progress::{FileProgress, Progress, ProgressKind};
 pub use report::{Details, PageFile, Ran, ReportPage};
 pub use run::{fits_any, score_files};
 pub use summary::{FailedFile, FileCounts, LabelCounts, Run, Summary};
-pub use tally::{Accuracy, Confidences, Confusion, Example, Examples, LengthBin, Lengths, Place, Tally};
 pub use whole_file::check_apart;

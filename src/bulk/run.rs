@@ -8,9 +8,9 @@ use super::job::{Done, JobOptions, OpenedInput, ScoringModel, score_file};
 use super::outcomes::{FileOutcome, OutcomeWriter};
 use super::progress::{FileProgress, Progress};
 use super::summary::{self, Summary};
-use super::tally::Tally;
 use crate::classifier::ModelFacts;
 use crate::store::FileLocation;
+use crate::tally::Tally;
 use crate::{Error, Result};
 
 /// Scores files, one after the other. Those that fail are told of and reported, and the others are scored.

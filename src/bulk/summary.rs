@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::tally::{Accuracy, Confidences, Confusion, Examples, LengthBin, Tally};
 use super::words;
+use crate::tally::{Accuracy, Confidences, Confusion, Examples, LengthBin, Tally};
 
 /// Rows a second; zero for no rows or no time.
 pub fn rate(rows: u64, took: Duration) -> f64 {
@@ -184,7 +184,7 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::tally::testing::{Row, tally};
+    use crate::tally::testing::{Row, tally};
     use serde_json::json;
 
     fn summary(rows: &[Row], judged: bool, took: Duration) -> Summary {

@@ -8,7 +8,7 @@ use clap::Args;
 use textflight::auth::Token;
 use textflight::cog::http::{Limits, ModelName};
 
-use super::values::{address, bytes, memory, seconds, whole};
+use super::values::{address, bytes, memory, seconds, whole, yes_or_no};
 use super::{AccessArgs, ModelArgs, UploadArgs};
 use crate::config::bounds::{AT_A_TIME, BYTES_OF_HEADERS, IN_THE_QUEUE, MIB_A_MESSAGE, ON_A_PORT, PORTS};
 use crate::config::defaults::{
@@ -98,6 +98,9 @@ pub struct ServeArgs {
     /// Cog's variable for the same.
     #[arg(long, env = "COG_MAX_CONCURRENCY", hide = true, value_parser = whole::<u32>(AT_A_TIME))]
     pub cog_max_concurrency: Option<u32>,
+    /// Give browsers no page at `/`: what JSON clients get there is for all.
+    #[arg(long, env = "TEXTFLIGHT_NO_PAGE", value_parser = yes_or_no)]
+    pub no_page: bool,
     /// Who may ask for something.
     #[command(flatten)]
     pub access: AccessArgs,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use axum::response::Response;
 use futures::StreamExt;
 use futures::stream::{Stream, try_unfold};
 
+use super::account::Book;
 use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
 use super::upload::TableBody;
@@ -16,7 +18,7 @@ use crate::engine::Engine;
 use crate::memory::Reservation;
 use crate::source::ipc::{ArrowStream, MessageLimits, ReceivedBatch};
 use crate::source::strings_as_bytes;
-use crate::stream::{InFlight, Incoming, score_table};
+use crate::stream::{InFlight, Incoming, appended, score_batches};
 use crate::table::{ScorePlan, text_bytes};
 
 /// Scores the stream, and answers in `media`.
@@ -24,7 +26,7 @@ use crate::table::{ScorePlan, text_bytes};
 /// # Errors
 /// What is wrong with its beginning or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let classes = &engine.model().labels;
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(&options, text_bytes(classes)));
     let (schema, memory) = stream.schema().await?;
@@ -34,10 +36,19 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     stream.read_as(raw);
     stream.weigh(plan.weights());
     let writer = BatchWriter::new(media, plan.schema(), &options)?;
-    let table = Table { stream, plan, writer };
+    let table = Table { stream, plan, writer, book };
     let (in_flight, spool) = (options.in_flight, options.spool.clone());
     let answer = StreamedAnswer { media, is_whole, spool, time };
     answer.of((place, memory), |made| table.score(engine, in_flight, made)).await
+}
+
+/// The columns, and the memory that their schema takes.
+///
+/// # Errors
+/// What is wrong with its beginning.
+pub async fn schema(options: &TableLimits, upload: TableBody) -> Result<SchemaRef> {
+    let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(options, 0));
+    Ok(stream.schema().await?.0)
 }
 
 fn limits(options: &TableLimits, row_bytes: usize) -> MessageLimits {
@@ -50,12 +61,14 @@ struct Table {
     stream: ArrowStream,
     plan: Arc<ScorePlan>,
     writer: BatchWriter,
+    book: Book,
 }
 
 impl Table {
     async fn score(self, engine: Engine, in_flight: InFlight, made: Made) -> Result<()> {
-        let Self { stream, plan, writer } = self;
-        writer.write_all(score_table(engine, plan, in_flight, batches(stream)), &made).await
+        let Self { stream, plan, writer, book } = self;
+        let scored = book.follow(score_batches(engine, Arc::clone(&plan), in_flight, batches(stream)));
+        writer.write_all(appended(plan, scored), &made).await
     }
 }
 

@@ -15,7 +15,7 @@ use super::writer::BatchWriter;
 use super::{Job, TableLimits};
 use crate::memory::Reservation;
 use crate::source::csv::{CsvDecoder, texts};
-use crate::stream::{Incoming, score_table};
+use crate::stream::{Incoming, appended, score_batches};
 use crate::table::ScorePlan;
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ const COPIES: usize = 4;
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, Box::new(CsvDecoder::new(delimiter)), memory);
@@ -38,9 +38,10 @@ pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_
     table.begin(&inputs, &[])?;
     let read = schema.project(&inputs).map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
     let batches = batches(table, Arc::new(read), Arc::clone(&options));
-    let scored = score_table(engine, Arc::new(plan.of_inputs()), options.in_flight.within(IN_ENGINE), batches);
+    let (plan, in_flight) = (Arc::new(plan.of_inputs()), options.in_flight.within(IN_ENGINE));
+    let scored = book.follow(score_batches(engine, Arc::clone(&plan), in_flight, batches));
     let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
-    answer.of(held, async |made| writer.write_all(scored, &made).await).await
+    answer.of(held, async |made| writer.write_all(appended(plan, scored), &made).await).await
 }
 
 type Batch = Incoming<RecordBatch, Reservation>;

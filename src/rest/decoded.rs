@@ -9,6 +9,7 @@ use axum::response::Response;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tracing::{Instrument, info_span};
 
+use super::account::Book;
 use super::answer::{Made, StreamedAnswer};
 use super::media::Media;
 use super::parquet::{BATCH_ROWS, IN_ENGINE, MEMORY, opened};
@@ -21,7 +22,7 @@ use crate::panics::blocking;
 use crate::source::parquet::ParquetFile;
 use crate::source::{Source, slices, strings_as_bytes, typed, typed_bytes};
 use crate::spool::SpoolFile;
-use crate::stream::{Incoming, score_table};
+use crate::stream::{Incoming, appended, score_batches};
 use crate::table::{ScoreOptions, ScorePlan};
 use crate::traces::TARGET;
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ const COPIES: usize = 2;
 /// # Errors
 /// What is wrong with the file's footer, its pages or the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (classes, held) = (engine.model().labels.clone(), memory.clone());
@@ -47,8 +48,17 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     })
     .await?;
     let writer = BatchWriter::new(media, table.plan.schema(), &options)?;
+    book.expect(table.source.rows());
+    let way = Way { book, writer, options: Arc::clone(&options) };
     let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
-    answer.of((place, memory, body), |made| table.score(engine, options, writer, made)).await
+    answer.of((place, memory, body), |made| table.score(engine, way, made)).await
+}
+
+/// Where scored rows go, and within which limits.
+struct Way {
+    book: Book,
+    writer: BatchWriter,
+    options: Arc<TableLimits>,
 }
 
 /// A file that can be scored as its client says.
@@ -77,11 +87,13 @@ impl Table {
         Ok(Self { source: Arc::new(source), inputs, read, plan })
     }
 
-    async fn score(self, engine: Engine, options: Arc<TableLimits>, writer: BatchWriter, made: Made) -> Result<()> {
+    async fn score(self, engine: Engine, way: Way, made: Made) -> Result<()> {
+        let Way { book, writer, options } = way;
         let in_flight = options.in_flight.within(IN_ENGINE);
         let plan = Arc::clone(&self.plan);
-        let scored = score_table(engine, plan, in_flight, self.batches(options.memory.clone()));
-        writer.write_all(scored, &made).await
+        let batches = self.batches(options.memory.clone());
+        let scored = book.follow(score_batches(engine, Arc::clone(&plan), in_flight, batches));
+        writer.write_all(appended(plan, scored), &made).await
     }
 
     /// The rows with the types of the table, each batch with the memory for all that is made of it.

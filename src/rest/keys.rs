@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use futures::TryStreamExt;
 
+use super::account::Book;
 use super::answer::{Made, StreamedAnswer};
 use super::lines::{IN_ENGINE, MEMORY, Table, decoder};
 use super::media::Media;
@@ -23,7 +24,7 @@ const COPIES: usize = 4;
 /// # Errors
 /// What is wrong with the first record or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(Media::JsonLines, &columns), memory);
@@ -32,7 +33,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let plan = KeyPlan::new(&first, &columns, &engine.model().labels)?;
     let writer = BatchWriter::new(media, Arc::clone(plan.schema()), &options)?;
     table.begin(&plan.plan.inputs(), &plan.taken)?;
-    let keys = Keys { table, plan, writer };
+    let keys = Keys { table, plan, writer, book };
     let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
     answer.of(held, |made| keys.score(engine, options, made)).await
 }
@@ -42,13 +43,15 @@ struct Keys {
     table: Table,
     plan: KeyPlan,
     writer: BatchWriter,
+    book: Book,
 }
 
 impl Keys {
     async fn score(self, engine: Engine, options: Arc<TableLimits>, made: Made) -> Result<()> {
-        let Self { table, plan, mut writer } = self;
+        let Self { table, plan, mut writer, book } = self;
         let reader = Arc::new(plan.plan.clone().of_inputs());
-        let mut scored = Box::pin(score_batches(engine, reader, options.in_flight.within(IN_ENGINE), table.blocks()));
+        let in_flight = options.in_flight.within(IN_ENGINE);
+        let mut scored = Box::pin(book.follow(score_batches(engine, reader, in_flight, table.blocks())));
         let mut rows_before = 0;
         while let Some(Scored { columns, rest: lines, .. }) = scored.try_next().await? {
             let held = options.memory.try_reserve_large(COPIES * lines.bytes.len())?;

@@ -43,7 +43,7 @@ pub struct Table {
 /// # Errors
 /// What is wrong with the beginning of the table or with the options. Whatever comes later breaks the answer off.
 pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(media, &columns), memory);
@@ -56,7 +56,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     // Goes with the first records, so that what is wrong with those is said before anything.
     let names = encoder.names(table.begin(&plan.inputs(), &taken)?);
     let in_flight = options.in_flight.within(IN_ENGINE);
-    let scored = score_batches(engine, Arc::new(plan.of_inputs()), in_flight, table.blocks());
+    let scored = book.follow(score_batches(engine, Arc::new(plan.of_inputs()), in_flight, table.blocks()));
     answer.of(held, |made| write(scored, encoder, names, made)).await
 }
 

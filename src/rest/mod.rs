@@ -2,6 +2,8 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `account` | what a request has come to, for who asks while it runs |
+//! | `columns` | which columns a table has, for who is to choose one |
 //! | `query` | the options, as query parameters |
 //! | `media` | what a body is, and what the client takes |
 //! | `upload` | the body on its way in |
@@ -19,8 +21,10 @@
 //! | `relay` | what of an answer its client does not read yet |
 //! | `refusal` | errors, as statuses |
 
+mod account;
 mod answer;
 mod arrow;
+mod columns;
 mod convert;
 mod decoded;
 mod keys;
@@ -39,15 +43,17 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{Extensions, Version};
+use axum::extract::{Path, Request, State};
+use axum::http::{Extensions, Version, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::refusal::error_kind;
 
+use self::account::{Accounts, Book};
 use self::media::Media;
 use self::parquet::score_file;
 use self::refusal::Rejection;
@@ -104,6 +110,7 @@ impl Default for TableLimits {
 pub struct Tables {
     options: Arc<TableLimits>,
     places: Arc<Semaphore>,
+    accounts: Accounts,
     model: Readiness,
 }
 
@@ -111,12 +118,14 @@ impl Tables {
     /// A service that takes tables once the model is there.
     pub fn new(options: TableLimits, model: Readiness) -> Self {
         let places = Arc::new(Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)));
-        Self { options: Arc::new(options), places, model }
+        Self { options: Arc::new(options), places, accounts: Accounts::default(), model }
     }
 
-    /// Its route.
+    /// Its routes.
     pub fn routes(&self) -> Router {
-        Router::new().route("/score", post(score)).with_state(self.clone())
+        let routes = Router::new().route("/score", post(score)).route("/score/columns", post(columns));
+        let routes = routes.route("/score/accounts/{name}", get(account));
+        routes.with_state(self.clone())
     }
 
     async fn score(&self, request: Request) -> Result<Response, Rejection> {
@@ -135,8 +144,9 @@ impl Tables {
         let media = Media::of(&head.headers)?;
         let answer = media::accepted(&head.headers, media)?;
         upload.check_length()?;
+        let book = self.accounts.open(&head.headers, &engine.model().labels)?;
         let keeps_all = columns.columns == Columns::All;
-        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place };
+        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place, book };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
         Ok(match media {
@@ -153,6 +163,16 @@ impl Tables {
             Media::JsonLines if answer != media => keys::score(job, upload, answer, is_whole).await?,
             Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
         })
+    }
+
+    async fn columns(&self, request: Request) -> Result<Value, Rejection> {
+        let time = RequestTime::new(self.options.stall_timeout, self.options.stream_timeout);
+        let (head, body) = request.into_parts();
+        let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
+        let _place = self.place()?;
+        let media = Media::of(&head.headers)?;
+        upload.check_length()?;
+        time.bound(columns::list(&self.options, upload, media)).await.map_err(Rejection::from)
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -174,6 +194,8 @@ struct Job {
     time: RequestTime,
     /// Given back once the answer has been read.
     place: OwnedSemaphorePermit,
+    /// What it comes to is written there.
+    book: Book,
 }
 
 /// Where the times of a request's rows go.
@@ -183,4 +205,16 @@ fn timings(extensions: &Extensions) -> Arc<Timings> {
 
 async fn score(State(service): State<Tables>, request: Request) -> Response {
     service.score(request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn columns(State(service): State<Tables>, request: Request) -> Response {
+    let listed = service.columns(request).await;
+    listed.map_or_else(IntoResponse::into_response, |columns| Json(columns).into_response())
+}
+
+async fn account(State(service): State<Tables>, Path(name): Path<String>) -> Response {
+    match service.accounts.read(&name) {
+        Ok(account) => ([(header::CACHE_CONTROL, "no-store")], Json(account)).into_response(),
+        Err(error) => Rejection::from(error).into_response(),
+    }
 }

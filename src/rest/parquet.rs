@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tracing::{Instrument, info_span};
 
 use super::Job;
+use super::account::Book;
 use super::media::Media;
 use super::outgoing::{Outgoing, Outlet};
 use super::tail::Tail;
@@ -61,7 +63,7 @@ pub const BATCH_ROWS: usize = 1024;
 /// # Errors
 /// What is wrong with the file or the options, or why it could not be scored.
 pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Result<Response> {
-    let Job { engine, columns, options, time, place } = job;
+    let Job { engine, columns, options, time, place, book } = job;
     let body = upload.spooled(&options.spool).instrument(info_span!(target: TARGET, "receive")).await?;
     let memory = options.memory.try_reserve(MEMORY)?;
     let (spool, held) = (options.spool.clone(), memory.clone());
@@ -71,7 +73,7 @@ pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Resul
     })
     .await?;
     let in_flight = options.in_flight.within(IN_ENGINE);
-    table.score(engine, in_flight).await.map_err(|error| table.tail.failure(error))?;
+    table.score(engine, in_flight, book).await.map_err(|error| table.tail.failure(error))?;
     let answer = Answer { common: table.source.data_len(), body, tail: table.tail };
     let length = (answer.common + answer.tail.len()).to_string();
     let outgoing = Outgoing::spawn(time, async move |outlet| {
@@ -82,15 +84,30 @@ pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Resul
     Ok((headers, outgoing.into_body()).into_response())
 }
 
+/// The columns of a file of which perhaps the footer alone was sent. Blocks.
+///
+/// # Errors
+/// As [`opened`].
+pub fn schema(body: &SpoolFile, memory: &Reservation) -> Result<SchemaRef> {
+    reserve_footer(body, memory)?;
+    ParquetFile::schema_of(Path::new(NAME), body.file()?)
+}
+
+/// Reserves what a footer takes once it is read, in bytes, and says how much that is with all else. Blocks.
+fn reserve_footer(body: &SpoolFile, memory: &Reservation) -> Result<usize> {
+    let footer = ParquetFile::footer_len(Path::new(NAME), body.file()?)?;
+    let bytes = MEMORY.saturating_add(footer.saturating_mul(FOOTER_COPIES));
+    memory.extend_to(bytes)?;
+    Ok(bytes)
+}
+
 /// What the file says of itself, and how many bytes of `memory` are for that. Blocks.
 ///
 /// # Errors
 /// What is wrong with the file, and [`crate::Error::Busy`] where there is no memory for its footer.
 pub fn opened(body: &SpoolFile, memory: &Reservation) -> Result<(ParquetFile, usize)> {
-    let name = Path::new(NAME);
-    let bytes = MEMORY.saturating_add(ParquetFile::footer_len(name, body.file()?)?.saturating_mul(FOOTER_COPIES));
-    memory.extend_to(bytes)?;
-    Ok((ParquetFile::of(name, body.file()?)?, bytes))
+    let bytes = reserve_footer(body, memory)?;
+    Ok((ParquetFile::of(Path::new(NAME), body.file()?)?, bytes))
 }
 
 /// A file that can be scored as its client says, and where the new columns go.
@@ -125,11 +142,12 @@ impl Table {
         Ok(Self { source: Arc::new(source), plan, marks, tail })
     }
 
-    async fn score(&self, engine: Engine, in_flight: InFlight) -> Result<()> {
+    async fn score(&self, engine: Engine, in_flight: InFlight, book: Book) -> Result<()> {
+        book.expect(self.source.rows());
         let sink = self.begin().await?;
         let (scored, incoming) = mpsc::channel(BATCHES_BEHIND);
         let writer = spawn_blocking(move || write(sink, incoming));
-        self.scores(engine, in_flight, scored).await?;
+        self.scores(engine, in_flight, scored, book).await?;
         joined(writer).await
     }
 
@@ -147,7 +165,13 @@ impl Table {
     }
 
     /// Sends on the columns of scores.
-    async fn scores(&self, engine: Engine, in_flight: InFlight, scored: mpsc::Sender<Vec<ArrayRef>>) -> Result<()> {
+    async fn scores(
+        &self,
+        engine: Engine,
+        in_flight: InFlight,
+        scored: mpsc::Sender<Vec<ArrayRef>>,
+        book: Book,
+    ) -> Result<()> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let parts = 0..source.parts().len();
         let batches = source.read(parts, &self.plan.inputs(), BATCH_ROWS).map(|batch| {
@@ -155,7 +179,7 @@ impl Table {
             Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: () })
         });
         let reader = Arc::new(self.plan.clone().of_inputs());
-        let mut batches = pin!(score_batches(engine, reader, in_flight, batches));
+        let mut batches = pin!(book.follow(score_batches(engine, reader, in_flight, batches)));
         while let Some(batch) = batches.next().await {
             if scored.send(batch?.columns).await.is_err() {
                 // The writer has failed, and says of what.

@@ -117,11 +117,16 @@ fn places<'a>(among: &'a Fields, name: &str, by_name: &mut Names<'a>) -> Vec<Vec
 }
 
 /// The names of the string columns, and of strings in structs.
-fn strings(schema: &Schema) -> String {
+pub fn string_columns(schema: &Schema) -> Vec<String> {
     let mut names = Vec::new();
     for field in schema.fields() {
         collect(field.name(), field.data_type(), &mut names);
     }
+    names
+}
+
+fn strings(schema: &Schema) -> String {
+    let names = string_columns(schema);
     let all = names.len();
     if all == 0 { format!("there is none; columns: {}", list(schema)) } else { shortened(names, all) }
 }

@@ -16,7 +16,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic_health", &["flight/"]),
     ("tonic_reflection", &["flight/"]),
     ("arrow_flight", &["flight/", "remote/"]),
-    ("axum", &["cog/", "rest/", "server/"]),
+    ("axum", &["cog/", "page/", "rest/", "server/"]),
     ("hyper", &["server/"]),
     ("hyper_util", &["remote/connection.rs", "server/"]),
     ("reqwest", &["http_client.rs", "classifier/hub/", "cog/", "store/", "traces/"]),
@@ -68,8 +68,14 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["classifier", "sink", "traces"],
     &["engine", "table"],
+<<<<<<< HEAD
     &["check", "identity", "readiness", "stream", "udf"],
     &["bulk", "cog", "flight", "remote", "rest"],
+=======
+    &["check", "identity", "readiness", "stream"],
+    &["tally"],
+    &["bulk", "cog", "flight", "page", "remote", "rest"],
+>>>>>>> 6d0cbb1 (A page for browsers at the root: texts labelled while they are typed, files scored once with what they come to, and snippets)
     &["server"],
 ];
 
@@ -77,7 +83,7 @@ const LAYERS: &[&[&str]] = &[
 const STRANGERS: &[(&str, &[&str])] = &[
     ("check", &["table"]),
     ("cog", &["sink", "source"]),
-    ("cli", &["bulk", "check", "engine", "flight", "rest", "server", "stream"]),
+    ("cli", &["bulk", "check", "engine", "flight", "page", "rest", "server", "stream"]),
 ];
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::bulk::summary::{FailedFile, Run, rate};
-use crate::bulk::tally::Tally;
 use crate::bulk::words::{bytes, count, counted, percent, span};
+use crate::tally::Tally;
 
 /// What was learned from some rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,7 +135,7 @@ impl Display for Estimate {
 mod tests {
     use super::*;
     use crate::bulk::summary::FileCounts;
-    use crate::bulk::tally::testing::{Row, tally};
+    use crate::tally::testing::{Row, tally};
 
     fn estimate(rows: u64, sample: &[Row]) -> Estimate {
         let files = FileCounts { done: 2, skipped: 1, failed: 0 };

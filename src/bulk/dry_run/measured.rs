@@ -11,9 +11,9 @@ use super::Candidate;
 use super::estimate::Sampled;
 use crate::Result;
 use crate::bulk::job::{FileSample, RowSample, ScoringModel};
-use crate::bulk::tally::{Place, Tally};
 use crate::classifier::Scores;
 use crate::stream::Scored;
+use crate::tally::{Place, Tally};
 
 /// How long the sample is scored again and again, at least: a thousand rows are too few to measure.
 const MEASUREMENT: Duration = Duration::from_secs(1);

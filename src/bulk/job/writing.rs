@@ -9,7 +9,6 @@ use super::copying::Copying;
 use super::output::{LineOutput, OutputPlace, RowOutput, Rows, WholeOutput};
 use crate::bulk::journal::Journal;
 use crate::bulk::table::TablePiece;
-use crate::bulk::tally::{Place, Tally};
 use crate::bulk::texts::Truths;
 use crate::format::TableFormat;
 use crate::sink::lines::LineEncoder;
@@ -19,6 +18,7 @@ use crate::source::parquet::ParquetFile;
 use crate::source::parquet::marks::Marks;
 use crate::stream::Scored;
 use crate::table::ScorePlan;
+use crate::tally::{Place, Tally};
 use crate::{Error, Result};
 
 /// What the thread is told.

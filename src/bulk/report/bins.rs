@@ -35,7 +35,7 @@ pub fn edge(hundredths: usize) -> String {
 mod tests {
     use super::*;
     use crate::bulk::report::testing::summary_of;
-    use crate::bulk::tally::testing::Row;
+    use crate::tally::testing::Row;
 
     #[test]
     fn bins_begin_where_a_label_can() {

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::bulk::report::testing::{summary, summary_of};
     use crate::bulk::summary::LabelCounts;
-    use crate::bulk::tally::testing::Row;
+    use crate::tally::testing::Row;
 
     #[test]
     fn people_see_shares_and_a_histogram() {

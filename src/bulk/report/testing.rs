@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bulk::summary::{FileCounts, Run, Summary};
-use crate::bulk::tally::testing::{Row, tally};
+use crate::tally::testing::{Row, tally};
 
 pub fn summary_of(rows: &[Row]) -> Summary {
     Summary::new(tally(rows, false), Run { took: Duration::from_secs(2), ..Run::default() })

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use arrow::datatypes::SchemaRef;
+
 use super::ParquetFile;
 use super::footer::Footer;
 use super::layout::{MAGIC, check_ranges, ends, footer_range};
@@ -67,6 +69,16 @@ impl ParquetFile {
         footer_range(&file).map(|(_, len)| len).map_err(|cause| Error::file(path, cause))
     }
 
+    /// The columns of a file that is open, of which no more than the magic and the footer need be there. Blocks.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn schema_of(path: &Path, file: File) -> Result<SchemaRef> {
+        let file = RangedFile::of(file).map_err(|cause| Error::file(path, cause))?;
+        let read = caught(|| described(&file)).unwrap_or_else(|_| Err(FOOTER.to_owned()));
+        read.map(|described| described.types.schema).map_err(|cause| Error::file(path, cause))
+    }
+
     fn opened(path: &Path, file: RangedFile) -> Result<Self> {
         let ends = file.expect(&ends(file.len()));
         ends.ready()?;
@@ -75,20 +87,34 @@ impl ParquetFile {
     }
 
     fn read(path: &Path, file: RangedFile, ends: Prefetch) -> Result<Self, String> {
-        let (start, len) = footer_range(&file)?;
-        let whole = file.expect(std::slice::from_ref(&(start..start + len as u64)));
-        whole.ready().map_err(|cause| cause.to_string())?;
-        let footer = file.range(start, len).map_err(|cause| cause.to_string())?;
-        let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
-        if parsed.is_encrypted() {
-            return Err(ENCRYPTED.to_owned());
-        }
-        let metadata = parsed.decode().map_err(|cause| format!("damaged footer: {cause}"))?;
-        let TypedMetadata { schema, reading, unfit } = with_types(&parsed, metadata)?;
+        let Described { start, footer, types } = described(&file)?;
+        let TypedMetadata { schema, reading, unfit } = types;
         let groups = reading.metadata().row_groups().iter();
         let parts = groups.map(|group| Part { rows: group.num_rows() as u64 }).collect();
         check_ranges(reading.metadata(), start)?;
         let data = MAGIC.len() as u64..start;
         Ok(Self { path: path.to_owned(), file, _ends: ends, footer, data, schema, reading, parts, unfit })
     }
+}
+
+/// What a file says of itself.
+struct Described {
+    /// Where the footer begins.
+    start: u64,
+    footer: Vec<u8>,
+    types: TypedMetadata,
+}
+
+fn described(file: &RangedFile) -> Result<Described, String> {
+    let (start, len) = footer_range(file)?;
+    let whole = file.expect(std::slice::from_ref(&(start..start + len as u64)));
+    whole.ready().map_err(|cause| cause.to_string())?;
+    let footer = file.range(start, len).map_err(|cause| cause.to_string())?;
+    let parsed = Footer::parse(&footer).map_err(|cause| cause.to_string())?;
+    if parsed.is_encrypted() {
+        return Err(ENCRYPTED.to_owned());
+    }
+    let metadata = parsed.decode().map_err(|cause| format!("damaged footer: {cause}"))?;
+    let types = with_types(&parsed, metadata)?;
+    Ok(Described { start, footer, types })
 }

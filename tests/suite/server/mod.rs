@@ -3,6 +3,7 @@
 mod access;
 mod life;
 pub mod limits;
+mod page;
 mod secrets;
 mod tables;
 mod time;
@@ -48,6 +49,7 @@ fn config(connections: ConnectionLimits) -> ServerConfig {
         catalog: catalog(),
         cog: textflight::cog::http::Options::default(),
         rest: textflight::rest::TableLimits::default(),
+        page: true,
         authenticator: Authenticator::anonymous(),
         tls: None,
         connections,

@@ -3,8 +3,8 @@
 use super::markup::{Escaped, card};
 use crate::bulk::report::bins::{confidence_bins, edge};
 use crate::bulk::summary::Summary;
-use crate::bulk::tally::LengthBin;
 use crate::bulk::words::{count, counted, percent};
+use crate::tally::LengthBin;
 
 /// Labels that are shown.
 const MOST_LABELS: usize = 30;

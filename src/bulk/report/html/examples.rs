@@ -2,7 +2,7 @@
 
 use super::markup::{Escaped, card};
 use crate::bulk::summary::Summary;
-use crate::bulk::tally::Example;
+use crate::tally::Example;
 
 /// The least and the most certain.
 pub fn examples(summary: &Summary) -> String {

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::bulk::report::testing::{summary, summary_of};
-use crate::bulk::tally::testing::Row;
+use crate::tally::testing::Row;
 
 fn ran() -> Ran {
     let facts = vec![("Input", "a&b.parquet".to_owned())];

@@ -20,6 +20,7 @@ impl Default for Confidences {
 }
 
 impl Confidences {
+    /// Counts a text.
     pub(super) fn add(&mut self, confidence: f32) {
         // What is below 0 or no number becomes 0.
         let bin = (confidence * BINS as f32) as usize;

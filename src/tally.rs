@@ -2,6 +2,7 @@
 //! up from. A job keeps it beside its output, so that one that goes on where it was broken off knows the whole.
 
 mod accuracy;
+mod by_class;
 mod confidence;
 mod examples;
 mod lengths;
@@ -9,6 +10,7 @@ mod lengths;
 use serde::{Deserialize, Serialize};
 
 pub use self::accuracy::{Accuracy, Confusion};
+pub use self::by_class::ByClass;
 pub use self::confidence::Confidences;
 pub use self::examples::{Example, Examples};
 pub use self::lengths::{LengthBin, Lengths};
