@@ -46,7 +46,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
 ///
 /// # Errors
 /// What is wrong with its beginning.
-pub async fn schema(options: &TableLimits, upload: TableBody) -> Result<SchemaRef> {
+pub async fn schema_of_stream(options: &TableLimits, upload: TableBody) -> Result<SchemaRef> {
     let mut stream = ArrowStream::new(upload.pieces().boxed(), limits(options, 0));
     Ok(stream.schema().await?.0)
 }

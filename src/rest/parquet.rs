@@ -88,7 +88,7 @@ pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Resul
 ///
 /// # Errors
 /// As [`opened`].
-pub fn schema(body: &SpoolFile, memory: &Reservation) -> Result<SchemaRef> {
+pub fn schema_of_footer(body: &SpoolFile, memory: &Reservation) -> Result<SchemaRef> {
     reserve_footer(body, memory)?;
     ParquetFile::schema_of(Path::new(NAME), body.file()?)
 }
