@@ -68,14 +68,9 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["classifier", "sink", "traces"],
     &["engine", "table"],
-<<<<<<< HEAD
     &["check", "identity", "readiness", "stream", "udf"],
-    &["bulk", "cog", "flight", "remote", "rest"],
-=======
-    &["check", "identity", "readiness", "stream"],
     &["tally"],
     &["bulk", "cog", "flight", "page", "remote", "rest"],
->>>>>>> 6d0cbb1 (A page for browsers at the root: texts labelled while they are typed, files scored once with what they come to, and snippets)
     &["server"],
 ];
 
