@@ -66,7 +66,7 @@ def test_by_the_keyboard_alone(page, tmp_path):
     page.keyboard.press("Tab")
     expect(page.get_by_label("Choose a file or drop it here")).to_be_focused()
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(file)
     expect(page.get_by_role("button", name="Score", exact=True)).to_be_visible()
     page.keyboard.press("Tab")

@@ -18,7 +18,7 @@ def alert(page, of):
     return found
 
 
-def rows(count, text="dull , dull , dull"):
+def rows(count, text="dull and dull"):
     """A CSV file whose texts all differ."""
     return b"text\n" + b"".join(b"%d %s\n" % (number, text.encode()) for number in range(count))
 
@@ -28,7 +28,7 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(browser, serve):
     with browsers.opened(browser, guarded) as page:
         field = page.get_by_label("Token")
         expect(field).to_be_visible()
-        expect(page.get_by_text("Asks for a token")).to_be_visible()
+        expect(page.get_by_text("Asks for a token", exact=True)).to_be_visible()
         expect(alert(page, "token")).to_be_hidden()
         type_texts(page, FILM)
         expect(alert(page, "texts")).to_have_text("The server asks for a token: see above.")
@@ -109,9 +109,9 @@ def test_a_table_that_the_server_refuses(browser, server):
 
 def test_an_answer_that_breaks_off_says_why(browser, server):
     with browsers.opened(browser, server) as page:
-        choose(page, "t.csv", rows(3000) + b"one,two\n")
+        choose(page, "t.csv", b"text\n" + b"dull\n" * 60_000 + b"one,two\n")
         score(page)
-        expect(alert(page, "file")).to_contain_text(re.compile("^The answer broke off\\. .*line 3002"))
+        expect(alert(page, "file")).to_contain_text(re.compile("^The answer broke off\\. .*line 60002"))
         expect(page.locator("#download-line")).to_be_hidden()
         page.watch.check("net::ERR_")
 
@@ -119,7 +119,7 @@ def test_an_answer_that_breaks_off_says_why(browser, server):
 def test_progress_is_shown_and_cancelling_ends_the_work(browser, serve):
     own = serve()
     with browsers.opened(browser, own) as page:
-        choose(page, "t.csv", rows(200_000, "a long and winding text that goes on and on , " * 3))
+        choose(page, "t.csv", rows(200_000, "a long and winding text that goes on and on " * 3))
         score(page)
         expect(page.get_by_role("progressbar")).to_be_visible()
         expect(page.locator("#progress-text")).to_have_text(re.compile(r"sent · [1-9][\d,]* rows scored · [\d,]+ rows a second$"))
@@ -140,14 +140,10 @@ def test_the_newest_text_counts(browser, server):
         held = []
         page.route("**/score?*", lambda route: held.append(route))
         type_texts(page, "dull , dull , dull")
-        page.wait_for_timeout(0)
         while not held:
             page.wait_for_timeout(20)
         page.unroute("**/score?*")
         type_texts(page, FILM)
         expect(labels(page)).to_contain_text("POSITIVE")
-        for route in held:
-            route.abort()
         expect(labels(page)).to_have_count(1)
-        expect(labels(page)).to_contain_text("POSITIVE")
         page.watch.check("net::ERR_")

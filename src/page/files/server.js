@@ -69,7 +69,12 @@ export function send(path, { headers, body, signal, onSent, onReceived }) {
       if (request.status === 200) return resolve(request.response);
       reject(refusal(request.status, request.getResponseHeader('retry-after'), await request.response.text()));
     };
-    request.onerror = () => reject(new Away(request.status ? 'The answer broke off.' : 'The server does not answer.'));
+    // An error leaves no status behind.
+    let hasBegun = false;
+    request.onreadystatechange = () => {
+      hasBegun ||= request.readyState === XMLHttpRequest.HEADERS_RECEIVED && request.status > 0;
+    };
+    request.onerror = () => reject(new Away(hasBegun ? 'The answer broke off.' : 'The server does not answer.'));
     request.onabort = () => reject(new DOMException('given up', 'AbortError'));
     signal.addEventListener('abort', () => request.abort());
     request.send(body);

@@ -129,6 +129,7 @@ async function once(job) {
   Object.assign(job, { name: newName(), sent: 0, received: 0, account: undefined });
   const over = new AbortController();
   const following = follow(job, over.signal);
+  let isRefused = false;
   try {
     return await send(`score?${job.query}`, {
       headers: { 'content-type': FORMATS[job.table.format].media, accept: FORMATS[job.answer].media, 'x-textflight-account': job.name },
@@ -137,36 +138,40 @@ async function once(job) {
       onSent: sent => showProgress(job, { sent }),
       onReceived: received => showProgress(job, { received }),
     });
+  } catch (error) {
+    isRefused = error instanceof Refused;
+    throw error;
   } finally {
     over.abort();
     await following;
-    if (!job.signal.aborted) await look(job);
+    if (!job.signal.aborted && !isRefused) await look(job);
   }
 }
 
 /** Looks at the account while the request runs. */
 async function follow(job, signal) {
   try {
-    for (;;) {
-      await pause(EVERY, signal);
-      await look(job);
-    }
+    do await pause(EVERY, signal);
+    while (await look(job));
   } catch (error) {
     if (!isAbort(error)) throw error;
   }
 }
 
-/** Another server behind the same address knows nothing of it, and nothing is shown then. */
+/** Whether there is an account. Another server behind the same address knows nothing of it, and nothing is shown then. */
 async function look(job) {
   try {
     job.account = await (await ask(`score/accounts/${job.name}`)).json();
   } catch (error) {
-    if (error instanceof Refused || error instanceof Away) return;
+    if (error instanceof Away) return true;
+    if (error instanceof Refused) return false;
     throw error;
   }
-  if (job.signal.aborted) return;
-  showStatistics(job.account);
-  showProgress(job, {});
+  if (!job.signal.aborted) {
+    showStatistics(job.account);
+    showProgress(job, {});
+  }
+  return true;
 }
 
 function showProgress(job, news) {
