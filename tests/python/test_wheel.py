@@ -74,6 +74,31 @@ def test_one_line_scores_a_pandas_column(installed, outside):
     assert run([installed / "bin" / "python", "-W", "error", "-c", line], outside) == "{7: 'POSITIVE', 3: 'NEGATIVE'}\n"
 
 
+# What an environment has that has had nothing new for long.
+OLDEST = """
+import textflight, pandas as pd, polars as pl, pyarrow as pa
+texts = ["a lovely film", None, "dull"]
+for kind in (pd.Series, pl.Series, pa.array, list):
+    scored = textflight.score(kind(texts))
+    print(kind.__name__, len(scored))
+for kind in (pd.DataFrame, pl.DataFrame, pa.table):
+    scored = textflight.score(kind({"review": texts}))
+    print(kind.__name__, list(scored["label"])[0])
+print("lazy", textflight.score(pl.LazyFrame({"review": texts})).collect()["label"][0])
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest pyarrow that is taken has no wheel for this Python")
+def test_the_oldest_versions_that_it_takes_do(wheel, outside, tmp_path):
+    folder = tmp_path / "venv"
+    venv.create(folder, with_pip=False)
+    oldest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
+    run([UV, "pip", "install", "--quiet", "--no-config", "--python", folder, *oldest, f"{wheel}[pandas,polars]"], outside)
+    said = run([folder / "bin" / "python", "-c", OLDEST], outside).split("\n")
+    assert said[:4] == ["Series 3"] * 2 + ["array 3", "list 3"]
+    assert [line.split()[1] for line in said[4:8]] == ["POSITIVE"] * 4
+
+
 def test_binary_and_model_are_those_that_came_along(installed, outside):
     program = "from textflight import _server; print(_server.binary(), _server.bundled_model())"
     binary, model = map(pathlib.Path, run([installed / "bin" / "python", "-c", program], outside).split())
