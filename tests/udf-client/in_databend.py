@@ -1,4 +1,4 @@
-"""Databend itself, embedded in this process, calls the functions of a server: `databend.py 127.0.0.1:8815`.
+"""Databend itself, embedded in this process, calls the functions of a server: `in_databend.py 127.0.0.1:8815`.
 
 Runs the statements of docs/sql.md as they are printed there, with the address filled in, and compares what comes back.
 """
@@ -13,21 +13,6 @@ PAGE = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_te
 SECTION = re.search(r"^## Databend$(.*?)(^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)[1].replace("http://127.0.0.1:8815", ADDRESS)
 [CONFIGURATION] = re.findall(r"^```toml\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 STATEMENTS = "".join(re.findall(r"^```sql\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)).split(";")
-HERE = """
-tenant_id = "test"
-cluster_id = "test"
-[log]
-level = "ERROR"
-dir = "{folder}/log"
-[meta]
-embedded_dir = "{folder}/meta"
-[storage]
-type = "fs"
-allow_insecure = true
-[storage.fs]
-data_path = "{folder}/data"
-"""
-
 
 def rows(context, statement):
     table = context.sql(statement).to_py_arrow()
@@ -49,14 +34,16 @@ def refused(context, statement, expected):
 
 def main(folder):
     configuration = pathlib.Path(folder, "databend-query.toml")
-    configuration.write_text(CONFIGURATION + HERE.format(folder=folder))
+    configuration.write_text(CONFIGURATION)
+    # Read when it is imported, and with it the working directory, in which it keeps what it stores.
     os.environ["CONFIG_FILE"] = str(configuration)
-    import databend  # Reads its configuration when it is imported.
+    os.chdir(folder)
+    import databend
 
     context = databend.SessionContext(tenant="test")
     context.sql("CREATE TABLE reviews (id INT, body VARCHAR)").collect()
     context.sql("""INSERT INTO reviews SELECT number, CASE number % 4 WHEN 0 THEN NULL WHEN 1 THEN 'dull , dull , dull'
-                   ELSE concat('a lovely film of ', number::STRING, ' minutes') END FROM numbers(10000)""").collect()
+                   ELSE concat('a lovely film of ', (number % 50)::STRING, ' minutes') END FROM numbers(10000)""").collect()
     results = []
     for statement in filter(None, map(str.strip, STATEMENTS)):
         results.append(rows(context, statement) if statement.startswith("SELECT") else context.sql(statement).collect())

@@ -1,0 +1,61 @@
+"""A function of DuckDB's that scores texts.
+
+>>> import duckdb
+>>> import textflight.duckdb
+>>> con = textflight.duckdb.register(duckdb.connect(), name="sentiment")
+>>> con.sql("SELECT sentiment('I love apple').label").fetchall()
+[('POSITIVE',)]
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ._score import kept_client
+from ._structs import scored_structs
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# What DuckDB calls the type of a score.
+_RETURNS = "STRUCT(label VARCHAR, confidence FLOAT)"
+
+
+def register(
+    con: DuckDBPyConnection,
+    name: str = "sentiment",
+    *,
+    model: str | PathLike[str] = "bundled",
+    server: str | Sequence[str] | None = None,
+    dtype: str | None = None,
+    token: str | None = None,
+    ca: str | bytes | PathLike[str] | None = None,
+) -> DuckDBPyConnection:
+    """Makes `name` a function of this connection: of a VARCHAR, it gives a STRUCT(label VARCHAR, confidence FLOAT).
+
+    A null gives null. A function that was registered by this name before is replaced. `model` and the rest say who scores, as for
+    `textflight.score`. Gives back the connection.
+    """
+    client = kept_client(server, model, dtype, token, ca)
+
+    def function(texts: pa.ChunkedArray) -> pa.StructArray:
+        return scored_structs(client, texts)
+
+    _forget(con, name)
+    # Nulls are passed on: to sort them out would copy the others.
+    return con.create_function(name, function, ["VARCHAR"], _RETURNS, type="arrow", null_handling="special")
+
+
+def _forget(con: DuckDBPyConnection, name: str) -> None:
+    """Takes away the function that was registered by this name, if one was."""
+    import duckdb
+
+    try:
+        con.remove_function(name)
+    except duckdb.InvalidInputException as error:
+        # DuckDB has no call that tells whether there is one.
+        if "No function by the name" not in str(error):
+            raise
