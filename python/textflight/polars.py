@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 import polars as pl
 
@@ -50,3 +51,15 @@ def sentiment(
 
     # A text's score has to do with no other row: polars may hand over any part of a column, at any time.
     return texts.map_batches(scores, return_dtype=SCORE, is_elementwise=True)
+
+
+@pl.api.register_expr_namespace("textflight")
+class Expressions:
+    """What the expression `expr` can do once this module is imported: `pl.col("review").textflight.sentiment()`."""
+
+    def __init__(self, expr: pl.Expr) -> None:
+        self._expr = expr
+
+    def sentiment(self, **options: Any) -> pl.Expr:
+        """`textflight.polars.sentiment` of the expression, with the same options."""
+        return sentiment(self._expr, **options)

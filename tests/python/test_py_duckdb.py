@@ -94,6 +94,14 @@ def test_the_name_of_a_function_of_duckdbs_stays_its_own(con, address):
     assert con.sql("SELECT lower('A')").fetchall() == [("a",)]
 
 
+def test_the_default_connection_of_the_module(address):
+    textflight.duckdb.register(duckdb, "module_sentiment", server=address)
+    try:
+        assert duckdb.sql("SELECT module_sentiment('a lovely film').label").fetchall() == [("POSITIVE",)]
+    finally:
+        duckdb.remove_function("module_sentiment")
+
+
 def test_several_threads_and_cursors(con, server, client):
     con.execute("SET threads = 4")
     # Threads take row groups of 122,880 rows: one row in a hundred of several of them.

@@ -83,6 +83,11 @@ def test_expressions_of_texts(sentiment):
     assert several.schema == {"title": SCORE, "noun": SCORE}
 
 
+def test_a_method_of_every_expression(server, sentiment, frame):
+    method = pl.col("review").textflight.sentiment(server=f"grpc://{server.flight}")
+    assert frame.select(method).equals(frame.select(sentiment("review")))
+
+
 @pytest.mark.parametrize("values", [[1, 2], [["a"]], [b"a"]], ids=["numbers", "lists", "bytes"])
 def test_what_is_no_text_is_an_error_that_names_the_column(sentiment, values):
     with pytest.raises((textflight.InvalidError, pl.exceptions.ComputeError), match='column "review" is .*, not text'):

@@ -14,6 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use prost::Message;
+use textflight::udf::Function;
 use tonic::Code;
 
 use super::calls::damage_descriptor;
@@ -75,6 +76,10 @@ const COMMANDS: [&str; 4] = [
 
 fn command(json: &str) -> FlightDescriptor {
     FlightDescriptor::new_cmd(json.to_owned())
+}
+
+fn function(name: &str) -> FlightDescriptor {
+    FlightDescriptor::new_path(vec![name.to_owned()])
 }
 
 fn upload() -> FlightDescriptor {
@@ -285,8 +290,31 @@ fn exchanges() {
     let inputs = (any::<Index>(), select(&COMMANDS[..]), vec(step(), 1..6));
     fuzz(1500, inputs, |(seed, json, steps)| {
         let seed = &SEEDS[seed.index(SEEDS.len())];
-        wire.check("DoExchange", pieces(seed, command(json), &steps), &[Code::InvalidArgument])?;
+        // A descriptor may have become one of a function.
+        let fair = [Code::InvalidArgument, Code::NotFound];
+        wire.check("DoExchange", pieces(seed, command(json), &steps), &fair)?;
         let good = wire.check("DoExchange", pieces(&SEEDS[0], command(COMMANDS[0]), &[]), &[])?;
+        prop_assert!(!good.answer.is_empty(), "the next client is not served");
+        Ok(())
+    });
+}
+
+/// Arguments of functions: the texts of each table alone.
+static ARGUMENTS: LazyLock<Vec<Vec<FlightData>>> = LazyLock::new(|| {
+    let texts = tables().into_iter().map(|table| table.project(&[0]).unwrap());
+    texts.map(|texts| sequence(&halves(&texts), IpcWriteOptions::default())).collect()
+});
+
+#[test]
+fn calls_of_functions() {
+    let wire = Wire::new();
+    let names = Function::ALL.map(Function::name);
+    let inputs = (any::<Index>(), select(names.to_vec()), vec(step(), 0..6));
+    fuzz(600, inputs, |(seed, name, steps)| {
+        let seed = &ARGUMENTS[seed.index(ARGUMENTS.len())];
+        let fair = [Code::InvalidArgument, Code::NotFound];
+        wire.check("DoExchange", pieces(seed, function(name), &steps), &fair)?;
+        let good = wire.check("DoExchange", pieces(&ARGUMENTS[0], function(names[0]), &[]), &[])?;
         prop_assert!(!good.answer.is_empty(), "the next client is not served");
         Ok(())
     });
