@@ -11,6 +11,7 @@ PIECE_ROWS = 1024
 PIECE_BYTES = 128 * 1024
 # A dictionary that is larger than this is not sent with each piece, but what the piece has of it.
 _SMALL_DICTIONARY = 16 * 1024
+_VIEW_BYTES = 1024
 
 
 @dataclass
@@ -45,6 +46,17 @@ def joined(answers: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
         return answers[0]
     columns = [pa.concat_arrays([answer.column(i) for answer in answers]) for i in range(answers[0].num_columns)]
     return pa.RecordBatch.from_arrays(columns, schema=answers[0].schema)
+
+
+def size_of(batch: pa.RecordBatch) -> int:
+    """What a batch holds, about. What views may show others may hold as well: so much of it is counted as its rows may have."""
+    return sum(_size_of_column(column) for column in batch.columns)
+
+
+def _size_of_column(column: pa.Array) -> int:
+    if str(column.type) in ("string_view", "binary_view"):
+        return min(int(column.get_total_buffer_size()), _VIEW_BYTES * len(column))
+    return int(column.nbytes)
 
 
 def _bytes_a_row(batch: pa.RecordBatch) -> float:

@@ -45,7 +45,7 @@ class Plan:
 
     def beside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """What the server is sent of a batch that has the columns that are sent alone."""
-        return pa.RecordBatch.from_arrays([_storage(column) for column in batch.columns], schema=self.texts_schema())
+        return pa.RecordBatch.from_arrays([_sent(column) for column in batch.columns], schema=self.texts_schema())
 
     def texts(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """What the server is sent of a batch."""
@@ -108,12 +108,21 @@ def _columns_of(schema: pa.Schema, name: str) -> list[int]:
     return nested
 
 
-def _storage(array: pa.Array) -> pa.Array:
-    return array.storage if isinstance(array, pa.ExtensionArray) else array
+def _sent(array: pa.Array) -> pa.Array:
+    """The array as it is sent: of views all that they may show would go with each slice."""
+    array = array.storage if isinstance(array, pa.ExtensionArray) else array
+    if array.type == (kind := _sent_type(array.type)):
+        return array
+    try:
+        return array.cast(kind)
+    except pa.ArrowNotImplementedError:
+        # Before pyarrow 18.
+        return pa.array(array.to_pylist(), kind)
 
 
 def _sent_type(kind: pa.DataType) -> pa.DataType:
-    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    return pa.large_string() if _is_view(kind, "string") else pa.large_binary() if _is_view(kind, "binary") else kind
 
 
 def is_string(kind: pa.DataType) -> bool:

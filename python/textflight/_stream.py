@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ._errors import InvalidError
 from ._options import Options
+from ._pieces import size_of
 from ._plan import Plan
 from ._progress import Progress
 
@@ -57,7 +58,7 @@ def _scored(run: Run, plan: Plan, schema: pa.Schema, batches: Iterable[pa.Record
     with run:
         yield None
         pairs = ((plan.texts(batch), batch) for batch in batches)
-        for batch, new in run.score(pairs, size=lambda batch: int(batch.nbytes)):
+        for batch, new in run.score(pairs, size=size_of):
             yield pa.RecordBatch.from_arrays([*(batch.column(number) for number in plan.kept), *new.columns], schema=schema)
 
 

@@ -44,8 +44,6 @@ class Work:
     def add(self, piece: Piece) -> None:
         """One more piece to be scored."""
         with self._changed:
-            if not self._waiting:
-                self._last_answer = time.monotonic()
             self._waiting.append(piece)
             self._changed.notify_all()
 
@@ -71,18 +69,19 @@ class Work:
         return self.schema
 
     def _wait(self, holds: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+        began = time.monotonic()
         while True:
             with self._changed:
                 if self._error is not None:
                     raise self._error
                 if holds():
                     return
-                self._check_time()
+                self._check_time(began)
                 self._changed.wait(_TICK_SECONDS)
             meanwhile()
 
-    def _check_time(self) -> None:
-        waited = time.monotonic() - self._last_answer
+    def _check_time(self, began: float) -> None:
+        waited = time.monotonic() - max(began, self._last_answer)
         if self._timeout is None or waited < self._timeout:
             return
         if self._down:

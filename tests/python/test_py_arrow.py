@@ -3,11 +3,14 @@ import decimal
 
 import duckdb
 import numpy as np
+import polars
 import pyarrow as pa
 import pytest
 
 import textflight
 from client import NEW_COLUMNS, assert_kept
+from textflight._options import Options
+from textflight._plan import Plan
 
 TEXTS = ["a lovely film", None, "dull , dull , dull"]
 LABELS = ["POSITIVE", None, "NEGATIVE"]
@@ -118,6 +121,17 @@ def test_large_dictionaries_and_rows(score):
     assert score(column) == score(pa.chunked_array([texts]))
     texts = ["good", "fine " * 400_000, "bad", *["good"] * 3000]
     assert score(pa.array(texts), details=True)["tokens"].to_pylist()[:3] == [3, 400_002, 3]
+
+
+def test_of_views_a_slice_is_sent(score):
+    """As polars gives its strings: each slice of them shows what all may."""
+    views = polars.DataFrame({"text": [f"film {i} is {'good' if i % 3 else 'bad'}, and more is to be said" for i in range(3000)]})
+    table = pa.table(views)
+    assert table.schema.field("text").type == pa.string_view()
+    plan = Plan.of(table.schema, Options())
+    assert plan.texts(table.to_batches(max_chunksize=100)[0]).nbytes < 10_000
+    scored = score(table.to_reader(100)).read_all()
+    assert scored["label"] == score(table["text"].cast(pa.string()))["label"] and scored["text"] == table["text"]
 
 
 def test_wide_rows(score):

@@ -5,11 +5,14 @@ import threading
 import time
 
 import pyarrow as pa
+import pyarrow.flight as fl
 import pytest
 
 import server as servers
 import textflight
-from client import take_place, texts
+from client import take_place, texts, wait_until
+from textflight import _run
+from uploads import stats
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 ROWS = 500
@@ -154,6 +157,19 @@ def test_a_server_without_room_is_waited_for(serve, connect_to):
         timer.join()
     with pytest.raises((pa.ArrowException, OSError)):
         held.close()
+
+
+def test_a_stream_that_nobody_reads_for_a_while(serve, monkeypatch):
+    """The server ends what is idle, and is asked again; the time that a reader takes is none that a server kept still."""
+    monkeypatch.setattr(_run, "_ROWS_AHEAD", 1000)
+    running = serve("--exchange-idle-timeout", "1")
+    with textflight.Client(address(running), timeout=2) as client:
+        reader = stream(client, 20)
+        rows = reader.read_next_batch().num_rows
+        with fl.connect(address(running)) as other:
+            wait_until(lambda: stats(other)["exchanges_open"] == 0)
+        time.sleep(2.5)  # Longer than the client's own patience: it does not begin to run for what it has not been asked.
+        assert rows + reader.read_all().num_rows == 20 * ROWS
 
 
 def test_a_server_that_comes_back_with_another_model(killable):
