@@ -8,7 +8,7 @@
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,10 @@ def register(
         return scored_structs(client, texts)
 
     _forget(con, name)
+    # The types that DuckDB declares do not know the words that it takes.
+    create: Callable[..., DuckDBPyConnection] = con.create_function
     # Nulls are passed on: to sort them out would copy the others.
-    return con.create_function(name, function, ["VARCHAR"], _RETURNS, type="arrow", null_handling="special")
+    return create(name, function, ["VARCHAR"], _RETURNS, type="arrow", null_handling="special")
 
 
 def _forget(con: DuckDBPyConnection, name: str) -> None:

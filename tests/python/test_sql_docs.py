@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-import textflight._structs
 import textflight.duckdb
 import textflight.polars
 from server import BINARY, REPOSITORY, environment
@@ -38,7 +37,7 @@ def test_functions_of_the_page_are_those_of_the_server(client):
     assert {"textflight_label", "textflight_score"} <= used <= listed
 
 
-@pytest.mark.parametrize("module", [textflight.duckdb, textflight.polars, textflight._structs], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [textflight.duckdb, textflight.polars], ids=lambda module: module.__name__)
 def test_examples_of_the_modules(module, monkeypatch, tmp_path):
     monkeypatch.setenv("TEXTFLIGHT_BIN", str(BINARY))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
