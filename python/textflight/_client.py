@@ -52,7 +52,7 @@ class Client:
         timeout: float | None = None,
     ) -> None:
         self._arguments = {"server": server, "model": model, "dtype": dtype, "token": token, "ca": ca, "timeout": timeout}
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
             raise InvalidError(f"timeout is {timeout!r}; a number of seconds above 0 would be right")
         self._timeout = timeout
         self._servers = LocalServers(model, dtype) if server is None else RemoteServers(server, Access(token, read_ca(ca)))

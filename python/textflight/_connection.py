@@ -13,6 +13,7 @@ import pyarrow.flight as fl
 from ._errors import InvalidError, KindError
 from ._forks import check_process, note_open
 
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _ADDRESS = re.compile(r"^(?:(?P<scheme>grpc|grpc\+tcp|grpc\+tls)://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^/:\[\]\s]+):(?P<port>\d{1,5})/?$")
 
 # A peer that is gone without a word is noticed in a minute; a connection that is refused is tried again soon.
@@ -45,10 +46,19 @@ def parse_address(server: str) -> str:
 
 def read_ca(ca: str | bytes | os.PathLike[str] | None) -> bytes | None:
     """The certificates (PEM) of the authorities that are trusted: as they are, or out of a file."""
-    if ca is None or isinstance(ca, bytes):
-        return ca
-    if isinstance(ca, str) and "-----BEGIN" in ca:
+    if ca is None:
+        return None
+    if isinstance(ca, str) and _CERTIFICATE.decode() in ca:
         return ca.encode()
+    authorities = ca if isinstance(ca, bytes) else _read(ca)
+    if _CERTIFICATE not in authorities:
+        raise InvalidError("ca has no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----")
+    return authorities
+
+
+def _read(ca: str | os.PathLike[str]) -> bytes:
+    if not isinstance(ca, (str, os.PathLike)):
+        raise KindError(f"ca is {type(ca).__name__}; the path of a PEM file, or what is in it, would be right")
     try:
         return Path(ca).read_bytes()
     except OSError as cause:
@@ -63,6 +73,8 @@ class Access:
     ca: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.token, (str, type(None))):
+            raise KindError(f"token is {type(self.token).__name__}, not a str")
         if self.token is not None and not re.fullmatch(r"[!-~]{1,4096}", self.token):
             raise InvalidError("token is not of 1 to 4096 characters of ASCII without spaces, as a server's are")
 

@@ -21,12 +21,13 @@ from ._pieces import Piece
 #: Bytes and rows that are sent and not answered, at most.
 WINDOW_BYTES = 640 * 1024
 WINDOW_ROWS = 16 * 1024
+_MOST_PIECES = 256
 
 
 class Exchange:
-    """An exchange with one server."""
+    """An exchange with one server. After a loss it begins gently: with one piece, and each answer makes room for one more."""
 
-    def __init__(self, connection: Connection, command: bytes, schema: pa.Schema) -> None:
+    def __init__(self, connection: Connection, command: bytes, schema: pa.Schema, gently: bool) -> None:
         descriptor = fl.FlightDescriptor.for_command(command)
         self.unanswered: deque[tuple[Piece, int]] = deque()
         self._answered_rows = 0
@@ -34,6 +35,7 @@ class Exchange:
         self._rows = 0
         self._writer, self._reader = connection.flight.do_exchange(descriptor, connection.call)
         self._schema = schema
+        self._most_pieces = 1 if gently else _MOST_PIECES
 
     def open(self) -> pa.Schema:
         """Tells the server the schema of what comes, and gives that of its answers."""
@@ -56,6 +58,8 @@ class Exchange:
         """Whether it can be sent before another answer is read."""
         if not self.unanswered:
             return True
+        if len(self.unanswered) >= self._most_pieces:
+            return False
         return bool(self._rows + piece.rows.num_rows <= WINDOW_ROWS and self._bytes + piece.rows.nbytes <= WINDOW_BYTES)
 
     def send(self, piece: Piece) -> None:
@@ -77,6 +81,7 @@ class Exchange:
         self._bytes -= size
         self._rows -= piece.rows.num_rows
         self._answered_rows += piece.rows.num_rows
+        self._most_pieces = min(self._most_pieces + 1, _MOST_PIECES)
         return piece, answer
 
     def row_of_whole(self, row: int) -> int:

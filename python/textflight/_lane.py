@@ -55,7 +55,7 @@ class Lane:
         """Connects, and goes on until the server is lost or all is over."""
         try:
             connection = self._servers.connect(self._server, anew=self._is_lost)
-            self._exchange = Exchange(connection, self._command, self._schema)
+            self._exchange = Exchange(connection, self._command, self._schema, gently=self._is_lost)
             self._is_lost = False
             self._work.note_there(self._server, self._exchange.open())
             self._converse(self._exchange)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class Options:
                 raise KindError(f"{name} is {type(getattr(self, name)).__name__}, not the name of a column")
         if isinstance(self.columns, str) and self.columns not in ("all", "new"):
             raise InvalidError(f'columns is {self.columns!r}; "all", "new" or a list of names would be right')
+        if self.columns is not None and not isinstance(self.columns, Iterable):
+            raise KindError(f'columns is {type(self.columns).__name__}; "all", "new" or a list of names would be right')
 
     def _one_of(self, name: str, right: Sequence[str]) -> None:
         value = getattr(self, name)
@@ -57,10 +59,8 @@ class Options:
 
     def kept(self, names: Sequence[Any]) -> list[int]:
         """The numbers of the columns that come back before the new ones, in their order."""
-        if self.columns in (None, "all"):
-            return list(range(len(names)))
-        if self.columns == "new":
-            return []
+        if self.columns is None or isinstance(self.columns, str):
+            return [] if self.columns == "new" else list(range(len(names)))
         wanted = list(self.columns)
         for name in wanted:
             if wanted.count(name) > 1:

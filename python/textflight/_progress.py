@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ._errors import KindError
+
 #: True shows it at once and False never; a function is called with the rows that are done and the rows there are, None if that
 #: is not known. Without it a terminal or a notebook is told after two seconds.
 ProgressOption = bool | Callable[[int, "int | None"], object] | None
@@ -30,6 +32,8 @@ class Progress:
     """Is told of the rows that are done, and tells of them now and then."""
 
     def __init__(self, option: ProgressOption = None, total: int | None = None) -> None:
+        if not (option is None or isinstance(option, bool) or callable(option)):
+            raise KindError(f"progress is {option!r}; True, False or a function of two numbers would be right")
         self._total = total
         self._callback = option if callable(option) else None
         self._display = None if callable(option) or option is False else _display(wanted=option is True)

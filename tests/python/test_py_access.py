@@ -50,6 +50,10 @@ def test_arguments_that_are_none(tmp_path):
         ({"token": "two words"}, "token is not"),
         ({"token": ""}, "token is not"),
         ({"ca": tmp_path / "none.pem"}, "none.pem.*cannot be read: No such file"),
+        ({"token": 5}, "token is int"),
+        ({"ca": 5}, "ca is int"),
+        ({"ca": b"garbage"}, "no certificate in PEM"),
+        ({"timeout": "5"}, "timeout is '5'"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": -1}, "timeout is -1"),
     ]:

@@ -177,6 +177,8 @@ def test_options_that_are_none(score):
         ({"details": "yes"}, "details is 'yes'; True or False"),
         ({"columns": "text"}, "columns is 'text'"),
         ({"label_column": 5}, "label_column is int"),
+        ({"columns": 5}, "columns is int"),
+        ({"progress": "yes"}, "progress is 'yes'"),
         ({"text": 5}, "text is 5, not the name of a column"),
         ({"text": []}, "text names no column"),
         ({"text": ["text", "text"]}, 'text names "text" twice'),
