@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from . import _kinds
 from ._connection import Access, read_ca
-from ._errors import CALL_ERRORS, InvalidError, KindError, from_flight
+from ._errors import CALL_ERRORS, Error, InvalidError, KindError, from_flight
 from ._options import Columns, Labels, OnError, Options, Text
 from ._progress import Progress, ProgressOption
 from ._run import Run
@@ -124,6 +124,8 @@ class Client:
         name = self._servers.names[0]
         try:
             return self._servers.connect(name).info()
+        except Error:
+            raise
         except CALL_ERRORS as error:
             raise from_flight(error, name) from error
 

@@ -93,6 +93,8 @@ def remedy_of(error: BaseException) -> Remedy:
     if isinstance(error, (fl.FlightTimedOutError, fl.FlightCancelledError)):
         return Remedy.ASK_AGAIN
     if isinstance(error, fl.FlightInternalError):
+        if "RST_STREAM" in str(error):
+            return Remedy.ASK_AGAIN  # By what stands in between: a server of ours says why.
         return Remedy.NONE if _ROW.match(text_of(error)) else Remedy.ASK_OTHERS
     if isinstance(error, (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError)):
         return Remedy.NONE

@@ -5,7 +5,7 @@ import threading
 
 import pyarrow as pa
 
-from ._errors import CALL_ERRORS, ConnectError, Remedy, from_flight, remedy_of, text_of, with_row
+from ._errors import CALL_ERRORS, ConnectError, Error, Remedy, from_flight, remedy_of, text_of, with_row
 from ._exchange import Exchange
 from ._pieces import Piece
 from ._servers import Servers
@@ -59,6 +59,8 @@ class Lane:
             self._is_lost = False
             self._work.note_there(self._server, self._exchange.open())
             self._converse(self._exchange)
+        except Error as error:  # Said already in words of ours, though some are OSErrors as well.
+            self._work.fail(error)
         except CALL_ERRORS as error:
             if not self._work.is_over():
                 self._recover(error, self._exchange)

@@ -240,7 +240,7 @@ def test_nested_data(score):
 
 
 def test_large_frames_are_sent_in_pieces(score):
-    texts = [f"film {i} is {'good' if i % 3 else 'bad'}" for i in range(6000)]
+    texts = [f"film {i} is {'good' if i % 3 else 'bad'}" for i in range(3000)]
     frame = pd.DataFrame({"review": pd.Series(texts, dtype="category"), "plain": texts})
     categories, plain = score(frame, "review", columns="new"), score(frame, "plain", columns="new")
     pd.testing.assert_frame_equal(categories, plain)

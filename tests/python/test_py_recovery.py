@@ -15,7 +15,7 @@ from textflight import _run
 from uploads import stats
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
-ROWS = 500
+ROWS = 400
 
 
 def address(running):
@@ -61,7 +61,7 @@ def free_address():
         yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
-def stream(client, batches=40, at=lambda number: None, **options):
+def stream(client, batches=24, at=lambda number: None, **options):
     """Scores so many batches; `at` is called before each is given."""
 
     def made():
@@ -72,7 +72,7 @@ def stream(client, batches=40, at=lambda number: None, **options):
     return client.score_reader(SCHEMA, made(), "text", **options)
 
 
-def expected(server, batches=40):
+def expected(server, batches=24):
     with textflight.Client(address(server)) as client:
         return stream(client, batches).read_all()
 

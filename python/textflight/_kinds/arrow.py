@@ -1,6 +1,7 @@
 """Tables, batches, readers and arrays of pyarrow, and whatever speaks Arrow's PyCapsule interface."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -38,7 +39,7 @@ def score_array(client: Client, array: pa.Array | pa.ChunkedArray, options: Opti
     if options.text is not None:
         raise InvalidError(f"text is {options.text!r}, but the data are one column: leave it out")
     table = pa.table({"text": array})
-    named = Options(**{**vars(options), "text": "text", "columns": "new"})
+    named = replace(options, text="text", columns="new")
     return _score_table(client, table, named, Progress(progress, table.num_rows))
 
 

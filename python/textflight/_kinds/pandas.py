@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -31,7 +32,7 @@ def score(client: Client, data: Any, options: Options, progress: ProgressOption)
         if options.text is not None:
             raise InvalidError(f"text is {options.text!r}, but the data are one column: leave it out")
         data = data.to_frame("text")
-        options = Options(**{**vars(options), "text": "text", "columns": "new"})
+        options = replace(options, text="text", columns="new")
     return _score_frame(client, data, options, Progress(progress, len(data)))
 
 

@@ -26,7 +26,7 @@ def score(client: Client, data: Any, options: Options, progress: ProgressOption)
     if isinstance(data, pl.Series):
         if options.text is not None:
             raise InvalidError(f"text is {options.text!r}, but the data are one column: leave it out")
-        options = Options(**{**vars(options), "text": "text", "columns": "new"})
+        options = replace(options, text="text", columns="new")
         data = data.alias("text").to_frame()
     return _score_frame(client, data, options, Progress(progress, data.height))
 
@@ -105,7 +105,7 @@ def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progres
         names = [name for name in kept if wanted is None or name in wanted]
         needed = list(dict.fromkeys([*names, *(plan.schema.names[number] for number in plan.sent)]))
         inputs = frame.select(needed) if rows is None else frame.head(rows).select(needed)
-        part = _plan({name: schema[name] for name in needed}, Options(**{**vars(options), "text": plan.text, "columns": names}))
+        part = _plan({name: schema[name] for name in needed}, replace(options, text=plan.text, columns=names))
         for scored in _scored_batches(client, inputs, part, Progress(progress)):
             selected = scored if wanted is None else scored.select(wanted)
             yield selected if predicate is None else scored.filter(predicate).select(selected.columns)
