@@ -5,12 +5,13 @@ import decimal
 import json
 import os
 import pathlib
+import re
 import signal
 import tempfile
 import time
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import server as servers
@@ -226,3 +227,17 @@ def test_what_is_wrong_with_an_option_is_said_at_once(options, words):
         textflight.ray.score(ray.data.range(1), "text", **{"server": "grpc://127.0.0.1:8815", **options})
     with pytest.raises(TypeError, match="dataset is Table, not a ray.data.Dataset"):
         textflight.ray.score(pa.table({"text": ["x"]}))
+
+
+PAGE = (servers.REPOSITORY / "docs" / "engines.md").read_text()
+RECIPES = [block for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) if "import ray" in block]
+
+
+@pytest.mark.parametrize("code", RECIPES, ids=["score", "map_batches"])
+def test_the_recipes_of_the_page(server, tmp_path, capsys, code):
+    code = code.replace("127.0.0.1:8815", server.flight).replace('"scored"', repr(str(tmp_path)))
+    exec(code.replace('"data/', f'"{servers.REPOSITORY}/data/'), {})
+    if "write_parquet" in code:
+        assert {"label", "confidence", "error"} <= set(pq.read_table(tmp_path).column_names)
+    else:
+        assert capsys.readouterr().out.count("POSITIVE") >= 1
