@@ -214,3 +214,9 @@ fn uploads_have_their_bounds_and_their_share_of_the_memory() {
     assert_eq!((small.table.memory_bytes, small.expiry), (512 << 10, Duration::from_millis(500)));
     assert_eq!(limits("--upload-memory 0").table.memory_bytes, 0);
 }
+
+#[test]
+fn a_server_has_a_page_unless_told_otherwise() {
+    assert!(serve("").server().unwrap().page);
+    assert!(!serve("--no-page").server().unwrap().page);
+}

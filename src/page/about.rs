@@ -64,3 +64,29 @@ impl FlightAddress {
         json!({ "uri": self.advertised, "scheme": scheme, "host": host, "port": self.listener.port() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(advertised: Option<&str>, listener: &str, is_encrypted: bool) -> Value {
+        let advertised = advertised.map(str::to_owned);
+        FlightAddress { advertised, listener: listener.parse().unwrap(), is_encrypted }.said()
+    }
+
+    #[test]
+    fn clients_are_told_where_flight_is() {
+        for (listener, is_encrypted, scheme, host) in [
+            ("127.0.0.1:8815", false, "grpc", Some("127.0.0.1")),
+            ("10.1.2.3:8815", true, "grpc+tls", Some("10.1.2.3")),
+            ("[::1]:8815", false, "grpc", Some("[::1]")),
+            // On all that the machine has: the name by which the page was found leads there, too.
+            ("0.0.0.0:8815", false, "grpc", None),
+            ("[::]:8815", true, "grpc+tls", None),
+        ] {
+            let expected = json!({ "uri": null, "scheme": scheme, "host": host, "port": 8815 });
+            assert_eq!(said(None, listener, is_encrypted), expected, "{listener}");
+        }
+        assert_eq!(said(Some("grpc+tls://a:1"), "0.0.0.0:8815", false)["uri"], "grpc+tls://a:1");
+    }
+}

@@ -166,3 +166,88 @@ impl Drop for Book {
         self.change(|account| account.ended = Some(Instant::now()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use futures::stream;
+
+    use super::*;
+    use crate::tally::testing::{Row, batch, classes};
+
+    fn opened(accounts: &Accounts, name: &str) -> Result<Book> {
+        let headers = HeaderMap::from_iter([(ACCOUNT, HeaderValue::from_str(name).unwrap())]);
+        accounts.open(&headers, &classes())
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_counted_in_order_and_comes_as_it_came() {
+        let accounts = Accounts::default();
+        let book = opened(&accounts, "a-random-name").unwrap();
+        book.expect(7);
+        let sure = Row { confidence: 1.0, ..Row::of(1) };
+        let unsure = Row { confidence: 0.5, text: Some("another"), ..Row::of(0) };
+        let batches =
+            [Ok(batch(&[sure, Row::null()])), Ok(batch(&[unsure])), Err(Error::Failed("it broke".to_owned()))];
+        let mut followed = Box::pin(book.follow(stream::iter(batches)));
+        assert_eq!(followed.next().await.unwrap().unwrap().batch.num_rows(), 2);
+        let shown = accounts.read("a-random-name").unwrap();
+        assert_eq!(
+            (&shown["rows"], &shown["nulls"], &shown["of"], &shown["ended"]),
+            (&2.into(), &1.into(), &7.into(), &false.into())
+        );
+        assert!(followed.next().await.unwrap().is_ok() && followed.next().await.unwrap().is_err());
+        drop(followed);
+        let shown = accounts.read("a-random-name").unwrap();
+        assert_eq!((&shown["failure"], &shown["ended"]), (&"it broke".into(), &true.into()));
+        assert_eq!(
+            (&shown["labels"][0]["hundredths"][50], &shown["labels"][1]["hundredths"][99]),
+            (&1.into(), &1.into())
+        );
+        let least = &shown["least_certain"][0];
+        assert_eq!(
+            (&least["row"], &least["text"], &least["label"]),
+            (&2.into(), &"another".into(), &"NEGATIVE".into())
+        );
+    }
+
+    #[test]
+    fn a_request_that_names_none_keeps_none() {
+        let accounts = Accounts::default();
+        let book = accounts.open(&HeaderMap::new(), &classes()).unwrap();
+        book.expect(1);
+        assert!(book.0.is_none() && accounts.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_oldest_goes_and_one_that_ended_before_one_that_runs() {
+        let accounts = Accounts::default();
+        let mut books: Vec<_> = (0..MOST).map(|n| opened(&accounts, &format!("number-{n:03}")).unwrap()).collect();
+        drop(books.remove(5));
+        books.push(opened(&accounts, "one-more").unwrap());
+        let is_there = |name: &str| accounts.read(name).is_ok();
+        assert!(is_there("number-000") && !is_there("number-005") && is_there("one-more"));
+        books.push(opened(&accounts, "still-one-more").unwrap());
+        assert!(!is_there("number-000") && is_there("number-001"));
+        // Whose account is gone goes on.
+        books[0].expect(1);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let accounts = Accounts::default();
+        let longest = "x".repeat(64);
+        for name in ["12345678", "A-b_c-d_9", &*longest] {
+            let _book = opened(&accounts, name).unwrap();
+            let Err(Error::Invalid(text)) = opened(&accounts, name) else { panic!("{name}") };
+            assert!(text.contains("is that of another request"), "{text}");
+        }
+        for wrong in ["", "1234567", "1234567.", "1234 5678", &*"x".repeat(65)] {
+            let Err(Error::Invalid(text)) = opened(&accounts, wrong) else { panic!("{wrong}") };
+            assert!(text.contains("is no name; send 8 to 64"), "{text}");
+        }
+        assert!(
+            matches!(accounts.read("1234567"), Err(Error::NotFound(text)) if text.contains("no account \"1234567\""))
+        );
+    }
+}

@@ -3,9 +3,6 @@ import io
 import json
 import pathlib
 import re
-import subprocess
-import sys
-import urllib.request
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -15,7 +12,6 @@ from playwright.sync_api import expect
 
 import browser as browsers
 from rest import ARROW, CSV, NDJSON, PARQUET, TSV, curl, parquet, written
-from server import REPOSITORY
 
 FILM = "a lovely film"
 
@@ -193,3 +189,58 @@ def test_a_column_by_its_path(page):
     score(page)
     _, result = downloaded(page)
     assert json.loads(result)["label"] == "POSITIVE"
+
+
+CLASSES = ["admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire", "disgust"]
+
+
+def many_classes(page, server):
+    """The server's answers, but as those of a model of ten classes."""
+    def about(route):
+        said = route.fetch().json()
+        said["model"]["labels"] = CLASSES
+        route.fulfill(json=said)
+
+    def scores(route):
+        shares = [0.4, 0.3, 0.15, 0.05, 0.04, 0.02, 0.01, 0.01, 0.01, 0.01]
+        row = {"label": "admiration", "confidence": 0.4, "tokens": 5, "truncated": False, "probabilities": shares, "error": None}
+        rows = len(route.request.post_data.splitlines())
+        route.fulfill(content_type=NDJSON, body="".join(json.dumps(row) + "\n" for _ in range(rows)))
+
+    def account(route):
+        said = route.fetch().json()
+        labels = [{"label": label, "texts": number + 1, "hundredths": [0] * 40 + [number + 1] + [0] * 59} for number, label in enumerate(CLASSES)]
+        route.fulfill(json={**said, "labels": labels})
+
+    page.route("**/about", about)
+    page.route("**/score?text=text&columns=new*", scores)
+    page.route("**/score/accounts/*", account)
+    page.reload()
+
+
+def test_any_number_of_classes(page, server):
+    many_classes(page, server)
+    expect(page.locator("#facts")).to_contain_text("10 classes")
+    type_texts(page, FILM)
+    expect(labels(page)).to_contain_text("admiration")
+    expect(labels(page)).to_contain_text("then amusement 30.0%, anger 15.0%, annoyance 5.0%")
+    choose(page, "t.csv", b"text\na lovely film\n")
+    score(page)
+    shares = page.get_by_role("table", name="Labels").get_by_role("row")
+    expect(shares).to_have_count(9)
+    expect(shares.first).to_contain_text(re.compile("disgust1018.2%"))
+    expect(shares.last).to_contain_text(re.compile("2 more35.5%"))
+    expect(page.get_by_role("img", name="disgust: 10 texts, 0.0% of them with a confidence of 0.9 or more")).to_be_visible()
+    page.unroute_all()
+
+
+def test_another_file_while_one_is_scored(page):
+    """The first is given up, and the second can be scored at once."""
+    choose(page, "long.csv", b"text\n" + b"".join(b"%d so dull\n" % number for number in range(100_000)))
+    score(page)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    choose(page, "t.csv", b"text\na lovely film\n")
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    score(page)
+    expect(page.locator("#table-status")).to_contain_text("1 row scored")
+    assert downloaded(page)[0] == "t.scored.csv"

@@ -119,7 +119,7 @@ def test_an_answer_that_breaks_off_says_why(browser, server):
 def test_progress_is_shown_and_cancelling_ends_the_work(browser, serve):
     own = serve()
     with browsers.opened(browser, own) as page:
-        choose(page, "t.csv", rows(200_000, "a long and winding text that goes on and on " * 3))
+        choose(page, "t.csv", rows(50_000, "a long and winding text that goes on and on " * 3))
         score(page)
         expect(page.get_by_role("progressbar")).to_be_visible()
         expect(page.locator("#progress-text")).to_have_text(re.compile(r"sent · [1-9][\d,]* rows scored · [\d,]+ rows a second$"))

@@ -18,11 +18,16 @@ export const isAbort = error => error.name === 'AbortError';
 /** Waits; rejects once `signal` says so. */
 export function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
-    signal?.addEventListener('abort', () => {
+    const giveUp = () => {
       clearTimeout(timer);
       reject(new DOMException('given up', 'AbortError'));
-    });
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', giveUp);
+      resolve();
+    }, 1000 * seconds);
+    signal.addEventListener('abort', giveUp);
+    if (signal.aborted) giveUp();
   });
 }
 

@@ -19,7 +19,7 @@ function python(about, { imports, frame }) {
   const token = about.asks_token ? ', token=os.environ["TEXTFLIGHT_TOKEN"]' : '';
   return `${about.asks_token ? 'import os\n' : ''}${imports}
 
-df = ${frame}({"text": ["a lovely film", "dull , dull"]})
+df = ${frame}({"text": ["a lovely film", "so dull"]})
 server = ${JSON.stringify(flightAddress(about.flight))}
 print(textflight.score(df, "text", server=server${token}))`;
 }

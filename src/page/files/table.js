@@ -11,6 +11,7 @@ const EVERY = 0.4;
 const OTHER = '\n';
 
 let table;
+let chosen;
 let running;
 let result;
 
@@ -19,27 +20,30 @@ export async function choose(file) {
   running?.abort();
   running = undefined;
   table = undefined;
+  chosen = file;
   forget();
+  busy(false);
   $('choices').hidden = true;
   announce($('file-name'), `${file.name}, ${bytes(file.size)}`);
   try {
     const opened = await open(file);
-    offer(opened, await names(opened));
+    const [known, trouble] = await names(opened);
+    // Another may have been chosen since.
+    if (chosen !== file) return;
+    offer(opened, known);
+    say($('table-alert'), trouble);
   } catch (error) {
     if (!(error instanceof NoTable)) throw error;
-    say($('table-alert'), error.message);
+    if (chosen === file) say($('table-alert'), error.message);
   }
 }
 
-/** The columns that can be listed. What the server says against a table is said, and a name may be typed all the same. */
+/** The columns that can be listed, or what the server says against a table, of which a name may be typed all the same. */
 async function names(opened) {
   try {
-    return await columns(opened);
+    return [await columns(opened), ''];
   } catch (error) {
-    if (error instanceof Refused || error instanceof Away) {
-      say($('table-alert'), error.message);
-      return [];
-    }
+    if (error instanceof Refused || error instanceof Away) return [[], error.message];
     throw error;
   }
 }
@@ -234,6 +238,8 @@ export function startTable() {
   $('cancel').addEventListener('click', () => running?.abort());
   for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
     document.addEventListener(kind, event => {
+      // A text that is dragged is for the field.
+      if (!event.dataTransfer?.types.includes('Files')) return;
       event.preventDefault();
       drop.classList.toggle('over', kind === 'dragenter' || kind === 'dragover');
     });
