@@ -76,7 +76,8 @@ def test_one_line_scores_a_pandas_column(installed, outside):
 
 # What an environment has that has had nothing new for long.
 OLDEST = """
-import textflight, pandas as pd, polars as pl, pyarrow as pa
+import textflight, duckdb, pandas as pd, polars as pl, pyarrow as pa
+print(duckdb.__version__, pd.__version__, pl.__version__, pa.__version__)
 texts = ["a lovely film", None, "dull"]
 for kind in (pd.Series, pl.Series, pa.array, list):
     scored = textflight.score(kind(texts))
@@ -85,6 +86,12 @@ for kind in (pd.DataFrame, pl.DataFrame, pa.table):
     scored = textflight.score(kind({"review": texts}))
     print(kind.__name__, list(scored["label"])[0])
 print("lazy", textflight.score(pl.LazyFrame({"review": texts})).collect()["label"][0])
+import textflight.duckdb, textflight.polars
+frame = pl.DataFrame({"review": texts})
+print("expression", frame.lazy().select(textflight.polars.sentiment(pl.col("review")).struct.field("label")).collect()["label"][0])
+con = duckdb.connect()
+textflight.duckdb.register(con, name="sentiment")
+print("SQL", con.sql("SELECT sentiment('a lovely film').label").fetchall()[0][0])
 """
 
 
@@ -92,11 +99,12 @@ print("lazy", textflight.score(pl.LazyFrame({"review": texts})).collect()["label
 def test_the_oldest_versions_that_it_takes_do(wheel, outside, tmp_path):
     folder = tmp_path / "venv"
     venv.create(folder, with_pip=False)
-    oldest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
-    run([UV, "pip", "install", "--quiet", "--no-config", "--python", folder, *oldest, f"{wheel}[pandas,polars]"], outside)
+    oldest = ["--resolution", "lowest", "--only-binary", ":all:"]
+    run([UV, "pip", "install", "--quiet", "--no-config", "--python", folder, *oldest, f"{wheel}[pandas,polars,duckdb]"], outside)
     said = run([folder / "bin" / "python", "-c", OLDEST], outside).split("\n")
-    assert said[:4] == ["Series 3"] * 2 + ["array 3", "list 3"]
-    assert [line.split()[1] for line in said[4:8]] == ["POSITIVE"] * 4
+    assert said[0] == "1.0.0 2.2.2 1.34.0 17.0.0"
+    assert said[1:5] == ["Series 3"] * 2 + ["array 3", "list 3"]
+    assert [line.split()[1] for line in said[5:11]] == ["POSITIVE"] * 6
 
 
 def test_binary_and_model_are_those_that_came_along(installed, outside):
