@@ -312,8 +312,10 @@ def test_what_an_earlier_server_left_is_not_believed(runtime, left):
     """As after a reboot, or when all were killed; the number may be another process's now, and the port, too."""
     with local_servers.local():
         pass
-    wait_until(lambda: not serving(runtime), "the server ends")
     state, = (runtime / "textflight").glob("*.json")
+    with open(state) as opened:
+        # Its process loses its name before it loses its files.
+        wait_until(lambda: not _locks.is_held(opened.fileno()), "the server ends")
     with socket.create_server(("127.0.0.1", 0)) as other:
         state.write_text(LEFT[left].format(pid=os.getpid(), port=other.getsockname()[1]))
         (state.with_suffix(".0.users")).touch()
