@@ -1,4 +1,7 @@
 """`textflight.duckdb`: a function of DuckDB's."""
+import json
+import threading
+
 import duckdb
 import pyarrow as pa
 import pytest
@@ -102,13 +105,33 @@ def test_the_default_connection_of_the_module(address):
         duckdb.remove_function("module_sentiment")
 
 
-def test_several_threads_and_cursors(con, server, client):
+def test_several_threads_and_cursors(con):
     con.execute("SET threads = 4")
     # Threads take row groups of 122,880 rows: one row in a hundred of several of them.
     con.execute("CREATE TABLE films AS SELECT i, CASE i % 200 WHEN 0 THEN 'a lovely film' ELSE 'dull , dull , dull' END AS review FROM range(500000) AS rows(i)")
     query = "SELECT sentiment(review).label AS label, count(*) FROM films WHERE i % 100 = 0 AND sentiment(review).confidence > 0.5 GROUP BY ALL"
     assert dict(con.cursor().sql(query).fetchall()) == {"POSITIVE": 2500, "NEGATIVE": 2500}
-    wait_until(lambda: b'"exchanges_open":0' in next(iter(client.do_action("stats", CALL))).body.to_pybytes())
+
+
+def test_an_interrupted_query_ends_and_leaves_the_server_in_peace(con, client):
+    def stats():
+        return json.loads(next(iter(client.do_action("stats", CALL))).body.to_pybytes())
+
+    failed = []
+
+    def query():
+        try:
+            con.execute("SELECT count(sentiment('film ' || i).label) FROM range(10000000) AS rows(i)").fetchall()
+        except duckdb.InterruptException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    wait_until(lambda: stats()["exchanges_open"])
+    con.interrupt()
+    thread.join(60)
+    assert not thread.is_alive() and len(failed) == 1
+    wait_until(lambda: not stats()["exchanges_open"])
 
 
 def test_without_a_server_one_is_started(monkeypatch, tmp_path):
