@@ -5,8 +5,10 @@ import pyarrow as pa
 
 from ._client import Client
 
+_FIELDS = [pa.field("label", pa.string()), pa.field("confidence", pa.float32())]
+
 #: The type of a score.
-SCORE = pa.struct([("label", pa.string()), ("confidence", pa.float32())])
+SCORE = pa.struct(_FIELDS)
 
 
 def scored_structs(client: Client, texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
@@ -20,7 +22,7 @@ def scored_structs(client: Client, texts: pa.Array | pa.ChunkedArray) -> pa.Stru
     if len(texts) == 0:
         # Whoever asks for nothing wants to know the type.
         return pa.array([], SCORE)
-    scored = client.score(texts, progress=False).select(SCORE.names).combine_chunks()
+    scored = client.score(texts, progress=False).select([field.name for field in _FIELDS]).combine_chunks()
     columns = [column.combine_chunks() for column in scored.columns]
     columns = [column.chunk(0) if isinstance(column, pa.ChunkedArray) else column for column in columns]
-    return pa.StructArray.from_arrays(columns, fields=list(SCORE), mask=columns[0].is_null())
+    return pa.StructArray.from_arrays(columns, fields=_FIELDS, mask=columns[0].is_null())
