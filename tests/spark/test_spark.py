@@ -1,5 +1,6 @@
 """`textflight.spark` in a real Spark: types, nulls and empty partitions, tasks that are tried again, servers that go."""
 import contextlib
+import dataclasses
 import datetime
 import decimal
 import json
@@ -10,6 +11,7 @@ import secrets
 import signal
 import threading
 import time
+import types
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +23,7 @@ from pyspark.sql import types as T
 import server as servers
 import textflight
 import textflight.spark
+from textflight._job import Target
 
 WAIT_SECONDS = 60
 NOBODY = "grpc://127.0.0.1:1"
@@ -236,6 +239,15 @@ def test_of_several_servers_another_is_used(spark, server, start):
     job.wait_for("numCompletedTasks", 1)
     two[0].terminate()
     job.assert_whole(server)
+
+
+def test_a_task_has_its_server_run_on_the_gpus_that_it_is_given(monkeypatch):
+    given = types.SimpleNamespace(resources=lambda: {"gpu": types.SimpleNamespace(addresses=["0", "3"])})
+    monkeypatch.setattr(textflight.spark.TaskContext, "get", lambda: given)
+    monkeypatch.setenv("TEXTFLIGHT_DEVICE", "cpu")
+    target = Target.of(None, "bundled", None, None, None, None)
+    dataclasses.replace(target, devices=textflight.spark._gpus()).new_client()
+    assert os.environ["TEXTFLIGHT_DEVICE"] == "cuda:0,cuda:3"
 
 
 def test_the_recipe_of_the_page(spark, server, tmp_path, monkeypatch):
