@@ -27,7 +27,7 @@ BLOCKS, ROWS = 12, 1000
 
 @pytest.fixture(scope="module", autouse=True)
 def local_servers(tmp_path_factory):
-    """A Ray with four CPUs and, as far as it knows, a GPU; its workers find local servers in this folder."""
+    """A Ray with three CPUs and, as far as it knows, a GPU; its workers find local servers in this folder."""
     folder = tmp_path_factory.mktemp("runtime")
     folder.chmod(0o700)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-") as scratch:
@@ -36,7 +36,7 @@ def local_servers(tmp_path_factory):
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         for name, value in {"USAGE_STATS_ENABLED": 0, "DATA_DISABLE_PROGRESS_BARS": 1, "memory_monitor_refresh_ms": 0}.items():
             patch.setenv(f"RAY_{name}", str(value))
-        ray.init(num_cpus=4, num_gpus=1, object_store_memory=150 << 20, include_dashboard=False, log_to_driver=False, _temp_dir=scratch)
+        ray.init(num_cpus=3, num_gpus=1, object_store_memory=150 << 20, include_dashboard=False, log_to_driver=False, _temp_dir=scratch)
         yield folder / "textflight"
         ray.shutdown()
 
