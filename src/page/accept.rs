@@ -2,11 +2,13 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Whether `Accept` has a page before JSON. It does not where both are as welcome.
+/// Whether `Accept` has a page before JSON: by its weight, and where both weigh the same by its name, as old browsers have it that
+/// take anything else, too.
 pub fn prefers_page(headers: &HeaderMap) -> bool {
     let given: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(text).collect();
     let ranges: Vec<Range<'_>> = given.iter().flat_map(|value| value.split(',')).filter_map(Range::read).collect();
-    weight(&ranges, "text", "html") > weight(&ranges, "application", "json")
+    let page = welcome(&ranges, "text", "html");
+    page.0 > 0.0 && page > welcome(&ranges, "application", "json")
 }
 
 fn text(value: &HeaderValue) -> Option<&str> {
@@ -41,10 +43,10 @@ impl<'a> Range<'a> {
     }
 }
 
-/// How welcome a type is: the most specific range counts.
-fn weight(ranges: &[Range<'_>], kind: &str, subtype: &str) -> f32 {
-    let covering = ranges.iter().filter_map(|range| Some((range.covers(kind, subtype)?, range.weight)));
-    covering.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))).map_or(0.0, |(_, weight)| weight)
+/// How welcome a type is, and how specific the range is that says so: of those that cover it the most specific counts.
+fn welcome(ranges: &[Range<'_>], kind: &str, subtype: &str) -> (f32, u8) {
+    let covering = ranges.iter().filter_map(|range| Some((range.weight, range.covers(kind, subtype)?)));
+    covering.max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -62,9 +64,12 @@ mod tests {
             "text/html",
             "TEXT/HTML",
             "text/html;charset=utf-8",
-            // Chromium, Firefox, Safari; Internet Explorer takes anything.
+            // Chromium, Firefox, Safari; and Internet Explorer.
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html, application/xhtml+xml, */*",
+            "text/html;q=0.5, */*;q=0.5",
+            "*/*, text/html",
             "application/json;q=0.5, text/html",
             "application/json;q=0.5, text/html;q=0.6",
             "*/*;q=0.1, text/*;q=0.2",
@@ -92,6 +97,8 @@ mod tests {
             "text/html;q=0.5, */*",
             "text/html;q=0, */*",
             "text/html;q=0",
+            "text/html;q=0, application/json;q=0",
+            "text/*;q=0, */*;q=0.1",
             "text/plain",
             "application/xhtml+xml",
             "image/*",

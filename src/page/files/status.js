@@ -37,10 +37,12 @@ async function look() {
     seconds = EVERY_AWAY;
     before = undefined;
     const denied = error instanceof Refused && error.status === 401;
+    // Until there is another token, the answer is the same.
+    if (denied) seconds = undefined;
     state(denied ? 'waiting' : 'away', denied ? 'Asks for a token' : error instanceof Refused ? error.message : 'Does not answer');
   }
   looking = false;
-  timer = setTimeout(look, 1000 * seconds);
+  if (seconds) timer = setTimeout(look, 1000 * seconds);
 }
 
 /** What serves. A server that was started anew may serve another model. */

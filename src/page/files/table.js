@@ -229,7 +229,12 @@ function fail(job, error) {
 /** Makes the form work. */
 export function startTable() {
   const drop = $('drop');
-  $('file').addEventListener('change', () => $('file').files[0] && choose($('file').files[0]));
+  $('file').addEventListener('change', () => {
+    const [file] = $('file').files;
+    // The same one may be chosen again, once it was mended.
+    $('file').value = '';
+    if (file) choose(file);
+  });
   $('column').addEventListener('change', showOther);
   $('table').addEventListener('submit', event => {
     event.preventDefault();
