@@ -57,6 +57,8 @@ class Lane:
             connection = self._servers.connect(self._server, anew=self._is_lost)
             self._exchange = Exchange(connection, self._command, self._schema, gently=self._is_lost)
             self._is_lost = False
+            if self._work.is_over():
+                return self._exchange.cancel()
             self._work.note_there(self._server, self._exchange.open())
             self._converse(self._exchange)
         except Error as error:  # Said already in words of ours, though some are OSErrors as well.

@@ -56,8 +56,8 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close(is_left=kind is not None)
 
     def schema(self) -> pa.Schema:
         """The schema of the new columns, which a server says before the first row."""
@@ -81,11 +81,11 @@ class Run:
             rest, pieces, _ = ahead.popleft()
             yield rest, self._take(pieces)
 
-    def close(self) -> None:
-        """Ends the run. What is unanswered then is cancelled."""
+    def close(self, is_left: bool = False) -> None:
+        """Ends the run. What is unanswered then is cancelled, and all that is under way if the caller has left it."""
         self._work.finish()
-        for lane in self._lanes:
-            if self._rows_done < self._rows:
+        if is_left or self._rows_done < self._rows:
+            for lane in self._lanes:
                 lane.cancel()
         for lane in self._lanes:
             if not lane.join(_END_SECONDS):

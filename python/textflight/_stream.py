@@ -26,7 +26,7 @@ def scored_batches(
     try:
         scored_schema = plan.scored_schema(run.schema())
     except BaseException:
-        run.close()
+        run.close(is_left=True)
         raise
     scored = _scored(run, plan, scored_schema, _checked(batches, schema))
     # Begun here, so that one that is dropped unread ends its run as well.

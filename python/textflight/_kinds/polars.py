@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
-from .._errors import InvalidError
+from .._errors import InvalidError, KindError
 from .._options import Options
 from .._plan import Plan
 from .._progress import Progress, ProgressOption
@@ -93,6 +93,8 @@ _OBJECTS = pa.large_binary()
 
 def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progress: ProgressOption) -> pl.LazyFrame:
     """A lazy frame that is scored as it is collected, a batch at a time. The server is asked for the schema now."""
+    if not hasattr(frame, "collect_batches"):
+        raise KindError(f"a LazyFrame is scored a batch at a time, which polars {pl.__version__} has not: 1.34 or later does, or collect it")
     from polars.io.plugins import register_io_source
 
     schema = frame.collect_schema()
