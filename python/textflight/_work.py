@@ -21,7 +21,9 @@ class Work:
     """One run's pieces. All of it is under one lock; whoever waits is told of every change."""
 
     def __init__(self, servers: Sequence[str], timeout: float | None, were_there: threading.Event) -> None:
-        self._changed = threading.Condition()
+        # Entered by itself, not by the condition, in whose Python code Ctrl-C could leave it held for good.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: deque[Piece] = deque()
         self._answers: dict[int, pa.RecordBatch] = {}
         self._error: BaseException | None = None
@@ -43,24 +45,24 @@ class Work:
 
     def add(self, piece: Piece) -> None:
         """One more piece to be scored."""
-        with self._changed:
+        with self._lock:
             self._waiting.append(piece)
             self._changed.notify_all()
 
     def wants_a_lane(self) -> bool:
         """Whether more pieces wait than there are lanes without work, or those that there are find no server to say the schema."""
-        with self._changed:
+        with self._lock:
             return len(self._waiting) > self._idle or (self.schema is None and bool(self._down))
 
     def is_answered(self, number: int) -> bool:
         """Whether the piece of this number has its answer."""
-        with self._changed:
+        with self._lock:
             return number in self._answers
 
     def answer(self, number: int, meanwhile: Callable[[], None]) -> pa.RecordBatch:
         """The answer to the piece of this number, once it is there. `meanwhile` is called now and then."""
         self._wait(lambda: number in self._answers, meanwhile)
-        with self._changed:
+        with self._lock:
             return self._answers.pop(number)
 
     def answers_schema(self, meanwhile: Callable[[], None]) -> pa.Schema:
@@ -71,7 +73,7 @@ class Work:
     def _wait(self, holds: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
         began = time.monotonic()
         while True:
-            with self._changed:
+            with self._lock:
                 if self._error is not None:
                     raise self._error
                 if holds():
@@ -90,7 +92,7 @@ class Work:
 
     def finish(self) -> None:
         """Nothing more is to be scored: lanes end."""
-        with self._changed:
+        with self._lock:
             self._is_over = True
             self._changed.notify_all()
 
@@ -98,12 +100,12 @@ class Work:
 
     def is_over(self) -> bool:
         """Whether nothing more is to be scored."""
-        with self._changed:
+        with self._lock:
             return self._is_over or self._error is not None
 
     def take(self, fits: Callable[[Piece], bool], wait: bool) -> Piece | None:
         """The next piece, if it fits; None where there is none, after waiting for one if that is wanted, or when all is over."""
-        with self._changed:
+        with self._lock:
             if wait:
                 self._idle += 1
                 self._changed.wait_for(lambda: self._waiting or self._is_over or self._error is not None)
@@ -114,20 +116,20 @@ class Work:
 
     def give_back(self, pieces: Sequence[Piece]) -> None:
         """What a server has not answered is next."""
-        with self._changed:
+        with self._lock:
             self._waiting.extendleft(reversed(pieces))
             self._changed.notify_all()
 
     def note_answer(self, piece: Piece, answer: pa.RecordBatch) -> None:
         """A piece has its answer."""
-        with self._changed:
+        with self._lock:
             self._answers[piece.number] = answer
             self._last_answer = self._last_there = time.monotonic()
             self._changed.notify_all()
 
     def note_there(self, server: str, schema: pa.Schema) -> None:
         """A server takes work."""
-        with self._changed:
+        with self._lock:
             self._down.pop(server, None)
             self._were_there.set()
             self._last_there = time.monotonic()
@@ -136,7 +138,7 @@ class Work:
 
     def note_down(self, server: str, cause: str) -> None:
         """A server is not there. If none was for too long, the run fails."""
-        with self._changed:
+        with self._lock:
             if not self._down and self._were_there.is_set():
                 self._last_there = time.monotonic()
             self._down[server] = cause
@@ -149,7 +151,7 @@ class Work:
 
     def fail(self, error: BaseException) -> None:
         """Nothing can be scored any more."""
-        with self._changed:
+        with self._lock:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
@@ -158,5 +160,5 @@ class Work:
 
     def pause(self, seconds: float) -> None:
         """Waits so long, or until all is over."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._is_over or self._error is not None, seconds)
