@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures::StreamExt;
 use hyper_util::rt::TokioIo;
 use textflight::auth::Authenticator;
-use textflight::classifier::plan::BatchLimits;
+use textflight::classifier::batch::BatchLimits;
 use textflight::engine::{Engine, EngineLimits, Runners};
 use textflight::flight::catalog::Catalog;
 use textflight::flight::ticket::TicketKey;

@@ -267,7 +267,7 @@ mod x86 {
 
     // A pair is at most 2 · 128 · 127 and at least -2 · 128 · 128, which 16 bits hold: see `magnitudes.rs`.
     wide_tile!(
-        pub avx2, "avx2", i32, __m256i, 4 by 2, 1, _mm256_setzero_si256(),
+        pub avx2, "avx2", i32, __m256i, 1 by 8, 1, _mm256_setzero_si256(),
         |row, step, _part, steps| [row.add(step), row.add(steps + step)].map(|word| _mm256_set1_epi32(word.read().cast_signed())),
         |from, _step, _part| from.read(),
         |acc, x, w| {

@@ -81,17 +81,27 @@ impl Team {
     /// # Panics
     /// When a piece does, and when called within a piece of the same team.
     pub fn each<T: Send>(&self, pieces: &mut [T], work: impl Fn(&mut T) + Sync) {
-        match &self.stage {
-            Some(stage) if pieces.len() > 1 => {
-                assert!(!self.busy.replace(true), "a team does one stage at a time");
-                let panic = stage.lead_each(pieces, work);
-                self.busy.set(false);
-                if let Some(panic) = panic {
-                    resume_unwind(panic);
-                }
-            }
-            _ => pieces.iter_mut().for_each(work),
+        let Some(stage) = &self.stage else { return pieces.iter_mut().for_each(work) };
+        assert!(!self.busy.replace(true), "a team does one stage at a time");
+        let _not_busy = NotBusy(&self.busy);
+        // Alone, it does without what a shared stage costs.
+        let mut rest = pieces.iter_mut();
+        while stage.members.load(Ordering::Relaxed) == 0 || rest.len() == 1 {
+            let Some(piece) = rest.next() else { return };
+            work(piece);
         }
+        if let Some(panic) = stage.lead_each(rest.into_slice(), work) {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Ends a stage, by a panic too.
+struct NotBusy<'a>(&'a Cell<bool>);
+
+impl Drop for NotBusy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

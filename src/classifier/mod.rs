@@ -1,6 +1,7 @@
 //! Texts → scores: tokenizer, network and labels of one checkpoint. No async, no network but the hub's, no queue.
 
 pub mod architecture;
+pub mod batch;
 mod blank;
 mod bundled;
 mod calibrate;
@@ -11,7 +12,6 @@ mod hub;
 mod kernel_choice;
 mod label;
 mod model;
-pub mod plan;
 mod scores;
 mod tokenizer;
 mod weight_files;
@@ -191,33 +191,20 @@ impl Classifier {
     /// [`Error::OutOfMemory`] when a smaller batch may do, [`Error::Stopped`] when the device is lost for this process,
     /// and [`Error::Failed`] when it failed otherwise, or a logit is not a finite number.
     pub fn score(&self, sequences: &[&[u32]]) -> Result<Vec<Score>> {
-        self.score_each(&[sequences], &Team::alone(), &|| ()).into_iter().flat_map(each).collect()
+        self.score_batch(sequences, &Team::alone(), &|| ())?.into_iter().collect()
     }
 
-    /// [`Classifier::score`] of several batches, whose logits come back from the device together. On the CPU it shares
-    /// the work out among `team`, and calls `pause` between half layers, for its thread to do what is more urgent; on a GPU a
-    /// forward is not interrupted.
+    /// [`Classifier::score`], each sequence for itself. On the CPU it shares the work out among `team`, and calls `pause`
+    /// between half layers, for its thread to do what is more urgent; on a GPU a forward is not interrupted.
     ///
     /// # Errors
     /// As there; a sequence whose logits are not finite numbers has an error of its own, which is none of the batch's.
-    pub fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores> {
+    pub fn score_batch(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> BatchScores {
         let pause: &dyn Fn() = if self.is_on_gpu() { &|| () } else { pause };
-        // One thread's batches follow one another on the device; another's are put behind them while these are awaited.
-        let (forwards, logits) = self.place.in_turn(|| {
-            let forwards: Vec<_> = batches.iter().map(|batch| self.model.forward(batch, team, pause)).collect();
-            let done: Vec<&Tensor> = forwards.iter().filter_map(|forward| forward.as_ref().ok()).collect();
-            let logits = if done.is_empty() { None } else { Some(self.begin_download(&done)) };
-            (forwards, logits)
-        });
-        let logits = logits.map(|logits| logits?.finish()).transpose();
-        let mut rows = logits.as_ref().map_or(&[][..], |logits| logits.as_deref().unwrap_or_default());
-        let each = forwards.iter().zip(batches).map(|(forward, batch)| {
-            forward.as_ref().and(logits.as_ref()).map_err(|e| self.fault(e, batch.len()))?;
-            let (own, rest) = rows.split_at(batch.len() * self.info.labels.len());
-            rows = rest;
-            Ok(self.classify(own))
-        });
-        each.collect()
+        // One thread's batch follows another's on the device, which computes on while scores are awaited.
+        let begin = || self.place.download(&self.model.forward(sequences, team, pause)?);
+        let logits = || self.place.in_turn(begin)?.finish();
+        Ok(self.classify(&logits().map_err(|e| self.fault(&e, sequences.len()))?))
     }
 
     /// Where it lies.
@@ -228,13 +215,6 @@ impl Classifier {
     /// Whether it runs on a device of its own, so that its threads mostly wait.
     pub const fn is_on_gpu(&self) -> bool {
         !matches!(self.place, Place::Cpu)
-    }
-
-    fn begin_download(&self, logits: &[&Tensor]) -> candle_core::Result<kernels::Logits> {
-        match logits {
-            [one] => self.place.download(one),
-            several => self.place.download(&Tensor::cat(several, 0)?),
-        }
     }
 
     /// Scores out of logits, `classes` a row.
@@ -258,13 +238,8 @@ impl Classifier {
     fn prove(&self) -> Result<()> {
         let (long, short) = (self.encode(&"a ".repeat(self.info.max_length))?.ids, self.encode("")?.ids);
         let batches: [&[&[u32]]; 2] = [&[&long, &short], &[&short]];
-        self.score_each(&batches, &Team::alone(), &|| ()).into_iter().flat_map(each).try_for_each(|s| s.map(drop))
+        batches.into_iter().try_for_each(|batch| self.score(batch).map(drop))
     }
-}
-
-/// What became of each sequence of a batch; of a batch that could not run, that alone.
-fn each(batch: BatchScores) -> Vec<Result<Score>> {
-    batch.unwrap_or_else(|error| vec![Err(error)])
 }
 
 /// The precision that all devices have: a text's score must not depend on which of them is free.

@@ -3,7 +3,7 @@
 use super::job::Row;
 use super::pool::Pool;
 use super::{EngineLimits, Lane, Runners};
-use crate::classifier::plan::BatchLimits;
+use crate::classifier::batch::BatchLimits;
 
 /// Rows of a window, which are tokenized at a stretch: less than a millisecond's work, before a look at what is interactive.
 const WINDOW_ROWS: usize = 32;

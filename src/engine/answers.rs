@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::job::Row;
 use crate::classifier::Score;
-use crate::classifier::plan::{Batch, BatchLimits};
+use crate::classifier::batch::{Batch, BatchLimits};
 use crate::metrics::{Forward, LaneMetrics};
 use crate::{Error, Result};
 

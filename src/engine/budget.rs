@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::classifier::plan::BatchLimits;
+use crate::classifier::batch::BatchLimits;
 
 /// Tokens of a usual text, with the two special ones.
 pub const USUAL_TOKENS: usize = 25;

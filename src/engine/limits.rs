@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use super::ahead::BATCHES_AHEAD;
 use super::budget::USUAL_TOKENS;
 use crate::Result;
-use crate::classifier::plan::BatchLimits;
+use crate::classifier::batch::BatchLimits;
 use crate::classifier::{Classifier, TokenBudget, calibrate};
 
 /// Who runs the batches.

@@ -12,8 +12,8 @@ use super::turns::Turn;
 use super::waiting::Waiting;
 use super::work::{Assistance, Role, Work};
 use super::{EngineLimits, Lane, Runners};
+use crate::classifier::batch::{Batch, BatchLimits};
 use crate::classifier::kernels::Team;
-use crate::classifier::plan::{Batch, BatchLimits};
 use crate::metrics::{ByLane, QueueDepth};
 
 /// Batches of which a core's next one is chosen, so that its texts are of like lengths. Among more, those of rare lengths would wait

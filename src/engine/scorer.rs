@@ -13,13 +13,13 @@ pub trait Scorer: Send + Sync + 'static {
     /// # Errors
     /// When the text cannot be tokenized.
     fn encode(&self, text: &str, pause: &dyn Fn()) -> Result<Encoding>;
-    /// A score for each token sequence of each batch: several, since some devices are best waited for once. May share the
-    /// work out among `team`, and calls `pause` now and then, for its thread to do what is more urgent.
+    /// A score for each token sequence of a batch. May share the work out among `team`, and calls `pause` now and then, for
+    /// its thread to do what is more urgent.
     ///
     /// # Errors
-    /// Of a batch: [`crate::Error::OutOfMemory`] when a smaller one may do, [`crate::Error::Stopped`] when nothing will be scored any
+    /// [`crate::Error::OutOfMemory`] when a smaller batch may do, [`crate::Error::Stopped`] when nothing will be scored any
     /// more, and others when this one failed. A sequence may fail alone.
-    fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores>;
+    fn score_batch(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> BatchScores;
 }
 
 impl Scorer for Classifier {
@@ -31,7 +31,7 @@ impl Scorer for Classifier {
         self.encode_in_pieces(text, pause)
     }
 
-    fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores> {
-        Self::score_each(self, batches, team, pause)
+    fn score_batch(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> BatchScores {
+        Self::score_batch(self, sequences, team, pause)
     }
 }

@@ -3,11 +3,12 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use textflight::classifier::batch::BatchLimits;
 use textflight::classifier::kernels::Team;
-use textflight::classifier::plan::BatchLimits;
 use textflight::classifier::{BatchScores, Encoding, ModelInfo, Score};
 use textflight::engine::{Engine, EngineLimits, Runners, Scorer};
 use textflight::{Error, Result};
@@ -121,12 +122,16 @@ impl Fake {
         Ok(texts.iter().map(|text| self.score_of(text)).collect())
     }
 
-    /// Each of two pieces waits for the other, which another thread must take.
+    /// Goes on when another thread has taken a piece.
     fn wait_for_assistance(team: &Team) {
-        let both = Barrier::new(2);
-        team.each(&mut [(); 2], |()| {
-            both.wait();
-        });
+        let leader = thread::current().id();
+        let mut takers = [leader; 2];
+        while takers == [leader; 2] {
+            team.each(&mut takers, |taker| {
+                *taker = thread::current().id();
+                thread::yield_now();
+            });
+        }
     }
 
     fn score_of(&self, text: &str) -> Result<Score> {
@@ -174,11 +179,11 @@ impl Scorer for Fake {
         Ok(Encoding { ids, tokens: text.chars().count() })
     }
 
-    fn score_each(&self, batches: &[&[&[u32]]], team: &Team, pause: &dyn Fn()) -> Vec<BatchScores> {
+    fn score_batch(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> BatchScores {
         let assisted: Vec<u32> = "assisted".chars().map(u32::from).collect();
-        if batches.iter().any(|batch| batch.contains(&&assisted[..])) {
+        if sequences.contains(&&assisted[..]) {
             Self::wait_for_assistance(team);
         }
-        batches.iter().map(|batch| self.score(batch, pause)).collect()
+        self.score(sequences, pause)
     }
 }

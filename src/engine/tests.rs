@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::permit::LARGEST_INTERACTIVE;
 use super::testing::Fake;
 use super::*;
-use crate::classifier::plan::BatchLimits;
+use crate::classifier::batch::BatchLimits;
 
 /// Small batches and windows.
 fn limits(threads: usize) -> EngineLimits {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::job::{Job, Row};
 use super::pool::Pool;
 use super::turns::Turns;
-use crate::classifier::plan::{Batch, BatchLimits};
+use crate::classifier::batch::{Batch, BatchLimits};
 use crate::metrics::QueueDepth;
 
 /// Jobs, rows that are tokenized, and batches that a device had no memory for, in halves.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Lane;
 use super::job::{Job, Row};
+use crate::classifier::batch::Batch;
 use crate::classifier::kernels::TeamHandle;
-use crate::classifier::plan::Batch;
 
 /// What a thread takes from the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::stopwatch::Stopwatch;
 use super::work::{Role, Work};
 use super::{Health, Lane, Scorer};
 use crate::classifier::BatchScores;
-use crate::classifier::plan::{Batch, BatchLimits};
+use crate::classifier::batch::{Batch, BatchLimits};
 use crate::metrics::{EngineMetrics, LaneMetrics};
 use crate::panics::caught;
 use crate::{Error, Result};
@@ -165,10 +165,8 @@ impl Worker {
         batch.begin(self.budget.limits(), metrics);
         let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
         let team = self.queue.open_team(lane, self.role);
-        let (scores, time) = self.time.time(|| self.scorer.score_each(&[&sequences], &team, &|| self.give_way(lane)));
+        let (scores, time) = self.time.time(|| self.scorer.score_batch(&sequences, &team, &|| self.give_way(lane)));
         drop(team);
-        let none = || Err(Error::Failed("the model gave a batch no scores".to_owned()));
-        let scores = scores.into_iter().next().unwrap_or_else(none);
         if matches!(scores, Err(Error::OutOfMemory(_))) && batch.sequences.len() > 1 {
             // Before the next batch is taken.
             self.budget.halve(batch.tokens());

@@ -58,7 +58,7 @@ fn a_sequence_without_a_score_leaves_the_others_theirs() {
         let ids: Vec<Vec<u32>> = texts.iter().map(|text| whole.encode(text).unwrap().ids).collect();
         let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let expected = whole.score(&ids).unwrap();
-        let found = broken.score_each(&[&ids], &Team::alone(), &|| ()).remove(0).unwrap();
+        let found = broken.score_batch(&ids, &Team::alone(), &|| ()).unwrap();
         for (row, found) in found.iter().enumerate() {
             match found {
                 Ok(score) => assert!(row % 2 == 0 && *score == expected[row], "{dtype:?}: row {row}"),
