@@ -5,12 +5,12 @@ use super::pool::Pool;
 use super::{EngineLimits, Lane, Runners};
 use crate::classifier::batch::BatchLimits;
 
-/// Rows of a window, which are tokenized at a stretch: less than a millisecond's work, before a look at what is interactive.
+/// Rows of a window, which are tokenized before others are seen.
 const WINDOW_ROWS: usize = 32;
 
-/// The same on few cores that run batches between windows: less than a millisecond's work, too. A batch leaves nothing of the
-/// vocabulary in a core's cache, so each window pays for it anew.
-const LONG_WINDOW_ROWS: usize = 128;
+/// The same on few cores that run batches between windows. A batch leaves nothing of the vocabulary in a core's cache, so that each
+/// window pays for it anew.
+const LONG_WINDOW_ROWS: usize = 512;
 
 /// Whole batches that are tokenized ahead for each runner: it then finds its next one there. Of more, those whose lengths are far
 /// from the oldest row's would stay behind for longer, and with them the scores of rows after them.

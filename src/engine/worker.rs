@@ -55,6 +55,9 @@ pub struct Worker {
     pub time: Stopwatch,
 }
 
+/// Texts that are tokenized between looks at what is interactive.
+const STRETCH: usize = 32;
+
 impl Worker {
     /// Starts the thread. If it panics, or its device is lost, the queue is closed and `health` says why.
     pub fn spawn(self, name: String) -> Result<()> {
@@ -126,7 +129,15 @@ impl Worker {
     }
 
     fn tokenize(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<(Vec<u32>, Row)> {
-        window.iter().flat_map(|(job, range)| self.encode(lane, job, range.clone())).collect()
+        let stretches = |range: Range<usize>| {
+            range.clone().step_by(STRETCH).map(move |from| from..range.end.min(from + STRETCH))
+        };
+        let each = window.iter().flat_map(|(job, range)| stretches(range.clone()).map(move |rows| (job, rows)));
+        each.flat_map(|(job, rows)| {
+            self.give_way(lane);
+            self.encode(lane, job, rows)
+        })
+        .collect()
     }
 
     fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> impl Iterator<Item = (Vec<u32>, Row)> {
