@@ -1,6 +1,7 @@
 """Every code block of the README runs, as it is printed but for the ports, which are those of the test's server.
 
-`textflight` is on the path. It stands for `cargo run --release --` too, which would build everything once more.
+`textflight` is on the path, and the package is there. They stand for an installation, too, which would build everything once more, and
+which test_wheel.py tries.
 """
 import os
 import re
@@ -18,7 +19,7 @@ from server import BINARY, REPOSITORY, START_SECONDS, environment
 README = (REPOSITORY / "README.md").read_text()
 # Language, code, and the line where it begins, for people who read a failure.
 BLOCKS = [(m[1], m[2], README[: m.start()].count("\n") + 2) for m in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
-CARGO_RUN = "cargo run --release --"
+INSTALL, INSTALLED = "python3 -m venv .venv && .venv/bin/pip install . pandas && ", ".venv/bin/"
 SHELL, PYTHON = {"sh", "bash", "console"}, {"python"}
 
 
@@ -40,7 +41,8 @@ def readers_server(tmp_path_factory):
 
 
 def environ(scratch):
-    return {**environment(), "PATH": f"{scratch / 'bin'}:{os.environ['PATH']}"}
+    package = {"PYTHONPATH": str(REPOSITORY / "python"), "TEXTFLIGHT_BIN": str(BINARY), "XDG_RUNTIME_DIR": str(scratch)}
+    return {**environment(), **package, "PATH": f"{scratch / 'bin'}:{os.environ['PATH']}"}
 
 
 def start(scratch, language, code):
@@ -68,7 +70,7 @@ def test_the_readme_has_blocks_of_known_languages():
     assert README.count("\n```") == 2 * len(BLOCKS), "a fence that is not matched"
 
 
-@pytest.mark.parametrize("start_of_heading", ["## Quick start", "### pandas", "### polars", "### Data sets", "### Files over HTTP", "### curl", "### Command line"])
+@pytest.mark.parametrize("start_of_heading", ["## Quick start", "### Python", "### A server", "### Arrow Flight", "### Data sets", "### Files over HTTP", "### curl", "### Command line"])
 def test_the_readme_shows(start_of_heading):
     section = re.search(rf"^{start_of_heading}$(.*?)(^#|\Z)", README, re.MULTILINE | re.DOTALL)
     assert section and "```" in section[1]
@@ -83,7 +85,7 @@ def test_block(readers_server, scratch, block):
         check_gpu_block(scratch, code)
     elif starts_a_server(code):
         check_server(scratch, language, code)
-    elif code.startswith(CARGO_RUN):
+    elif code.startswith(INSTALL):
         check_main_job(scratch, language, code)
     else:
         code = code.replace("127.0.0.1:8815", readers_server.flight).replace("127.0.0.1:5000", readers_server.http)
@@ -117,7 +119,7 @@ def check_gpu_block(scratch, code):
 
 
 def check_main_job(scratch, language, code):
-    process = start(scratch, language, code.replace(CARGO_RUN, "textflight"))
+    process = start(scratch, language, code.removeprefix(INSTALL).removeprefix(INSTALLED))
     output, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
     check_output(code, output, scratch)
@@ -134,7 +136,7 @@ def check_output(code, output, scratch):
         assert pq.read_table(scratch / "scored.parquet").column_names[7:9] == ["label", "confidence"]
     if "--truth" in code:
         assert re.search(r"^872 rows in .*accuracy 8\d\.\d%", output, re.MULTILINE)
-    if "do_exchange" in code:
+    if "do_exchange" in code or "textflight.score" in code:
         assert "label" in output and "POSITIVE" in output and "confidence" in output
     if "I hate apple" in code:
         assert "predicted_labels" in output and "confidences" in output
