@@ -35,7 +35,7 @@ use crate::flight::catalog::Catalog;
 use crate::flight::{self, FlightLimits};
 use crate::memory::Memory;
 use crate::metrics::ServerMetrics;
-use crate::page::{FlightAddress, Page};
+use crate::page::{FlightAddress, WebPage};
 use crate::readiness::{Readiness, ServedModel};
 use crate::{Error, Result, rest};
 
@@ -186,7 +186,7 @@ impl Server {
         let grpc = Protocol::Grpc { streams: config.flight_limits.streams };
         let scraped = scrape::routes(scrape::Sources { server: counts, memory, uploads, model: model.clone() });
         let tables = rest::Tables::new(config.rest, model.clone());
-        let page = address.map(|address| Page::new(model.clone(), address, authenticator.asks()));
+        let page = address.map(|address| WebPage::new(model.clone(), address, authenticator.asks()));
         let requests = router::all(json, page.as_ref(), tables.routes().merge(scraped), authenticator.clone());
         let requests = observe_requests(of_http.clone(), requests);
         let mut ports = JoinSet::new();

@@ -32,7 +32,6 @@ pub use weight_files::WeightFiles;
 
 use std::path::PathBuf;
 
-
 use self::kernels::{Place, Team};
 use self::model::Network;
 use self::tokenizer::TextTokenizer;

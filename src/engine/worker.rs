@@ -129,9 +129,8 @@ impl Worker {
     }
 
     fn tokenize(&self, lane: Lane, window: &[(Arc<Job>, Range<usize>)]) -> Vec<(Vec<u32>, Row)> {
-        let stretches = |range: Range<usize>| {
-            range.clone().step_by(STRETCH).map(move |from| from..range.end.min(from + STRETCH))
-        };
+        let stretches =
+            |range: Range<usize>| range.clone().step_by(STRETCH).map(move |from| from..range.end.min(from + STRETCH));
         let each = window.iter().flat_map(|(job, range)| stretches(range.clone()).map(move |rows| (job, rows)));
         each.flat_map(|(job, rows)| {
             self.give_way(lane);

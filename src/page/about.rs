@@ -15,7 +15,7 @@ use crate::readiness::{Phase, Readiness, ServedModel};
 
 /// Where all that it says is found. Cheap to clone.
 #[derive(Clone)]
-pub struct Sources {
+pub struct About {
     /// The model, once it is there.
     pub model: Readiness,
     /// Where Flight clients find it.
@@ -25,11 +25,11 @@ pub struct Sources {
 }
 
 /// `GET /about`
-pub async fn get(State(sources): State<Sources>) -> Response {
+pub async fn get(State(sources): State<About>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(sources.said())).into_response()
 }
 
-impl Sources {
+impl About {
     fn said(&self) -> Value {
         let facts = |model: &ServedModel| {
             let info = model.engine.model().clone();

@@ -22,7 +22,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use self::about::Sources;
+use self::about::About;
 use self::files::File;
 use crate::readiness::Readiness;
 
@@ -38,14 +38,14 @@ pub struct FlightAddress {
 }
 
 /// The page of a server.
-pub struct Page {
-    about: Sources,
+pub struct WebPage {
+    about: About,
 }
 
-impl Page {
+impl WebPage {
     /// That of the server of this model. `asks_token`: whether its routes ask for one.
     pub fn new(model: Readiness, flight: FlightAddress, asks_token: bool) -> Self {
-        Self { about: Sources { model, flight: Arc::new(flight), asks_token } }
+        Self { about: About { model, flight: Arc::new(flight), asks_token } }
     }
 
     /// The same routes, but that a browser gets the page at `/`. For everybody, as nothing of the server is in its files.

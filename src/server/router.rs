@@ -12,7 +12,7 @@ use tracing::{Instrument, debug, info_span};
 
 use super::connection::Peer;
 use crate::auth::{Authenticator, Denied};
-use crate::page::Page;
+use crate::page::WebPage;
 use crate::{cog, flight};
 
 /// The JSON entrypoint's routes. Where tokens are asked for, requests must bring one, but for what says only whether the server
@@ -22,11 +22,11 @@ pub fn router(json: &cog::http::Service, authenticator: Authenticator) -> Router
 }
 
 /// Those, with the page for browsers if there is one, and others that a token is asked for as well.
-pub fn all(json: &cog::http::Service, page: Option<&Page>, others: Router, authenticator: Authenticator) -> Router {
+pub fn all(json: &cog::http::Service, page: Option<&WebPage>, others: Router, authenticator: Authenticator) -> Router {
     let door = Door { authenticator, is_open: |_| false, refusal };
     let (mut open, mut guarded) = (json.open_routes(), json.routes().merge(others));
     if let Some(page) = page {
-        (open, guarded) = (Page::before(open), guarded.merge(page.routes()));
+        (open, guarded) = (WebPage::before(open), guarded.merge(page.routes()));
     }
     open.merge(door.before(guarded))
 }
