@@ -25,6 +25,7 @@ mod location;
 mod log;
 mod object;
 mod options;
+mod patience;
 mod stores;
 #[cfg(test)]
 pub(crate) mod testing;

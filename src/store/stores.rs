@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::bucket::{Bucket, bucket_of};
 use super::failure::{Fault, FaultKind, is_refusal, unlisted};
+use super::patience::Patience;
 use super::url::Root;
 use super::{Object, ObjectUrl, StoreCounters, StoreOptions};
 use crate::{Error, Result};
@@ -150,28 +151,23 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
         let (store, path) = self.writable(url)?;
-        let (began, patience) = (Instant::now(), self.shared.options.limits.all_retries);
-        // The library does not ask again where an answer is lost.
-        for is_last in [false, false, false, true] {
+        let mut patience = self.patience();
+        loop {
             self.shared.counters.add_request();
             match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
                 Ok(_) => {
                     self.shared.counters.add_written(bytes.len());
                     return Ok(true);
                 }
-                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => break,
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    return Ok(false);
+                }
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                     return self.put(url, bytes).await.map(|()| true);
                 }
-                Err(error) => {
-                    let fault = fault(url, &error);
-                    if is_last || fault.kind() != FaultKind::Passing || began.elapsed() >= patience {
-                        return Err(fault.at(url));
-                    }
-                }
+                Err(error) => patience.takes(fault(url, &error)).map_err(|fault| fault.at(url))?,
             }
         }
-        Ok(false)
     }
 
     /// Deletes an object; one that is not there is deleted already.
@@ -180,12 +176,20 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn delete(&self, url: &ObjectUrl) -> Result<()> {
         let (store, path) = self.writable(url)?;
-        self.shared.counters.add_request();
-        let deleted = store.delete(&path).await.map_err(|error| fault(url, &error));
-        match deleted {
-            Err(fault) if fault.kind() != FaultKind::Missing => Err(fault.at(url)),
-            _ => Ok(()),
+        let mut patience = self.patience();
+        loop {
+            self.shared.counters.add_request();
+            match store.delete(&path).await.map_err(|error| fault(url, &error)) {
+                Err(fault) if fault.kind() != FaultKind::Missing => {
+                    patience.takes(fault).map_err(|fault| fault.at(url))?
+                }
+                _ => return Ok(()),
+            }
         }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::of(self.shared.options.limits.all_retries)
     }
 
     /// Opens an object to read it.

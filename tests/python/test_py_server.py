@@ -178,8 +178,8 @@ def test_the_last_user_s_end_is_the_server_s(user, how):
 def test_a_forked_child_keeps_it(user):
     parent = user()
     number = parent.server()
-    parent.tell("child = os.fork()")
-    parent.tell("child or (print(os.getpid(), flush=True), time.sleep(600))")
+    # In one line: parent and child read from one pipe.
+    parent.tell("os.fork() or (print(os.getpid(), flush=True), time.sleep(600))")
     child = int(parent.line())
     parent.kill()
     second = user()
@@ -250,9 +250,9 @@ def test_ctrl_c_is_not_for_the_server(user):
 
 
 def test_it_is_nobody_s_child():
-    with local_servers.local():
+    with local_servers.local() as server:
         with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+            os.waitpid(server.pid, os.WNOHANG)
 
 
 def test_one_that_dies_is_followed_by_another(user):

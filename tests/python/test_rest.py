@@ -413,10 +413,11 @@ def test_duckdb_polars_and_pandas_read_the_answers(server, tmp_path):
 
 
 DOCUMENT = (REPOSITORY / "docs" / "rest.md").read_text()
+SHOWN = ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":', "", '{"id":"007","text":"good, fun","label":', '"texts":["id","text"]', '"rows":1']
 SNIPPETS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, ["", '007,"good, fun",', '{"id": 7.50, "text": "dull","label":', "", '{"id":"007","text":"good, fun","label":'], strict=True)), ids=["parquet", "csv", "json", "arrow", "accept"])
+@pytest.mark.parametrize("code, expected", list(zip(SNIPPETS, SHOWN, strict=True)), ids=["parquet", "csv", "json", "arrow", "accept", "columns", "account"])
 def test_what_the_document_shows(server, tmp_path, dev_texts, code, expected):
     (tmp_path / "data").mkdir()
     # Less of the same: the whole takes its time in a build that is not optimized.

@@ -9,7 +9,8 @@ import pytest
 import stores
 from lake import Ended, parquet, score, score_here, start, table
 
-ROWS = 8000
+# A kill costs 8,192 rows at most, so that a journal of so many has three entries on the fastest machine.
+ROWS = 32_000
 TEXT = ["--text", "text", "--json"]
 # How long a run may take to get where it is killed.
 PATIENCE = 120
@@ -24,7 +25,7 @@ def s3():
 @pytest.fixture(scope="module")
 def content():
     """A file of 11 MiB: its copy is written in two parts."""
-    return parquet(table(ROWS, other=1400), row_group_size=5000)
+    return parquet(table(ROWS, other=350), row_group_size=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,9 @@ def test_what_a_killed_run_has_scored_is_not_scored_again(s3, bucket, whole, tmp
         lines = b"id,text\n" + b"".join(f"{row},film {row} is {'fun' if row % 3 else 'dull'}\n".encode() for row in range(ROWS))
         bucket.put("in.csv", lines)
         expected = score_here(lines, tmp_path / "here", *TEXT, name="in.csv", out="out.csv")
-    Killing("goes", "PUT", PIECE, 3).run(s3[0], *command(bucket, name=name))
+    Killing("goes", "PUT", PIECE, 2).run(s3[0], *command(bucket, name=name))
     pieces = bucket.keys(f"out.{name}.textflight/")
-    assert len(pieces) >= 3 and f"out.{name}" not in bucket.keys()
+    assert len(pieces) >= 2 and f"out.{name}" not in bucket.keys()
     report = tmp_path / "report.json"
     with stores.flaky(s3[0]) as (url, _):
         summary = score(*command(bucket, "--report", report, name=name), endpoint=url).summary
@@ -138,7 +139,7 @@ def test_the_journal_of_another_job_is_refused_until_it_is_dropped(s3, bucket, t
     refused = score(*command(bucket, "--details"), check=2, endpoint=s3[0])
     assert "journal of another job: options.details was false and is true" in refused.stderr and "--force" in refused.stderr
     assert {key: bucket.get(key) for key in bucket.keys()} == before
-    other = parquet(table(ROWS, seed=2, other=1400), row_group_size=5000)
+    other = parquet(table(ROWS, seed=2, other=350), row_group_size=20_000)
     bucket.put("in.parquet", other)
     refused = score(*command(bucket), check=2, endpoint=s3[0])
     assert "journal of another job: input" in refused.stderr
