@@ -165,7 +165,9 @@ impl Stores {
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                     return self.put(url, bytes).await.map(|()| true);
                 }
-                Err(error) => patience.takes(fault(url, &error)).map_err(|fault| fault.at(url))?,
+                Err(error) => {
+                    patience.takes(fault(url, &error)).map_err(|fault| fault.at(url))?;
+                }
             }
         }
     }
@@ -181,7 +183,7 @@ impl Stores {
             self.shared.counters.add_request();
             match store.delete(&path).await.map_err(|error| fault(url, &error)) {
                 Err(fault) if fault.kind() != FaultKind::Missing => {
-                    patience.takes(fault).map_err(|fault| fault.at(url))?
+                    patience.takes(fault).map_err(|fault| fault.at(url))?;
                 }
                 _ => return Ok(()),
             }
