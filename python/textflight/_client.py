@@ -58,6 +58,9 @@ class Client:
         self._servers = LocalServers(model, dtype) if server is None else RemoteServers(server, Access(token, read_ca(ca)))
         self._first = itertools.count(random.randrange(len(self._servers.names)))
         self._were_there = threading.Event()
+        if server is None:
+            # It is started by us: one that goes before it is connected to is followed by another.
+            self._were_there.set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _client, (self._arguments,)

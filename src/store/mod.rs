@@ -21,6 +21,7 @@ mod bucket;
 mod connect;
 mod counters;
 mod failure;
+mod listing;
 mod location;
 mod log;
 mod object;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
 #[cfg(test)]
 use object_store::multipart::MultipartStore;
@@ -14,7 +14,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::bucket::{Bucket, bucket_of};
-use super::failure::{Fault, FaultKind, is_refusal, unlisted};
+use super::failure::{Fault, FaultKind, is_refusal};
+use super::listing::Listing;
 use super::patience::Patience;
 use super::url::Root;
 use super::{Object, ObjectUrl, StoreCounters, StoreOptions};
@@ -109,10 +110,9 @@ impl Stores {
             Err(error) => return futures::stream::iter([Err(error)]).boxed(),
         };
         self.shared.counters.add_request();
-        let (below, asked) = (folder.clone(), folder.clone());
-        let listed = store.list(Some(&path).filter(|path| !path.as_ref().is_empty()));
-        let listed = listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta));
-        listed.map_err(move |error| unlisted(&asked, &error)).boxed()
+        let (below, listing) = (folder.clone(), Listing::new(store, folder.clone(), path, self.patience()));
+        let listed = try_unfold(listing, async |mut listing| Ok(listing.next().await?.map(|meta| (meta, listing))));
+        listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta)).boxed()
     }
 
     /// A whole object of at most `most` bytes.
@@ -152,8 +152,8 @@ impl Stores {
     pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
         let (store, path) = self.writable(url)?;
         let mut patience = self.patience();
+        self.shared.counters.add_request();
         loop {
-            self.shared.counters.add_request();
             match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
                 Ok(_) => {
                     self.shared.counters.add_written(bytes.len());
@@ -179,8 +179,8 @@ impl Stores {
     pub async fn delete(&self, url: &ObjectUrl) -> Result<()> {
         let (store, path) = self.writable(url)?;
         let mut patience = self.patience();
+        self.shared.counters.add_request();
         loop {
-            self.shared.counters.add_request();
             match store.delete(&path).await.map_err(|error| fault(url, &error)) {
                 Err(fault) if fault.kind() != FaultKind::Missing => {
                     patience.takes(fault).map_err(|fault| fault.at(url))?;
