@@ -7,8 +7,8 @@ use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
+use super::attempts::Attempts;
 use super::failure::{Fault, unlisted};
-use super::patience::Patience;
 use super::url::ObjectUrl;
 use crate::Result;
 
@@ -20,15 +20,15 @@ pub struct Listing {
     listed: BoxStream<'static, object_store::Result<ObjectMeta>>,
     /// The last that came.
     last: Option<Path>,
-    patience: Patience,
+    attempts: Attempts,
 }
 
 impl Listing {
     /// From the first on.
-    pub fn new(store: Arc<dyn ObjectStore>, folder: ObjectUrl, path: Path, patience: Patience) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>, folder: ObjectUrl, path: Path, attempts: Attempts) -> Self {
         let below = Some(path).filter(|path| !path.as_ref().is_empty());
         let listed = store.list(below.as_ref());
-        Self { store, folder, below, listed, last: None, patience }
+        Self { store, folder, below, listed, last: None, attempts }
     }
 
     /// The next, if there is one.
@@ -37,11 +37,12 @@ impl Listing {
             match self.listed.next().await.transpose() {
                 Ok(found) => {
                     self.last = found.as_ref().map(|meta| meta.location.clone());
+                    self.attempts.renew();
                     return Ok(found);
                 }
                 Err(error) => {
                     let fault = Fault::of(self.folder.root.kind, &error);
-                    self.patience.takes(fault).map_err(|_| unlisted(&self.folder, &error))?;
+                    self.attempts.spend(fault).map_err(|_| unlisted(&self.folder, &error))?;
                     self.listed = match &self.last {
                         None => self.store.list(self.below.as_ref()),
                         Some(last) => self.store.list_with_offset(self.below.as_ref(), last),

@@ -17,6 +17,7 @@
 //!
 //! This room alone knows `object_store`.
 
+mod attempts;
 mod bucket;
 mod connect;
 mod counters;
@@ -26,7 +27,6 @@ mod location;
 mod log;
 mod object;
 mod options;
-mod patience;
 mod stores;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -13,10 +13,10 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode}
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+use super::attempts::Attempts;
 use super::bucket::{Bucket, bucket_of};
 use super::failure::{Fault, FaultKind, is_refusal};
 use super::listing::Listing;
-use super::patience::Patience;
 use super::url::Root;
 use super::{Object, ObjectUrl, StoreCounters, StoreOptions};
 use crate::{Error, Result};
@@ -110,7 +110,7 @@ impl Stores {
             Err(error) => return futures::stream::iter([Err(error)]).boxed(),
         };
         self.shared.counters.add_request();
-        let (below, listing) = (folder.clone(), Listing::new(store, folder.clone(), path, self.patience()));
+        let (below, listing) = (folder.clone(), Listing::new(store, folder.clone(), path, self.attempts()));
         let listed = try_unfold(listing, async |mut listing| Ok(listing.next().await?.map(|meta| (meta, listing))));
         listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta)).boxed()
     }
@@ -151,7 +151,7 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
         let (store, path) = self.writable(url)?;
-        let mut patience = self.patience();
+        let mut attempts = self.attempts();
         self.shared.counters.add_request();
         loop {
             match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
@@ -166,7 +166,7 @@ impl Stores {
                     return self.put(url, bytes).await.map(|()| true);
                 }
                 Err(error) => {
-                    patience.takes(fault(url, &error)).map_err(|fault| fault.at(url))?;
+                    attempts.spend(fault(url, &error)).map_err(|fault| fault.at(url))?;
                 }
             }
         }
@@ -178,20 +178,20 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn delete(&self, url: &ObjectUrl) -> Result<()> {
         let (store, path) = self.writable(url)?;
-        let mut patience = self.patience();
+        let mut attempts = self.attempts();
         self.shared.counters.add_request();
         loop {
             match store.delete(&path).await.map_err(|error| fault(url, &error)) {
                 Err(fault) if fault.kind() != FaultKind::Missing => {
-                    patience.takes(fault).map_err(|fault| fault.at(url))?;
+                    attempts.spend(fault).map_err(|fault| fault.at(url))?;
                 }
                 _ => return Ok(()),
             }
         }
     }
 
-    fn patience(&self) -> Patience {
-        Patience::of(self.shared.options.limits.all_retries)
+    fn attempts(&self) -> Attempts {
+        Attempts::within(self.shared.options.limits.all_retries)
     }
 
     /// Opens an object to read it.
