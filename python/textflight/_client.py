@@ -6,19 +6,22 @@ import random
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from . import _kinds
 from ._connection import Access, read_ca
 from ._errors import CALL_ERRORS, Error, InvalidError, KindError, from_flight
-from ._options import Columns, Labels, OnError, Options, Text
+from ._options import Options, ScoreOptions, Text
 from ._progress import Progress, ProgressOption
 from ._run import Run
 from ._servers import LocalServers, RemoteServers
 from ._stream import scored_batches, scored_reader
 from ._work import Work
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Prediction(NamedTuple):
@@ -77,42 +80,34 @@ class Client:
         batches: Iterable[pa.RecordBatch],
         text: Text = None,
         *,
-        labels: Labels | None = None,
-        details: bool | None = None,
-        probabilities: bool | None = None,
-        columns: Columns = None,
-        on_error: OnError | None = None,
-        label_column: str | None = None,
-        confidence_column: str | None = None,
         progress: ProgressOption = None,
+        **options: Unpack[ScoreOptions],
     ) -> pa.RecordBatchReader:
         """A reader of scored batches, one for each of `batches`, in order, which are taken as the reader is read."""
-        options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
-        return scored_reader(self, schema, batches, options, Progress(progress))
+        return scored_reader(self, schema, batches, Options.of(text, options), Progress(progress))
 
     def scored_batches(
-        self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], text: Text = None, *, progress: ProgressOption = None, **options: Any
+        self,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        text: Text = None,
+        *,
+        progress: ProgressOption = None,
+        **options: Unpack[ScoreOptions],
     ) -> Generator[pa.RecordBatch, None, None]:
         """As `score_reader`, as a generator: closing it stops the work on the servers."""
-        return scored_batches(self, schema, batches, Options(text, **options), Progress(progress))[1]
+        return scored_batches(self, schema, batches, Options.of(text, options), Progress(progress))[1]
 
     def score(
         self,
         data: Any,
         text: Text = None,
         *,
-        labels: Labels | None = None,
-        details: bool | None = None,
-        probabilities: bool | None = None,
-        columns: Columns = None,
-        on_error: OnError | None = None,
-        label_column: str | None = None,
-        confidence_column: str | None = None,
         progress: ProgressOption = None,
+        **options: Unpack[ScoreOptions],
     ) -> Any:
         """As `textflight.score`, by these servers."""
-        chosen = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
-        return _kinds.score(self, data, chosen, progress)
+        return _kinds.score(self, data, Options.of(text, options), progress)
 
     def predict(self, texts: str | Sequence[str | None]) -> list[Prediction]:
         """The label and the confidence of each text, or of the one."""

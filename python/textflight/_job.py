@@ -6,28 +6,15 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TypedDict
 
 import pyarrow as pa
 
 from ._client import Client
 from ._connection import read_ca
-from ._options import Columns, Labels, OnError, Options
+from ._options import Options
 
 # Clients that a worker keeps, for tasks that come after one another: with the last of them its local server would go.
 _MOST_CLIENTS = 4
-
-
-class ScoreOptions(TypedDict, total=False):
-    """The options of `textflight.score` that say what comes back."""
-
-    labels: Labels | None
-    details: bool | None
-    probabilities: bool | None
-    columns: Columns
-    on_error: OnError | None
-    label_column: str | None
-    confidence_column: str | None
 
 
 @dataclass(frozen=True)

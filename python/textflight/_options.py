@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypedDict
 
 from ._errors import InvalidError, KindError
 
@@ -14,6 +14,18 @@ OnError = Literal["fail", "null"]
 Text = Any
 #: "all", "new", or the names of columns.
 Columns = Any
+
+
+class ScoreOptions(TypedDict, total=False):
+    """The options of `textflight.score` that say what comes back."""
+
+    labels: Labels | None
+    details: bool | None
+    probabilities: bool | None
+    columns: Columns
+    on_error: OnError | None
+    label_column: str | None
+    confidence_column: str | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,15 @@ class Options:
     on_error: OnError | None = None
     label_column: str | None = None
     confidence_column: str | None = None
+
+    @classmethod
+    def of(cls, text: Text, options: ScoreOptions) -> Options:
+        """Those that were given by their names."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"there is no option {name!r}; options are {listed(known)}")
+        return cls(text, **options)
 
     def __post_init__(self) -> None:
         self._one_of("labels", ("name", "id"))

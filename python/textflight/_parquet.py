@@ -8,14 +8,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ._connection import parse_address, read_ca
 from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
-from ._options import Columns, Labels, OnError, Options
+from ._options import Options, ScoreOptions
 from ._progress import Progress, ProgressOption
 from ._servers import given_servers
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Paths = str | os.PathLike[str] | Sequence["str | os.PathLike[str]"]
 
@@ -43,16 +45,10 @@ def score_parquet(
     token: str | None = None,
     ca: str | bytes | os.PathLike[str] | None = None,
     timeout: float | None = None,
-    labels: Labels | None = None,
-    details: bool | None = None,
-    probabilities: bool | None = None,
-    columns: Columns = None,
-    on_error: OnError | None = None,
-    label_column: str | None = None,
-    confidence_column: str | None = None,
     truth: str | None = None,
     args: Sequence[str] = (),
     progress: ProgressOption = None,
+    **options: Unpack[ScoreOptions],
 ) -> dict[str, Any]:
     """Scores a file, a folder, a pattern, or several of them, here or in a store, and gives the summary of the run.
 
@@ -66,8 +62,7 @@ def score_parquet(
     >>> summary["rows"], round(summary["accuracy"]["share"], 2)
     (872, 0.83)
     """
-    options = Options(text, labels, details, probabilities, columns, on_error, label_column, confidence_column)
-    command = [*_files(inputs, output), *_flags(options), *_flag("--truth", truth), *map(os.fspath, args)]
+    command = [*_files(inputs, output), *_flags(Options.of(text, options)), *_flag("--truth", truth), *map(os.fspath, args)]
     with ExitStack() as stack:
         environment = _environment(token, ca, stack)
         where = _servers(server, timeout) if server is not None else _model(model, dtype)

@@ -16,8 +16,8 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset
 
 from ._errors import InvalidError, KindError
-from ._job import Job, ScoreOptions, Target
-from ._options import Options, Text
+from ._job import Job, Target
+from ._options import Options, ScoreOptions, Text
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -57,7 +57,7 @@ def score(
         raise KindError(f"dataset is {type(dataset).__name__}, not a ray.data.Dataset; textflight.score takes tables and frames")
     if server is not None and num_gpus:
         raise InvalidError(f"num_gpus is {num_gpus:g}, but the servers of server run elsewhere: leave out one of the two")
-    job = Job(Target.of(server, model, dtype, token, ca, timeout), Options(text, **options))
+    job = Job(Target.of(server, model, dtype, token, ca, timeout), Options.of(text, options))
     scored = dataset.map_batches(
         _Scorer,
         fn_constructor_args=(job,),

@@ -19,8 +19,8 @@ from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import StructField, StructType
 
 from ._errors import KindError
-from ._job import Job, ScoreOptions, Target
-from ._options import Options, Text
+from ._job import Job, Target
+from ._options import Options, ScoreOptions, Text
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +49,7 @@ def score(
     """
     if not isinstance(dataframe, DataFrame):
         raise KindError(f"dataframe is {type(dataframe).__name__}, not a pyspark.sql.DataFrame; textflight.score takes tables and frames")
-    job = Job(Target.of(server, model, dtype, token, ca, timeout), Options(text, **options))
+    job = Job(Target.of(server, model, dtype, token, ca, timeout), Options.of(text, options))
     names = dataframe.columns
     # mapInArrow looks columns up by their names, and finds none that has a dot.
     numbered = dataframe.toDF(*map(str, range(len(names))))

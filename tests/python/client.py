@@ -114,11 +114,11 @@ def finish(writer, reader):
     writer.close()
 
 
-def wait_until(holds, seconds=60):
+def wait_until(holds, seconds=60, what="it comes to be"):
     """Waits for what comes to be in its own time, and gives it back."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"it does not come to be in {seconds} s"
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
         time.sleep(0.02)
     return found
 

@@ -170,6 +170,16 @@ def test_names_that_come_twice(score):
         score(table, columns=["n"])
 
 
+def test_options_that_nobody_knows(server, tmp_path):
+    said = "there is no option 'label'; options are text, labels, details"
+    with textflight.Client(f"grpc://{server.flight}") as client:
+        for call in (client.score, lambda texts, **options: client.score_reader(pa.schema([]), [], **options)):
+            with pytest.raises(TypeError, match=said):
+                call(["fine"], label="id")
+    with pytest.raises(TypeError, match=said):
+        textflight.score_parquet(tmp_path / "in.parquet", tmp_path / "out.parquet", label="id")
+
+
 def test_options_that_are_none(score):
     for options, said in [
         ({"labels": "names"}, 'labels is \'names\'; "name" or "id" would be right'),

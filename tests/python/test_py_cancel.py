@@ -1,8 +1,6 @@
 """Whoever stops early stops the work on the server, too: Ctrl-C, a reader or generator that is dropped, a task that is cancelled."""
 import asyncio
 import gc
-import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -14,6 +12,7 @@ import pytest
 import textflight
 import textflight.aio
 from client import wait_until
+from interrupts import assert_interrupted
 from metrics import samples
 from server import REPOSITORY, environment
 from uploads import stats
@@ -79,32 +78,9 @@ def test_an_input_that_fails(alone):
         assert_stopped(alone)
 
 
-SCRIPT = """
-    import sys
-    import textflight
-    print("begins", flush=True)
-    try:
-        textflight.score([f"film {i} , and what is said of it" for i in range(10_000_000)], server=sys.argv[1], progress=told)
-    except KeyboardInterrupt:
-        print("interrupted", flush=True)
-"""
-
-
-def test_control_c(alone, tmp_path):
-    script = tmp_path / "script.py"
-    told = "def told(rows, of):\n    if rows: print('scores', flush=True)\n"
-    script.write_text(told + textwrap.dedent(SCRIPT).replace("10_000_000", "1_000_000"))
-    command = [sys.executable, script, f"grpc://{alone.flight}"]
-    environ = {**environment(), "PYTHONPATH": str(REPOSITORY / "python")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
-        try:
-            wait_until(lambda: process.stdout.readline() == "scores\n")
-            os.kill(process.pid, signal.SIGINT)
-            output, errors = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    assert process.returncode == 0 and output.endswith("interrupted\n"), errors
-    assert errors == ""
+def test_control_c(alone):
+    many = '[f"film {i} , and what is said of it" for i in range(1_000_000)]'
+    assert_interrupted(f"textflight.score({many}, server=sys.argv[1], progress=told)", f"grpc://{alone.flight}")
     assert_stopped(alone)
 
 

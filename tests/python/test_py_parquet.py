@@ -1,18 +1,14 @@
 """`textflight.score_parquet`: the command, with its summary, its errors and its progress in Python."""
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import textflight
-from client import NEW_COLUMNS, wait_until
-from server import BINARY, MODEL, REPOSITORY, environment
+from client import NEW_COLUMNS
+from interrupts import assert_interrupted
+from server import BINARY, MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -90,20 +86,6 @@ def test_what_is_wrong(reviews, tmp_path, serve):
 def test_control_c_stops_the_command(dev_texts, tmp_path):
     source, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
     pq.write_table(pa.table({"text": [f"{text} {i}" for i in range(60) for text in dev_texts]}), source)
-    script = textwrap.dedent(f"""
-        import textflight
-        try:
-            textflight.score_parquet({str(source)!r}, {str(out)!r}, args=["--threads", "1"], progress=lambda rows, of: rows and print("scores", flush=True))
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-    """)
-    environ = {**environment(), "PYTHONPATH": str(REPOSITORY / "python"), "TEXTFLIGHT_BIN": str(BINARY)}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
-        try:
-            wait_until(lambda: process.stdout.readline() == "scores\n")
-            os.kill(process.pid, signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 0 and output.endswith("interrupted\n") and errors == ""
+    call = 'textflight.score_parquet(sys.argv[1], sys.argv[2], args=["--threads", "1"], progress=told)'
+    assert_interrupted(call, source, out, TEXTFLIGHT_BIN=str(BINARY))
     assert not out.exists()

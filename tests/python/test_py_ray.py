@@ -8,14 +8,13 @@ import pathlib
 import re
 import signal
 import tempfile
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import server as servers
-from client import score
+from client import score, wait_until
 
 ray = pytest.importorskip("ray")
 # Ray warns of its own future, and leaves sockets to the garbage collector.
@@ -39,14 +38,6 @@ def local_servers(tmp_path_factory):
         ray.init(num_cpus=3, num_gpus=1, object_store_memory=150 << 20, include_dashboard=False, log_to_driver=False, _temp_dir=scratch)
         yield folder / "textflight"
         ray.shutdown()
-
-
-def wait_until(holds):
-    end = time.monotonic() + WAIT_SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < end, f"nothing in {WAIT_SECONDS} s"
-        time.sleep(0.02)
-    return found
 
 
 def commands():

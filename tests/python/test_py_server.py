@@ -17,6 +17,7 @@ import urllib.request
 
 import pytest
 
+import client as clients
 import server as servers
 from textflight import _errors, _locks
 from textflight import _server as local_servers
@@ -35,10 +36,7 @@ for line in sys.stdin:
 
 
 def wait_until(holds, what):
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, f"not in {SECONDS} s: {what}"
-        time.sleep(0.02)
+    clients.wait_until(holds, SECONDS, what)
 
 
 def is_there(pid):

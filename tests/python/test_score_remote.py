@@ -1,11 +1,8 @@
 """`textflight score --server`: the model on other machines, here on other ports."""
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-import threading
 import time
 
 import pyarrow as pa

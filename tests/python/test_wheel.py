@@ -1,6 +1,5 @@
 """The wheel in environments that have nothing else: what people get who type `pip install textflight`."""
 import json
-import os
 import pathlib
 import re
 import subprocess

@@ -10,7 +10,6 @@ import re
 import secrets
 import signal
 import threading
-import time
 import types
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from pyspark.sql import types as T
 import server as servers
 import textflight
 import textflight.spark
+from client import wait_until
 from textflight._job import Target
 
 WAIT_SECONDS = 60
@@ -59,14 +59,6 @@ def start(tmp_path):
     """Starts servers that a test may stop."""
     with contextlib.ExitStack() as running:
         yield lambda: running.enter_context(servers.serving(tmp_path / secrets.token_hex(4)))
-
-
-def wait_until(holds):
-    end = time.monotonic() + WAIT_SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < end, f"nothing in {WAIT_SECONDS} s"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")

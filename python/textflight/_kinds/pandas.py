@@ -57,7 +57,7 @@ def _attached(frame: pd.DataFrame, kept: list[int], new: pa.Table) -> pd.DataFra
     scored = (frame if all_kept else frame.iloc[:, kept]).copy(deep=not _COPIES_LAZILY)
     if isinstance(scored.columns, pd.CategoricalIndex):
         scored.columns = scored.columns.astype(object)
-    for name, field, column in zip(_named(frame, new.column_names), new.schema, new.columns):
+    for name, column in zip(_named(frame, new.column_names), new.columns):
         scored[name] = column.to_pandas(types_mapper=_dtype).array if column.type in _NULLABLE else column.to_pandas().array
     return scored
 

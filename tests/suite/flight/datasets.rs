@@ -45,6 +45,11 @@ pub async fn info(client: &mut Client, command: &str) -> Result<FlightInfo, Stat
     client.get_flight_info(FlightDescriptor::new_cmd(command.to_owned())).await.map(tonic::Response::into_inner)
 }
 
+/// The flights whose names begin so.
+pub async fn listed(client: &mut Client, prefix: &'static str) -> Result<Vec<FlightInfo>, Status> {
+    client.list_flights(Criteria { expression: prefix.into() }).await?.into_inner().try_collect().await
+}
+
 pub async fn get(client: &mut Client, ticket: Ticket) -> Result<RecordBatch, Status> {
     let reply = client.do_get(ticket).await?.into_inner();
     let mut schema: Option<SchemaRef> = None;
@@ -80,14 +85,7 @@ async fn a_file_is_listed_and_fetched_with_its_scores() {
     let path = folder.path().join("a.parquet");
     write(&path, &rows(0, 1000), 100);
     let mut client = serve(&path).await;
-    let listed: Vec<FlightInfo> = client
-        .list_flights(Criteria { expression: "data".into() })
-        .await
-        .unwrap()
-        .into_inner()
-        .try_collect()
-        .await
-        .unwrap();
+    let listed = listed(&mut client, "data").await.unwrap();
     assert_eq!(listed.len(), 1);
     let found = info(&mut client, r#"{"data": "data"}"#).await.unwrap();
     assert_eq!(listed[0].flight_descriptor.as_ref().unwrap().path, ["data"]);
@@ -266,14 +264,7 @@ async fn files_of_a_folder_have_the_same_columns() {
     assert!(message.contains("\"b.parquet\" has not the columns of \"a.parquet\""), "{message}");
     let one = info(&mut client, r#"{"data": "data", "path": "b.parquet"}"#).await.unwrap();
     assert_eq!(one.total_records, 10);
-    let listed: Vec<FlightInfo> = client
-        .list_flights(Criteria { expression: "data".into() })
-        .await
-        .unwrap()
-        .into_inner()
-        .try_collect()
-        .await
-        .unwrap();
+    let listed = listed(&mut client, "data").await.unwrap();
     assert_eq!((listed.len(), listed[0].total_records, listed[0].endpoint.len()), (1, -1, 0));
     assert!(String::from_utf8_lossy(&listed[0].app_metadata).contains("has not the columns"));
 }
@@ -294,11 +285,8 @@ async fn small_answers_have_room_beside_tables_and_large_ones_are_told_to_wait()
     let tables = memory.try_reserve(56 << 20).unwrap();
     let mut client = connect_to(Fake::engine(1000), LIMITS, memory, catalog).await;
     assert_eq!(info(&mut client, r#"{"data": "small"}"#).await.unwrap().total_records, 10);
-    let mut listed = async |prefix: &'static str| -> Result<Vec<FlightInfo>, Status> {
-        client.list_flights(Criteria { expression: prefix.into() }).await?.into_inner().try_collect().await
-    };
-    assert_eq!(listed("small").await.unwrap()[0].total_records, 10);
-    assert_eq!(listed("large").await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(listed(&mut client, "small").await.unwrap()[0].total_records, 10);
+    assert_eq!(listed(&mut client, "large").await.unwrap_err().code(), Code::Unavailable);
     drop(tables);
-    assert_eq!(listed("large").await.unwrap()[0].total_records, 1);
+    assert_eq!(listed(&mut client, "large").await.unwrap()[0].total_records, 1);
 }

@@ -8,13 +8,14 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Int32Type, Schema};
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, FlightInfo};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use arrow_flight::{Action, FlightData, FlightDescriptor};
+use futures::{Stream, StreamExt, stream};
 use textflight::flight::catalog::Catalog;
 use textflight::udf::Function;
 use tonic::{Code, Status};
 
 use super::client::{Client, LIMITS, catalog, connect, exchange, failure, read};
+use super::datasets;
 use crate::engines::Fake;
 
 async fn client() -> Client {
@@ -161,9 +162,12 @@ async fn signatures_are_flights_without_endpoints() {
 async fn functions_are_listed_behind_data_sets() {
     let mut client = client().await;
     let mut listed = async |prefix: &'static str| -> Vec<String> {
-        let flights = client.list_flights(Criteria { expression: prefix.into() }).await.unwrap().into_inner();
-        let flights: Vec<FlightInfo> = flights.try_collect().await.unwrap();
-        flights.into_iter().map(|info| info.flight_descriptor.unwrap().path.remove(0)).collect()
+        datasets::listed(&mut client, prefix)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|info| info.flight_descriptor.unwrap().path.remove(0))
+            .collect()
     };
     assert_eq!(listed("").await, Function::ALL.map(Function::name));
     assert_eq!(listed("textflight_s").await, ["textflight_score"]);
