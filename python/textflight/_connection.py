@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.flight as fl
 
 from ._errors import InvalidError, KindError
-from ._forks import check_process, note_open
+from ._forks import note_open, note_opening
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _ADDRESS = re.compile(r"^(?:(?P<scheme>grpc|grpc\+tcp|grpc\+tls)://)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^/:\[\]\s]+):(?P<port>\d{1,5})/?$")
@@ -80,7 +80,7 @@ class Access:
 
     def connect(self, address: str) -> Connection:
         """Opens a connection; nothing is sent yet."""
-        check_process()
+        note_opening()
         options: dict[str, Any] = {"generic_options": _CHANNEL}
         if self.ca is not None and address.startswith("grpc+tls"):
             options["tls_root_certs"] = self.ca

@@ -26,14 +26,17 @@ class Keeper(Protocol):
         """Another thread, which is not in the child, may have held it."""
 
 
-# How long gRPC may take to its end; others in this process may use it, too, and then it has none.
-_END_SECONDS = 0.2
+# How long gRPC may take to its end, on a machine with much else to do. Where others in this process use it, too, it has none.
+_END_SECONDS = 5.0
+_END_SECONDS_BESIDE_OTHERS = 0.2
 _TASKS = Path("/proc/self/task")
 _THREADS = ("event_engine", "grpc", "lifeguard")
 
 _keepers: weakref.WeakSet[Any] = weakref.WeakSet()
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 _inherited: list[Any] = []
+_may_have_threads = False
+_others_have_threads: bool | None = None
 
 
 def note_keeper(keeper: Keeper) -> None:
@@ -46,28 +49,36 @@ def note_open(connection: object) -> None:
     _open.add(connection)
 
 
-def check_process() -> None:
-    """A connection can be opened in this process."""
+def note_opening() -> None:
+    """A connection is to be opened, if that can be done in this process."""
+    global _may_have_threads, _others_have_threads
     if _inherited:
         raise ForkedError(
             "this process was forked from one in which textflight was scoring, where gRPC cannot go on: fork before or after that, or"
             ' start processes with "spawn" or "forkserver" (multiprocessing.set_start_method)'
         )
+    if _others_have_threads is None:
+        _others_have_threads = _has_threads_of_grpc()
+    _may_have_threads = True
 
 
 def _before() -> None:
-    had_connections = len(_open) > 0
     for keeper in list(_keepers):
         keeper.let_go_of_connections()
-    if had_connections and not _open:
+    if _may_have_threads and not _open:
         _wait_for_grpc()
 
 
 def _wait_for_grpc() -> None:
-    """With its last connection gRPC ends its threads, one of which does so a moment later: it must not be lost in the fork."""
-    deadline = time.monotonic() + _END_SECONDS
-    while _has_threads_of_grpc() and time.monotonic() < deadline:
+    """With its last connection gRPC ends its threads, some of which do so a moment later: none must be lost in the fork."""
+    global _may_have_threads, _others_have_threads
+    deadline = time.monotonic() + (_END_SECONDS_BESIDE_OTHERS if _others_have_threads else _END_SECONDS)
+    while _has_threads_of_grpc():
+        if time.monotonic() > deadline:
+            _others_have_threads = True  # They began after us.
+            break
         time.sleep(0.001)
+    _may_have_threads = False
 
 
 def _has_threads_of_grpc() -> bool:

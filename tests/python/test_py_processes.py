@@ -25,8 +25,9 @@ def runtime(tmp_path):
 
 
 FORK = """
-    import os, signal, sys
+    import faulthandler, os, signal, sys
     import textflight
+    faulthandler.register(signal.SIGALRM, chain=True)
     server = sys.argv[1] if len(sys.argv) > 1 else None
 
     def label():
@@ -35,7 +36,8 @@ FORK = """
     def child(work):
         number = os.fork()
         if number:
-            assert os.waitpid(number, 0)[1] == 0
+            status = os.waitpid(number, 0)[1]
+            assert status == 0, f"the child ended with {os.waitstatus_to_exitcode(status)}"
         else:
             signal.alarm(20)
             try:
