@@ -14,6 +14,8 @@
 //! | [`flight`] | the Flight service |
 //! | [`cog`] | the JSON entrypoint: the predictor's rules, its HTTP routes, the command `predict` |
 //! | [`rest`] | tables over HTTP: `POST /score` |
+//! | [`page`] | the page to try the server |
+//! | `tally` | what a table has come to: labels, confidences, examples |
 //! | [`source`], [`sink`] | where tables come from and go to: Parquet, streams of Arrow IPC, CSV, JSON lines, staged tables; the splice that adds columns to a file |
 //! | [`mod@format`] | formats of tables, by what files are called |
 //! | [`spool`] | what is too large for memory, for a while: files without a name, bounded in sum |
@@ -31,6 +33,7 @@
 //! | `http_client` | requests to other servers: webhooks, a prediction made elsewhere, the hub, traces |
 //! | `trust` | which certificates clients of TLS trust |
 //! | [`traces`] | spans, and the collector that they go to |
+//! | [`accept`] | what a client of HTTP takes |
 //! | [`auth`] | how clients prove themselves, on every transport |
 //! | [`reload`] | what is made of files, and made anew when they change |
 //! | `identity` | what a job is, and how its output says so |
@@ -50,6 +53,7 @@
 #[cfg(test)]
 extern crate self as textflight; // what `tests/suite` includes as well knows the crate by this name
 
+pub mod accept;
 pub mod auth;
 pub mod bulk;
 pub mod check;

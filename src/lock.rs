@@ -1,7 +1,7 @@
 //! A file that others keep locked for as long as they need this process.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::thread;
 
@@ -9,17 +9,17 @@ use textflight::{Error, Result};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-/// The future ends when nobody holds a lock (flock) on the file any more. From then on this process keeps it locked for itself:
+/// The future ends when nobody holds a lock (flock) on the file any more, or when that can no longer be known. From then on this process keeps it locked for itself:
 /// who comes too late finds it so, and nobody can come in between.
 ///
 /// # Errors
 /// [`Error::Invalid`] when the file cannot be opened or locked.
 pub fn released(path: &Path) -> Result<impl Future<Output = ()> + use<>> {
-    let wrong = |cause: std::io::Error| Error::Invalid(format!("--while-locked {}: {cause}", path.display()));
-    let file = File::open(path).map_err(wrong)?;
+    let wrong = |cause: io::Error| Error::Invalid(format!("--while-locked {}: {cause}", path.display()));
+    let file = open(path).map_err(wrong)?;
     let (sender, free) = oneshot::channel();
     match file.try_lock() {
-        Ok(()) => drop(sender.send(file)),
+        Ok(()) => drop(sender.send(Ok(file))),
         Err(TryLockError::Error(cause)) => return Err(wrong(cause)),
         Err(TryLockError::WouldBlock) => {
             let wait = move || drop(sender.send(wait(file)));
@@ -30,23 +30,33 @@ pub fn released(path: &Path) -> Result<impl Future<Output = ()> + use<>> {
     }
     let path = path.to_owned();
     Ok(async move {
-        let file = free.await;
-        info!(file = %path.display(), "nobody holds a lock on the file any more (--while-locked)");
-        // Until the process ends.
-        std::mem::forget(file);
+        match free.await {
+            Ok(Ok(file)) => {
+                info!(file = %path.display(), "nobody holds a lock on the file any more (--while-locked)");
+                // Until the process ends.
+                std::mem::forget(file);
+            }
+            // Somebody may be there, or nobody: a server that nobody ends would stay for ever.
+            Ok(Err(cause)) => {
+                error!(file = %path.display(), %cause, "it cannot be known who holds a lock (--while-locked)");
+            }
+            Err(_) => error!(file = %path.display(), "the thread that waits for its lock died (--while-locked)"),
+        }
     })
 }
 
-/// Takes the lock when it is free. Where that cannot be known, nobody may be there any more.
-fn wait(file: File) -> File {
+/// Over NFS nobody has a lock alone but on a file that may be written.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(path).or_else(|_| File::open(path))
+}
+
+/// Takes the lock when it is free.
+fn wait(file: File) -> io::Result<File> {
     loop {
         match file.lock() {
-            Ok(()) => return file,
+            Ok(()) => return Ok(file),
             Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-            Err(cause) => {
-                error!(%cause, "the file of --while-locked cannot be locked");
-                return file;
-            }
+            Err(cause) => return Err(cause),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The signals that end a process.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::pending;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Ends with [`first`], or with the other one where there is one.
 pub fn first_or(other: Option<impl Future<Output = ()>>) -> impl Future<Output = ()> {
@@ -14,26 +17,34 @@ pub fn first_or(other: Option<impl Future<Output = ()>>) -> impl Future<Output =
     }
 }
 
-/// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first. A second signal ends the process at once.
+/// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first. A second signal ends the process at once, also where
+/// something else than a signal has begun its end, and nobody waits for the future any more.
 pub fn first() -> impl Future<Output = ()> {
-    let listeners = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (sender, first) = oneshot::channel();
+    // Without handlers the system's own apply, which end the process.
+    if let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        tokio::spawn(listen([terminate, interrupt], sender));
+    }
     async {
-        let (Ok(mut term), Ok(mut interrupt)) = listeners else {
-            // Without handlers the system's own apply, which end the process.
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
+        if first.await.is_err() {
+            pending::<()>().await;
         }
-        #[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            eprintln!("error: a second signal; stopped at once");
-            std::process::exit(1);
-        });
+    }
+}
+
+#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the person asked twice not to wait")]
+async fn listen(mut signals: [Signal; 2], first: oneshot::Sender<()>) {
+    one_of(&mut signals).await;
+    // Nobody may wait for it any more.
+    let _ = first.send(());
+    one_of(&mut signals).await;
+    eprintln!("error: a second signal; stopped at once");
+    std::process::exit(1);
+}
+
+async fn one_of([terminate, interrupt]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }

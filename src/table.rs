@@ -25,8 +25,8 @@ mod weight;
 pub use kind::is_string;
 pub use options::{Columns, LabelKind, OnError, ScoreOptions, TextColumns};
 pub use plan::ScorePlan;
+pub use target::each_string;
 pub use target::list as column_list;
-pub use target::string_columns;
 pub use texts::ColumnTexts;
 pub use weight::text_bytes;
 

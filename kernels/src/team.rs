@@ -86,7 +86,7 @@ impl Team {
         let _not_busy = NotBusy(&self.busy);
         // Alone, it does without what a shared stage costs.
         let mut rest = pieces.iter_mut();
-        while stage.members.load(Ordering::Relaxed) == 0 || rest.len() == 1 {
+        while stage.members.load(Ordering::Relaxed) == 0 || rest.len() <= 1 {
             let Some(piece) = rest.next() else { return };
             work(piece);
         }

@@ -71,10 +71,10 @@ pub struct ServeArgs {
     /// Flight exchanges, uploads on their way and streams of data sets at a time; one more is told to try again.
     #[arg(long, env = "TEXTFLIGHT_MAX_EXCHANGES", value_name = "N", default_value_t = EXCHANGES, value_parser = whole::<NonZeroUsize>(AT_A_TIME))]
     pub max_exchanges: NonZeroUsize,
-    /// Requests to POST /score at a time; one more gets 503 with Retry-After.
+    /// Requests to POST /score and /score/columns at a time; one more gets 503 with Retry-After.
     #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_REQUESTS", value_name = "N", default_value_t = SCORE_REQUESTS, value_parser = whole::<NonZeroUsize>(AT_A_TIME))]
     pub max_score_requests: NonZeroUsize,
-    /// The longest body of POST /score; a longer one gets 413.
+    /// The longest body of POST /score and /score/columns; a longer one gets 413.
     #[arg(long, env = "TEXTFLIGHT_MAX_SCORE_BODY", value_name = "BYTES", default_value = SCORE_BODY, value_parser = bytes)]
     pub max_score_body: usize,
     /// The folder for what clients send and is too large for memory: files without a name, which not even a killed process

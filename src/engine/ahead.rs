@@ -4,13 +4,14 @@ use super::job::Row;
 use super::pool::Pool;
 use super::{EngineLimits, Lane, Runners};
 use crate::classifier::batch::BatchLimits;
+use crate::metrics::ByLane;
 
-/// Rows of a window, which are tokenized before others are seen.
+/// Rows of a window, at least.
 const WINDOW_ROWS: usize = 32;
 
-/// The same on few cores that run batches between windows. A batch leaves nothing of the vocabulary in a core's cache, so that each
-/// window pays for it anew.
-const LONG_WINDOW_ROWS: usize = 512;
+/// The same, at most, on few cores that run batches between windows. A batch leaves nothing of the vocabulary in a core's cache, so
+/// that each window pays for it anew. But a request that comes meanwhile waits for those of others.
+const LONG_WINDOW_ROWS: ByLane<usize> = ByLane { interactive: 128, bulk: 512 };
 
 /// Whole batches that are tokenized ahead for each runner: it then finds its next one there. Of more, those whose lengths are far
 /// from the oldest row's would stay behind for longer, and with them the scores of rows after them.
@@ -21,8 +22,8 @@ const EQUAL_ROWS: usize = 8;
 
 /// What bounds it.
 pub struct Ahead {
-    /// Rows that are tokenized at a stretch.
-    pub window_rows: usize,
+    /// Rows of a window.
+    window_rows: ByLane<usize>,
     /// At least, so that like lengths are found among them.
     rows: usize,
     /// Batches that can be run at once: one a core, or a device.
@@ -32,13 +33,21 @@ pub struct Ahead {
 impl Ahead {
     /// Over so many scorers.
     pub fn new(limits: &EngineLimits, scorers: usize) -> Self {
-        let window_rows = match limits.runners {
-            Runners::Tokenizers => {
-                (limits.ahead_rows.get() / limits.threads.get()).clamp(WINDOW_ROWS, LONG_WINDOW_ROWS)
-            }
+        let window = |most| match limits.runners {
+            Runners::Tokenizers => (limits.ahead_rows.get() / limits.threads.get()).clamp(WINDOW_ROWS, most),
             Runners::Own(_) => WINDOW_ROWS,
         };
+        let ByLane { interactive, bulk } = LONG_WINDOW_ROWS;
+        let window_rows = ByLane { interactive: window(interactive), bulk: window(bulk) };
         Self { window_rows, rows: limits.ahead_rows.get(), at_once: limits.at_once(scorers) }
+    }
+
+    /// Rows that are tokenized before others of the lane are seen.
+    pub const fn window_rows(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Interactive => self.window_rows.interactive,
+            Lane::Bulk => self.window_rows.bulk,
+        }
     }
 
     /// Whether enough of a lane is tokenized. Of requests that is what the runners can take at once: one that comes next waits for

@@ -201,7 +201,7 @@ impl Queue {
         if self.ahead.has_enough(&waiting.pool, lane, self.budget.limits()) {
             return None;
         }
-        let window = waiting.jobs.window(self.ahead.window_rows, self.budget.turn());
+        let window = waiting.jobs.window(self.ahead.window_rows(lane), self.budget.turn());
         if !waiting.jobs.is_empty() {
             self.wake_one();
         }

@@ -132,11 +132,15 @@ impl Worker {
         let stretches =
             |range: Range<usize>| range.clone().step_by(STRETCH).map(move |from| from..range.end.min(from + STRETCH));
         let each = window.iter().flat_map(|(job, range)| stretches(range.clone()).map(move |rows| (job, rows)));
-        each.flat_map(|(job, rows)| {
+        let mut tokenized = Vec::new();
+        for (job, rows) in each {
             self.give_way(lane);
-            self.encode(lane, job, rows)
-        })
-        .collect()
+            // Whoever asked may have gone meanwhile.
+            if job.is_wanted() {
+                tokenized.extend(self.encode(lane, job, rows));
+            }
+        }
+        tokenized
     }
 
     fn encode(&self, lane: Lane, job: &Arc<Job>, range: Range<usize>) -> impl Iterator<Item = (Vec<u32>, Row)> {

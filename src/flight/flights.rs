@@ -61,7 +61,8 @@ impl Flight {
             return functions::poll(function);
         }
         let answer = AnswerMemory::to(request, descriptor.encoded_len());
-        self.catalog.poll(descriptor, self.classes()?, &self.memory, answer).await
+        let found = self.catalog.poll(descriptor.clone(), self.classes()?, &self.memory, answer).await;
+        found.map_err(|error| self.or_function(error, &descriptor))
     }
 
     /// The data sets whose names begin with `prefix`, and behind them the functions.

@@ -5,6 +5,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::accept::{Accept, Welcome};
+
 use super::{ByLane, EngineMetrics, ServerMetrics, UploadCounts, UploadMetrics, process};
 
 /// In which of its two forms Prometheus wants the page.
@@ -17,15 +19,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form that a client with this `Accept` header wants: OpenMetrics where it names that, and not with `q=0`.
-    pub fn wanted(accept: &str) -> Self {
-        let wants = |range: &str| {
-            let mut parts = range.split(';').map(str::trim);
-            let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
-            let is_refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
-            is_named && !is_refused
-        };
-        if accept.split(',').any(wants) { Self::OpenMetrics } else { Self::Text }
+    /// The form that a client wants: OpenMetrics where it names that, and not with `q=0`.
+    pub fn wanted(accept: &Accept<'_>) -> Self {
+        let Welcome { weight, specific } = accept.welcome(&["application/openmetrics-text"]);
+        if weight > 0.0 && specific == 2 { Self::OpenMetrics } else { Self::Text }
     }
 
     /// The form's `Content-Type`.
@@ -142,17 +139,24 @@ impl Page<'_> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
     use super::*;
+
+    fn wanted(accept: &'static str) -> Format {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+        Format::wanted(&Accept::of(&headers))
+    }
 
     #[test]
     fn who_names_openmetrics_gets_it() {
         let prometheus =
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2";
         for accept in [prometheus, "Application/OpenMetrics-Text", "text/plain, application/openmetrics-text ; q=1"] {
-            assert_eq!(Format::wanted(accept), Format::OpenMetrics, "{accept}");
+            assert_eq!(wanted(accept), Format::OpenMetrics, "{accept}");
         }
         for accept in ["", "*/*", "text/plain;version=0.0.4", "application/openmetrics-text;q=0", "openmetrics-text"] {
-            assert_eq!(Format::wanted(accept), Format::Text, "{accept}");
+            assert_eq!(wanted(accept), Format::Text, "{accept}");
         }
     }
 }

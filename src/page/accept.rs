@@ -1,56 +1,21 @@
 //! Whether a client wants a page: a browser does, and whoever reads JSON or takes anything does not.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
+
+use crate::accept::Accept;
 
 /// Whether `Accept` has a page before JSON: by its weight, and where both weigh the same by its name, as old browsers have it that
 /// take anything else, too.
 pub fn prefers_page(headers: &HeaderMap) -> bool {
-    let given: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(text).collect();
-    let ranges: Vec<Range<'_>> = given.iter().flat_map(|value| value.split(',')).filter_map(Range::read).collect();
-    let page = welcome(&ranges, "text", "html");
-    page.0 > 0.0 && page > welcome(&ranges, "application", "json")
-}
-
-fn text(value: &HeaderValue) -> Option<&str> {
-    value.to_str().ok()
-}
-
-/// A part of `Accept`.
-struct Range<'a> {
-    kind: &'a str,
-    subtype: &'a str,
-    /// From 0 to 1.
-    weight: f32,
-}
-
-impl<'a> Range<'a> {
-    /// Reads one; none where it is not of the form that HTTP has for it.
-    fn read(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let weight: f32 = weight.map_or(Some(1.0), |weight| weight.trim().parse().ok())?;
-        (0.0..=1.0).contains(&weight).then_some(Self { kind, subtype, weight })
-    }
-
-    /// How specific it is for a type that it covers.
-    fn covers(&self, kind: &str, subtype: &str) -> Option<u8> {
-        match (self.kind, self.subtype) {
-            ("*", "*") => Some(0),
-            (own, "*") => own.eq_ignore_ascii_case(kind).then_some(1),
-            (own, sub) => (own.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype)).then_some(2),
-        }
-    }
-}
-
-/// How welcome a type is, and how specific the range is that says so: of those that cover it the most specific counts.
-fn welcome(ranges: &[Range<'_>], kind: &str, subtype: &str) -> (f32, u8) {
-    let covering = ranges.iter().filter_map(|range| Some((range.weight, range.covers(kind, subtype)?)));
-    covering.max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0))).unwrap_or_default()
+    let accept = Accept::of(headers);
+    let page = accept.welcome(&["text/html"]);
+    page.weight > 0.0 && page > accept.welcome(&["application/json"])
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderValue, header};
+
     use super::*;
 
     fn prefers(values: &[&str]) -> bool {

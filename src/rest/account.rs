@@ -2,13 +2,12 @@
 //! that name.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName};
-use futures::{Stream, StreamExt};
+use futures::{Stream, TryStreamExt};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::stream::Scored;
 use crate::tally::{ByClass, Example, Place, Tally};
@@ -31,7 +30,7 @@ const NAME: std::ops::RangeInclusive<usize> = 8..=64;
 pub struct Accounts(Arc<Mutex<VecDeque<Named>>>);
 
 /// An account by its name.
-type Named = (String, watch::Receiver<Account>);
+type Named = (String, Arc<Mutex<Account>>);
 
 impl Accounts {
     /// The book that a request with these headers keeps, of texts of these classes; one without pages where it asks for none.
@@ -47,18 +46,17 @@ impl Accounts {
             let wanted = format!("{least} to {most} letters, digits, - and _, at random");
             return Err(Error::Invalid(format!("{ACCOUNT}: {name:?} is no name; send {wanted}")));
         }
-        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|(_, account)| !account.borrow().is_expired());
+        let mut accounts = self.lock();
         if accounts.iter().any(|(taken, _)| taken == name) {
             return Err(Error::Invalid(format!("{ACCOUNT}: {name:?} is that of another request; name each anew")));
         }
         if accounts.len() >= MOST {
-            let ended = accounts.iter().position(|(_, account)| account.borrow().ended.is_some());
+            let ended = accounts.iter().position(|(_, account)| lock(account).ended.is_some());
             accounts.remove(ended.unwrap_or(0));
         }
-        let (book, account) = watch::channel(Account::new(classes));
-        accounts.push_back((name.to_owned(), account));
-        Ok(Book(Some(book)))
+        let account = Arc::new(Mutex::new(Account::new(classes)));
+        accounts.push_back((name.to_owned(), Arc::clone(&account)));
+        Ok(Book(Some(Arc::new(Open(account)))))
     }
 
     /// What stands in an account.
@@ -66,17 +64,27 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`] where there is none of this name.
     pub fn read(&self, name: &str) -> Result<Value> {
-        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|(_, account)| !account.borrow().is_expired());
-        let found = accounts.iter().find(|(known, _)| known == name);
+        let found = self.lock().iter().find(|(known, _)| known == name).map(|(_, account)| Arc::clone(account));
         let missing = || {
             let seconds = KEPT.as_secs();
             Error::NotFound(format!(
                 "no account {name:?}: no request has named it by {ACCOUNT}, or it ended more than {seconds} s ago"
             ))
         };
-        found.map(|(_, account)| account.borrow().shown()).ok_or_else(missing)
+        found.map(|account| lock(&account).shown()).ok_or_else(missing)
     }
+
+    /// Those that can still be read. The others go whenever somebody looks.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Named>> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|(_, account)| !lock(account).is_expired());
+        accounts
+    }
+}
+
+fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+    // A change is whole, or the request that made it has died.
+    account.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a request has come to.
@@ -85,7 +93,7 @@ struct Account {
     by_class: ByClass,
     /// Rows of the whole table, where they are known beforehand.
     of: Option<u64>,
-    /// Why no more rows are scored.
+    /// Why there is no answer, or only a part of one.
     failure: Option<String>,
     ended: Option<Instant>,
 }
@@ -133,9 +141,12 @@ fn examples(examples: &[Example]) -> Value {
     examples.iter().map(shown).collect()
 }
 
-/// Where a request's account is kept, if it has one. Dropped where no more rows are scored.
-#[derive(Default)]
-pub struct Book(Option<watch::Sender<Account>>);
+/// Where a request's account is kept, if it has one. Clones are the same; the account has ended when the last is gone.
+#[derive(Clone, Default)]
+pub struct Book(Option<Arc<Open>>);
+
+/// The account of a request that runs.
+struct Open(Arc<Mutex<Account>>);
 
 impl Book {
     /// The table has so many rows.
@@ -148,29 +159,32 @@ impl Book {
         self,
         scored: impl Stream<Item = Result<Scored<T>>> + Send,
     ) -> impl Stream<Item = Result<Scored<T>>> + Send {
-        scored.inspect(move |scored| match scored {
-            Ok(scored) => self.change(|account| account.add(scored)),
-            Err(error) => self.change(|account| account.failure = Some(error.to_string())),
-        })
+        scored.inspect_ok(move |scored| self.change(|account| account.add(scored)))
+    }
+
+    /// The request has failed.
+    pub fn fail(&self, why: &str) {
+        // What comes of it later tells less.
+        self.change(|account| account.failure = account.failure.take().or_else(|| Some(why.to_owned())));
     }
 
     fn change(&self, change: impl FnOnce(&mut Account)) {
-        if let Some(book) = &self.0 {
-            book.send_modify(change);
+        if let Some(open) = &self.0 {
+            change(&mut lock(&open.0));
         }
     }
 }
 
-impl Drop for Book {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.change(|account| account.ended = Some(Instant::now()));
+        lock(&self.0).ended = Some(Instant::now());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
-    use futures::stream;
+    use futures::{StreamExt, stream};
 
     use super::*;
     use crate::tally::testing::{Row, batch, classes};
@@ -189,7 +203,7 @@ mod tests {
         let unsure = Row { confidence: 0.5, text: Some("another"), ..Row::of(0) };
         let batches =
             [Ok(batch(&[sure, Row::null()])), Ok(batch(&[unsure])), Err(Error::Failed("it broke".to_owned()))];
-        let mut followed = Box::pin(book.follow(stream::iter(batches)));
+        let mut followed = Box::pin(book.clone().follow(stream::iter(batches)));
         assert_eq!(followed.next().await.unwrap().unwrap().batch.num_rows(), 2);
         let shown = accounts.read("a-random-name").unwrap();
         assert_eq!(
@@ -197,7 +211,9 @@ mod tests {
             (&2.into(), &1.into(), &7.into(), &false.into())
         );
         assert!(followed.next().await.unwrap().is_ok() && followed.next().await.unwrap().is_err());
-        drop(followed);
+        book.fail("it broke");
+        book.fail("the client is gone");
+        drop((followed, book));
         let shown = accounts.read("a-random-name").unwrap();
         assert_eq!((&shown["failure"], &shown["ended"]), (&"it broke".into(), &true.into()));
         assert_eq!(

@@ -6,6 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
+use super::account::Book;
 use super::media::Media;
 use super::outgoing::{Outgoing, left};
 use super::relay::Relay;
@@ -29,6 +30,8 @@ pub struct StreamedAnswer {
     pub spool: Spool,
     /// How long it may take.
     pub time: RequestTime,
+    /// Where account is kept of what it comes to.
+    pub book: Book,
 }
 
 /// Where the pieces of an answer go.
@@ -64,13 +67,13 @@ impl StreamedAnswer {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let Self { media, is_whole, spool, time } = self;
+        let Self { media, is_whole, spool, time, book } = self;
         // A Parquet file comes complete or not at all.
         let is_whole = is_whole || media == Media::Parquet;
         let (made, pieces) = mpsc::channel(PIECES);
         let making = making(Made(made));
         let relay = Relay::new(spool, is_whole);
-        let mut outgoing = Outgoing::spawn(time, async move |outlet| {
+        let mut outgoing = Outgoing::spawn(time, book, async move |outlet| {
             let _held = held;
             tokio::try_join!(making, relay.run(pieces, outlet, time.stall)).map(drop)
         });

@@ -36,9 +36,9 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     stream.read_as(raw);
     stream.weigh(plan.weights());
     let writer = BatchWriter::new(media, plan.schema(), &options)?;
-    let table = Table { stream, plan, writer, book };
+    let table = Table { stream, plan, writer, book: book.clone() };
     let (in_flight, spool) = (options.in_flight, options.spool.clone());
-    let answer = StreamedAnswer { media, is_whole, spool, time };
+    let answer = StreamedAnswer { media, is_whole, spool, time, book };
     answer.of((place, memory), |made| table.score(engine, in_flight, made)).await
 }
 

@@ -39,8 +39,8 @@ pub async fn score(job: Job, upload: TableBody, delimiter: u8, media: Media, is_
     let read = schema.project(&inputs).map_err(|cause| Error::Failed(format!("columns are missing: {cause}")))?;
     let batches = batches(table, Arc::new(read), Arc::clone(&options));
     let (plan, in_flight) = (Arc::new(plan.of_inputs()), options.in_flight.within(IN_ENGINE));
-    let scored = book.follow(score_batches(engine, Arc::clone(&plan), in_flight, batches));
-    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let scored = book.clone().follow(score_batches(engine, Arc::clone(&plan), in_flight, batches));
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time, book };
     answer.of(held, async |made| writer.write_all(appended(plan, scored), &made).await).await
 }
 

@@ -49,8 +49,8 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     .await?;
     let writer = BatchWriter::new(media, table.plan.schema(), &options)?;
     book.expect(table.source.rows());
-    let way = Way { book, writer, options: Arc::clone(&options) };
-    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let way = Way { book: book.clone(), writer, options: Arc::clone(&options) };
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time, book };
     answer.of((place, memory, body), |made| table.score(engine, way, made)).await
 }
 

@@ -33,8 +33,8 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let plan = KeyPlan::new(&first, &columns, &engine.model().labels)?;
     let writer = BatchWriter::new(media, Arc::clone(plan.schema()), &options)?;
     table.begin(&plan.plan.inputs(), &plan.taken)?;
-    let keys = Keys { table, plan, writer, book };
-    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let keys = Keys { table, plan, writer, book: book.clone() };
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time, book };
     answer.of(held, |made| keys.score(engine, options, made)).await
 }
 

@@ -47,7 +47,7 @@ pub async fn score(job: Job, upload: TableBody, media: Media, is_whole: bool) ->
     let memory = options.memory.try_reserve(MEMORY)?;
     let held = (place, memory.clone());
     let mut table = Table::new(upload, decoder(media, &columns), memory);
-    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time };
+    let answer = StreamedAnswer { media, is_whole, spool: options.spool.clone(), time, book: book.clone() };
     let Some(schema) = table.schema().await? else {
         let rest = table.rest()?;
         return answer.of(held, async |made| made.pass(rest.into()).await).await;

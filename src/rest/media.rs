@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::refusal::Rejection;
+use crate::accept::Accept;
 use crate::format::TableFormat;
 
 /// A format of tables.
@@ -51,7 +52,12 @@ impl Media {
 
     /// Its registered name.
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(media, _)| *media == self).and_then(|(_, names)| names.first()).unwrap_or(&"")
+        self.names().first().unwrap_or(&"")
+    }
+
+    /// All of them.
+    fn names(self) -> &'static [&'static str] {
+        NAMES.iter().find(|(media, _)| *media == self).map_or(&[], |(_, names)| names)
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -80,22 +86,6 @@ impl Media {
             Self::JsonLines => TableFormat::JsonLines,
         }
     }
-
-    /// How much a client wants an answer in this format, by one part of its `Accept`: how specific that is, and its weight.
-    fn weight(self, range: &str) -> Option<(u8, f32)> {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next()?;
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let weight = weight.map_or(Some(1.0), |weight| weight.trim().parse().ok())?;
-        let (kind, _) = self.name().split_once('/')?;
-        let specific = match name {
-            "*/*" | "*" => 0,
-            _ if name.strip_suffix("/*").is_some_and(|given| given.eq_ignore_ascii_case(kind)) => 1,
-            _ if Self::named(name) == Some(self) => 2,
-            _ => return None,
-        };
-        Some((specific, weight))
-    }
 }
 
 /// The format of the answer: what the client wants most, and of what it wants equally the one of its own table.
@@ -103,20 +93,16 @@ impl Media {
 /// # Errors
 /// 406, with what can be given.
 pub fn accepted(headers: &HeaderMap, media: Media) -> Result<Media, Rejection> {
-    let given: Vec<&str> = headers.get_all(header::ACCEPT).iter().map(text).collect();
-    let given = given.join(",");
-    let ranges: Vec<&str> = given.split(',').map(str::trim).filter(|range| !range.is_empty()).collect();
+    let accept = Accept::of(headers);
     let mut best = None;
     for &answer in media.answers() {
-        // The most specific range counts.
-        let weights = ranges.iter().filter_map(|range| answer.weight(range));
-        let weight = weights.max_by_key(|(specific, _)| *specific).map_or(0.0, |(_, weight)| weight);
+        let weight = accept.welcome(answer.names()).weight;
         if weight > best.map_or(0.0, |(_, before)| before) {
             best = Some((answer, weight));
         }
     }
     match best {
-        _ if ranges.is_empty() => Ok(media),
+        _ if !accept.is_given() => Ok(media),
         Some((answer, _)) => Ok(answer),
         None => {
             let names: Vec<_> = media.answers().iter().map(|answer| answer.name()).collect();

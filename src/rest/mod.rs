@@ -130,10 +130,6 @@ impl Tables {
 
     async fn score(&self, request: Request) -> Result<Response, Rejection> {
         let time = RequestTime::new(self.options.stall_timeout, self.options.stream_timeout);
-        time.bound(self.answer(request, time)).await
-    }
-
-    async fn answer(&self, request: Request, time: RequestTime) -> Result<Response, Rejection> {
         let (head, body) = request.into_parts();
         // First, so that whatever is refused below is read: a client that is still sending hears nothing else.
         let upload = TableBody::new(body, &head.headers, self.options.body_bytes, self.options.stall_timeout);
@@ -146,23 +142,24 @@ impl Tables {
         upload.check_length()?;
         let book = self.accounts.open(&head.headers, &engine.model().labels)?;
         let keeps_all = columns.columns == Columns::All;
-        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place, book };
+        let facts = ModelFacts { info: engine.model().clone(), version: served.version.clone() };
+        let job = Job { engine, columns, options: Arc::clone(&self.options), time, place, book: book.clone() };
         // Where an answer just ends with its connection, one that broke off would look complete: it is told its length.
         let is_whole = head.version < Version::HTTP_11;
-        Ok(match media {
-            Media::Parquet if answer == media && keeps_all => {
-                let facts = ModelFacts { info: job.engine.model().clone(), version: served.version.clone() };
-                score_file(job, facts, upload).await?
+        let answered = async {
+            match media {
+                Media::Parquet if answer == media && keeps_all => score_file(job, facts, upload).await,
+                Media::Parquet => decoded::score(job, upload, answer, is_whole).await,
+                Media::Arrow => arrow::score(job, upload, answer, is_whole).await,
+                Media::Csv | Media::Tsv if answer != media => {
+                    let delimiter = media.format().delimiter().unwrap_or_default();
+                    convert::score(job, upload, delimiter, answer, is_whole).await
+                }
+                Media::JsonLines if answer != media => keys::score(job, upload, answer, is_whole).await,
+                Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await,
             }
-            Media::Parquet => decoded::score(job, upload, answer, is_whole).await?,
-            Media::Arrow => arrow::score(job, upload, answer, is_whole).await?,
-            Media::Csv | Media::Tsv if answer != media => {
-                let delimiter = media.format().delimiter().unwrap_or_default();
-                convert::score(job, upload, delimiter, answer, is_whole).await?
-            }
-            Media::JsonLines if answer != media => keys::score(job, upload, answer, is_whole).await?,
-            Media::Csv | Media::Tsv | Media::JsonLines => lines::score(job, upload, answer, is_whole).await?,
-        })
+        };
+        Ok(time.bound(answered).await.inspect_err(|error| book.fail(&error.to_string()))?)
     }
 
     async fn columns(&self, request: Request) -> Result<Value, Rejection> {

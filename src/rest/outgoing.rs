@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument, warn};
 
+use super::account::Book;
 use super::time::RequestTime;
 use crate::panics::caught_future;
 use crate::{Error, Result};
@@ -44,8 +45,9 @@ pub struct Outlet {
 }
 
 impl Outgoing {
-    /// Starts `work`, which may take that `time`. A piece that is left unread is an error of [`Outlet::send`].
-    pub fn spawn<F>(time: RequestTime, work: impl FnOnce(Outlet) -> F) -> Self
+    /// Starts `work`, which may take that `time`; `book` is told if it fails. A piece that is left unread is an error of
+    /// [`Outlet::send`].
+    pub fn spawn<F>(time: RequestTime, book: Book, work: impl FnOnce(Outlet) -> F) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -57,7 +59,9 @@ impl Outgoing {
             let last = result.map_or_else(Piece::Failed, |()| Piece::End);
             if let Piece::Failed(error) = &last {
                 warn!(%error, "an answer failed");
+                book.fail(&error.to_string());
             }
+            drop(book);
             // A client that is gone is not told, and one that does not read is told when it does.
             let _ = sender.send(last).await;
         };
@@ -182,21 +186,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_complete_ends_and_what_fails_breaks_off() {
-        let complete = Outgoing::spawn(time(), async |outlet: Outlet| {
+        let complete = Outgoing::spawn(time(), Book::default(), async |outlet: Outlet| {
             for piece in ["a", "b", "c", "d"] {
                 outlet.send(Bytes::from_static(piece.as_bytes())).await?;
             }
             Ok(())
         });
         assert_eq!(to_bytes(complete.into_body(), 100).await.unwrap(), "abcd");
-        let failing = Outgoing::spawn(time(), async |outlet: Outlet| {
+        let failing = Outgoing::spawn(time(), Book::default(), async |outlet: Outlet| {
             outlet.send(Bytes::from_static(b"a")).await?;
             Err(Error::Failed("told to".to_owned()))
         });
         assert!(to_bytes(failing.into_body(), 100).await.is_err());
-        let panicking = Outgoing::spawn(time(), async |_: Outlet| panic!("told to"));
+        let panicking = Outgoing::spawn(time(), Book::default(), async |_: Outlet| panic!("told to"));
         assert!(to_bytes(panicking.into_body(), 100).await.is_err());
-        let aborted = Outgoing::spawn(time(), |_| std::future::pending());
+        let aborted = Outgoing::spawn(time(), Book::default(), |_| std::future::pending());
         aborted.task.abort();
         assert!(to_bytes(aborted.into_body(), 100).await.is_err());
     }
@@ -204,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_unread_is_given_up() {
         let (held, released) = tokio::sync::oneshot::channel::<()>();
-        let unread = Outgoing::spawn(time(), async move |outlet: Outlet| {
+        let unread = Outgoing::spawn(time(), Book::default(), async move |outlet: Outlet| {
             let _held = held;
             loop {
                 outlet.send(Bytes::from_static(b"a")).await?;
@@ -216,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_breaks_off() {
-        let endless = Outgoing::spawn(time(), async move |outlet: Outlet| {
+        let endless = Outgoing::spawn(time(), Book::default(), async move |outlet: Outlet| {
             loop {
                 outlet.send(Bytes::from_static(b"a")).await?;
                 tokio::time::sleep(Duration::from_mins(1)).await;
@@ -228,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_ends_the_work() {
         let (held, released) = tokio::sync::oneshot::channel::<()>();
-        let outgoing = Outgoing::spawn(time(), |_| async move {
+        let outgoing = Outgoing::spawn(time(), Book::default(), |_| async move {
             let _held = held;
             std::future::pending().await
         });

@@ -73,10 +73,10 @@ pub async fn score_file(job: Job, facts: ModelFacts, upload: TableBody) -> Resul
     })
     .await?;
     let in_flight = options.in_flight.within(IN_ENGINE);
-    table.score(engine, in_flight, book).await.map_err(|error| table.tail.failure(error))?;
+    table.score(engine, in_flight, &book).await.map_err(|error| table.tail.failure(error))?;
     let answer = Answer { common: table.source.data_len(), body, tail: table.tail };
     let length = (answer.common + answer.tail.len()).to_string();
-    let outgoing = Outgoing::spawn(time, async move |outlet| {
+    let outgoing = Outgoing::spawn(time, book, async move |outlet| {
         let _held = (place, memory);
         answer.send(&outlet).await
     });
@@ -142,7 +142,7 @@ impl Table {
         Ok(Self { source: Arc::new(source), plan, marks, tail })
     }
 
-    async fn score(&self, engine: Engine, in_flight: InFlight, book: Book) -> Result<()> {
+    async fn score(&self, engine: Engine, in_flight: InFlight, book: &Book) -> Result<()> {
         book.expect(self.source.rows());
         let sink = self.begin().await?;
         let (scored, incoming) = mpsc::channel(BATCHES_BEHIND);
@@ -170,7 +170,7 @@ impl Table {
         engine: Engine,
         in_flight: InFlight,
         scored: mpsc::Sender<Vec<ArrayRef>>,
-        book: Book,
+        book: &Book,
     ) -> Result<()> {
         let source: Arc<dyn Source> = Arc::clone(&self.source) as _;
         let parts = 0..source.parts().len();
@@ -179,7 +179,7 @@ impl Table {
             Ok(Incoming { bytes: batch.get_array_memory_size(), rows: batch, rest: () })
         });
         let reader = Arc::new(self.plan.clone().of_inputs());
-        let mut batches = pin!(book.follow(score_batches(engine, reader, in_flight, batches)));
+        let mut batches = pin!(book.clone().follow(score_batches(engine, reader, in_flight, batches)));
         while let Some(batch) = batches.next().await {
             if scored.send(batch?.columns).await.is_err() {
                 // The writer has failed, and says of what.

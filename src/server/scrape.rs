@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::accept::Accept;
 use crate::engine::Health;
 use crate::flight::StagedUploads;
 use crate::memory::Memory;
@@ -31,8 +32,7 @@ pub fn routes(sources: Sources) -> Router {
 }
 
 async fn show(State(sources): State<Sources>, headers: HeaderMap) -> Response {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
+    let format = Format::wanted(&Accept::of(&headers));
     // It reads files of the system's.
     match tokio::task::spawn_blocking(move || sources.page(format)).await {
         Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),

@@ -139,8 +139,7 @@ pub(super) fn is_refusal(error: &object_store::Error) -> bool {
 }
 
 /// Why there is no list.
-pub(super) fn unlisted(url: &ObjectUrl, error: &object_store::Error) -> Error {
-    let fault = Fault::of(url.root.kind, error);
+pub(super) fn unlisted(url: &ObjectUrl, fault: Fault) -> Error {
     if url.root.kind == StoreKind::Http && fault.kind() == FaultKind::Passing {
         return Error::Invalid(format!("{url}: its files cannot be listed: {fault}; name each file"));
     }

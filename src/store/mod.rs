@@ -8,6 +8,7 @@
 //! | `connect` | the HTTP client that stores are asked through |
 //! | `bucket` | the store of a bucket, by its kind |
 //! | `stores` | one store a bucket, and small objects |
+//! | `retries` | requests that are made again |
 //! | `object` | an object that is read: ranges, and streams that go on after a broken connection |
 //! | `uploads` | how an object is written in parts |
 //! | `upload` | an object that is written: nothing is seen of it before it is complete |
@@ -17,16 +18,15 @@
 //!
 //! This room alone knows `object_store`.
 
-mod attempts;
 mod bucket;
 mod connect;
 mod counters;
 mod failure;
-mod listing;
 mod location;
 mod log;
 mod object;
 mod options;
+mod retries;
 mod stores;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -11,19 +10,13 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::failure::{Fault, FaultKind};
+use super::failure::Fault;
 use super::stores::{entry, fault};
 use super::{StoredObject, Stores};
 
 /// How many bytes are asked for at once, and how many times over at the same time.
 const PART: u64 = 4 << 20;
 const PARTS_IN_FLIGHT: usize = 3;
-
-/// How often in a row a range is asked for again that gives no byte before it breaks off. The store's own retries come before.
-const TRIES: u32 = 4;
-
-/// How long to wait after a connection that broke.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// An object as it was when it was opened: reading one that has changed since is an error. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -79,17 +72,16 @@ impl Object {
     pub(crate) async fn fetch(&self, range: Range<u64>) -> Result<Bytes, Fault> {
         let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let mut bytes = BytesMut::new();
-        let mut failures = 0;
+        let mut retries = self.stores.retries();
         while bytes.len() < len {
             let before = bytes.len();
             // What fails here has been tried again already.
             let found = self.ask(range.start + before as u64..range.end).await?;
             let Err(fault) = self.take(found, &mut bytes, len).await else { break };
-            failures = if bytes.len() > before { 1 } else { failures + 1 };
-            if fault.kind() != FaultKind::Passing || failures > TRIES {
-                return Err(fault);
+            if bytes.len() > before {
+                retries.renew();
             }
-            tokio::time::sleep(PAUSE * failures).await;
+            retries.wait(fault).await?;
         }
         Ok(bytes.freeze())
     }

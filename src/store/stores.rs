@@ -1,22 +1,21 @@
 //! One store a bucket, and what is done with whole objects.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, try_unfold};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 #[cfg(test)]
 use object_store::multipart::MultipartStore;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use super::attempts::Attempts;
 use super::bucket::{Bucket, bucket_of};
-use super::failure::{Fault, FaultKind, is_refusal};
-use super::listing::Listing;
+use super::failure::{Fault, FaultKind, is_refusal, unlisted};
+use super::retries::Retries;
 use super::url::Root;
 use super::{Object, ObjectUrl, StoreCounters, StoreOptions};
 use crate::{Error, Result};
@@ -103,16 +102,41 @@ impl Stores {
         }
     }
 
-    /// The objects below a folder, also of folders below it, as the store lists them.
-    pub fn list(&self, folder: &ObjectUrl) -> BoxStream<'static, Result<StoredObject>> {
-        let (store, path) = match self.store(folder) {
-            Ok(found) => found,
-            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
-        };
+    /// What `take` makes of the objects below a folder, also of those in folders below it, in no order. A listing that breaks off is
+    /// begun anew: not every store lists by name, to go on from one.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn list<T>(&self, folder: &ObjectUrl, take: impl Fn(StoredObject) -> Option<T>) -> Result<Vec<T>> {
+        let (store, path) = self.store(folder)?;
+        let below = Some(path).filter(|path| !path.as_ref().is_empty());
+        let taken = |meta: ObjectMeta| take(entry(folder.with_path(&meta.location), meta));
+        let mut retries = self.retries();
         self.shared.counters.add_request();
-        let (below, listing) = (folder.clone(), Listing::new(store, folder.clone(), path, self.attempts()));
-        let listed = try_unfold(listing, async |mut listing| Ok(listing.next().await?.map(|meta| (meta, listing))));
-        listed.map_ok(move |meta| entry(below.with_path(&meta.location), meta)).boxed()
+        loop {
+            let listed = store.list(below.as_ref()).try_filter_map(|meta| ready(Ok(taken(meta))));
+            match listed.try_collect().await {
+                Ok(listed) => return Ok(listed),
+                Err(error) => retries.wait(fault(folder, &error)).await.map_err(|fault| unlisted(folder, fault))?,
+            }
+        }
+    }
+
+    /// Whether nothing lies below a folder.
+    ///
+    /// # Errors
+    /// As [`Stores::head`].
+    pub async fn is_empty(&self, folder: &ObjectUrl) -> Result<bool> {
+        let (store, path) = self.store(folder)?;
+        let below = Some(path).filter(|path| !path.as_ref().is_empty());
+        let mut retries = self.retries();
+        self.shared.counters.add_request();
+        loop {
+            match store.list(below.as_ref()).try_next().await {
+                Ok(first) => return Ok(first.is_none()),
+                Err(error) => retries.wait(fault(folder, &error)).await.map_err(|fault| unlisted(folder, fault))?,
+            }
+        }
     }
 
     /// A whole object of at most `most` bytes.
@@ -151,7 +175,7 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn put_new(&self, url: &ObjectUrl, bytes: Bytes) -> Result<bool> {
         let (store, path) = self.writable(url)?;
-        let mut attempts = self.attempts();
+        let mut retries = self.retries();
         self.shared.counters.add_request();
         loop {
             match store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
@@ -165,9 +189,7 @@ impl Stores {
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                     return self.put(url, bytes).await.map(|()| true);
                 }
-                Err(error) => {
-                    attempts.spend(fault(url, &error)).map_err(|fault| fault.at(url))?;
-                }
+                Err(error) => retries.wait(fault(url, &error)).await.map_err(|fault| fault.at(url))?,
             }
         }
     }
@@ -178,20 +200,20 @@ impl Stores {
     /// As [`Stores::head`].
     pub async fn delete(&self, url: &ObjectUrl) -> Result<()> {
         let (store, path) = self.writable(url)?;
-        let mut attempts = self.attempts();
+        let mut retries = self.retries();
         self.shared.counters.add_request();
         loop {
             match store.delete(&path).await.map_err(|error| fault(url, &error)) {
                 Err(fault) if fault.kind() != FaultKind::Missing => {
-                    attempts.spend(fault).map_err(|fault| fault.at(url))?;
+                    retries.wait(fault).await.map_err(|fault| fault.at(url))?;
                 }
                 _ => return Ok(()),
             }
         }
     }
 
-    fn attempts(&self) -> Attempts {
-        Attempts::within(self.shared.options.limits.all_retries)
+    pub(super) fn retries(&self) -> Retries {
+        Retries::new(&self.shared.options.limits)
     }
 
     /// Opens an object to read it.
@@ -264,6 +286,8 @@ pub(super) fn entry(url: ObjectUrl, meta: ObjectMeta) -> StoredObject {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::store::FileLocation;
     use crate::store::testing::{stores, url};
@@ -274,17 +298,40 @@ mod tests {
         for key in ["a/1", "a/b/2", "ab"] {
             stores.put(&url(key), Bytes::from_static(b"text")).await.unwrap();
         }
-        let listed: Vec<StoredObject> = stores.list(&url("a")).try_collect().await.unwrap();
+        let listed = stores.list(&url("a"), Some).await.unwrap();
         let mut names: Vec<_> = listed.iter().map(|entry| entry.url.to_string()).collect();
         names.sort();
         assert_eq!(names, ["s3://bucket/a/1", "s3://bucket/a/b/2"]);
         assert_eq!(listed[0], stores.head(&listed[0].url).await.unwrap());
-        assert_eq!(stores.list(&url("")).count().await, 3);
+        assert_eq!(stores.list(&url(""), Some).await.unwrap().len(), 3);
+        assert!(!stores.is_empty(&url("a")).await.unwrap() && stores.is_empty(&url("b")).await.unwrap());
         assert!(matches!(stores.get(&url("ab"), 3).await, Err(Error::TooLarge(_))));
         for _ in 0..2 {
             stores.delete(&url("ab")).await.unwrap();
         }
         assert!(matches!(stores.get(&url("ab"), 9).await, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_breaks_off_is_asked_for_again() {
+        let (stores, counting) = stores();
+        for key in ["a", "b", "c"] {
+            stores.put(&url(key), Bytes::from_static(b"text")).await.unwrap();
+        }
+        for cut in 0..=4 {
+            counting.cut.store(cut, Ordering::Relaxed);
+            let mut names = stores.list(&url(""), |found| Some(found.url.to_string())).await.unwrap();
+            names.sort();
+            assert_eq!(names, ["s3://bucket/a", "s3://bucket/b", "s3://bucket/c"], "each is there once");
+        }
+        counting.cut.store(5, Ordering::Relaxed);
+        let error = stores.list(&url(""), Some).await.unwrap_err().to_string();
+        assert_eq!(error, "s3://bucket/: the store cannot be reached: connection closed");
+        counting.lost.store(4, Ordering::Relaxed);
+        stores.delete(&url("a")).await.unwrap();
+        counting.lost.store(5, Ordering::Relaxed);
+        stores.delete(&url("b")).await.unwrap_err();
+        assert_eq!(stores.list(&url(""), Some).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -56,8 +56,10 @@ pub(crate) struct Counting {
     pub breaks: AtomicUsize,
     /// How many parts are still to fail.
     pub refusals: AtomicUsize,
-    /// How many objects are still to be written whose writer is told that they are not.
+    /// How many objects are still to be written, or deleted, and who asks is told that they are not.
     pub lost: AtomicUsize,
+    /// How many listings are still to break off.
+    pub cut: AtomicUsize,
 }
 
 impl Counting {
@@ -127,11 +129,17 @@ impl ObjectStore for Counting {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
+        let is_lost = takes_one(&self.lost);
+        let deleted = self.inner.delete_stream(paths);
+        deleted.map(move |done| if is_lost { Err(broken()) } else { done }).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let listed = self.inner.list(prefix);
+        if takes_one(&self.cut) {
+            return listed.take(1).chain(futures::stream::iter([Err(broken())])).boxed();
+        }
+        listed
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -116,29 +116,37 @@ fn places<'a>(among: &'a Fields, name: &str, by_name: &mut Names<'a>) -> Vec<Vec
     found
 }
 
-/// The names of the string columns, and of strings in structs.
-pub fn string_columns(schema: &Schema) -> Vec<String> {
-    let mut names = Vec::new();
-    for field in schema.fields() {
-        collect(field.name(), field.data_type(), &mut names);
+/// Calls `visit` with the name of each string column, and with the path of each string in structs.
+pub fn each_string(schema: &Schema, mut visit: impl FnMut(&str)) {
+    visit_strings(schema.fields(), &mut String::new(), &mut visit);
+}
+
+/// All paths are spelled in the same `path`: together they may be far longer than the schema.
+fn visit_strings(fields: &Fields, path: &mut String, visit: &mut impl FnMut(&str)) {
+    for field in fields {
+        let outer = path.len();
+        path.push_str(field.name());
+        match field.data_type() {
+            DataType::Struct(inner) => {
+                path.push('.');
+                visit_strings(inner, path, visit);
+            }
+            data_type if is_string(data_type) => visit(path),
+            _ => {}
+        }
+        path.truncate(outer);
     }
-    names
 }
 
 fn strings(schema: &Schema) -> String {
-    let names = string_columns(schema);
-    let all = names.len();
-    if all == 0 { format!("there is none; columns: {}", list(schema)) } else { shortened(names, all) }
-}
-
-fn collect(name: &str, data_type: &DataType, names: &mut Vec<String>) {
-    match data_type {
-        _ if is_string(data_type) => names.push(name.to_owned()),
-        DataType::Struct(fields) => {
-            fields.iter().for_each(|field| collect(&format!("{name}.{}", field.name()), field.data_type(), names));
+    let (mut names, mut all) = (Vec::new(), 0);
+    each_string(schema, |name| {
+        all += 1;
+        if all <= LISTED {
+            names.push(name.to_owned());
         }
-        _ => {}
-    }
+    });
+    if all == 0 { format!("there is none; columns: {}", list(schema)) } else { shortened(names, all) }
 }
 
 /// What to do about texts that nobody would take for such unasked.

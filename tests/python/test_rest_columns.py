@@ -140,6 +140,45 @@ def test_an_account_while_its_request_runs_and_why_it_broke_off(server):
     assert said["ended"] and said["failure"] == "line 20002 has 2 cells, and the line of names has 1"
 
 
+@pytest.mark.parametrize(("query", "body", "content_type", "what"), [
+    ({"text": "none"}, b"text\na\n", CSV, "none"),
+    ({}, b"text\na,b\n", CSV, "line 2"),
+    ({}, b"PAR1PAR1", PARQUET, "the body"),
+    ({"text": "n"}, parquet(ROWS), PARQUET, "n"),
+    ({}, written(pa.table({"n": [1]})), ARROW, "no string column"),
+])
+def test_a_request_that_is_refused_says_so_in_its_account(server, query, body, content_type, what):
+    name = f"refused-{abs(hash((body, str(query)))) % 10**9}"
+    status, said = refused(server, query, body, content_type, **{ACCOUNT: name})
+    assert status == 400 and what in said
+    found = account(server, name)[1]
+    assert (found["ended"], found["failure"], found["rows"]) == (True, said, 0)
+
+
+def test_a_request_that_takes_too_long_says_so_in_its_account(serve):
+    own = serve("--stream-timeout", "1")
+    connection = http.client.HTTPConnection(own.http, timeout=60)
+    connection.putrequest("POST", "/score")
+    for header in [("content-type", PARQUET), ("content-length", "100"), (ACCOUNT, "takes-too-long")]:
+        connection.putheader(*header)
+    connection.endheaders(b"PAR1")
+    assert connection.getresponse().status == 408
+    connection.close()
+    said = account(own, "takes-too-long")[1]
+    assert said["ended"] and "--stream-timeout" in said["failure"]
+
+
+def test_names_that_come_to_more_than_their_schema(server):
+    """Each of many strings in a struct of a long name: what is listed is bounded, and so is what an error says."""
+    outer = "x" * 100_000
+    fields = pa.struct([(f"f{number}", pa.string()) for number in range(10_000)])
+    table = pa.table({outer: pa.array([], fields)})
+    status, said = listed(server, written(table), ARROW)
+    assert status == 413 and "4 MiB" in said, said
+    status, said = refused(server, {"text": "none"}, written(table), ARROW)
+    assert status == 400 and "and 9968 more" in said and len(said) < 4 << 20
+
+
 def test_who_goes_leaves_an_account_that_ended(server):
     name = "client-that-goes"
     connection = http.client.HTTPConnection(server.http, timeout=60)

@@ -1,6 +1,8 @@
 """`serve --while-locked FILE`: a server that is there for as long as somebody else holds a lock on a file."""
 import fcntl
+import signal
 import socket
+import subprocess
 import urllib.request
 
 import pytest
@@ -46,6 +48,30 @@ def test_what_has_begun_may_finish(file, serve):
             request.sendall(text)
             assert request.recv(1000).startswith(b"HTTP/1.1 200 ")
     assert running.process.wait(servers.STOP_SECONDS) == 0
+
+
+@pytest.mark.parametrize("begun_by", ["lock", "shutdown"])
+def test_a_second_signal_ends_what_something_else_began(file, serve, begun_by):
+    """The first one finds the server on its way to the end, and is waited with."""
+    with locked(file, fcntl.LOCK_SH) as holder:
+        running = serve("--while-locked", file)
+        host, port = running.http.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as request:
+            request.sendall(b"POST /score HTTP/1.1\r\nhost: a\r\ncontent-type: text/csv\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n")
+            assert request.recv(100).startswith(b"HTTP/1.1 100 ")
+            if begun_by == "lock":
+                holder.close()
+            else:
+                urllib.request.urlopen(urllib.request.Request(f"http://{running.http}/shutdown", b""), timeout=30).close()
+            while "stopping: running requests may finish" not in running.log.read_text():
+                assert running.process.poll() is None
+            running.terminate()
+            with pytest.raises(subprocess.TimeoutExpired):
+                running.process.wait(1)
+            running.process.send_signal(signal.SIGTERM)
+            running.exit_code = 1
+            assert running.process.wait(servers.STOP_SECONDS) == 1
+    assert "a second signal; stopped at once" in running.log.read_text()
 
 
 def test_without_a_lock_it_ends_before_it_serves(file):

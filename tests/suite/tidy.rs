@@ -47,7 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The library's modules, from the ground up: each may know those of the layers below it alone.
 const LAYERS: &[&[&str]] = &[
-    &["error"],
+    &["accept", "error"],
     &[
         "flight_uri",
         "format",

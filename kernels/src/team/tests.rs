@@ -17,6 +17,10 @@ fn with_members<T>(members: usize, lead: impl FnOnce(&Team) -> T) -> T {
         for _ in 0..members {
             scope.spawn(|| handle.assist(|| false));
         }
+        // The test is one only if they have come.
+        while team.stage.as_ref().is_some_and(|stage| stage.members.load(Ordering::Relaxed) < members) {
+            thread::yield_now();
+        }
         let done = catch_unwind(AssertUnwindSafe(|| lead(&team)));
         drop(team);
         done.unwrap_or_else(|panic| resume_unwind(panic))

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use super::choice::Choice;
 use super::listed::Listed;
 use crate::Result;
-use crate::store::{FileLocation, ObjectUrl, Stores};
+use crate::store::{FileLocation, ObjectUrl, StoredObject, Stores};
 
 /// The objects below `folder` that `choice` takes, in no order. `without` is left out, and so are objects whose names end in a slash,
 /// by which some tools make folders. Blocks.
@@ -21,16 +21,21 @@ pub fn list(
     without: Option<&FileLocation>,
 ) -> Result<Vec<Listed>> {
     let without = without.and_then(FileLocation::object);
-    let taken = stores.list(folder).try_filter_map(|found| async move {
+    let taken = |found: StoredObject| {
         let is_without = without.is_some_and(|without| found.url.below(without).is_some());
-        let Some(path) = found.url.below(folder).map(Path::new).filter(|path| !is_without && choice.takes(path)) else {
-            return Ok(None);
-        };
-        // Such a name is listed without its slash, and nothing has that name.
-        let is_file = found.len > 0 || stores.is_there(&found.url).await?;
-        Ok(is_file.then(|| Listed { path: path.into(), bytes: Some(found.len) }))
-    });
-    stores.wait(taken.try_collect())
+        let path = found.url.below(folder).map(Path::new).filter(|path| !is_without && choice.takes(path))?;
+        let listed = Listed { path: path.into(), bytes: Some(found.len) };
+        Some((found.url, listed))
+    };
+    stores.wait(async {
+        let found = futures::stream::iter(stores.list(folder, taken).await?.into_iter().map(Ok));
+        let files = found.try_filter_map(|(url, listed)| async move {
+            // Such a name is listed without its slash, and nothing has that name.
+            let is_file = listed.bytes != Some(0) || stores.is_there(&url).await?;
+            Ok(is_file.then_some(listed))
+        });
+        files.try_collect().await
+    })
 }
 
 /// Whether nothing lies below a folder. Blocks.
@@ -38,5 +43,5 @@ pub fn list(
 /// # Errors
 /// What the store says.
 pub fn is_empty(stores: &Stores, folder: &ObjectUrl) -> Result<bool> {
-    stores.wait(async { Ok(stores.list(folder).try_next().await?.is_none()) })
+    stores.wait(stores.is_empty(folder))
 }

@@ -79,7 +79,7 @@ async function count() {
   before = now;
   $('scored').textContent = number(now.rows);
   $('queue').textContent = number(total(page, 'textflight_queue_rows'));
-  // The page's own two are among them.
+  // This one is among them.
   $('requests').textContent = number(Math.max(0, total(page, 'textflight_requests_open') - 1));
 }
 

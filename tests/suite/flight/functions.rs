@@ -152,6 +152,10 @@ async fn signatures_are_flights_without_endpoints() {
     ] {
         let status = client.get_flight_info(path(parts)).await.unwrap_err();
         assert!(status.code() == code && status.message().contains(expected), "{status:?}");
+        let status = client.poll_flight_info(path(parts)).await.unwrap_err();
+        assert!(status.code() == code && status.message().contains(expected), "{status:?}");
+        let status = client.get_schema(path(parts)).await.unwrap_err();
+        assert!(status.code() == code && status.message().contains(expected), "{status:?}");
     }
     let mut results = client.do_action(Action::new("protocol_version", "")).await.unwrap().into_inner();
     assert_eq!(results.message().await.unwrap().unwrap().body, vec![2]);
