@@ -27,7 +27,7 @@ def source(tmp_path):
 def large(tmp_path_factory, dev_texts):
     """Some thousand rows, which take the bundled model seconds."""
     path = tmp_path_factory.mktemp("large") / "in.parquet"
-    texts = [f"{text} {number}" for number in range(6) for text in dev_texts]
+    texts = [f"{text} {number}" for number in range(18) for text in dev_texts]
     texts[5], texts[6], texts[7] = None, "", "word " * 300
     pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), path, row_group_size=2000)
     return path
@@ -111,7 +111,7 @@ def test_a_server_that_is_killed_costs_time_and_no_rows(large, local, tmp_path):
 
 
 def test_a_server_that_drains_hands_its_work_on(large, local, tmp_path, serve):
-    first, second = servers.Server(tmp_path / "first", "--drain-timeout", "1"), serve()
+    first, second = servers.Server(tmp_path / "first", "--drain-timeout", "0.2"), serve()
     target = tmp_path / "out.parquet"
     command = [BINARY, "score", large, "-o", target, *OPTIONS, "--server", address(first), "--server", address(second)]
     scoring = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment())
