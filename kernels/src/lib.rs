@@ -21,6 +21,7 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod facts;
 mod family;
 mod fault;
 mod feed_forward;
@@ -48,6 +49,7 @@ mod widened;
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use facts::{GpuCounters, GpuFacts, KernelTime};
 pub use family::Family;
 pub use fault::Fault;
 pub use feed_forward::FeedForward;

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 use candle_core::{CudaStorage, DType, Device, Error, Layout, Result, Shape, Tensor};
 
 pub use self::{NoAttention as GpuAttention, NoDownload as Download, NoGpu as Gpu, NoLinear as GpuLinear};
-use super::{Activation, AttentionWeights, Fault, LayerNorm, Ragged};
+use super::{Activation, AttentionWeights, Fault, GpuFacts, LayerNorm, Ragged};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;
@@ -50,6 +50,11 @@ impl NoGpu {
     /// # Errors
     /// Never called.
     pub const fn capability(&self) -> std::result::Result<(i32, i32), Fault> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn facts(&self) -> GpuFacts {
         match *self {}
     }
 

@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::libraries;
 use super::staging::{Download, Staging};
-use crate::{Fault, cause};
+use crate::{Fault, GpuFacts, cause};
 
 /// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds [`Gpu::turn`].
 pub struct Gpu {
@@ -89,6 +89,26 @@ impl Gpu {
     /// [`Fault::Failed`] when the driver does not say.
     pub fn capability(&self) -> Result<(i32, i32), Fault> {
         self.context.compute_capability().map_err(|e| Fault::Failed(driver_text(e)))
+    }
+
+    /// What the driver says of it.
+    pub fn facts(&self) -> GpuFacts {
+        use sys::CUdevice_attribute_enum as Attribute;
+        // What it does not know it leaves out.
+        let number = |of| self.context.attribute(of).map_or(0, |value| value.unsigned_abs() as usize);
+        let mut version = 0;
+        // SAFETY: the driver writes one number.
+        let knows = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().is_ok();
+        GpuFacts {
+            card: self.card(),
+            capability: self.context.compute_capability().unwrap_or_default(),
+            multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+            memory: self.context.total_mem().unwrap_or_default(),
+            clock_mhz: number(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000,
+            memory_clock_mhz: number(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) / 1000,
+            driver: if knows { format!("CUDA {}.{}", version / 1000, version % 1000 / 10) } else { String::new() },
+            code: String::new(),
+        }
     }
 
     /// Products with a bias.
