@@ -10,8 +10,8 @@ use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::Result;
-use crate::classifier::{Classifier, TokenBudget};
-use crate::engine::{Engine, EngineLimits, EngineOptions, Lane, Scorer};
+use crate::classifier::Classifier;
+use crate::engine::{Engine, EngineLimits, EngineOptions, Lane, Scorer, TokenBudget};
 
 /// Rows of a job.
 const JOB: usize = 4096;
@@ -29,7 +29,8 @@ pub fn measure(
     let options = EngineOptions {
         batch_rows: NonZeroUsize::new(batch_rows),
         // A GPU's forward is bounded by its tokens alone.
-        batch_tokens: TokenBudget::AtMost(NonZeroUsize::MIN.saturating_add(batch_rows * mean)),
+        batch_tokens: Some(TokenBudget::AtMost(NonZeroUsize::MIN.saturating_add(batch_rows * mean))),
+        batch_latency: None,
         threads: None,
         queue_rows: NonZeroUsize::MIN.saturating_add(JOB * JOBS),
         background: false,
