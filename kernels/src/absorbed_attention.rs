@@ -232,9 +232,9 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::weights::testing::{HIDDEN, norm, random, weights};
-    use crate::testing::max_difference;
     use crate::PackedAttention;
+    use crate::testing::max_difference;
+    use crate::weights::testing::{HIDDEN, norm, random, weights};
 
     #[test]
     fn equals_attention_of_all_rows() -> Result<()> {

@@ -34,7 +34,7 @@ impl EncoderShape {
     ///
     /// # Errors
     /// A sentence about the first sequence for which that is not so.
-    pub fn check(&self, sequences: &[&[u32]]) -> Result<(), String> {
+    pub fn check(&self, sequences: &[&[u32]]) -> std::result::Result<(), String> {
         for sequence in sequences {
             if !(1..=self.longest).contains(&sequence.len()) {
                 return Err(format!("a sequence of {} tokens: the model takes 1 to {}", sequence.len(), self.longest));

@@ -23,7 +23,10 @@ impl Event {
     /// # Errors
     /// The driver's, here as in all below.
     pub fn new(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
-        Self::with(context, CUevent_flags::CU_EVENT_DISABLE_TIMING as u32 | CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32)
+        Self::with(
+            context,
+            CUevent_flags::CU_EVENT_DISABLE_TIMING as u32 | CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32,
+        )
     }
 
     /// One that knows when it was reached, which holds the device up a little.

@@ -56,7 +56,9 @@ impl Gpu {
         let values = Tensor::randn(0f32, 1f32, size * size, &Device::Cpu)?;
         Ok(match kind {
             Kind::F16 => Buffer::of(self.queue(), &values.to_dtype(candle_core::DType::F16)?.to_vec1::<half::f16>()?)?,
-            Kind::Bf16 => Buffer::of(self.queue(), &values.to_dtype(candle_core::DType::BF16)?.to_vec1::<half::bf16>()?)?,
+            Kind::Bf16 => {
+                Buffer::of(self.queue(), &values.to_dtype(candle_core::DType::BF16)?.to_vec1::<half::bf16>()?)?
+            }
             _ => Buffer::of(self.queue(), &values.to_vec1::<f32>()?)?,
         })
     }

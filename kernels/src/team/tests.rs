@@ -7,7 +7,6 @@ use super::*;
 use crate::weights::testing::{HIDDEN, norm, random, weights};
 use crate::{
     AbsorbedAttention, Activation, Kernel, PackedAttention, PackedFeedForward, PackedLinear, Precision, Ragged,
-    select_rows,
 };
 
 /// A team with so many members, which stay until the end.

@@ -2,12 +2,14 @@
 
 use cudarc::driver::sys::CUstream;
 
-use super::super::functions::{AddNorm, Attention, BiasActivation, Element, EmbedNorm, FirstRows, Functions, Spans, Widen};
+use super::super::functions::{
+    AddNorm, Attention, BiasActivation, Element, EmbedNorm, FirstRows, Functions, Spans, Widen,
+};
 use super::super::products::{After, Kind, Operands, Products, Shape, padded};
 use super::super::trouble::Trouble;
+use super::Arithmetic;
 use super::layout::{Batch, Layout};
 use super::weights::{DeviceWeights, Layer, Linear};
-use super::Arithmetic;
 use crate::{Activation, EncoderShape};
 
 /// One forward.
@@ -138,14 +140,7 @@ impl Forward<'_> {
     }
 
     /// What follows attention: the output product and the feed-forward block, each with its residual and LayerNorm.
-    unsafe fn blocks(
-        &mut self,
-        layer: &Layer,
-        x: u64,
-        attended: u64,
-        out: u64,
-        rows: usize,
-    ) -> Result<(), Trouble> {
+    unsafe fn blocks(&mut self, layer: &Layer, x: u64, attended: u64, out: u64, rows: usize) -> Result<(), Trouble> {
         let at = self.at;
         let after_attention = Residual { residual: x, norm: layer.attention_norm };
         let after_all = Residual { residual: attended, norm: layer.output_norm };

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tracing::info;
 
 use self::forward::Forward;
-use self::layout::Layout;
 pub use self::layout::Batch;
+use self::layout::Layout;
 pub use self::weights::{DeviceWeights, Linear};
 use super::event::Event;
 use super::functions::Element;
@@ -81,7 +81,9 @@ impl GpuEncoder {
         let width = shape.hidden / shape.heads.max(1);
         if !gpu.functions().takes_heads(arithmetic.element, width) {
             let element = arithmetic.element.suffix();
-            return Err(Trouble::Refused(format!("attention heads of {width} columns: in {element} there is no kernel")));
+            return Err(Trouble::Refused(format!(
+                "attention heads of {width} columns: in {element} there is no kernel"
+            )));
         }
         Ok(())
     }
@@ -92,7 +94,8 @@ impl GpuEncoder {
     /// [`Fault::OutOfMemory`] when fewer sequences may pass, [`Fault::Failed`] for what is no batch of this model, and
     /// [`Fault::Lost`] when the GPU takes no more work.
     pub fn forward(&self, sequences: &[&[u32]]) -> Result<Download, Fault> {
-        let fault = |trouble: Trouble| self.gpu.fault(&trouble, &format!("the forward of {} sequences", sequences.len()));
+        let fault =
+            |trouble: Trouble| self.gpu.fault(&trouble, &format!("the forward of {} sequences", sequences.len()));
         self.shape.check(sequences).map_err(|why| fault(Trouble::Refused(why)))?;
         self.begin(sequences).map_err(fault)
     }

@@ -1,6 +1,6 @@
 //! Products of 8 bits: rows into 8 bits with a scale each, and what comes after such a product.
 
-use candle_core::cuda_backend::cudarc::driver::{DriverError, sys::CUstream};
+use cudarc::driver::{DriverError, sys::CUstream};
 
 use super::element::{Element, OfElement};
 use super::linear::over_matrix;
@@ -146,11 +146,7 @@ impl super::Functions {
     ///
     /// # Errors
     /// The driver's.
-    pub unsafe fn scaled_bias_activation(
-        &self,
-        stream: CUstream,
-        x: &ScaledBiasActivation,
-    ) -> Result<(), DriverError> {
+    pub unsafe fn scaled_bias_activation(&self, stream: CUstream, x: &ScaledBiasActivation) -> Result<(), DriverError> {
         if x.rows == 0 || x.width == 0 {
             return Ok(());
         }
@@ -159,16 +155,8 @@ impl super::Functions {
         let shape = over_matrix(x.rows, if whole { x.width / x.element.vector() } else { x.width })?;
         let (rows, width, activation) = (int(x.rows)?, int(x.width)?, x.activation as i32);
         let function = self.eight_bits.get(x.sums.of).bias_activation.get(x.element);
-        let parameters = parameters![
-            x.sums.sums,
-            x.sums.row_scales,
-            x.sums.column_scales,
-            x.bias,
-            x.out,
-            rows,
-            width,
-            activation
-        ];
+        let parameters =
+            parameters![x.sums.sums, x.sums.row_scales, x.sums.column_scales, x.bias, x.out, rows, width, activation];
         // SAFETY: the kernel's own parameters, which it looks at as above; the rest is the caller's.
         unsafe { function.launch(stream, shape, parameters) }
     }

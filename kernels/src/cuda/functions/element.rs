@@ -1,7 +1,7 @@
 //! The types of values that kernels exist for.
 
 use candle_core::DType;
-use candle_core::cuda_backend::cudarc::driver::DriverError;
+use cudarc::driver::DriverError;
 
 use super::{Function, Module};
 

@@ -12,7 +12,7 @@ mod module;
 mod norm;
 mod rows;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
+use cudarc::driver::{CudaContext, DriverError};
 
 pub use attention::Attention;
 pub use eight_bits::{EightBits, QuantizeRows, ScaledAddNorm, ScaledBiasActivation, Sums};
