@@ -1,11 +1,18 @@
 //! How a kernel of `kernels.cu` is put into a device's stream.
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, DriverError, LaunchConfig};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 use candle_core::{DType, Layout, Result, bail};
 
-/// `kernels.cu`, compiled for the oldest architecture that the build was made for.
-const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+use super::functions::{Function, Module, Shape};
+
+/// The kernels in the context of each device.
+static MODULES: Mutex<BTreeMap<usize, Module>> = Mutex::new(BTreeMap::new());
 
 /// `$body` with `$slice` bound to the values of a storage, whichever of our three types they have.
 macro_rules! with_slice {
@@ -49,18 +56,31 @@ impl Launch<'_> {
     /// The arguments are those of the kernel in `kernels.cu`, in number, order and type, and each address has as many
     /// values behind it as the kernel reads and writes.
     pub unsafe fn run(self, arguments: &[Argument]) -> Result<()> {
-        let function = self.device.get_or_load_custom_func(&self.name, "textflight", PTX)?;
-        let mut builder = function.builder();
-        for argument in arguments {
-            match argument {
-                Argument::Address(x) => builder.arg(x),
-                Argument::Long(x) => builder.arg(x),
-                Argument::Int(x) => builder.arg(x),
-                Argument::Float(x) => builder.arg(x),
-            };
-        }
-        // SAFETY: the caller's.
-        unsafe { builder.launch(self.config) }.w().map(drop)
+        let stream = self.device.cuda_stream();
+        let pointer = |argument: &Argument| match argument {
+            Argument::Address(x) => (&raw const *x).cast_mut().cast::<c_void>(),
+            Argument::Long(x) => (&raw const *x).cast_mut().cast(),
+            Argument::Int(x) => (&raw const *x).cast_mut().cast(),
+            Argument::Float(x) => (&raw const *x).cast_mut().cast(),
+        };
+        let mut pointers: Vec<*mut c_void> = arguments.iter().map(pointer).collect();
+        let LaunchConfig { grid_dim, block_dim, shared_mem_bytes } = self.config;
+        let shape = Shape { grid: grid_dim, block: block_dim, shared: shared_mem_bytes };
+        let function = self.function().w()?;
+        // SAFETY: the caller's; the stream and the function are of the same device.
+        unsafe { function.launch(stream.cu_stream(), shape, &mut pointers) }.w()
+    }
+
+    fn function(&self) -> std::result::Result<Function, DriverError> {
+        let stream = self.device.cuda_stream();
+        let context = stream.context();
+        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+        context.bind_to_thread()?;
+        let module = match modules.entry(context.ordinal()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Module::load(context)?),
+        };
+        module.function(&self.name)
     }
 }
 

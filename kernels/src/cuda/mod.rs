@@ -4,6 +4,7 @@
 //! All work of a GPU goes through one stream, in the order in which it is put there. What others use of this module has its
 //! like in `no_cuda.rs`.
 
+mod functions;
 mod gpu;
 mod launch;
 mod libraries;
