@@ -2,7 +2,6 @@
 // functions at the end in the library, by dlsym.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 namespace emulator {

@@ -5,6 +5,7 @@
 //! said. None of them does anything when there is nothing to do: no rows, or no sequences.
 
 mod attention;
+mod code;
 mod eight_bits;
 mod element;
 mod linear;
@@ -15,6 +16,7 @@ mod rows;
 use cudarc::driver::{CudaContext, DriverError};
 
 pub use attention::Attention;
+pub use code::{Runs, check_driver, embedded_for};
 pub use eight_bits::{EightBits, QuantizeRows, ScaledAddNorm, ScaledBiasActivation, Sums};
 pub use element::Element;
 pub use linear::BiasActivation;

@@ -19,6 +19,11 @@ pub fn image() -> &'static [u8] {
 /// The kernels in a context. They stay there for as long as it lives.
 pub struct Module(sys::CUmodule);
 
+// SAFETY: the driver takes a module's handle from every thread, and it is never unloaded.
+unsafe impl Send for Module {}
+// SAFETY: as above.
+unsafe impl Sync for Module {}
+
 impl Module {
     /// Loads them: the code for the device's architecture, or, where there is none, what the driver compiles for it.
     ///
