@@ -25,6 +25,7 @@ Settings read() {
     settings.devices = static_cast<int>(number("TEXTFLIGHT_EMULATOR_DEVICES", 1));
     settings.memory = number("TEXTFLIGHT_EMULATOR_MEMORY", size_t{1} << 30);
     settings.launches = number("TEXTFLIGHT_EMULATOR_LAUNCHES", UINT64_MAX);
+    settings.driver = static_cast<int>(number("TEXTFLIGHT_EMULATOR_DRIVER", 13000));
     const char* capability = std::getenv("TEXTFLIGHT_EMULATOR_CAPABILITY");
     if (!capability || !*capability) capability = "9.0";
     char rest;

@@ -12,6 +12,7 @@ struct Settings {
     int major, minor;  // compute capability
     size_t memory;     // bytes of a device
     uint64_t launches; // how many succeed
+    int driver;        // the release of CUDA that it is for, as cuDriverGetVersion says it
 };
 
 const Settings& settings();
