@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::{NoDownload as Download, NoEncoder as GpuEncoder, NoGpu as Gpu};
-use super::{Affine, EmbeddingWeights, EncoderShape, Fault, GpuCounters, GpuFacts, KernelTime, LayerWeights, Precision};
+use super::{
+    Affine, EmbeddingWeights, EncoderShape, Fault, GpuCounters, GpuFacts, KernelTime, LayerWeights, Precision,
+};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;

@@ -29,7 +29,8 @@ struct Folders(Vec<Option<CString>>);
 impl Folders {
     fn new(named: Option<&Path>) -> Result<Self, Fault> {
         let named = named.map(|folder| CString::new(folder.as_os_str().as_encoded_bytes()));
-        let named = named.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
+        let named =
+            named.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
         Ok(Self(named.map(Some).into_iter().chain([None]).collect()))
     }
 
