@@ -1,6 +1,6 @@
 //! Attention over packed sequences.
 
-use candle_core::cuda_backend::cudarc::driver::{DriverError, sys, sys::CUstream};
+use cudarc::driver::{DriverError, sys, sys::CUstream};
 
 use super::element::{Element, OfElement};
 use super::module::{Function, Module, REFUSED, Shape, blocks, int, parameters};
@@ -64,7 +64,10 @@ impl OnTensorCores {
             module.function(&format!("attention_mma_{}_{width}_{queries}", element.suffix()))
         };
         let [w32, w64, w96, w128] = HEAD_WIDTHS;
-        Ok(Self { by_16: [one(16, w32)?, one(16, w64)?, one(16, w96)?, one(16, w128)?], by_32: [one(32, w32)?, one(32, w64)?] })
+        Ok(Self {
+            by_16: [one(16, w32)?, one(16, w64)?, one(16, w96)?, one(16, w128)?],
+            by_32: [one(32, w32)?, one(32, w64)?],
+        })
     }
 
     /// The kernel for such heads, and how many queries its warps take.

@@ -1,6 +1,6 @@
 //! What comes after a product: bias and activation.
 
-use candle_core::cuda_backend::cudarc::driver::{DriverError, sys::CUstream};
+use cudarc::driver::{DriverError, sys::CUstream};
 
 use super::element::{Element, OfElement};
 use super::module::{Module, Shape, blocks, int, parameters};

@@ -13,7 +13,7 @@ mod module;
 mod norm;
 mod rows;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
+use cudarc::driver::{CudaContext, DriverError};
 
 pub use attention::Attention;
 pub use code::{Runs, check_driver, embedded_for};
@@ -49,3 +49,6 @@ impl Functions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_void};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, result, sys};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
 
 /// The kernels, compiled: see `build.rs`.
 const IMAGE: &Image = &Image(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));

@@ -1,6 +1,6 @@
 //! Kernels that end in a LayerNorm.
 
-use candle_core::cuda_backend::cudarc::driver::{DriverError, sys::CUstream};
+use cudarc::driver::{DriverError, sys::CUstream};
 
 use super::element::{Element, OfElement};
 use super::module::{Function, Module, REFUSED, Shape, blocks, int, parameters};
@@ -108,8 +108,7 @@ impl super::Functions {
         let functions = [self.norms.embed.get(x.element), self.norms.embed_any.get(x.element)];
         let (function, shape) = choose(whole, x.tokens, x.width, functions)?;
         let (tokens, width) = (int(x.tokens)?, int(x.width)?);
-        let parameters =
-            parameters![x.ids, x.positions, x.words, x.table, x.affine, x.out, tokens, width, x.epsilon];
+        let parameters = parameters![x.ids, x.positions, x.words, x.table, x.affine, x.out, tokens, width, x.epsilon];
         // SAFETY: the kernel's own parameters; the rest is the caller's.
         unsafe { function.launch(stream, shape, parameters) }
     }

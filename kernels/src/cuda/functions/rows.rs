@@ -1,6 +1,6 @@
 //! Kernels over rows: where sequences begin, their first rows, and rows in f32.
 
-use candle_core::cuda_backend::cudarc::driver::{DriverError, sys::CUstream};
+use cudarc::driver::{DriverError, sys::CUstream};
 
 use super::element::{Element, OfElement};
 use super::module::{Function, Module, Shape, blocks, int, parameters};
