@@ -6,7 +6,7 @@ fn main() {
     cuda::build();
 }
 
-/// What a CUDA build needs besides candle: our own kernels, compiled, and CUDA's libraries looked up at run time.
+/// What a CUDA build needs besides cudarc: our own kernels, compiled, and CUDA's libraries looked up at run time.
 #[cfg(feature = "cuda")]
 #[expect(clippy::expect_used, reason = "a build script has nobody else to tell")]
 mod cuda {
@@ -17,7 +17,7 @@ mod cuda {
 
     const SOURCES: &str = "src/cuda";
 
-    /// Functions that are linked, in the order of the libraries that have them.
+    /// Functions that cudarc links, by the library that has them.
     struct Library {
         header: &'static str,
         prefix: &'static str,
@@ -25,7 +25,7 @@ mod cuda {
         missing: u32,
     }
 
-    /// In the order of `Library` in libraries.rs.
+    /// By their numbers in libraries.rs.
     const LIBRARIES: [Library; 2] = [
         Library { header: "cuda.h", prefix: "cu", missing: 34 },
         Library { header: "cublasLt.h", prefix: "cublasLt", missing: 1 },

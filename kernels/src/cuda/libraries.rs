@@ -27,11 +27,12 @@ struct Folders(Vec<Option<CString>>);
 impl Folders {
     fn new(named: Option<&Path>) -> Result<Self, Fault> {
         let named = named.map(|folder| CString::new(folder.as_os_str().as_encoded_bytes()));
-        let named = named.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
+        let named =
+            named.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
         Ok(Self(named.map(Some).into_iter().chain([None]).collect()))
     }
 
-    /// Loads a library out of the first folder that has it. False if none has.
+    /// Loads a library out of the first folder that has its file. False if none has.
     fn load(&self, library: Library, file: &CStr) -> bool {
         self.0.iter().any(|folder| {
             let folder = folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr);
@@ -72,19 +73,17 @@ pub fn driver_version() -> u32 {
 
 /// cuBLASLt of CUDA 13 or 12, whichever there is and the driver takes.
 fn load_products(folders: &Folders, driver: u32) -> Result<(), Fault> {
-    let new = driver >= 13_000;
-    let found = |file| folders.load(Library::CublasLt, file);
-    if new && found(c"libcublasLt.so.13") || found(c"libcublasLt.so.12") {
+    let of_13 = driver >= 13_000;
+    if of_13 && folders.load(Library::CublasLt, c"libcublasLt.so.13")
+        || folders.load(Library::CublasLt, c"libcublasLt.so.12")
+    {
         return Ok(());
     }
-    Err(missing(if new { "libcublasLt.so.13 or libcublasLt.so.12" } else { "libcublasLt.so.12" }, driver))
-}
-
-fn missing(file: &str, driver: u32) -> Fault {
-    Fault::Unavailable(format!(
+    let file = if of_13 { "libcublasLt.so.13 or libcublasLt.so.12" } else { "libcublasLt.so.12" };
+    Err(Fault::Unavailable(format!(
         "{file} was not found: install CUDA's libraries, or name their folder with --cuda-libraries (the driver is for CUDA \
-         {}.{}; PyPI's nvidia-cublas has them in nvidia/cu13/lib, that of CUDA 12, nvidia-cublas-cu12, in nvidia/cublas/lib)",
+         {}.{}; PyPI's nvidia-cublas has them in nvidia/cu13/lib, nvidia-cublas-cu12, for CUDA 12, in nvidia/cublas/lib)",
         driver / 1000,
         driver % 1000 / 10
-    ))
+    )))
 }

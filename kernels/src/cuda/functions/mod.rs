@@ -49,3 +49,6 @@ impl Functions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
