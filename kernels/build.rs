@@ -6,7 +6,7 @@ fn main() {
     cuda::build();
 }
 
-/// What a CUDA build needs besides candle: our own kernels, compiled, and CUDA's libraries looked up at run time.
+/// What a CUDA build needs besides cudarc: our own kernels, compiled, and CUDA's libraries looked up at run time.
 #[cfg(feature = "cuda")]
 #[expect(clippy::expect_used, reason = "a build script has nobody else to tell")]
 mod cuda {
@@ -17,34 +17,28 @@ mod cuda {
 
     const SOURCES: &str = "src/cuda";
 
-    /// Functions that candle links, in the order of the libraries that have them.
+    /// Functions that cudarc links, by the library that has them.
     struct Library {
-        /// Whether it is looked for at run time. candle links the others for kernels that we never run.
-        loaded: bool,
         header: &'static str,
         prefix: &'static str,
         /// The status that a function answers while its library is not loaded, which says as much.
         missing: u32,
     }
 
-    /// Those that are loaded come first, in the order of `Library` in libraries.rs.
-    const LIBRARIES: [Library; 8] = [
-        Library { loaded: true, header: "cuda.h", prefix: "cu", missing: 34 },
-        Library { loaded: true, header: "cublas_api.h", prefix: "cublas", missing: 1 },
-        Library { loaded: true, header: "cublasLt.h", prefix: "cublasLt", missing: 1 },
-        Library { loaded: true, header: "curand.h", prefix: "curand", missing: 101 },
-        Library { loaded: false, header: "nvrtc.h", prefix: "nvrtc", missing: 11 },
-        Library { loaded: false, header: "cuda_runtime_api.h", prefix: "cuda", missing: 34 },
-        Library { loaded: false, header: "crt/device_functions.h", prefix: "__cuda", missing: 34 },
-        // What nvcc's objects call when a program starts and ends.
-        Library { loaded: false, header: "crt/host_runtime.h", prefix: "__cuda", missing: 0 },
+    /// By their numbers in libraries.rs.
+    const LIBRARIES: [Library; 2] = [
+        Library { header: "cuda.h", prefix: "cu", missing: 34 },
+        Library { header: "cublasLt.h", prefix: "cublasLt", missing: 1 },
     ];
 
     pub fn build() {
         for variable in ["CUDA_HOME", "CUDA_PATH", "TEXTFLIGHT_CUDA_ARCHITECTURES", "TEXTFLIGHT_CUDA_FATBIN"] {
             println!("cargo::rerun-if-env-changed={variable}");
         }
-        println!("cargo::rerun-if-changed={SOURCES}");
+        // The device's sources alone: they take as long as all of the others.
+        for source in ["device", "kernels.cu", "libraries.c"] {
+            println!("cargo::rerun-if-changed={SOURCES}/{source}");
+        }
         let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from).expect(
             "the feature cuda is built with a CUDA toolkit at CUDA_HOME: eval \"$(tools/cuda-toolchain)\" fetches one",
         );
@@ -131,9 +125,7 @@ mod cuda {
                     self.names.push(format!(" .asciz \"{name}\""));
                 }
             }
-            if library.loaded {
-                self.libraries.push(format!(" .quad {first}, {}", self.seen.len()));
-            }
+            self.libraries.push(format!(" .quad {first}, {}", self.seen.len()));
         }
 
         fn assembly(self) -> String {

@@ -10,14 +10,17 @@
 
 namespace emulator {
 
-inline float value_of(__half x) { return __half2float(x); }
-inline float value_of(__nv_bfloat16 x) { return __bfloat162float(x); }
+inline float value_of(__half_raw x) { return __half2float(x); }
+inline float value_of(__nv_bfloat16_raw x) { return __bfloat162float(x); }
+
+template <typename T> struct Raw;
+template <> struct Raw<__half> { using Type = __half_raw; };
+template <> struct Raw<__nv_bfloat16> { using Type = __nv_bfloat16_raw; };
 
 // One of the two values of a register.
 template <typename T> float value_in(unsigned bits, unsigned which) {
-    const unsigned short half = static_cast<unsigned short>(bits >> 16 * which);
-    T value;
-    std::memcpy(&value, &half, sizeof value);
+    typename Raw<T>::Type value;
+    value.x = static_cast<unsigned short>(bits >> 16 * which);
     return value_of(value);
 }
 

@@ -8,14 +8,15 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
 use tracing::info;
 
 use super::event::Event;
-use super::functions::Functions;
+use super::functions::{Functions, refused};
 use super::libraries;
 use super::memory::Arena;
 use super::products::Products;
+use super::record::Record;
 use super::staging::Slots;
 use super::trouble::{Trouble, driver_text};
 use super::wait::Watch;
-use crate::{Fault, GpuFacts};
+use crate::{Fault, GpuCounters};
 
 /// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds its [`Workshop`].
 pub struct Gpu {
@@ -32,6 +33,15 @@ pub struct Gpu {
 pub struct Workshop {
     pub products: Products,
     pub arena: Arena,
+    pub record: Record,
+}
+
+impl Workshop {
+    /// What was counted by each part.
+    pub fn counters(&self) -> GpuCounters {
+        let (allocations, heuristics) = (self.arena.allocations(), self.products.queries());
+        GpuCounters { allocations, heuristics, ..self.record.counters }
+    }
 }
 
 impl Gpu {
@@ -72,10 +82,14 @@ impl Gpu {
         let stream = context.new_stream()?;
         Ok(Self {
             index,
-            functions: Functions::load(&context)?,
+            functions: Functions::load(&context).map_err(|e| cannot_load(e, &context))?,
             slots: Slots::new(&context),
             watch: Watch::from_environment()?,
-            workshop: Mutex::new(Workshop { products: Products::new(&stream)?, arena: Arena::default() }),
+            workshop: Mutex::new(Workshop {
+                products: Products::new(&stream)?,
+                arena: Arena::default(),
+                record: Record::default(),
+            }),
             context,
             stream,
         })
@@ -97,26 +111,6 @@ impl Gpu {
     /// [`Fault::Failed`] when the driver does not say.
     pub fn capability(&self) -> Result<(i32, i32), Fault> {
         self.context.compute_capability().map_err(|e| Fault::Failed(driver_text(e)))
-    }
-
-    /// What the driver says of it.
-    pub fn facts(&self) -> GpuFacts {
-        use sys::CUdevice_attribute_enum as Attribute;
-        // What it does not know it leaves out.
-        let number = |of| self.context.attribute(of).map_or(0, |value| value.unsigned_abs() as usize);
-        let mut version = 0;
-        // SAFETY: the driver writes one number.
-        let knows = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().is_ok();
-        GpuFacts {
-            card: self.card(),
-            capability: self.context.compute_capability().unwrap_or_default(),
-            multiprocessors: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
-            memory: self.context.total_mem().unwrap_or_default(),
-            clock_mhz: number(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000,
-            memory_clock_mhz: number(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) / 1000,
-            driver: if knows { format!("CUDA {}.{}", version / 1000, version % 1000 / 10) } else { String::new() },
-            code: String::new(),
-        }
     }
 
     /// Its context.
@@ -190,6 +184,11 @@ impl Gpu {
         end.record(self.stream())?;
         self.watch.wait(&end)
     }
+}
+
+fn cannot_load(error: DriverError, context: &CudaContext) -> Trouble {
+    let capability = context.compute_capability().unwrap_or_default();
+    Trouble::Refused(refused(error, capability, libraries::driver_version()))
 }
 
 /// The driver keeps memory that was freed for the next batch, instead of giving it back at every wait.

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::sys;
+use cudarc::driver::sys;
 
 use super::functions::check_driver;
 use crate::Fault;
@@ -18,9 +18,7 @@ unsafe extern "C" {
 #[derive(Clone, Copy)]
 enum Library {
     Driver = 0,
-    Cublas = 1,
-    CublasLt = 2,
-    Curand = 3,
+    CublasLt = 1,
 }
 
 /// Where libraries are looked for: a folder that was named, then where the system has them.
@@ -34,14 +32,12 @@ impl Folders {
         Ok(Self(named.map(Some).into_iter().chain([None]).collect()))
     }
 
-    /// Loads each of these files, all out of one folder. False if no folder has them.
-    fn load(&self, files: &[(Library, &CStr)]) -> bool {
+    /// Loads a library out of the first folder that has its file. False if none has.
+    fn load(&self, library: Library, file: &CStr) -> bool {
         self.0.iter().any(|folder| {
             let folder = folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr);
-            files.iter().all(|(library, file)| {
-                // SAFETY: paths that end in 0 and outlive the call, or NULL; `load` below lets no second call run beside.
-                unsafe { textflight_cuda_load(*library as usize, folder, file.as_ptr()) != 0 }
-            })
+            // SAFETY: paths that end in 0 and outlive the call, or NULL; `load` below lets no second call run beside.
+            unsafe { textflight_cuda_load(library as usize, folder, file.as_ptr()) != 0 }
         })
     }
 }
@@ -55,7 +51,7 @@ pub fn load(folder: Option<&Path>) -> Result<(), Fault> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*loaded {
         let folders = Folders::new(folder)?;
-        if !folders.load(&[(Library::Driver, c"libcuda.so.1")]) {
+        if !folders.load(Library::Driver, c"libcuda.so.1") {
             let text = "no NVIDIA driver was found on this machine (libcuda.so.1)".to_owned();
             return Err(Fault::Unavailable(text));
         }
@@ -75,26 +71,19 @@ pub fn driver_version() -> u32 {
     if status == sys::CUresult::CUDA_SUCCESS { version.unsigned_abs() } else { 0 }
 }
 
-/// cuBLAS and cuBLASLt of CUDA 13 or 12, whichever there is and the driver takes, and cuRAND, which both have alike.
+/// cuBLASLt of CUDA 13 or 12, whichever there is and the driver takes.
 fn load_products(folders: &Folders, driver: u32) -> Result<(), Fault> {
-    let of_13 = [(Library::CublasLt, c"libcublasLt.so.13"), (Library::Cublas, c"libcublas.so.13")];
-    let of_12 = [(Library::CublasLt, c"libcublasLt.so.12"), (Library::Cublas, c"libcublas.so.12")];
-    let new = driver >= 13_000;
-    if !(new && folders.load(&of_13) || folders.load(&of_12)) {
-        return Err(missing(if new { "libcublas.so.13 or libcublas.so.12" } else { "libcublas.so.12" }, driver));
+    let of_13 = driver >= 13_000;
+    if of_13 && folders.load(Library::CublasLt, c"libcublasLt.so.13")
+        || folders.load(Library::CublasLt, c"libcublasLt.so.12")
+    {
+        return Ok(());
     }
-    if !folders.load(&[(Library::Curand, c"libcurand.so.10")]) {
-        return Err(missing("libcurand.so.10", driver));
-    }
-    Ok(())
-}
-
-fn missing(file: &str, driver: u32) -> Fault {
-    Fault::Unavailable(format!(
+    let file = if of_13 { "libcublasLt.so.13 or libcublasLt.so.12" } else { "libcublasLt.so.12" };
+    Err(Fault::Unavailable(format!(
         "{file} was not found: install CUDA's libraries, or name their folder with --cuda-libraries (the driver is for CUDA \
-         {}.{}; PyPI's nvidia-cublas and nvidia-curand have them in nvidia/cu13/lib, those of CUDA 12, nvidia-cublas-cu12 \
-         and nvidia-curand-cu12, in nvidia/cublas/lib and nvidia/curand/lib)",
+         {}.{}; PyPI's nvidia-cublas has them in nvidia/cu13/lib, nvidia-cublas-cu12, for CUDA 12, in nvidia/cublas/lib)",
         driver / 1000,
         driver % 1000 / 10
-    ))
+    )))
 }

@@ -29,7 +29,7 @@ __device__ void activate_rows(const Product product, const T* bias, T* out, int 
     load(bias + column, shift);
     const int step = gridDim.y * blockDim.y;
     for (int first = blockIdx.y * blockDim.y + threadIdx.y; first < rows; first += step * ROWS_IN_FLIGHT) {
-        float values[ROWS_IN_FLIGHT][V];
+        float values[ROWS_IN_FLIGHT][V] = {};
 #pragma unroll
         for (int r = 0; r < ROWS_IN_FLIGHT; r++)
             if (first + r * step < rows) product.read(first + r * step, column, width, values[r]);

@@ -184,10 +184,12 @@ __device__ void attention_mma(const T* query, const T* key, const T* value, T* c
 
 }  // namespace
 
+// As many blocks a multiprocessor as registers allow without spilling any.
 #define ATTENTION_MMA(T, name, WIDTH, QUERIES)                                                                            \
-    extern "C" __global__ void __launch_bounds__(WARPS* WARP) attention_mma_##name##_##WIDTH##_##QUERIES(                 \
-        const T* query, const T* key, const T* value, T* context, const unsigned* query_starts,                           \
-        const unsigned* key_starts, int heads, int query_stride, int key_stride, float scale) {                           \
+    extern "C" __global__ void __launch_bounds__(WARPS* WARP, WIDTH * QUERIES > 1024 ? 3 : 4)                             \
+        attention_mma_##name##_##WIDTH##_##QUERIES(const T* query, const T* key, const T* value, T* context,              \
+                                                   const unsigned* query_starts, const unsigned* key_starts, int heads,   \
+                                                   int query_stride, int key_stride, float scale) {                       \
         attention_mma<T, WIDTH, QUERIES / 16>(query, key, value, context, query_starts, key_starts, heads, query_stride,  \
                                               key_stride, scale);                                                         \
     }

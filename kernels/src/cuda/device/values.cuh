@@ -5,6 +5,10 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#ifndef INFINITY  // of a header that NVRTC has not
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 namespace {
 
 constexpr int WARP = 32;

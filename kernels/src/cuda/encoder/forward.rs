@@ -1,11 +1,16 @@
 //! What a forward puts into the stream.
 
+use std::sync::Arc;
+
 use cudarc::driver::sys::CUstream;
+use cudarc::driver::{CudaContext, DriverError};
 
 use super::super::functions::{
-    AddNorm, Attention, BiasActivation, Element, EmbedNorm, FirstRows, Functions, Spans, Widen,
+    AddNorm, Attention, BiasActivation, EightBits, Element, EmbedNorm, FirstRows, Functions, QuantizeRows,
+    ScaledAddNorm, ScaledBiasActivation, Spans, Sums, Widen,
 };
 use super::super::products::{After, Kind, Operands, Products, Shape, padded};
+use super::super::record::{Record, Step};
 use super::super::trouble::Trouble;
 use super::Arithmetic;
 use super::layout::{Batch, Layout};
@@ -14,14 +19,29 @@ use crate::{Activation, EncoderShape};
 
 /// One forward.
 pub struct Forward<'a> {
-    pub functions: &'a Functions,
-    pub products: &'a mut Products,
-    pub stream: CUstream,
+    pub on: Stream<'a>,
     pub shape: &'a EncoderShape,
     pub arithmetic: Arithmetic,
     pub weights: &'a DeviceWeights,
     pub batch: &'a Batch,
     pub at: &'a Layout,
+}
+
+/// Where it is put, and what is taken note of it.
+pub struct Stream<'a> {
+    pub functions: &'a Functions,
+    pub context: &'a Arc<CudaContext>,
+    pub stream: CUstream,
+    pub products: &'a mut Products,
+    pub record: &'a mut Record,
+}
+
+impl Stream<'_> {
+    /// Takes note of what was put into it.
+    fn has(&mut self, step: Step, done: Result<(), DriverError>) -> Result<(), Trouble> {
+        done?;
+        Ok(self.record.step(step, self.context, self.stream)?)
+    }
 }
 
 /// A matrix that a layer reads, and one that it writes, of so many rows.
@@ -66,7 +86,7 @@ impl Forward<'_> {
         }
     }
 
-    unsafe fn embed(&self) -> Result<(), Trouble> {
+    unsafe fn embed(&mut self) -> Result<(), Trouble> {
         let (at, batch, weights) = (self.at, self.batch, self.weights);
         let spans =
             Spans { lengths: at.lengths, sequences: batch.sequences, starts: at.starts, positions: at.positions };
@@ -84,10 +104,9 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.functions.spans(self.stream, &spans)?;
-            self.functions.embed_norm(self.stream, &embed)?;
+            self.on.has(Step::Embed, self.on.functions.spans(self.on.stream, &spans))?;
+            self.on.has(Step::Embed, self.on.functions.embed_norm(self.on.stream, &embed))
         }
-        Ok(())
     }
 
     unsafe fn layer(&mut self, layer: &Layer) -> Result<(), Trouble> {
@@ -107,7 +126,7 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.dense(&layer.attention, Rows { from: at.x, to: all, rows: tokens }, Activation::None)?;
-            self.functions.attention(self.stream, &attention)?;
+            self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.x, at.attended, at.x, tokens)
         }
     }
@@ -131,10 +150,10 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.functions.first_rows(self.stream, &first)?;
+            self.on.has(Step::Rows, self.on.functions.first_rows(self.on.stream, &first))?;
             self.dense(&query, Rows { from: at.first, to: at.first_queries, rows: sequences }, Activation::None)?;
             self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, rows: tokens }, Activation::None)?;
-            self.functions.attention(self.stream, &attention)?;
+            self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.first, at.attended, at.x, sequences)
         }
     }
@@ -163,7 +182,7 @@ impl Forward<'_> {
         unsafe {
             if element != Element::F32 {
                 let widen = Widen { element, x: at.x, out: from, count: rows * self.shape.hidden };
-                self.functions.widen(self.stream, &widen)?;
+                self.on.has(Step::Rows, self.on.functions.widen(self.on.stream, &widen))?;
             }
             self.dense(&inner, Rows { from, to: at.head_inner, rows }, self.shape.head_activation)?;
             self.dense(&outer, Rows { from: at.head_inner, to: at.logits, rows }, Activation::None)
@@ -192,6 +211,24 @@ impl Forward<'_> {
 
     /// `f(x · Wᵀ + b)`
     unsafe fn dense(&mut self, layer: &Linear, rows: Rows, activation: Activation) -> Result<(), Trouble> {
+        if let Some(kind) = layer.kind.eight_bits() {
+            // SAFETY: the caller's.
+            unsafe {
+                let sums = self.sums(layer, kind, rows)?;
+                let scaled = ScaledBiasActivation {
+                    element: self.arithmetic.element,
+                    sums,
+                    bias: layer.bias,
+                    out: rows.to,
+                    rows: rows.rows,
+                    width: layer.out,
+                    activation,
+                };
+                return self
+                    .on
+                    .has(Step::Activation, self.on.functions.scaled_bias_activation(self.on.stream, &scaled));
+            }
+        }
         let after = after(layer, activation);
         let element = element_of(layer, self.arithmetic);
         // SAFETY: the caller's.
@@ -200,7 +237,7 @@ impl Forward<'_> {
             if after == After::Nothing {
                 let (rows, y) = (rows.rows, rows.to);
                 let bias = BiasActivation { element, y, bias: layer.bias, rows, width: layer.out, activation };
-                self.functions.bias_activation(self.stream, &bias)?;
+                self.on.has(Step::Activation, self.on.functions.bias_activation(self.on.stream, &bias))?;
             }
         }
         Ok(())
@@ -208,6 +245,24 @@ impl Forward<'_> {
 
     /// `LayerNorm(x · Wᵀ + b + residual)`
     unsafe fn dense_norm(&mut self, layer: &Linear, rows: Rows, residual: Residual) -> Result<(), Trouble> {
+        if let Some(kind) = layer.kind.eight_bits() {
+            // SAFETY: the caller's.
+            unsafe {
+                let sums = self.sums(layer, kind, rows)?;
+                let scaled = ScaledAddNorm {
+                    element: self.arithmetic.element,
+                    sums,
+                    bias: layer.bias,
+                    residual: residual.residual,
+                    affine: residual.norm,
+                    out: rows.to,
+                    rows: rows.rows,
+                    width: layer.out,
+                    epsilon: self.shape.epsilon,
+                };
+                return self.on.has(Step::Norm, self.on.functions.scaled_add_norm(self.on.stream, &scaled));
+            }
+        }
         let after = after(layer, Activation::None);
         let norm = AddNorm {
             element: self.arithmetic.element,
@@ -222,15 +277,35 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.product(layer, rows, after)?;
-            self.functions.add_norm(self.stream, &norm)?;
+            self.on.has(Step::Norm, self.on.functions.add_norm(self.on.stream, &norm))
         }
-        Ok(())
+    }
+
+    /// What a product of 8 bits leaves, of rows that are brought into 8 bits before it.
+    unsafe fn sums(&mut self, layer: &Linear, kind: EightBits, rows: Rows) -> Result<Sums, Trouble> {
+        let at = self.at;
+        let quantize = QuantizeRows {
+            element: self.arithmetic.element,
+            into: kind,
+            x: rows.from,
+            q: at.eight_bits,
+            scales: at.scales,
+            rows: rows.rows,
+            width: layer.inner,
+        };
+        // SAFETY: the caller's.
+        unsafe {
+            self.on.has(Step::Quantize, self.on.functions.quantize_rows(self.on.stream, &quantize))?;
+            self.product(layer, Rows { from: at.eight_bits, to: at.sums, rows: rows.rows }, After::Nothing)?;
+        }
+        Ok(Sums { of: kind, sums: at.sums, row_scales: at.scales, column_scales: layer.scales })
     }
 
     unsafe fn product(&mut self, layer: &Linear, rows: Rows, after: After) -> Result<(), Trouble> {
         let (shape, operands) = product(layer, rows, after);
         // SAFETY: the caller's; the layout has room for the rows that are computed for these.
-        unsafe { self.products.run(shape, operands) }
+        unsafe { self.on.products.run(shape, operands) }?;
+        self.on.has(Step::Product, Ok(()))
     }
 }
 
@@ -275,6 +350,9 @@ pub fn products_of_a_layer(
         (&layer.widen, Rows { from: at.attended, to: at.wide, rows }, activation),
         (&layer.narrow, Rows { from: at.wide, to: at.x, rows }, none),
     ]
-    .map(|(layer, rows, activation)| product(layer, rows, after(layer, activation)))
+    .map(|(layer, rows, activation)| match layer.kind.eight_bits() {
+        None => product(layer, rows, after(layer, activation)),
+        Some(_) => product(layer, Rows { from: at.eight_bits, to: at.sums, ..rows }, After::Nothing),
+    })
     .to_vec()
 }

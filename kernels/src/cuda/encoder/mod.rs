@@ -2,19 +2,23 @@
 
 mod forward;
 mod layout;
+mod quantized;
 mod weights;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::info;
 
-use self::forward::Forward;
-pub use self::layout::Batch;
-use self::layout::Layout;
-pub use self::weights::{DeviceWeights, Linear};
+use self::forward::{Forward, Stream};
+use self::layout::{Batch, Layout};
+use self::weights::DeviceWeights;
+pub use self::weights::on_device;
 use super::event::Event;
 use super::functions::Element;
+use super::gpu::Workshop;
 use super::products::Kind;
+use super::record::Step;
 use super::staging::{Download, Transfer};
 use super::trouble::Trouble;
 use super::{Gpu, products};
@@ -30,12 +34,14 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
-    const fn of(precision: Precision) -> Option<Self> {
+    /// Between products of 8 bits activations are f16.
+    pub const fn of(precision: Precision) -> Self {
         match precision {
-            Precision::Float32 => Some(Self { element: Element::F32, kind: Kind::F32 }),
-            Precision::Float16 => Some(Self { element: Element::F16, kind: Kind::F16 }),
-            Precision::Bfloat16 => Some(Self { element: Element::Bf16, kind: Kind::Bf16 }),
-            Precision::Int8 => None,
+            Precision::Float32 => Self { element: Element::F32, kind: Kind::F32 },
+            Precision::Float16 => Self { element: Element::F16, kind: Kind::F16 },
+            Precision::Bfloat16 => Self { element: Element::Bf16, kind: Kind::Bf16 },
+            Precision::Int8 => Self { element: Element::F16, kind: Kind::Int8 },
+            Precision::Float8 => Self { element: Element::F16, kind: Kind::E4m3 },
         }
     }
 }
@@ -62,8 +68,7 @@ impl GpuEncoder {
         head: impl FnOnce() -> Result<[Affine; 2], E>,
     ) -> Result<Self, E> {
         let fault = |trouble: Trouble| E::from(gpu.fault(&trouble, "laying out the weights"));
-        let arithmetic = Arithmetic::of(precision)
-            .ok_or_else(|| fault(Trouble::Refused(format!("there are no products in {precision}"))))?;
+        let arithmetic = Arithmetic::of(precision);
         Self::check(gpu, &shape, arithmetic).map_err(fault)?;
         gpu.enter();
         let mut weights = DeviceWeights::new(gpu.queue(), arithmetic, &embeddings).map_err(fault)?;
@@ -85,6 +90,18 @@ impl GpuEncoder {
                 "attention heads of {width} columns: in {element} there is no kernel"
             )));
         }
+        // As tensor cores take them.
+        let each = match arithmetic.kind {
+            Kind::F32 | Kind::F16 | Kind::Bf16 => 1,
+            Kind::Int8 => 4,
+            Kind::E4m3 => 16,
+        };
+        if !shape.hidden.is_multiple_of(each) || !shape.wide.is_multiple_of(each) {
+            let (hidden, wide) = (shape.hidden, shape.wide);
+            return Err(Trouble::Refused(format!(
+                "layers of {hidden} and {wide}: in 8 bits both must be multiples of {each}"
+            )));
+        }
         Ok(())
     }
 
@@ -104,28 +121,29 @@ impl GpuEncoder {
         let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.len() as u32).collect();
         let batch = Batch::of(&lengths);
         let mut workshop = self.gpu.workshop()?;
+        let began = Instant::now();
+        let Workshop { products, arena, record } = &mut *workshop;
+        let (context, stream) = (self.gpu.context(), self.gpu.stream());
         let bytes = Layout::new(0, &self.shape, self.arithmetic, &batch).bytes();
-        let base = workshop.arena.get(self.gpu.queue(), bytes)?;
+        let base = arena.get(self.gpu.queue(), bytes)?;
         let at = Layout::new(base, &self.shape, self.arithmetic, &batch);
-        let words = (batch.tokens + batch.sequences, batch.sequences * self.shape.labels);
+        let logits = batch.sequences * self.shape.labels;
         let parts = sequences.iter().copied().chain(std::iter::once(lengths.as_slice()));
+        record.begin(context, stream)?;
         // SAFETY: the arena has room for what the layout says, ids and lengths included.
-        let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, words) }?;
-        let mut forward = Forward {
-            functions: self.gpu.functions(),
-            products: &mut workshop.products,
-            stream: self.gpu.stream(),
-            shape: &self.shape,
-            arithmetic: self.arithmetic,
-            weights: &self.weights,
-            batch: &batch,
-            at: &at,
-        };
+        let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, [batch.tokens + batch.sequences, logits]) }?;
+        record.step(Step::Upload, context, stream)?;
+        let (shape, weights) = (&self.shape, &self.weights);
+        let on = Stream { functions: self.gpu.functions(), context, stream, products, record };
+        let mut forward = Forward { on, shape, arithmetic: self.arithmetic, weights, batch: &batch, at: &at };
         // SAFETY: the layout is of this batch and this model, whose weights were checked when they were laid out, and so were
         // the ids and lengths, which are on their way in the same stream.
         unsafe { forward.run() }?;
         // SAFETY: the forward puts as many logits there.
-        Ok(unsafe { transfer.download(at.logits, words.1) }?)
+        let download = unsafe { transfer.download(at.logits, logits) }?;
+        record.step(Step::Download, context, stream)?;
+        record.counters.host += began.elapsed();
+        Ok(download)
     }
 
     /// Times the algorithms of the products of a layer for batches that fill the card, as far as there is memory.

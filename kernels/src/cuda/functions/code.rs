@@ -156,7 +156,7 @@ pub fn refused(error: DriverError, capability: (i32, i32), driver: u32) -> Strin
     let (major, minor) = capability;
     let has = embedded().into_iter().map(|piece| match piece {
         Piece::Compiled(a) => format!("sm_{a}"),
-        Piece::Ptx(a, version) => format!("PTX {} of compute_{a}", named(release(*version))),
+        Piece::Ptx(a, version) => format!("PTX {} of compute_{a}", named(release(version))),
     });
     let has = has.collect::<Vec<_>>().join(", ");
     format!(

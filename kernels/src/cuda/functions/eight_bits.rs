@@ -1,8 +1,9 @@
-//! Products of 8 bits: rows into 8 bits with a scale each, and what comes after such a product.
+//! Products of 8 bits: rows into 8 bits with a scale each, and what comes after such a product. What is not of 8 bits is of
+//! 16 beside them: f32 is refused.
 
 use cudarc::driver::{DriverError, sys::CUstream};
 
-use super::element::{Element, OfElement};
+use super::element::{Element, OfHalves};
 use super::linear::over_matrix;
 use super::module::{Module, Shape, blocks, int, parameters};
 use super::norm::{choose, in_registers};
@@ -83,10 +84,10 @@ pub struct ScaledAddNorm {
 }
 
 struct Kernels {
-    quantize_rows: OfElement,
-    bias_activation: OfElement,
-    add_norm: OfElement,
-    add_norm_any: OfElement,
+    quantize_rows: OfHalves,
+    bias_activation: OfHalves,
+    add_norm: OfHalves,
+    add_norm_any: OfHalves,
 }
 
 pub struct EightBitKernels {
@@ -101,7 +102,7 @@ const WARP: u32 = 32;
 impl EightBitKernels {
     pub fn of(module: &Module) -> Result<Self, DriverError> {
         let all = |kind: EightBits| -> Result<Kernels, DriverError> {
-            let of = |name: &str| OfElement::of(module, &format!("{name}_{}", kind.suffix()));
+            let of = |name: &str| OfHalves::of(module, &format!("{name}_{}", kind.suffix()));
             Ok(Kernels {
                 quantize_rows: of("quantize_rows")?,
                 bias_activation: of("bias_activation")?,
@@ -132,7 +133,7 @@ impl super::Functions {
         if x.rows == 0 || x.width == 0 {
             return Ok(());
         }
-        let function = self.eight_bits.get(x.into).quantize_rows.get(x.element);
+        let function = self.eight_bits.get(x.into).quantize_rows.get(x.element)?;
         let (rows, width) = (int(x.rows)?, int(x.width)?);
         let shape = Shape::line(blocks(x.rows, ROWS)?, ROWS as u32 * WARP);
         // SAFETY: the kernel's own parameters; the rest is the caller's.
@@ -154,7 +155,7 @@ impl super::Functions {
         let whole = x.width.is_multiple_of(x.element.vector()) && addresses.iter().all(|a| a.is_multiple_of(16));
         let shape = over_matrix(x.rows, if whole { x.width / x.element.vector() } else { x.width })?;
         let (rows, width, activation) = (int(x.rows)?, int(x.width)?, x.activation as i32);
-        let function = self.eight_bits.get(x.sums.of).bias_activation.get(x.element);
+        let function = self.eight_bits.get(x.sums.of).bias_activation.get(x.element)?;
         let parameters =
             parameters![x.sums.sums, x.sums.row_scales, x.sums.column_scales, x.bias, x.out, rows, width, activation];
         // SAFETY: the kernel's own parameters, which it looks at as above; the rest is the caller's.
@@ -175,7 +176,7 @@ impl super::Functions {
         let addresses = [x.sums.sums, x.sums.column_scales, x.bias, x.residual, x.affine, x.out];
         let whole = in_registers(x.element, x.width, &addresses);
         let kernels = self.eight_bits.get(x.sums.of);
-        let functions = [kernels.add_norm.get(x.element), kernels.add_norm_any.get(x.element)];
+        let functions = [kernels.add_norm.get(x.element)?, kernels.add_norm_any.get(x.element)?];
         let (function, shape) = choose(whole, x.rows, x.width, functions)?;
         let (rows, width) = (int(x.rows)?, int(x.width)?);
         let parameters = parameters![

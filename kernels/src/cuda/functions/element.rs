@@ -3,6 +3,7 @@
 use candle_core::DType;
 use cudarc::driver::DriverError;
 
+use super::module::REFUSED;
 use super::{Function, Module};
 
 /// What a matrix's values are, in memory. Sums are f32 with all of them.
@@ -60,5 +61,28 @@ impl OfElement {
     /// The one for values of a type.
     pub const fn get(&self, element: Element) -> Function {
         self.0[element as usize]
+    }
+}
+
+/// A kernel that there is for each type of 16 bits.
+pub struct OfHalves([Function; 2]);
+
+impl OfHalves {
+    /// Looks it up.
+    pub fn of(module: &Module, name: &str) -> Result<Self, DriverError> {
+        let one = |element: Element| module.function(&format!("{name}_{}", element.suffix()));
+        Ok(Self([one(Element::F16)?, one(Element::Bf16)?]))
+    }
+
+    /// The one for values of a type.
+    ///
+    /// # Errors
+    /// For f32.
+    pub const fn get(&self, element: Element) -> Result<Function, DriverError> {
+        match element {
+            Element::F32 => Err(REFUSED),
+            Element::F16 => Ok(self.0[0]),
+            Element::Bf16 => Ok(self.0[1]),
+        }
     }
 }

@@ -16,11 +16,11 @@ mod rows;
 use cudarc::driver::{CudaContext, DriverError};
 
 pub use attention::Attention;
-pub use code::{Runs, check_driver, embedded_for};
+pub use code::{Runs, check_driver, embedded_for, refused};
 pub use eight_bits::{EightBits, QuantizeRows, ScaledAddNorm, ScaledBiasActivation, Sums};
 pub use element::Element;
 pub use linear::BiasActivation;
-pub use module::{Function, Module, Shape};
+pub use module::{Function, Module};
 pub use norm::{AddNorm, EmbedNorm};
 pub use rows::{FirstRows, Spans, Widen};
 
@@ -49,3 +49,6 @@ impl Functions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
