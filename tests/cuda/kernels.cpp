@@ -39,10 +39,6 @@ const emulator::Known known[] = {
     KNOWN_ON_TENSOR_CORES(bf16),
     KNOWN_OF_8_BITS(int8),
     KNOWN_OF_8_BITS(e4m3),
-    // Behind candle's custom ops.
-    KNOWN_OF_EACH_TYPE(bias_activation),
-    KNOWN_OF_EACH_TYPE(add_layer_norm),
-    KNOWN_OF_EACH_TYPE(select_rows),
 };
 
 }  // namespace

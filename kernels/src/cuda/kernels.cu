@@ -5,7 +5,6 @@
 #include "device/eight_bits.cuh"
 #include "device/layer_norm.cuh"
 #include "device/rows.cuh"
-#include "device/tensor_ops.cuh"
 
 #define OF_EACH_TYPE(KERNEL) KERNEL(float, f32) KERNEL(__half, f16) KERNEL(__nv_bfloat16, bf16)
 
