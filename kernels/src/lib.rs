@@ -20,6 +20,7 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod facts;
 mod family;
 mod fault;
 mod float32;
@@ -44,6 +45,7 @@ mod widened;
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use facts::{GpuCounters, GpuFacts, KernelTime};
 pub use family::Family;
 pub use fault::Fault;
 pub use layer_norm::{LayerNorm, add_layer_norm};

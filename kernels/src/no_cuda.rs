@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::{NoDownload as Download, NoEncoder as GpuEncoder, NoGpu as Gpu};
-use super::{Affine, EmbeddingWeights, EncoderShape, Fault, LayerWeights, Precision};
+use super::{
+    Affine, EmbeddingWeights, EncoderShape, Fault, GpuCounters, GpuFacts, KernelTime, LayerWeights, Precision,
+};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;
@@ -41,6 +43,21 @@ impl NoGpu {
     /// # Errors
     /// Never called.
     pub const fn capability(&self) -> Result<(i32, i32), Fault> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn facts(&self) -> GpuFacts {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn counters(&self) -> GpuCounters {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn timings(&self, _on: bool) -> Vec<KernelTime> {
         match *self {}
     }
 

@@ -1,9 +1,11 @@
-//! A device's own matrix product: what the model's speed is held against.
+//! A device's own matrix product, over random data: what the model's speed is held against. Of equal numbers a card that is bound
+//! by its power would multiply more.
 
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
+use super::random::Random;
 use crate::classifier::Precision;
 use crate::classifier::kernels::{PackedLinear, Place, Team, cause};
 use crate::{Error, Result};
@@ -21,7 +23,9 @@ pub fn measure(place: &Place, precision: Precision, large: bool, duration: Durat
 }
 
 fn on_cores(size: usize, precision: Precision, threads: usize, duration: Duration) -> candle_core::Result<f64> {
-    let x = Tensor::ones((size, size), candle_core::DType::F32, &Device::Cpu)?;
+    let mut random = Random::new(size as u64);
+    let values: Vec<f32> = (0..size * size).map(|_| random.value(1.0)).collect();
+    let x = Tensor::from_vec(values, (size, size), &Device::Cpu)?;
     let layer = PackedLinear::new(&x, &Tensor::zeros(size, candle_core::DType::F32, &Device::Cpu)?, None, precision)?;
     let run = || -> candle_core::Result<f64> {
         layer.forward(&x, &Team::alone())?;

@@ -4,7 +4,6 @@ pub mod architecture;
 pub mod batch;
 mod blank;
 mod bundled;
-mod calibrate;
 mod checkpoint;
 mod device;
 mod facts;
@@ -19,7 +18,6 @@ mod weights;
 
 pub use architecture::ModelConfig;
 pub use blank::is_blank;
-pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use facts::ModelFacts;

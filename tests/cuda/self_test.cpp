@@ -1054,6 +1054,8 @@ template <typename T> void products_with_epilogues_of(float tolerance) {
     OK(cublasLtMatrixLayoutCreate(&d_layout, type_of<T>(), M, N, M));
     cublasLtMatmulPreference_t preference;
     OK(cublasLtMatmulPreferenceCreate(&preference));
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    OK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, 4));
 
     for (const cublasLtEpilogue_t epilogue :
          {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS,

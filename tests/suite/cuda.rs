@@ -13,9 +13,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArr
 use parquet::arrow::ArrowWriter;
 use textflight::classifier::kernels::Team;
 use textflight::classifier::{
-    Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, Precision, Score, TokenBudget,
+    Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, Precision, Score,
 };
-use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane};
+use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane, TokenBudget};
 
 use crate::golden::equal_transformers;
 use crate::support::{BF16, F32, INT8, binary, fixture, json, load, load_with, repository};
@@ -99,17 +99,18 @@ fn a_batch_that_cannot_run_says_why_and_leaves_the_others_alone() {
 
 #[tokio::test]
 async fn requests_and_tables_go_through_one_gpu_together() {
-    let gpu = load_with(&repository("data/sst2-mini"), &on_gpu(128, F16)).unwrap();
+    let gpu = Arc::new(load_with(&repository("data/sst2-mini"), &on_gpu(128, F16)).unwrap());
     let number = |number| NonZeroUsize::new(number).unwrap();
     let options = EngineOptions {
         batch_rows: Some(number(32)),
-        batch_tokens: TokenBudget::AtMost(number(4096)),
+        batch_tokens: Some(TokenBudget::AtMost(number(4096))),
+        batch_latency: None,
         threads: None,
         queue_rows: number(10_000),
         background: false,
     };
     let limits = EngineLimits::for_model(&gpu, &options).unwrap();
-    let engine = Engine::start(vec![Arc::new(gpu)], limits).unwrap();
+    let engine = Engine::start(vec![gpu], limits).unwrap();
     let column = |count: usize| -> StringViewArray {
         (0..count).map(|i| Some(format!("a film that is {}", "very ".repeat(i % 20)))).collect()
     };

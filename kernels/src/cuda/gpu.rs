@@ -8,14 +8,15 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
 use tracing::info;
 
 use super::event::Event;
-use super::functions::Functions;
+use super::functions::{Functions, refused};
 use super::libraries;
 use super::memory::Arena;
 use super::products::Products;
+use super::record::Record;
 use super::staging::Slots;
 use super::trouble::{Trouble, driver_text};
 use super::wait::Watch;
-use crate::Fault;
+use crate::{Fault, GpuCounters};
 
 /// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds its [`Workshop`].
 pub struct Gpu {
@@ -32,6 +33,15 @@ pub struct Gpu {
 pub struct Workshop {
     pub products: Products,
     pub arena: Arena,
+    pub record: Record,
+}
+
+impl Workshop {
+    /// What was counted by each part.
+    pub fn counters(&self) -> GpuCounters {
+        let (allocations, heuristics) = (self.arena.allocations(), self.products.queries());
+        GpuCounters { allocations, heuristics, ..self.record.counters }
+    }
 }
 
 impl Gpu {
@@ -72,10 +82,14 @@ impl Gpu {
         let stream = context.new_stream()?;
         Ok(Self {
             index,
-            functions: Functions::load(&context)?,
+            functions: Functions::load(&context).map_err(|e| cannot_load(e, &context))?,
             slots: Slots::new(&context),
             watch: Watch::from_environment()?,
-            workshop: Mutex::new(Workshop { products: Products::new(&stream)?, arena: Arena::default() }),
+            workshop: Mutex::new(Workshop {
+                products: Products::new(&stream)?,
+                arena: Arena::default(),
+                record: Record::default(),
+            }),
             context,
             stream,
         })
@@ -170,6 +184,11 @@ impl Gpu {
         end.record(self.stream())?;
         self.watch.wait(&end)
     }
+}
+
+fn cannot_load(error: DriverError, context: &CudaContext) -> Trouble {
+    let capability = context.compute_capability().unwrap_or_default();
+    Trouble::Refused(refused(error, capability, libraries::driver_version()))
 }
 
 /// The driver keeps memory that was freed for the next batch, instead of giving it back at every wait.

@@ -49,12 +49,18 @@ impl Buffer {
 #[derive(Default)]
 pub struct Arena {
     buffer: Option<Buffer>,
+    allocations: u64,
 }
 
 /// An arena grows in steps: the memory for a few tokens more is there.
 const STEP: usize = 1 << 20;
 
 impl Arena {
+    /// How often it had to grow.
+    pub const fn allocations(&self) -> u64 {
+        self.allocations
+    }
+
     /// Where so many bytes are. What they held is of no meaning.
     ///
     /// # Errors
@@ -67,6 +73,7 @@ impl Arena {
         }
         // The old one first: there may be no room for both. Forwards before this one have it until they end.
         self.buffer = None;
+        self.allocations += 1;
         let buffer = self.buffer.insert(Buffer::new(stream, bytes.next_multiple_of(STEP))?);
         Ok(buffer.address())
     }

@@ -6,12 +6,14 @@
 
 mod encoder;
 mod event;
+mod facts;
 mod functions;
 mod gpu;
 mod libraries;
 mod memory;
 mod products;
 mod rate;
+mod record;
 mod staging;
 mod trouble;
 mod wait;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 
 use super::Gpu;
+use super::encoder::{Arithmetic, on_device};
 use super::memory::Buffer;
-use super::products::{After, Kind, Operands, Shape, padded};
+use super::products::{After, Operands, Shape, padded};
 use super::trouble::Trouble;
 use crate::{Fault, Precision};
 
@@ -24,17 +25,17 @@ impl Gpu {
     }
 
     fn multiply(&self, size: usize, precision: Precision, duration: Duration) -> Result<f64, Trouble> {
-        let kind = match precision {
-            Precision::Float32 => Kind::F32,
-            Precision::Float16 => Kind::F16,
-            Precision::Bfloat16 => Kind::Bf16,
-            Precision::Int8 => return Err(Trouble::Refused("there are no products in int8".to_owned())),
-        };
+        let arithmetic = Arithmetic::of(precision)
+            .ok_or_else(|| Trouble::Refused(format!("there are no products in {precision}")))?;
         let mut workshop = self.workshop()?;
         let size = padded(size);
-        let matrices = [self.random(size, kind)?, self.random(size, kind)?, self.random(size, kind)?];
+        // Of the standard normal distribution.
+        let random = || -> Result<Buffer, Trouble> {
+            on_device(self.queue(), &Tensor::randn(0f32, 1f32, size * size, &Device::Cpu)?, arithmetic.element)
+        };
+        let matrices = [random()?, random()?, random()?];
         let [weight, x, y] = matrices.each_ref().map(Buffer::address);
-        let shape = Shape { kind, out: size, inner: size, rows: size, after: After::Nothing };
+        let shape = Shape { kind: arithmetic.kind, out: size, inner: size, rows: size, after: After::Nothing };
         // SAFETY: all three have room for size × size values.
         let mut run = || unsafe { workshop.products.run(shape, Operands { weight, bias: 0, x, y }) };
         run()?;
@@ -49,17 +50,5 @@ impl Gpu {
                 return Ok(operations / began.elapsed().as_secs_f64() / 1e12);
             }
         }
-    }
-
-    /// Values of the standard normal distribution.
-    fn random(&self, size: usize, kind: Kind) -> Result<Buffer, Trouble> {
-        let values = Tensor::randn(0f32, 1f32, size * size, &Device::Cpu)?;
-        Ok(match kind {
-            Kind::F16 => Buffer::of(self.queue(), &values.to_dtype(candle_core::DType::F16)?.to_vec1::<half::f16>()?)?,
-            Kind::Bf16 => {
-                Buffer::of(self.queue(), &values.to_dtype(candle_core::DType::BF16)?.to_vec1::<half::bf16>()?)?
-            }
-            _ => Buffer::of(self.queue(), &values.to_vec1::<f32>()?)?,
-        })
     }
 }

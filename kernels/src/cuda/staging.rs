@@ -109,7 +109,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Puts the copy of `values` to the address into the stream. `down` values will come back.
+    /// Puts the copy of some parts, `up` values in sum, to the address into the stream. `down` values will come back.
     ///
     /// # Safety
     /// There is room for the values at the address, and all that reads them is put into the same stream.
@@ -120,7 +120,7 @@ impl Transfer {
         gpu: &Arc<Gpu>,
         parts: impl Iterator<Item = &'a [u32]>,
         address: u64,
-        (up, down): (usize, usize),
+        [up, down]: [usize; 2],
     ) -> Result<Self, DriverError> {
         let mut transfer = Self { slot: Some(gpu.slots().take(up, down)?), gpu: Arc::clone(gpu) };
         if let Some(slot) = &mut transfer.slot {

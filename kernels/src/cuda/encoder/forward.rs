@@ -1,11 +1,15 @@
 //! What a forward puts into the stream.
 
+use std::sync::Arc;
+
 use cudarc::driver::sys::CUstream;
+use cudarc::driver::{CudaContext, DriverError};
 
 use super::super::functions::{
     AddNorm, Attention, BiasActivation, Element, EmbedNorm, FirstRows, Functions, Spans, Widen,
 };
 use super::super::products::{After, Kind, Operands, Products, Shape, padded};
+use super::super::record::{Record, Step};
 use super::super::trouble::Trouble;
 use super::Arithmetic;
 use super::layout::{Batch, Layout};
@@ -14,14 +18,29 @@ use crate::{Activation, EncoderShape};
 
 /// One forward.
 pub struct Forward<'a> {
-    pub functions: &'a Functions,
-    pub products: &'a mut Products,
-    pub stream: CUstream,
+    pub on: Stream<'a>,
     pub shape: &'a EncoderShape,
     pub arithmetic: Arithmetic,
     pub weights: &'a DeviceWeights,
     pub batch: &'a Batch,
     pub at: &'a Layout,
+}
+
+/// Where it is put, and what is taken note of it.
+pub struct Stream<'a> {
+    pub functions: &'a Functions,
+    pub context: &'a Arc<CudaContext>,
+    pub stream: CUstream,
+    pub products: &'a mut Products,
+    pub record: &'a mut Record,
+}
+
+impl Stream<'_> {
+    /// Takes note of what was put into it.
+    fn has(&mut self, step: Step, done: Result<(), DriverError>) -> Result<(), Trouble> {
+        done?;
+        Ok(self.record.step(step, self.context, self.stream)?)
+    }
 }
 
 /// A matrix that a layer reads, and one that it writes, of so many rows.
@@ -66,7 +85,7 @@ impl Forward<'_> {
         }
     }
 
-    unsafe fn embed(&self) -> Result<(), Trouble> {
+    unsafe fn embed(&mut self) -> Result<(), Trouble> {
         let (at, batch, weights) = (self.at, self.batch, self.weights);
         let spans =
             Spans { lengths: at.lengths, sequences: batch.sequences, starts: at.starts, positions: at.positions };
@@ -84,10 +103,9 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.functions.spans(self.stream, &spans)?;
-            self.functions.embed_norm(self.stream, &embed)?;
+            self.on.has(Step::Embed, self.on.functions.spans(self.on.stream, &spans))?;
+            self.on.has(Step::Embed, self.on.functions.embed_norm(self.on.stream, &embed))
         }
-        Ok(())
     }
 
     unsafe fn layer(&mut self, layer: &Layer) -> Result<(), Trouble> {
@@ -107,7 +125,7 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.dense(&layer.attention, Rows { from: at.x, to: all, rows: tokens }, Activation::None)?;
-            self.functions.attention(self.stream, &attention)?;
+            self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.x, at.attended, at.x, tokens)
         }
     }
@@ -131,10 +149,10 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.functions.first_rows(self.stream, &first)?;
+            self.on.has(Step::Rows, self.on.functions.first_rows(self.on.stream, &first))?;
             self.dense(&query, Rows { from: at.first, to: at.first_queries, rows: sequences }, Activation::None)?;
             self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, rows: tokens }, Activation::None)?;
-            self.functions.attention(self.stream, &attention)?;
+            self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.first, at.attended, at.x, sequences)
         }
     }
@@ -163,7 +181,7 @@ impl Forward<'_> {
         unsafe {
             if element != Element::F32 {
                 let widen = Widen { element, x: at.x, out: from, count: rows * self.shape.hidden };
-                self.functions.widen(self.stream, &widen)?;
+                self.on.has(Step::Rows, self.on.functions.widen(self.on.stream, &widen))?;
             }
             self.dense(&inner, Rows { from, to: at.head_inner, rows }, self.shape.head_activation)?;
             self.dense(&outer, Rows { from: at.head_inner, to: at.logits, rows }, Activation::None)
@@ -200,7 +218,7 @@ impl Forward<'_> {
             if after == After::Nothing {
                 let (rows, y) = (rows.rows, rows.to);
                 let bias = BiasActivation { element, y, bias: layer.bias, rows, width: layer.out, activation };
-                self.functions.bias_activation(self.stream, &bias)?;
+                self.on.has(Step::Activation, self.on.functions.bias_activation(self.on.stream, &bias))?;
             }
         }
         Ok(())
@@ -222,15 +240,15 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.product(layer, rows, after)?;
-            self.functions.add_norm(self.stream, &norm)?;
+            self.on.has(Step::Norm, self.on.functions.add_norm(self.on.stream, &norm))
         }
-        Ok(())
     }
 
     unsafe fn product(&mut self, layer: &Linear, rows: Rows, after: After) -> Result<(), Trouble> {
         let (shape, operands) = product(layer, rows, after);
         // SAFETY: the caller's; the layout has room for the rows that are computed for these.
-        unsafe { self.products.run(shape, operands) }
+        unsafe { self.on.products.run(shape, operands) }?;
+        self.on.has(Step::Product, Ok(()))
     }
 }
 

@@ -5,16 +5,19 @@ mod layout;
 mod weights;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::info;
 
-use self::forward::Forward;
-pub use self::layout::Batch;
-use self::layout::Layout;
-pub use self::weights::{DeviceWeights, Linear};
+use self::forward::{Forward, Stream};
+use self::layout::{Batch, Layout};
+pub use self::weights::on_device;
+use self::weights::DeviceWeights;
 use super::event::Event;
 use super::functions::Element;
+use super::gpu::Workshop;
 use super::products::Kind;
+use super::record::Step;
 use super::staging::{Download, Transfer};
 use super::trouble::Trouble;
 use super::{Gpu, products};
@@ -30,7 +33,8 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
-    const fn of(precision: Precision) -> Option<Self> {
+    /// None where there are no such products.
+    pub const fn of(precision: Precision) -> Option<Self> {
         match precision {
             Precision::Float32 => Some(Self { element: Element::F32, kind: Kind::F32 }),
             Precision::Float16 => Some(Self { element: Element::F16, kind: Kind::F16 }),
@@ -104,28 +108,29 @@ impl GpuEncoder {
         let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.len() as u32).collect();
         let batch = Batch::of(&lengths);
         let mut workshop = self.gpu.workshop()?;
+        let began = Instant::now();
+        let Workshop { products, arena, record } = &mut *workshop;
+        let (context, stream) = (self.gpu.context(), self.gpu.stream());
         let bytes = Layout::new(0, &self.shape, self.arithmetic, &batch).bytes();
-        let base = workshop.arena.get(self.gpu.queue(), bytes)?;
+        let base = arena.get(self.gpu.queue(), bytes)?;
         let at = Layout::new(base, &self.shape, self.arithmetic, &batch);
-        let words = (batch.tokens + batch.sequences, batch.sequences * self.shape.labels);
+        let logits = batch.sequences * self.shape.labels;
         let parts = sequences.iter().copied().chain(std::iter::once(lengths.as_slice()));
+        record.begin(context, stream)?;
         // SAFETY: the arena has room for what the layout says, ids and lengths included.
-        let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, words) }?;
-        let mut forward = Forward {
-            functions: self.gpu.functions(),
-            products: &mut workshop.products,
-            stream: self.gpu.stream(),
-            shape: &self.shape,
-            arithmetic: self.arithmetic,
-            weights: &self.weights,
-            batch: &batch,
-            at: &at,
-        };
+        let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, [batch.tokens + batch.sequences, logits]) }?;
+        record.step(Step::Upload, context, stream)?;
+        let (shape, weights) = (&self.shape, &self.weights);
+        let on = Stream { functions: self.gpu.functions(), context, stream, products, record };
+        let mut forward = Forward { on, shape, arithmetic: self.arithmetic, weights, batch: &batch, at: &at };
         // SAFETY: the layout is of this batch and this model, whose weights were checked when they were laid out, and so were
         // the ids and lengths, which are on their way in the same stream.
         unsafe { forward.run() }?;
         // SAFETY: the forward puts as many logits there.
-        Ok(unsafe { transfer.download(at.logits, words.1) }?)
+        let download = unsafe { transfer.download(at.logits, logits) }?;
+        record.step(Step::Download, context, stream)?;
+        record.counters.host += began.elapsed();
+        Ok(download)
     }
 
     /// Times the algorithms of the products of a layer for batches that fill the card, as far as there is memory.

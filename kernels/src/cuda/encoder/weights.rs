@@ -134,6 +134,16 @@ impl DeviceWeights {
     }
 }
 
+/// A tensor in the memory of a device.
+///
+/// # Errors
+/// The driver's.
+pub fn on_device(stream: &Arc<CudaStream>, tensor: &Tensor, element: Element) -> Result<Buffer, Trouble> {
+    let mut block = Block::default();
+    block.put(tensor, element)?;
+    Ok(Buffer::of(stream, &block.bytes)?)
+}
+
 /// What goes to the device in one copy. Addresses in it count from its beginning.
 #[derive(Default)]
 struct Block {

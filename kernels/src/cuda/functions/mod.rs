@@ -16,7 +16,7 @@ mod rows;
 use cudarc::driver::{CudaContext, DriverError};
 
 pub use attention::Attention;
-pub use code::{Runs, check_driver, embedded_for};
+pub use code::{Runs, check_driver, embedded_for, refused};
 pub use eight_bits::{EightBits, QuantizeRows, ScaledAddNorm, ScaledBiasActivation, Sums};
 pub use element::Element;
 pub use linear::BiasActivation;

@@ -26,6 +26,10 @@ pub struct Plan {
 /// What e4m3's sums are multiplied with: f16 holds those of 448 · 448 · 3,072 then, and loses none of its bits to it.
 const E4M3_SCALE: f32 = 1.0 / 1024.0;
 
+/// `CUBLAS_OP_T` and `CUBLAS_OP_N` of cuBLAS, whose header cuBLASLt shares.
+const TRANSPOSED: i32 = 1;
+const AS_IT_IS: i32 = 0;
+
 /// Parts of a sum may be added up in the type that sums are computed in, and in no other.
 const REDUCTION: u32 = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
 
@@ -51,8 +55,8 @@ impl Plan {
         let shape = key.shape;
         let (input, output, compute, scale) = types(shape.kind);
         let description = Description(lt::create_matmul_desc(compute, scale)?);
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, sys::cublasOperation_t::CUBLAS_OP_T as i32)?;
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, sys::cublasOperation_t::CUBLAS_OP_N as i32)?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, TRANSPOSED)?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, AS_IT_IS)?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue(shape.after) as u32)?;
         let has_bias = shape.after != After::Nothing;
         if has_bias {
