@@ -4,7 +4,7 @@
 #include "driver.h"
 #include "counters.h"
 #include "kernel.h"
-#include "tensor_cores.h"
+#include "../../kernels/src/cuda/device/tensor_cores.cuh"
 
 #include <cublasLt.h>
 #include <cublas_v2.h>
@@ -81,7 +81,7 @@ __global__ void indices(uint3* out) {
     out[block * blockDim.x * blockDim.y * blockDim.z + thread] = threadIdx;
 }
 
-__global__ void store(float* out, int at, float value) { out[at] = value; }
+__global__ void store_at(float* out, int at, float value) { out[at] = value; }
 
 __global__ void store_shared(int at) { dynamic[at] = 1.0f; }
 
@@ -94,18 +94,15 @@ __global__ void half_a_barrier() {
         __syncwarp();
 }
 
-// What a lane of one warp brings to a product [16, 8 · parts] · [8 · parts, 8] and has of it: see tensor_cores.h.
-template <typename T, int PARTS> __global__ void multiply_by_warp(const unsigned* a, const unsigned* b, float* d) {
+// What a lane of one warp brings to a product, and has of it: see tensor_cores.cuh.
+template <typename T> __global__ void multiply_by_warp(const unsigned* a, const unsigned* b, float* d) {
     const unsigned lane = threadIdx.x;
     float sums[4];
-    unsigned of_a[4] = {}, of_b[2] = {};
-    for (int i = 0; i < 2 * PARTS; i++) of_a[i] = a[4 * lane + i];
-    for (int i = 0; i < PARTS; i++) of_b[i] = b[2 * lane + i];
+    unsigned of_a[4], of_b[2];
+    for (int i = 0; i < 4; i++) of_a[i] = a[4 * lane + i];
+    for (int i = 0; i < 2; i++) of_b[i] = b[2 * lane + i];
     for (int i = 0; i < 4; i++) sums[i] = d[4 * lane + i];
-    if constexpr (PARTS == 2)
-        mma_m16n8k16<T>(sums, of_a, of_b);
-    else
-        mma_m16n8k8(sums, of_a[0], of_a[1], of_b[0]);
+    multiply<T>(sums, of_a, of_b);
     for (int i = 0; i < 4; i++) d[4 * lane + i] = sums[i];
 }
 
@@ -131,13 +128,12 @@ const emulator::Known all[] = {
     known<shuffles>("shuffles"),
     known<halves>("halves"),
     known<indices>("indices"),
-    known<store>("store"),
+    known<store_at>("store"),
     known<store_shared>("store_shared"),
     known<read_shared>("read_shared"),
     known<half_a_barrier>("half_a_barrier"),
-    known<multiply_by_warp<__half, 2>>("mma_k16_f16"),
-    known<multiply_by_warp<__nv_bfloat16, 2>>("mma_k16_bf16"),
-    known<multiply_by_warp<__half, 1>>("mma_k8_f16"),
+    known<multiply_by_warp<__half>>("multiply_f16"),
+    known<multiply_by_warp<__nv_bfloat16>>("multiply_bf16"),
     known<turn>("turn"),
     known<half_a_warp_turns>("half_a_warp_turns"),
 };
@@ -333,13 +329,12 @@ template <typename T> unsigned pair(float first, float second) {
     return bits_of(first, T()) | static_cast<unsigned>(bits_of(second, T())) << 16;
 }
 
-// The PTX ISA, "Matrix Fragments for mma.m16n8k16" and "for mma.m16n8k8" with floating point of 16 bits. For element i of a
-// lane's fragment, groupID = laneid >> 2 and threadID_in_group = laneid % 4:
+// The PTX ISA, "Matrix Fragments for mma.m16n8k16" with floating point of 16 bits; the first elements are those of m16n8k8, of
+// which two make the same product. For element i of a lane's fragment, groupID = laneid >> 2 and threadID_in_group = laneid % 4:
 //   A: row = groupID for i of 0, 1, 4, 5, else groupID + 8; col = threadID_in_group * 2 + (i & 1), + 8 from i = 4 on
 //   B: row = threadID_in_group * 2 + (i & 1), + 8 from i = 2 on; col = groupID
 //   C: row = groupID for i < 2, else groupID + 8; col = threadID_in_group * 2 + (i & 1)
-template <typename T, int PARTS> void fragments_are_the_tables(const char* kernel) {
-    constexpr int INNER = 8 * PARTS;
+template <typename T> void fragments_are_the_tables(const char* kernel) {
     // Whole numbers, which every type has and whose sums f32 has.
     const auto a = [](int row, int column) { return static_cast<float>((row * 5 + column * 3) % 16 - 7); };
     const auto b = [](int row, int column) { return static_cast<float>((row * 7 + column * 11) % 16 - 8); };
@@ -353,8 +348,8 @@ template <typename T, int PARTS> void fragments_are_the_tables(const char* kerne
             return a(row, column);
         };
         const auto b_at = [&](int i) { return b(in_group * 2 + (i & 1) + (i >= 2 ? 8 : 0), group); };
-        for (int i = 0; i < 2 * PARTS; i++) of_a[4 * lane + i] = pair<T>(a_at(2 * i), a_at(2 * i + 1));
-        for (int i = 0; i < PARTS; i++) of_b[2 * lane + i] = pair<T>(b_at(2 * i), b_at(2 * i + 1));
+        for (int i = 0; i < 4; i++) of_a[4 * lane + i] = pair<T>(a_at(2 * i), a_at(2 * i + 1));
+        for (int i = 0; i < 2; i++) of_b[2 * lane + i] = pair<T>(b_at(2 * i), b_at(2 * i + 1));
         for (int i = 0; i < 4; i++) of_c[4 * lane + i] = c(i < 2 ? group : group + 8, in_group * 2 + (i & 1));
     }
     const Values<unsigned> there_a(of_a), there_b(of_b);
@@ -365,7 +360,7 @@ template <typename T, int PARTS> void fragments_are_the_tables(const char* kerne
         for (int i = 0; i < 4; i++) {
             const int row = i < 2 ? lane / 4 : lane / 4 + 8, column = lane % 4 * 2 + (i & 1);
             float expected = c(row, column);
-            for (int k = 0; k < INNER; k++) expected += a(row, k) * b(k, column);
+            for (int k = 0; k < 16; k++) expected += a(row, k) * b(k, column);
             CHECK(read[4 * lane + i] == expected);
         }
     }
@@ -373,9 +368,14 @@ template <typename T, int PARTS> void fragments_are_the_tables(const char* kerne
 
 void products_of_fragments() {
     open();
-    fragments_are_the_tables<__half, 2>("mma_k16_f16");
-    fragments_are_the_tables<__nv_bfloat16, 2>("mma_k16_bf16");
-    fragments_are_the_tables<__half, 1>("mma_k8_f16");
+    fragments_are_the_tables<__half>("multiply_f16");
+    if (has_m16n8k16()) fragments_are_the_tables<__nv_bfloat16>("multiply_bf16");
+}
+
+void products_of_two_halves() {
+    open();
+    CHECK(!has_m16n8k16());
+    fragments_are_the_tables<__half>("multiply_f16");
 }
 
 // movmatrix: a lane has elements (laneid / 4, laneid % 4 * 2) and the next, before and behind.
@@ -389,11 +389,6 @@ void transposed_fragments() {
     OK(launch(function("turn"), {1, 1, 1}, {32, 1, 1}, 0, there.get()));
     for (unsigned lane = 0; lane < 32; lane++)
         CHECK(there.read()[lane] == (element(lane % 4 * 2, lane / 4) | element(lane % 4 * 2 + 1, lane / 4) << 16));
-}
-
-void which_products_there_are() {
-    open();
-    CHECK(!has_m16n8k16());
 }
 
 // What ends the process, and what is said then.
@@ -1174,7 +1169,7 @@ const Case CASES[] = {
     CASE(modules_and_their_functions, {}),
     CASE(products_of_fragments, {}),
     CASE(transposed_fragments, {}),
-    CASE(which_products_there_are, {{"CAPABILITY", "7.5"}}),
+    CASE(products_of_two_halves, {{"CAPABILITY", "7.5"}}),
     CASE(half_a_warp_is_no_warp, {}, "half_a_warp_turns: movmatrix in a warp that lacks lanes"),
     CASE(a_fatbin_has_a_piece_for_the_device, {{"CAPABILITY", "8.9"}}),
     CASE(counters, {}),
