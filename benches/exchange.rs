@@ -36,6 +36,7 @@ fn engine() -> Engine {
         threads: std::thread::available_parallelism().expect("a processor"),
         runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
+        batch_latency: None,
         ahead_rows: number(1024),
         queue_rows: number(65_536),
         background: false,

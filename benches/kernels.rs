@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use textflight::classifier::kernels::{
     AbsorbedAttention, Activation, AttentionWeights, Kernel, LayerNorm, PackedAttention, PackedFeedForward,
-    PackedLinear, Place, Precision, Ragged, Team, add_layer_norm, attention,
+    PackedLinear, Precision, Ragged, Team, add_layer_norm, attention,
 };
 
 const HIDDEN: usize = 768;
@@ -47,7 +47,7 @@ fn linear(c: &mut Criterion) {
 
 fn norm() -> LayerNorm {
     let [weight, bias] = [(); 2].map(|()| random(1, HIDDEN).get(0).expect("a row"));
-    LayerNorm::new(&weight, &bias, 1e-12, &Place::Cpu).expect("a norm")
+    LayerNorm::new(&weight, &bias, 1e-12).expect("a norm")
 }
 
 const PRECISIONS: [Precision; 3] = [Precision::Float32, Precision::Bfloat16, Precision::Int8];

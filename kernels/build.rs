@@ -6,7 +6,7 @@ fn main() {
     cuda::build();
 }
 
-/// What a CUDA build needs besides candle: our own kernels, compiled, and CUDA's libraries looked up at run time.
+/// What a CUDA build needs besides cudarc: our own kernels, compiled, and CUDA's libraries looked up at run time.
 #[cfg(feature = "cuda")]
 #[expect(clippy::expect_used, reason = "a build script has nobody else to tell")]
 mod cuda {
@@ -17,33 +17,28 @@ mod cuda {
 
     const SOURCES: &str = "src/cuda";
 
-    /// Functions that candle links, in the order of the libraries that have them.
+    /// Functions that cudarc links, by the library that has them.
     struct Library {
-        /// `libNAME.so`; without one nothing is loaded: candle links them for kernels that we never run.
-        name: Option<&'static str>,
         header: &'static str,
         prefix: &'static str,
         /// The status that a function answers while its library is not loaded, which says as much.
         missing: u32,
     }
 
-    const LIBRARIES: [Library; 8] = [
-        Library { name: Some("cuda"), header: "cuda.h", prefix: "cu", missing: 34 },
-        Library { name: Some("cublas"), header: "cublas_api.h", prefix: "cublas", missing: 1 },
-        Library { name: Some("cublasLt"), header: "cublasLt.h", prefix: "cublasLt", missing: 1 },
-        Library { name: Some("curand"), header: "curand.h", prefix: "curand", missing: 101 },
-        Library { name: None, header: "nvrtc.h", prefix: "nvrtc", missing: 11 },
-        Library { name: None, header: "cuda_runtime_api.h", prefix: "cuda", missing: 34 },
-        Library { name: None, header: "crt/device_functions.h", prefix: "__cuda", missing: 34 },
-        // What nvcc's objects call when a program starts and ends.
-        Library { name: None, header: "crt/host_runtime.h", prefix: "__cuda", missing: 0 },
+    /// By their numbers in libraries.rs.
+    const LIBRARIES: [Library; 2] = [
+        Library { header: "cuda.h", prefix: "cu", missing: 34 },
+        Library { header: "cublasLt.h", prefix: "cublasLt", missing: 1 },
     ];
 
     pub fn build() {
-        for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP"] {
+        for variable in ["CUDA_HOME", "CUDA_PATH", "TEXTFLIGHT_CUDA_ARCHITECTURES", "TEXTFLIGHT_CUDA_FATBIN"] {
             println!("cargo::rerun-if-env-changed={variable}");
         }
-        println!("cargo::rerun-if-changed={SOURCES}");
+        // The device's sources alone: they take as long as all of the others.
+        for source in ["device", "kernels.cu", "libraries.c"] {
+            println!("cargo::rerun-if-changed={SOURCES}/{source}");
+        }
         let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from).expect(
             "the feature cuda is built with a CUDA toolkit at CUDA_HOME: eval \"$(tools/cuda-toolchain)\" fetches one",
         );
@@ -52,15 +47,36 @@ mod cuda {
         libraries(&home, &out);
     }
 
-    /// Compiles our kernels to PTX, which the driver compiles further for the card that it finds.
+    /// Puts our kernels into a fatbin: code for each architecture that is asked for, and PTX of the last one, which a driver
+    /// compiles for what is newer. `tools/cuda-architectures` makes one for all, which is taken as it is.
     fn kernels(home: &Path, out: &Path) {
+        let fatbin = out.join("kernels.fatbin");
+        let architectures = if let Some(ready) = env::var_os("TEXTFLIGHT_CUDA_FATBIN").map(PathBuf::from) {
+            println!("cargo::rerun-if-changed={}", ready.display());
+            fs::copy(&ready, &fatbin).unwrap_or_else(|e| panic!("{}: {e}", ready.display()));
+            let list = fs::read_to_string(ready.with_extension("architectures"));
+            list.unwrap_or_else(|e| panic!("{}: {e}", ready.with_extension("architectures").display()))
+        } else {
+            // A T4's, and what has bf16 and the larger products on tensor cores.
+            let list = env::var("TEXTFLIGHT_CUDA_ARCHITECTURES").unwrap_or_else(|_| "75 80".to_owned());
+            compile(home, &list, &fatbin);
+            list
+        };
+        let architectures: Vec<&str> = architectures.split_whitespace().collect();
+        println!("cargo::rustc-env=TEXTFLIGHT_CUDA_ARCHITECTURES={}", architectures.join(" "));
+    }
+
+    fn compile(home: &Path, architectures: &str, fatbin: &Path) {
         let source = format!("{SOURCES}/kernels.cu");
-        let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "75".to_owned());
-        let done = Command::new(home.join("bin/nvcc"))
-            .args(["--ptx", "--std=c++17", "-O3", &format!("--gpu-architecture=compute_{capability}"), &source, "-o"])
-            .arg(out.join("kernels.ptx"))
-            .status();
-        assert!(done.is_ok_and(|status| status.success()), "nvcc cannot compile {source}");
+        let mut nvcc = Command::new(home.join("bin/nvcc"));
+        // Not compressed: other releases of CUDA do that in ways that a driver of the first one does not know.
+        nvcc.args(["--fatbin", "--std=c++17", "-O3", "--no-compress", "--threads=0", &source, "-o"]).arg(fatbin);
+        for architecture in architectures.split_whitespace() {
+            nvcc.arg(format!("--generate-code=arch=compute_{architecture},code=sm_{architecture}"));
+        }
+        let last = architectures.split_whitespace().last().expect("TEXTFLIGHT_CUDA_ARCHITECTURES names one at least");
+        nvcc.arg(format!("--generate-code=arch=compute_{last},code=compute_{last}"));
+        assert!(nvcc.status().is_ok_and(|status| status.success()), "nvcc cannot compile {source}");
     }
 
     /// Defines the functions of CUDA's libraries as jumps through a table, which `libraries.c` fills when a GPU is asked
@@ -70,7 +86,7 @@ mod cuda {
         for library in &LIBRARIES {
             let header = home.join("include").join(library.header);
             let text = fs::read_to_string(&header).unwrap_or_else(|e| panic!("{}: {e}", header.display()));
-            jumps.add(library, &functions(&text, library.prefix), library.name.map(|name| file_name(home, name)));
+            jumps.add(library, &functions(&text, library.prefix));
         }
         let source = out.join("libraries.S");
         fs::write(&source, jumps.assembly()).expect("cargo's folder is writable");
@@ -85,22 +101,6 @@ mod cuda {
         header.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(named).map(str::to_owned).collect()
     }
 
-    /// What the library's file is called where there is no toolkit: with its version.
-    fn file_name(home: &Path, name: &str) -> String {
-        if name == "cuda" {
-            return "libcuda.so.1".to_owned(); // the driver's, which no toolkit has
-        }
-        let start = format!("lib{name}.so.");
-        let is_version = |version: &str| version.bytes().all(|b| b.is_ascii_digit());
-        ["lib", "lib64", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"]
-            .iter()
-            .filter_map(|folder| fs::read_dir(home.join(folder)).ok())
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .find(|file| file.strip_prefix(&start).is_some_and(is_version))
-            .unwrap_or_else(|| panic!("{} has no {start}N", home.display()))
-    }
-
     /// The table, and for each function a jump through it: lines of assembly, by section.
     #[derive(Default)]
     struct Jumps {
@@ -108,12 +108,11 @@ mod cuda {
         table: Vec<String>,
         names: Vec<String>,
         libraries: Vec<String>,
-        files: Vec<String>,
         seen: BTreeSet<String>,
     }
 
     impl Jumps {
-        fn add(&mut self, library: &Library, functions: &BTreeSet<String>, file: Option<String>) {
+        fn add(&mut self, library: &Library, functions: &BTreeSet<String>) {
             let target = Target::of_build();
             let first = self.seen.len();
             let missing = format!("missing_{}", library.header.replace(['.', '/'], "_"));
@@ -126,21 +125,16 @@ mod cuda {
                     self.names.push(format!(" .asciz \"{name}\""));
                 }
             }
-            if let Some(file) = file {
-                self.libraries.push(format!(" .quad {missing}_file, {first}, {}", self.seen.len()));
-                self.files.push(format!("{missing}_file: .asciz \"{file}\""));
-            }
+            self.libraries.push(format!(" .quad {first}, {}", self.seen.len()));
         }
 
         fn assembly(self) -> String {
             let global = |name: &str| format!(".balign 8\n.globl textflight_cuda_{name}\ntextflight_cuda_{name}:");
-            let end = " .quad 0".to_owned();
             let sections = [
                 (".text".to_owned(), self.code),
                 (format!(".data\n{}", global("table")), self.table),
-                (global("libraries"), [self.libraries, vec![end]].concat()),
+                (global("libraries"), self.libraries),
                 (format!(".section .rodata\n{}", global("names")), self.names),
-                (String::new(), self.files),
                 (".section .note.GNU-stack, \"\", %progbits".to_owned(), Vec::new()),
             ];
             sections

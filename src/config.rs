@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use textflight::bulk::{JobOptions, ProgressKind, Ran, Shard};
 use textflight::check::{CheckOptions, Size};
-use textflight::classifier::{ClassifierOptions, ModelInfo, TokenBudget};
+use textflight::classifier::{ClassifierOptions, ModelInfo};
 use textflight::cog::http::{Limits, Options};
-use textflight::engine::EngineOptions;
+use textflight::engine::{EngineOptions, TokenBudget};
 use textflight::flight::{FlightLimits, UploadLimits};
 use textflight::memory::{self, Memory};
 use textflight::rest;
@@ -49,12 +49,13 @@ impl ModelArgs {
     /// What bounds the engine, where nothing serves.
     pub fn engine(&self) -> EngineOptions {
         let rows = match self.batch_tokens {
-            TokenBudget::AtMost(_) => Some(BATCH_ROWS),
-            TokenBudget::Auto => None,
+            None | Some(TokenBudget::AtMost(_)) => Some(BATCH_ROWS),
+            Some(TokenBudget::Auto) => None,
         };
         EngineOptions {
             batch_rows: self.batch_rows.or(rows),
             batch_tokens: self.batch_tokens,
+            batch_latency: self.batch_latency_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0)),
             threads: self.threads,
             queue_rows: QUEUE_ROWS,
             background: false,

@@ -256,11 +256,12 @@ fn start_local(args: &ModelArgs) -> Result<Engine> {
 fn start(args: &ModelArgs, checkpoint: &Checkpoint, options: &EngineOptions) -> Result<Engine> {
     let began = Instant::now();
     let classifiers = Classifier::load_each(checkpoint, &args.classifier())?;
+    let classifiers: Vec<_> = classifiers.into_iter().map(Arc::new).collect();
     let Some(first) = classifiers.first() else {
         return Err(Error::Failed("no device is open".to_owned()));
     };
     let limits = EngineLimits::for_model(first, options)?;
-    let scorers = classifiers.into_iter().map(|classifier| Arc::new(classifier) as Arc<dyn Scorer>).collect();
+    let scorers = classifiers.into_iter().map(|classifier| classifier as Arc<dyn Scorer>).collect();
     let engine = Engine::start(scorers, limits)?;
     let model = engine.model();
     info!(
@@ -274,6 +275,7 @@ fn start(args: &ModelArgs, checkpoint: &Checkpoint, options: &EngineOptions) -> 
         threads = limits.threads,
         batch_rows = limits.batch.rows,
         batch_tokens = limits.batch.tokens,
+        batch_latency_ms = limits.batch_latency.map(|latency| latency.as_secs_f64() * 1000.0),
         seconds = began.elapsed().as_secs_f32(),
         "the model is loaded"
     );

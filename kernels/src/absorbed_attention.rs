@@ -232,9 +232,9 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::self_attention::testing::{HIDDEN, norm, random, weights};
+    use crate::PackedAttention;
     use crate::testing::max_difference;
-    use crate::{PackedAttention, Place, select_rows};
+    use crate::weights::testing::{HIDDEN, norm, random, weights};
 
     #[test]
     fn equals_attention_of_all_rows() -> Result<()> {
@@ -242,7 +242,7 @@ mod tests {
         for heads in [1, 3, 8, 24] {
             let weights = weights(HIDDEN)?;
             let affine = (random(&[HIDDEN])?, random(&[HIDDEN])?);
-            let norm = || LayerNorm::new(&affine.0, &affine.1, 1e-12, &Place::Cpu);
+            let norm = || LayerNorm::new(&affine.0, &affine.1, 1e-12);
             let all = PackedAttention::new(&weights, norm()?, heads, None, Precision::Float32)?;
             let absorbed = AbsorbedAttention::new(&weights, norm()?, heads, None, Precision::Float32)?;
             for lengths in [vec![], vec![1], vec![16, 1, 33], vec![5; 40], vec![100, 3, 60, 2, 2]] {
@@ -250,10 +250,10 @@ mod tests {
                 let x = random(&[sequences.rows(), HIDDEN])?;
                 let first: Vec<u32> = sequences.starts().iter().map(|row| *row as u32).collect();
                 let first = Tensor::new(first, &Device::Cpu)?;
-                let asking = select_rows(&x, &first)?;
+                let asking = x.index_select(&first, 0)?;
                 absorbed.forward(&asking, &x, &sequences, team)?;
                 all.forward(&x, &sequences, team)?;
-                let worst = max_difference(&asking, &select_rows(&x, &first)?)?;
+                let worst = max_difference(&asking, &x.index_select(&first, 0)?)?;
                 assert!(worst < 1e-4, "{heads} heads, {lengths:?}: {worst}");
             }
         }

@@ -3,13 +3,13 @@
 use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor};
 
 use super::tile::ROWS;
-use super::{Place, Team, f32_slice, f32_slice_mut, math, multiversion};
+use super::{Team, f32_slice, f32_slice_mut, math, multiversion};
 
-/// A LayerNorm that follows a residual, wherever it lies.
+/// A LayerNorm that follows a residual.
 pub struct LayerNorm {
-    /// `[2, hidden]`, f32, the weight above the bias: at its place, and on the CPU.
+    /// `[2, hidden]`, the weight above the bias.
     affine: Tensor,
-    on_cpu: Vec<f32>,
+    values: Vec<f32>,
     epsilon: f32,
 }
 
@@ -17,16 +17,16 @@ impl LayerNorm {
     /// Of `weight [hidden]` and `bias [hidden]`, f32 on the CPU.
     ///
     /// # Errors
-    /// When the shapes disagree, or the device fails.
-    pub fn new(weight: &Tensor, bias: &Tensor, epsilon: f32, place: &Place) -> Result<Self> {
+    /// When the shapes disagree.
+    pub fn new(weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Self> {
         let affine = Tensor::stack(&[weight, bias], 0)?;
-        let on_cpu = affine.flatten_all()?.to_vec1()?;
-        Ok(Self { affine: affine.to_device(place.device())?, on_cpu, epsilon })
+        let values = affine.flatten_all()?.to_vec1()?;
+        Ok(Self { affine, values, epsilon })
     }
 
     /// Values of a row.
     pub const fn width(&self) -> usize {
-        self.on_cpu.len() / 2
+        self.values.len() / 2
     }
 
     /// How far its outputs go from 0, `[hidden]`: three standard deviations of 1, scaled and shifted.
@@ -34,7 +34,7 @@ impl LayerNorm {
     /// # Errors
     /// None that is known.
     pub fn reach(&self) -> Result<Tensor> {
-        let (weight, bias) = self.on_cpu.split_at(self.width());
+        let (weight, bias) = self.values.split_at(self.width());
         let reach: Vec<f32> = weight.iter().zip(bias).map(|(w, b)| b.abs() + w.abs() * 3.0).collect();
         Tensor::from_vec(reach, self.width(), &candle_core::Device::Cpu)
     }
@@ -47,11 +47,11 @@ impl LayerNorm {
         add_layer_norm(x, residual, &self.affine, self.epsilon)
     }
 
-    /// The same over rows in the CPU's memory.
+    /// The same over rows.
     pub fn add_rows(&self, x: &mut [f32], residual: &[f32], team: &Team) {
         let piece = ROWS * self.width();
         let mut pieces: Vec<_> = x.chunks_mut(piece).zip(residual.chunks(piece)).collect();
-        team.each(&mut pieces, |(x, residual)| normalize(x, residual, &self.on_cpu, self.epsilon));
+        team.each(&mut pieces, |(x, residual)| normalize(x, residual, &self.values, self.epsilon));
     }
 }
 
@@ -91,18 +91,6 @@ impl InplaceOp3 for AddLayerNorm {
         let residual = f32_slice(residual, residual_layout)?;
         normalize(x, residual, f32_slice(affine, affine_layout)?, self.epsilon);
         Ok(())
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &mut candle_core::CudaStorage,
-        x_layout: &Layout,
-        residual: &candle_core::CudaStorage,
-        residual_layout: &Layout,
-        affine: &candle_core::CudaStorage,
-        affine_layout: &Layout,
-    ) -> Result<()> {
-        super::cuda::add_layer_norm(x, x_layout, residual, residual_layout, affine, affine_layout, self.epsilon)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What `textflight` multiplies with: kernels behind candle's custom ops, one a file, each beside the plain candle version
 //! that its tests hold it to.
 //!
-//! They run on the CPU, and with the feature `cuda` on GPUs: see `cuda/`, whose face is the same without it, in
-//! `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention
-//! included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
+//! They run on the CPU. With the feature `cuda` a whole encoder runs on GPUs: see `cuda/`, whose face is the same without it,
+//! in `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
 //! `bfloat16.rs` and `int8.rs`. Which instructions they may use is settled once, in `family.rs`.
 //!
 //! On the CPU a forward can be shared out among the threads of a [`Team`].
@@ -21,13 +20,12 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod facts;
 mod family;
 mod fault;
-mod feed_forward;
 mod float32;
 mod int8;
 mod layer_norm;
-mod linear;
 mod magnitudes;
 mod math;
 mod packed_attention;
@@ -36,32 +34,29 @@ mod packed_linear;
 mod place;
 mod precision;
 mod ragged;
-mod select_rows;
-mod self_attention;
 mod team;
 #[cfg(test)]
 mod testing;
 mod tile;
+mod weights;
 mod wide_tile;
 mod widened;
 
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use facts::{GpuCounters, GpuFacts, KernelTime};
 pub use family::Family;
 pub use fault::Fault;
-pub use feed_forward::FeedForward;
 pub use layer_norm::{LayerNorm, add_layer_norm};
-pub use linear::Linear;
 pub use packed_attention::PackedAttention;
 pub use packed_feed_forward::PackedFeedForward;
 pub use packed_linear::{Kernel, PackedLinear};
 pub use place::{Logits, Place, cause};
 pub use precision::Precision;
 pub use ragged::Ragged;
-pub use select_rows::select_rows;
-pub use self_attention::{AttentionWeights, RowAttention, SelfAttention};
 pub use team::{Team, TeamHandle};
+pub use weights::{Affine, AttentionWeights, EmbeddingWeights, EncoderShape, LayerWeights};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -1,12 +1,13 @@
 //! The face of `cuda/` in a build without the feature: types that nobody can make, so that no code behind them can run.
 
 use std::path::Path;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{CudaStorage, DType, Device, Error, Layout, Result, Shape, Tensor};
-
-pub use self::{NoAttention as GpuAttention, NoDownload as Download, NoGpu as Gpu, NoLinear as GpuLinear};
-use super::{Activation, AttentionWeights, Fault, LayerNorm, Ragged};
+pub use self::{NoDownload as Download, NoEncoder as GpuEncoder, NoGpu as Gpu};
+use super::{
+    Affine, EmbeddingWeights, EncoderShape, Fault, GpuCounters, GpuFacts, KernelTime, LayerWeights, Precision,
+};
 
 /// Whether this build knows GPUs.
 pub const AVAILABLE: bool = false;
@@ -17,28 +18,20 @@ pub enum NoGpu {}
 /// A copy from a GPU on its way: there is none.
 pub enum NoDownload {}
 
-/// A linear layer whose weights lie on a GPU: there is none.
-pub enum NoLinear {}
-
-/// The attention of a layer on a GPU: there is none.
-pub enum NoAttention {}
+/// An encoder whose weights lie on a GPU: there is none.
+pub enum NoEncoder {}
 
 impl NoGpu {
     /// # Errors
     /// Always: [`Fault::Unavailable`].
-    pub fn get(_index: usize, _folder: Option<&Path>) -> std::result::Result<Arc<Self>, Fault> {
+    pub fn get(_index: usize, _folder: Option<&Path>) -> Result<Arc<Self>, Fault> {
         Err(Fault::Unavailable(
             "this build of textflight has no CUDA support (cargo build --features cuda makes one that has)".to_owned(),
         ))
     }
 
     /// Never called, as all below.
-    pub const fn index(&self) -> usize {
-        match *self {}
-    }
-
-    /// Never called.
-    pub const fn device(&self) -> &Device {
+    pub const fn name(&self) -> String {
         match *self {}
     }
 
@@ -49,34 +42,28 @@ impl NoGpu {
 
     /// # Errors
     /// Never called.
-    pub const fn capability(&self) -> std::result::Result<(i32, i32), Fault> {
+    pub const fn capability(&self) -> Result<(i32, i32), Fault> {
         match *self {}
     }
 
     /// Never called.
-    pub const fn enter(&self) {
+    pub const fn facts(&self) -> GpuFacts {
         match *self {}
     }
 
     /// Never called.
-    pub const fn turn(&self) -> MutexGuard<'_, ()> {
+    pub const fn counters(&self) -> GpuCounters {
+        match *self {}
+    }
+
+    /// Never called.
+    pub const fn timings(&self, _on: bool) -> Vec<KernelTime> {
         match *self {}
     }
 
     /// # Errors
     /// Never called.
-    pub const fn upload(&self, _values: &[u32]) -> Result<Tensor> {
-        match *self {}
-    }
-
-    /// # Errors
-    /// Never called.
-    pub const fn download(&self, _values: &Tensor) -> Result<NoDownload> {
-        match *self {}
-    }
-
-    /// Never called.
-    pub fn fault(&self, _error: &Error, _text: String) -> Fault {
+    pub const fn product_rate(&self, _size: usize, _precision: Precision, _duration: Duration) -> Result<f64, Fault> {
         match *self {}
     }
 }
@@ -84,90 +71,28 @@ impl NoGpu {
 impl NoDownload {
     /// # Errors
     /// Never called.
-    pub const fn finish(self) -> Result<Vec<f32>> {
+    pub const fn finish(self) -> Result<Vec<f32>, Fault> {
         match self {}
     }
 }
 
-impl NoLinear {
+impl NoEncoder {
     /// # Errors
     /// Never called.
-    pub const fn new(_weight: &Tensor, _bias: &Tensor, _dtype: DType, gpu: &NoGpu) -> Result<Self> {
-        match *gpu {}
-    }
-
-    /// Never called.
-    pub const fn set_activation(&mut self, _activation: Activation) {
-        match *self {}
-    }
-
-    /// # Errors
-    /// Never called.
-    pub const fn forward(&self, _x: &Tensor) -> Result<Tensor> {
-        match *self {}
-    }
-}
-
-impl NoAttention {
-    /// # Errors
-    /// Never called.
-    pub fn new(
-        _weights: &AttentionWeights,
-        _norm: LayerNorm,
-        _heads: usize,
-        _dtype: DType,
+    pub fn new<E: From<Fault>>(
         gpu: &Arc<NoGpu>,
-    ) -> Result<Self> {
+        _shape: EncoderShape,
+        _precision: Precision,
+        _embeddings: EmbeddingWeights,
+        _layers: impl Iterator<Item = Result<LayerWeights, E>>,
+        _head: impl FnOnce() -> Result<[Affine; 2], E>,
+    ) -> Result<Self, E> {
         match **gpu {}
     }
 
     /// # Errors
     /// Never called.
-    pub const fn forward(&self, _x: &Tensor, _sequences: &Ragged) -> Result<Tensor> {
+    pub const fn forward(&self, _sequences: &[&[u32]]) -> Result<NoDownload, Fault> {
         match *self {}
     }
-
-    /// # Errors
-    /// Never called.
-    pub const fn forward_rows(&self, _asking: &Tensor, _x: &Tensor, _sequences: &Ragged) -> Result<Tensor> {
-        match *self {}
-    }
-}
-
-/// # Errors
-/// Always: no tensor lies on a GPU, and so none is asked for.
-pub fn add_layer_norm(
-    _x: &mut CudaStorage,
-    _x_layout: &Layout,
-    _residual: &CudaStorage,
-    _residual_layout: &Layout,
-    _affine: &CudaStorage,
-    _affine_layout: &Layout,
-    _epsilon: f32,
-) -> Result<()> {
-    Err(Error::NotCompiledWithCudaSupport)
-}
-
-/// # Errors
-/// As for [`add_layer_norm`].
-pub fn select_rows(
-    _table: &CudaStorage,
-    _table_layout: &Layout,
-    _ids: &CudaStorage,
-    _ids_layout: &Layout,
-) -> Result<(CudaStorage, Shape)> {
-    Err(Error::NotCompiledWithCudaSupport)
-}
-
-/// # Errors
-/// As for [`add_layer_norm`].
-pub fn attention(
-    _query: &CudaStorage,
-    _query_layout: &Layout,
-    _key_value: &CudaStorage,
-    _key_value_layout: &Layout,
-    _sequences: (&Ragged, &Ragged),
-    _heads: usize,
-) -> Result<(CudaStorage, Shape)> {
-    Err(Error::NotCompiledWithCudaSupport)
 }

@@ -118,7 +118,7 @@ impl InplaceOp1 for Run<'_> {
 mod tests {
     use super::*;
     use crate::attention;
-    use crate::self_attention::testing::{HIDDEN, norm, random, weights};
+    use crate::weights::testing::{HIDDEN, norm, random, weights};
 
     fn block(heads: usize) -> Result<PackedAttention> {
         PackedAttention::new(&weights(HIDDEN)?, norm()?, heads, None, Precision::Int8)

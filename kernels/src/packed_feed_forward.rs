@@ -72,7 +72,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::{Activation, Place, Precision};
+    use crate::{Activation, Precision};
 
     fn random(shape: &[usize]) -> Result<Tensor> {
         Tensor::randn(0f32, 1f32, shape, &Device::Cpu)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn norm(width: usize) -> Result<LayerNorm> {
-        LayerNorm::new(&random(&[width])?, &random(&[width])?, 1e-12, &Place::Cpu)
+        LayerNorm::new(&random(&[width])?, &random(&[width])?, 1e-12)
     }
 
     #[test]

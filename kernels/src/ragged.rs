@@ -2,17 +2,10 @@
 
 use std::ops::Range;
 
-use candle_core::{Result, Tensor};
-
-use super::Place;
-use super::cuda::Gpu;
-
 /// Where the sequences of a packed tensor begin: sequence `i` has the rows `offsets[i]..offsets[i + 1]`.
 #[derive(Debug, Clone)]
 pub struct Ragged {
     offsets: Vec<usize>,
-    /// The same where a GPU reads them.
-    on_device: Option<Tensor>,
 }
 
 impl Ragged {
@@ -24,46 +17,7 @@ impl Ragged {
             end += length;
             offsets.push(end);
         }
-        Self::from_offsets(offsets)
-    }
-
-    /// `count` sequences of one row each.
-    pub fn singles(count: usize) -> Self {
-        Self::from_offsets((0..=count).collect())
-    }
-
-    fn from_offsets(offsets: Vec<usize>) -> Self {
-        Self { offsets, on_device: None }
-    }
-
-    /// The same, ready for the kernels of a place.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn at(self, place: &Place) -> Result<Self> {
-        match place {
-            Place::Cpu => Ok(self),
-            Place::Gpu(gpu) => self.on(gpu),
-        }
-    }
-
-    /// The same, ready for the kernels of a GPU.
-    ///
-    /// # Errors
-    /// When it fails.
-    pub fn on(self, gpu: &Gpu) -> Result<Self> {
-        let offsets: Vec<u32> = self.offsets.iter().map(|offset| *offset as u32).collect();
-        Ok(Self { on_device: Some(gpu.upload(&offsets)?), ..self })
-    }
-
-    /// The offsets as a GPU reads them, if it has them.
-    pub const fn on_device(&self) -> Option<&Tensor> {
-        self.on_device.as_ref()
-    }
-
-    /// The longest sequence's rows.
-    pub fn longest(&self) -> usize {
-        self.ranges().map(|range| range.len()).max().unwrap_or(0)
+        Self { offsets }
     }
 
     /// The number of sequences.

@@ -19,7 +19,7 @@ from ._errors import Error, InvalidError
 # Variables of the binary that hold for a local server, too: how the model runs. The others are for servers with a place of their own.
 _HEEDED = frozenset(
     "TEXTFLIGHT_" + name
-    for name in ("BATCH_ROWS BATCH_TOKENS CUDA_LIBRARIES DEVICE DTYPE KERNELS LOG MAX_LENGTH MEMORY_LIMIT SPOOL_DIR THREADS").split()
+    for name in ("BATCH_LATENCY_MS BATCH_ROWS BATCH_TOKENS CUDA_LIBRARIES DEVICE DTYPE KERNELS LOG MAX_LENGTH MEMORY_LIMIT SPOOL_DIR THREADS").split()
 )
 _OTHERS = re.compile(r"TEXTFLIGHT_|COG_|OTEL_|(PORT|WEBHOOK_AUTH_TOKEN)$")
 # And those of others on which it depends what is served.

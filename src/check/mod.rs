@@ -4,13 +4,17 @@
 //! texts of known lengths. Speed does not depend on a weight's value.
 
 mod agreement;
+mod card;
 mod checkpoint;
 mod product;
 mod random;
 mod report;
 mod speed;
+mod tables;
 mod texts;
+mod watched;
 
+pub use card::Card;
 pub use checkpoint::{Size, write_checkpoint};
 pub use report::Report;
 
@@ -21,6 +25,8 @@ use std::time::Duration;
 
 use tracing::info;
 
+use self::report::Measured;
+use self::speed::Course;
 use self::texts::Texts;
 use crate::classifier::kernels::Place;
 use crate::classifier::{Checkpoint, Classifier, DTypeChoice, DeviceChoice, KernelChoice, ModelSource, Precision};
@@ -52,6 +58,9 @@ const MEANS: [usize; 4] = [16, 25, 64, 128];
 
 /// Batches that are measured, in rows.
 const BATCHES: [usize; 3] = [32, 128, 512];
+
+/// The mean length at which a GPU's time is taken apart: that of usual texts.
+const USUAL_MEAN: usize = 25;
 
 /// Where texts are cut: above the longest of a mean of 128.
 const MAX_LENGTH: usize = 256;
@@ -99,14 +108,38 @@ pub fn check(options: &CheckOptions) -> Result<Report> {
         report.add_product(precision, product);
         for mean in MEANS {
             let column = texts.of_mean(mean, options.rows.get());
-            for batch_rows in BATCHES {
-                let rows_per_second = speed::measure(&classifier, &column, (batch_rows, mean), options.duration)?;
-                info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second, "speed");
-                report.add_speed(precision, mean, batch_rows, rows_per_second, options.size);
-            }
+            measure(&classifier, &column, (precision, mean), options, &mut report)?;
         }
     }
     Ok(report)
+}
+
+/// The speed of texts of a mean length, in batches of each size; on a GPU also of that which it has unless it is told otherwise.
+fn measure(
+    classifier: &Arc<Classifier>,
+    column: &[String],
+    (precision, mean): (Precision, usize),
+    options: &CheckOptions,
+    report: &mut Report,
+) -> Result<()> {
+    let usual = classifier.is_on_gpu().then_some(speed::Size::Usual);
+    for size in BATCHES.into_iter().map(speed::Size::Rows).chain(usual) {
+        let course = Course::new(classifier, column, size, mean)?;
+        let found = course.speed(options.duration)?;
+        let (batch_rows, usual) = match size {
+            speed::Size::Rows(rows) => (rows, false),
+            speed::Size::Usual => (found.batch_tokens / mean, true),
+        };
+        let rows_per_second = found.rows_per_second;
+        info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second, "speed");
+        let measured = Measured { precision, mean, batch_rows, usual };
+        report.add_speed(measured, &found, options.size);
+        if mean == USUAL_MEAN {
+            let (times, forwards) = course.kernels()?;
+            report.add_kernels(measured, &times, forwards);
+        }
+    }
+    Ok(())
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
@@ -137,9 +170,13 @@ mod tests {
         let f32 = &report.agreement[0];
         assert_eq!((f32.texts, f32.labels_equal, f32.enough), (64, 64, true));
         assert_eq!(f32.max_logit_difference, 0.0);
+        assert!(report.agreement.iter().all(|a| a.logit_bound > 0.0));
         assert!(report.agreement[1].max_logit_difference > 0.0);
         assert_eq!(report.speed.len(), 3 * MEANS.len() * BATCHES.len());
         assert!(report.speed.iter().all(|s| s.rows_per_second > 0.0 && s.utilization > 0.0));
+        assert!(report.speed.iter().all(|s| (1..=s.batch_rows.min(40)).contains(&s.median_rows)));
+        assert!(report.speed.iter().all(|s| s.median_tokens > s.median_rows && s.host_us.is_none() && !s.usual));
+        assert!(report.kernels.is_empty() && report.facts.is_none());
         let ids: Vec<Vec<u32>> =
             serde_json::from_slice(&std::fs::read(folder.path().join("tokens-25.json")).unwrap()).unwrap();
         let mean = ids.iter().map(Vec::len).sum::<usize>() as f64 / ids.len() as f64;

@@ -4,7 +4,6 @@ pub mod architecture;
 pub mod batch;
 mod blank;
 mod bundled;
-mod calibrate;
 mod checkpoint;
 mod device;
 mod facts;
@@ -19,7 +18,6 @@ mod weights;
 
 pub use architecture::ModelConfig;
 pub use blank::is_blank;
-pub use calibrate::{TokenBudget, calibrate};
 pub use checkpoint::{Checkpoint, DEFAULT_MODEL, ModelSource, TokenizerFiles};
 pub use device::{DTypeChoice, DeviceChoice};
 pub use facts::ModelFacts;
@@ -178,9 +176,7 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::score`].
     pub fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<f32>> {
-        let begin = || self.place.download(&self.model.forward(sequences, &Team::alone(), &|| ())?);
-        let logits = || self.place.in_turn(begin)?.finish();
-        logits().map_err(|e| self.fault(&e, sequences.len()))
+        Ok(self.model.begin(sequences, &Team::alone(), &|| ())?.finish()?)
     }
 
     /// The scores of token sequences.
@@ -198,11 +194,7 @@ impl Classifier {
     /// # Errors
     /// As there; a sequence whose logits are not finite numbers has an error of its own, which is none of the batch's.
     pub fn score_batch(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> BatchScores {
-        let pause: &dyn Fn() = if self.is_on_gpu() { &|| () } else { pause };
-        // One thread's batch follows another's on the device, which computes on while scores are awaited.
-        let begin = || self.place.download(&self.model.forward(sequences, team, pause)?);
-        let logits = || self.place.in_turn(begin)?.finish();
-        Ok(self.classify(&logits().map_err(|e| self.fault(&e, sequences.len()))?))
+        Ok(self.classify(&self.model.begin(sequences, team, pause)?.finish()?))
     }
 
     /// Where it lies.
@@ -226,10 +218,6 @@ impl Classifier {
                 .ok_or_else(|| Error::Failed(format!("the model gave {logits:?}, which is no score")))
         })
         .collect()
-    }
-
-    fn fault(&self, error: &candle_core::Error, sequences: usize) -> Error {
-        self.place.fault(error, &format!("the forward of {sequences} sequences")).into()
     }
 
     /// Two batches, one at full length, so that what cannot run fails before a port opens.

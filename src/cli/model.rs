@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use textflight::classifier::{DTypeChoice, DeviceChoice, KernelChoice, ModelSource, TokenBudget};
+use textflight::classifier::{DTypeChoice, DeviceChoice, KernelChoice, ModelSource};
+use textflight::engine::{TOKENS_OF_A_CORE, TokenBudget};
 
-use super::values::whole;
+use super::values::{milliseconds, whole};
 use crate::config::bounds::{AT_WORK, IN_A_BATCH, IN_A_TEXT, TOKENS_OF_A_BATCH};
-use crate::config::defaults::{BATCH_ROWS, BATCH_TOKENS, MAX_LENGTH};
+use crate::config::defaults::{BATCH_ROWS, MAX_LENGTH};
 
 /// Which checkpoint, and how it runs.
 #[derive(Debug, Args)]
@@ -40,9 +41,14 @@ pub struct ModelArgs {
     #[arg(long, env = "TEXTFLIGHT_BATCH_ROWS", value_name = "ROWS", value_parser = whole::<NonZeroUsize>(IN_A_BATCH), help = format!(
         "Texts in one batch of the model on the CPU, which a core runs. [default: {BATCH_ROWS}, or with --batch-tokens auto as many as its tokens allow]"))]
     pub batch_rows: Option<NonZeroUsize>,
-    /// Tokens in one batch of the model; a longer text runs alone. A GPU takes as many texts as there is room for. auto measures at start how many keep the device busy.
-    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", default_value_t = BATCH_TOKENS, value_parser = tokens)]
-    pub batch_tokens: TokenBudget,
+    #[arg(long, env = "TEXTFLIGHT_BATCH_TOKENS", value_name = "auto|TOKENS", value_parser = tokens, help = format!(
+        "Tokens in one batch of the model; a longer text runs alone. A GPU takes as many texts as there is room for. auto measures at \
+         start how many keep the device busy. [default: {TOKENS_OF_A_CORE} on the CPU, 8192 to 16384 on a GPU by its size]"))]
+    pub batch_tokens: Option<TokenBudget>,
+    /// How long one batch may take, in milliseconds, with what it may have to wait for on a GPU: from what was measured of late it
+    /// has fewer tokens, though no fewer than 512. A request waits for no more than such a batch of a table. [default: no bound]
+    #[arg(long, env = "TEXTFLIGHT_BATCH_LATENCY_MS", value_name = "MS", value_parser = milliseconds)]
+    pub batch_latency_ms: Option<f64>,
     /// Threads that tokenize, and on the CPU run one batch each. [default: one a core]
     #[arg(long, env = "TEXTFLIGHT_THREADS", value_name = "N", value_parser = whole::<NonZeroUsize>(AT_WORK))]
     pub threads: Option<NonZeroUsize>,

@@ -12,8 +12,18 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::{Cli, Command, PredictArgs, ScoreArgs};
 
 /// Options that say how a model runs in this process.
-const MODEL_OPTIONS: [&str; 9] =
-    ["model", "device", "cuda_libraries", "dtype", "kernels", "max_length", "batch_rows", "batch_tokens", "threads"];
+const MODEL_OPTIONS: [&str; 10] = [
+    "model",
+    "device",
+    "cuda_libraries",
+    "dtype",
+    "kernels",
+    "max_length",
+    "batch_rows",
+    "batch_tokens",
+    "batch_latency_ms",
+    "threads",
+];
 
 /// Options of servers that score instead, besides that which names them.
 const SERVER_OPTIONS: [&str; 3] = ["server_timeout", "server_token", "server_token_file"];

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use textflight::format::TableFormat;
 
-use crate::config::bounds::{LEAST_DEDUP_MEMORY, LEAST_MEMORY, MOST_BYTES, SECONDS};
+use crate::config::bounds::{LEAST_DEDUP_MEMORY, LEAST_MEMORY, MILLISECONDS, MOST_BYTES, SECONDS};
 
 /// A whole number between two bounds.
 pub fn whole<T: TryFrom<usize>>(
@@ -22,6 +22,13 @@ pub fn whole<T: TryFrom<usize>>(
 pub fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| SECONDS.contains(seconds));
     seconds.ok_or_else(|| format!("expected a number of seconds from {} to {}", SECONDS.start(), SECONDS.end()))
+}
+
+/// A number of milliseconds.
+pub fn milliseconds(text: &str) -> Result<f64, String> {
+    let (least, most) = (MILLISECONDS.start(), MILLISECONDS.end());
+    let number = text.parse().ok().filter(|number| MILLISECONDS.contains(number));
+    number.ok_or_else(|| format!("expected a number of milliseconds from {least} to {most}"))
 }
 
 /// A number of bytes with a unit. As everywhere in this field, K, M and G are powers of 1024.

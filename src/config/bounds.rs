@@ -41,6 +41,9 @@ pub const IN_A_TEXT: RangeInclusive<usize> = 1..=1_048_576;
 /// How long anything may take, in seconds.
 pub const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 
+/// How long one batch may take, in milliseconds.
+pub const MILLISECONDS: RangeInclusive<f64> = 0.1..=60_000.0;
+
 /// The most bytes of anything: 4 TiB, as far as the permits of the memory's budget go.
 pub const MOST_BYTES: usize = 1 << 42;
 

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use textflight::bulk::CommitEvery;
-use textflight::classifier::TokenBudget;
 use textflight::stream::InFlight;
 
 /// What one stream may have in the engine: eight times what is tokenized ahead, so that its next rows are there, and 64 MiB.
@@ -106,9 +105,6 @@ pub const LAST_UPLOADS: Duration = Duration::from_secs(5);
 
 /// Where a text is cut, in tokens with the two special ones.
 pub const MAX_LENGTH: usize = 128;
-
-/// Tokens in one batch.
-pub const BATCH_TOKENS: TokenBudget = TokenBudget::AtMost(NonZeroUsize::new(4096).expect("not zero"));
 
 /// Texts in one batch.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");

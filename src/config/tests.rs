@@ -129,6 +129,15 @@ fn a_measured_budget_bounds_the_rows_unless_they_are_said() {
 }
 
 #[test]
+fn a_batch_may_have_its_tokens_and_its_time() {
+    let engine = |arguments| serve(arguments).engine();
+    assert_eq!((engine("").batch_tokens, engine("").batch_latency), (None, None));
+    assert_eq!(engine("--batch-latency-ms 2.5").batch_latency, Some(Duration::from_micros(2500)));
+    let budget = engine("--batch-tokens 9000").batch_tokens.map(|budget| budget.to_string());
+    assert_eq!(budget.as_deref(), Some("9000"));
+}
+
+#[test]
 fn progress_is_told_as_it_was_asked_for() {
     use ProgressKind::{Auto, Bar, Json, Lines, None};
     let progress = |arguments| match command(&format!("score in -o out{arguments}")) {

@@ -9,16 +9,20 @@ use crate::metrics::{Forward, LaneMetrics};
 use crate::{Error, Result};
 
 impl Batch<Row> {
+    /// How full it is: of the rows or the tokens that it may have, whichever is nearer to its bound.
+    pub fn fill(&self, limits: BatchLimits) -> f64 {
+        let share = |part: usize, whole: usize| part as f64 / whole as f64;
+        share(self.sequences.len(), limits.rows).max(share(self.tokens(), limits.tokens))
+    }
+
     /// Counts a forward that is about to be run.
     pub fn begin(&self, limits: BatchLimits, metrics: &LaneMetrics) {
         self.rows.iter().flatten().filter_map(|row| row.job.begin()).for_each(|waited| metrics.waited(waited));
-        let (sequences, tokens) = (self.sequences.len(), self.tokens());
-        let share = |part: usize, whole: usize| part as f64 / whole as f64;
         metrics.forward(Forward {
-            sequences,
-            tokens,
+            sequences: self.sequences.len(),
+            tokens: self.tokens(),
             longest: self.sequences.iter().map(Vec::len).max().unwrap_or(0),
-            fill: share(sequences, limits.rows).max(share(tokens, limits.tokens)),
+            fill: self.fill(limits),
         });
     }
 

@@ -7,8 +7,11 @@
 mod ahead;
 mod answers;
 mod budget;
+mod calibrate;
+mod device;
 mod job;
 mod limits;
+mod pace;
 mod permit;
 mod pool;
 mod queue;
@@ -29,8 +32,9 @@ use arrow::array::{Array, StringViewArray};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::budget::Budget;
+pub use self::calibrate::TokenBudget;
 use self::job::{Clock, Job};
-pub use self::limits::{EngineLimits, EngineOptions, Runners};
+pub use self::limits::{EngineLimits, EngineOptions, Runners, TOKENS_OF_A_CORE};
 pub use self::permit::Permit;
 use self::queue::Queue;
 pub use self::scorer::Scorer;
@@ -136,7 +140,7 @@ impl Engine {
     /// [`Error::Failed`] when there is no scorer, or the system gives no thread.
     pub fn start(scorers: Vec<Arc<dyn Scorer>>, limits: EngineLimits) -> Result<Self> {
         let info = common_info(&scorers)?;
-        let budget = Arc::new(Budget::new(limits.batch));
+        let budget = Arc::new(Budget::new(limits.batch, limits.batch_latency));
         let queue = Arc::new(Queue::new(Arc::clone(&budget), &limits, scorers.len()));
         let (dying, health) = watch::channel(Health::Serving);
         // Before the first thread: where the system gives no second one, the first ends with the queue.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
 use super::budget::Budget;
+use super::device::Device;
 use super::job::{Job, Row};
 use super::teams::{TEAM, Teams};
 use super::turns::Turn;
@@ -45,8 +46,8 @@ struct State {
     interactive: Waiting,
     bulk: Waiting,
     teams: Teams,
-    /// Batches that each device is computing.
-    computing: Vec<usize>,
+    /// What each device computes.
+    devices: Vec<Device>,
     /// When the last request came.
     requested: Option<Instant>,
     closed: bool,
@@ -56,7 +57,7 @@ impl Queue {
     /// An empty queue for the model threads over so many scorers.
     pub fn new(budget: Arc<Budget>, limits: &EngineLimits, scorers: usize) -> Self {
         Self {
-            state: Mutex::new(State { computing: vec![0; scorers], ..State::default() }),
+            state: Mutex::new(State { devices: (0..scorers).map(|_| Device::default()).collect(), ..State::default() }),
             tokenizers: Condvar::new(),
             news: AtomicUsize::new(0),
             runners: Condvar::new(),
@@ -106,37 +107,50 @@ impl Queue {
         self.wake_runners();
     }
 
-    /// A batch that the queue gave to this thread has been computed.
-    pub fn computed(&self, role: Role) {
-        if let Role::Run { device } = role {
-            self.lock().computing[device] -= 1;
-            self.runners.notify_all();
-        }
+    /// A batch of so many tokens that the queue gave to this thread has been computed. Says how long its device was at it, where
+    /// the thread itself has taken `time`.
+    pub fn computed(&self, role: Role, tokens: usize, time: Duration) -> Duration {
+        let Role::Run { device } = role else { return time };
+        let time = self.lock().devices[device].end(tokens, Instant::now());
+        self.runners.notify_all();
+        time
     }
 
     /// Waits for the next thing to do; `None` when the queue is closed. What is interactive comes before what is bulk.
     pub fn next(&self, role: Role) -> Option<Work> {
         let mut state = self.lock();
         while !state.closed {
-            let work = self.take(&mut state, Lane::Interactive, role);
-            if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role)) {
+            let now = Instant::now();
+            let work = self.take(&mut state, Lane::Interactive, role, now);
+            if let Some(work) = work.or_else(|| self.take(&mut state, Lane::Bulk, role, now)) {
                 return Some(work);
             }
             let team = if role == Role::Both { state.teams.next() } else { None };
             if let Some(team) = team {
                 return Some(Work::Assist(Assistance { team, news: self.news.load(Ordering::Relaxed) }));
             }
-            let changed = if matches!(role, Role::Run { .. }) { &self.runners } else { &self.tokenizers };
-            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, role, now);
         }
         None
+    }
+
+    /// Waits for something to change; beside a device that computes, no longer than until the next batch may be put behind that.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, role: Role, now: Instant) -> MutexGuard<'a, State> {
+        let Role::Run { device } = role else {
+            return self.tokenizers.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let early = state.devices[device].left(self.budget.pace(), now).saturating_sub(self.budget.lead());
+        if early.is_zero() {
+            return self.runners.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.runners.wait_timeout(state, early).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// What is interactive and waits, for a thread that has bulk in its hands. One that has a device waits for its batch.
     pub fn next_interactive(&self, role: Role) -> Option<Work> {
         match role {
             Role::Run { .. } => None,
-            Role::Both | Role::Tokenize => self.take(&mut self.lock(), Lane::Interactive, role),
+            Role::Both | Role::Tokenize => self.take(&mut self.lock(), Lane::Interactive, role, Instant::now()),
         }
     }
 
@@ -180,11 +194,11 @@ impl Queue {
     }
 
     /// A window first, as long as little is tokenized ahead: batches of many rows are of like lengths, and equal rows one.
-    fn take(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
+    fn take(&self, state: &mut State, lane: Lane, role: Role, now: Instant) -> Option<Work> {
         loop {
             let window = if matches!(role, Role::Run { .. }) { None } else { self.window(state.lane(lane), lane) };
             let before = state.lane(lane).pool.all();
-            let work = window.or_else(|| self.batch(state, lane, role));
+            let work = window.or_else(|| self.batch(state, lane, role, now));
             let waiting = state.lane(lane);
             let has_room = waiting.pool.all() != before;
             if has_room && !(waiting.jobs.is_empty() && waiting.pool.is_empty()) {
@@ -208,7 +222,7 @@ impl Queue {
         if window.is_empty() { None } else { Some(Work::Window(lane, window)) }
     }
 
-    fn batch(&self, state: &mut State, lane: Lane, role: Role) -> Option<Work> {
+    fn batch(&self, state: &mut State, lane: Lane, role: Role, now: Instant) -> Option<Work> {
         let limits = self.budget.limits();
         let batch = match role {
             Role::Tokenize => return None,
@@ -218,12 +232,14 @@ impl Queue {
                 state.lane(lane).take(limits, among, self.at_once.div_ceil(TEAM))?
             }
             Role::Run { device } => {
-                let (idle, is_behind) = (state.idle_devices(), state.computing[device] > 0);
-                if is_behind && !(state.may_follow(lane) && state.lane(lane).pool.distinct().wholes(limits) > idle) {
+                let (idle, is_behind) = (state.idle_devices(), !state.devices[device].is_idle());
+                let may_follow =
+                    state.may_follow(lane) && state.devices[device].left(self.budget.pace(), now) <= self.budget.lead();
+                if is_behind && !(may_follow && state.lane(lane).pool.distinct().wholes(limits) > idle) {
                     return None;
                 }
                 let batch = state.lane(lane).take(limits, limits.half_more(), idle.max(1))?;
-                state.computing[device] += 1;
+                state.devices[device].begin(batch.tokens(), now);
                 batch
             }
         };
@@ -239,6 +255,11 @@ impl Queue {
         self.wake_all();
         self.runners.notify_all();
         drop(dropped);
+    }
+
+    /// How large batches may be, and how fast they are.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What waits, in each lane.
@@ -270,7 +291,7 @@ impl State {
     }
 
     fn idle_devices(&self) -> usize {
-        self.computing.iter().filter(|batches| **batches == 0).count()
+        self.devices.iter().filter(|device| device.is_idle()).count()
     }
 
     /// Whether a whole batch of the lane may be put behind one that a device computes, so that the device never waits.

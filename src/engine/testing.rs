@@ -21,6 +21,7 @@ pub fn limits(queue_rows: usize) -> EngineLimits {
         threads: number(1),
         runners: Runners::Tokenizers,
         batch: BatchLimits { rows: 32, tokens: 4096 },
+        batch_latency: None,
         ahead_rows: number(32),
         queue_rows: number(queue_rows),
         background: false,

@@ -62,7 +62,8 @@ impl Worker {
     /// Starts the thread. If it panics, or its device is lost, the queue is closed and `health` says why.
     pub fn spawn(self, name: String) -> Result<()> {
         let run = move || {
-            if self.background {
+            // Who feeds a device, or waits for one, takes little of the processor, and the device waits for it.
+            if self.background && self.role == Role::Both {
                 leave_the_processor_to_others();
             }
             self.run();
@@ -175,8 +176,8 @@ impl Worker {
 
     /// Runs a batch, and counts that before anybody has an answer.
     fn forward(&self, lane: Lane, batch: &Batch<Row>) -> BatchScores {
-        let metrics = self.metrics(lane);
-        batch.begin(self.budget.limits(), metrics);
+        let (metrics, limits) = (self.metrics(lane), self.budget.limits());
+        batch.begin(limits, metrics);
         let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
         let team = self.queue.open_team(lane, self.role);
         let (scores, time) = self.time.time(|| self.scorer.score_batch(&sequences, &team, &|| self.give_way(lane)));
@@ -185,7 +186,10 @@ impl Worker {
             // Before the next batch is taken.
             self.budget.halve(batch.tokens());
         }
-        self.queue.computed(self.role);
+        let device_time = self.queue.computed(self.role, batch.tokens(), time);
+        if scores.is_ok() {
+            self.budget.measured(batch.tokens(), batch.fill(limits), device_time);
+        }
         metrics.computed(time);
         batch.charge(time);
         scores

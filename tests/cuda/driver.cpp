@@ -3,6 +3,7 @@
 // Functions have the names of cuda.h, whose macros append the version: cuMemAlloc is cuMemAlloc_v2.
 #include "driver.h"
 
+#include "counters.h"
 #include "launch.h"
 #include "memory.h"
 #include "process.h"
@@ -62,9 +63,17 @@ CUresult finish(const Place& place, Waits waits) {
     return cannot_work();
 }
 
+void count_copy(Side::Kind to, Side::Kind from) {
+    if (to != Side::DEVICE)
+        count(Count::DOWNLOADS);
+    else
+        count(from == Side::DEVICE ? Count::DEVICE_COPIES : Count::UPLOADS);
+}
+
 // Pinned memory is read and written when the copy runs. Pageable memory is not: what is copied out of it is set aside at
 // once, and what is copied into it is waited for.
 CUresult copy(Side to, Side from, size_t bytes, CUstream stream, Waits waits) {
+    count_copy(to.kind, from.kind);
     if (bytes == 0) return CUDA_SUCCESS;
     if (!to.holds(bytes) || !from.holds(bytes)) return CUDA_ERROR_INVALID_VALUE;
     if (to.kind == Side::PAGEABLE) waits = Waits::YES;
@@ -82,6 +91,7 @@ CUresult copy(Side to, Side from, size_t bytes, CUstream stream, Waits waits) {
 }
 
 CUresult set(CUdeviceptr to, unsigned char byte, size_t bytes, CUstream stream, Waits waits) {
+    count(Count::MEMSETS);
     if (bytes == 0) return CUDA_SUCCESS;
     if (!memory::holds(address(to), bytes)) return CUDA_ERROR_INVALID_VALUE;
     const auto run = [=] {
@@ -93,6 +103,7 @@ CUresult set(CUdeviceptr to, unsigned char byte, size_t bytes, CUstream stream, 
 
 // Memory whose release is queued is not free yet, but is before there is too little.
 CUresult allocate(CUdeviceptr* pointer, size_t bytes) {
+    count(Count::ALLOCATIONS);
     void* start = memory::allocate(current->device, bytes);
     if (!start) {
         synchronize(current);
@@ -116,6 +127,8 @@ constexpr Error ERRORS[] = {
     {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {CUDA_ERROR_INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {CUDA_ERROR_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {CUDA_ERROR_NO_BINARY_FOR_GPU, "CUDA_ERROR_NO_BINARY_FOR_GPU",
+     "no kernel image is available for execution on the device"},
     {CUDA_ERROR_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {CUDA_ERROR_INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
     {CUDA_ERROR_FILE_NOT_FOUND, "CUDA_ERROR_FILE_NOT_FOUND", "file not found"},
@@ -177,7 +190,7 @@ CUresult cuInit(unsigned) {
 }
 
 CUresult cuDriverGetVersion(int* version) {
-    *version = CUDA_VERSION;
+    *version = settings().driver;
     return CUDA_SUCCESS;
 }
 
@@ -228,6 +241,8 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
     case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z: *value = MAX_GRID_YZ; break;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK: *value = SHARED_MEMORY; break;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = most_shared_memory(); break;
+    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *value = 1000000; break;
+    case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: *value = 2000000; break;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 16; break;
     case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *value = 32; break;
     case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING: *value = 1; break;
@@ -315,6 +330,7 @@ CUresult cuMemAllocAsync(CUdeviceptr* pointer, size_t bytes, CUstream stream) {
 // A broken context gives nothing back, but that is no reason to keep it.
 CUresult cuMemFree(CUdeviceptr pointer) {
     SUCCEED(needs_context());
+    if (pointer) count(Count::FREES);
     synchronize(current);
     if (pointer && !memory::release(address(pointer))) return CUDA_ERROR_INVALID_VALUE;
     return cannot_work();
@@ -325,6 +341,7 @@ CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
     if (!is_stream(stream)) return CUDA_ERROR_INVALID_HANDLE;
     if (poisoned()) return cuMemFree(pointer);
     if (!pointer) return CUDA_SUCCESS;
+    count(Count::FREES);
     if (!memory::announce_release(address(pointer))) return CUDA_ERROR_INVALID_VALUE;
     put(stream, [=] {
         if (!memory::release(address(pointer))) fault("memory is freed in a stream when it has been freed already");
@@ -346,6 +363,7 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribut
 
 CUresult cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
     SUCCEED(cannot_work());
+    count(Count::HOST_ALLOCATIONS);
     *pointer = bytes == 0 ? nullptr : memory::allocate_host(bytes);
     return *pointer || bytes == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }

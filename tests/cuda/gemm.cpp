@@ -8,6 +8,7 @@
 #include <cstring>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <vector>
 
 namespace emulator {
@@ -42,11 +43,18 @@ float widen(uint16_t half) {
     return from_bits(sign | bits | (rest >= 0x7c00u << 13 ? 0x7f800000u : 0));
 }
 
+float widen_e4m3(uint8_t bits) {
+    return __half2float(__half(__nv_cvt_fp8_to_halfraw(bits, __NV_E4M3)));
+}
+
 FOR_THIS_PROCESSOR void read(const Matrices& from, int64_t offset, int64_t count, float* to) {
     switch (from.type) {
     case CUDA_R_32F: std::memcpy(to, static_cast<const float*>(from.data) + offset, count * sizeof(float)); break;
     case CUDA_R_16F:
         for (int64_t i = 0; i < count; i++) to[i] = widen(static_cast<const uint16_t*>(from.data)[offset + i]);
+        break;
+    case CUDA_R_8F_E4M3:
+        for (int64_t i = 0; i < count; i++) to[i] = widen_e4m3(static_cast<const uint8_t*>(from.data)[offset + i]);
         break;
     default:
         for (int64_t i = 0; i < count; i++)
@@ -134,6 +142,20 @@ void write_tile(const Product& product, int64_t batch, int64_t row, int64_t colu
     }
 }
 
+// A is transposed and B is not, so that both lie along the sum.
+FOR_THIS_PROCESSOR void multiply_integers(const Product& product) {
+    const int8_t *a = static_cast<const int8_t*>(product.a.data), *b = static_cast<const int8_t*>(product.b.data);
+    int32_t* d = static_cast<int32_t*>(const_cast<void*>(product.d.data));
+    for (int64_t j = 0; j < product.n; j++) {
+        for (int64_t i = 0; i < product.m; i++) {
+            const int8_t *row = a + i * product.a.leading, *column = b + j * product.b.leading;
+            int32_t sum = 0;
+            for (int64_t k = 0; k < product.k; k++) sum += row[k] * column[k];
+            d[j * product.d.leading + i] = sum;
+        }
+    }
+}
+
 void check(const Matrices& matrices, int64_t rows, int64_t columns, int64_t batch, const char* function, const char* name) {
     if (rows == 0 || columns == 0) return;
     const int64_t last = (batch - 1) * matrices.stride + (columns - 1) * matrices.leading + rows;
@@ -149,6 +171,9 @@ size_t size_of(cudaDataType type) {
     case CUDA_R_32F: return 4;
     case CUDA_R_16F:
     case CUDA_R_16BF: return 2;
+    case CUDA_R_8I:
+    case CUDA_R_8F_E4M3: return 1;
+    case CUDA_R_32I: return 4;
     default: return 0;
     }
 }
@@ -164,6 +189,7 @@ void check(const Product& product, const char* function) {
 
 void multiply(const Product& product, const char* function) {
     check(product, function);
+    if (product.a.type == CUDA_R_8I) return multiply_integers(product);
     const int64_t m = product.m, n = product.n, k = product.k, batch = product.batch;
     std::vector<float> a, b;
     for (int64_t i = 0; i < batch; i++) {

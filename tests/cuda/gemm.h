@@ -1,6 +1,6 @@
 // The matrix product under cuBLAS and cuBLASLt: D = f(alpha op(A) op(B) + beta C + bias), matrices column by column.
 //
-// Sums are in f32, each in the order of k: a column of D depends on the same column of op(B) alone, to the bit.
+// Sums are in f32, those of i8 in i32, each in the order of k: a column of D depends on the same column of op(B) alone, to the bit.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ enum class Activation { NONE, RELU, GELU };
 // Of a batch of matrices, `stride` elements apart; `leading` elements from one column to the next.
 struct Matrices {
     const void* data;
-    cudaDataType type;  // one that `size_of` knows
+    cudaDataType type;  // one that `size_of` knows; i8 makes i32, and nothing else does
     int64_t leading, stride;
 };
 

@@ -31,6 +31,8 @@ struct Thread {
     uint64_t value;  // what it brought, then what it got
 };
 
+constexpr unsigned ALL_LANES = ~0u;
+
 struct Warp {
     unsigned live = ~0u, waiting = 0;  // lanes; those not started yet are live
 };
@@ -40,6 +42,7 @@ class Block {
     void run(const Launch& launch);
     void wait_for_block(const char* what);
     uint64_t exchange(const char* what, unsigned mask, uint64_t value, From from, unsigned by, unsigned width);
+    void together(const char* what, void* brought, void (*work)(void* const brought[WARP_SIZE]));
 
   private:
     static void work();  // the body of every fiber
@@ -47,6 +50,7 @@ class Block {
     void finish(Thread& thread);
     void suspend(Fiber& from);
     void meet_block();
+    void come(Thread& self, const char* what, unsigned mask, uint64_t value, unsigned source);
     void meet_warp(unsigned number, unsigned mask, const char* what);
     void wake(Thread& thread);
     [[noreturn]] void deadlock() const;
@@ -201,16 +205,42 @@ uint64_t Block::exchange(const char* what, unsigned mask, uint64_t value, From f
     Thread& self = *current;
     const unsigned number = self.number / WARP_SIZE, lane = self.number % WARP_SIZE;
     if (!(mask >> lane & 1)) fault("%s: lane %u calls %s with a mask that lacks it", launch->kernel, lane, what);
-    self.waits_in = what;
-    self.mask = mask;
-    self.value = value;
-    self.source = source(lane, from, by, width);
-    warps[number].waiting |= 1u << lane;
+    come(self, what, mask, value, source(lane, from, by, width));
     meet_warp(number, mask, what);
     suspend(*self.fiber);
     current = &self;
     threadIdx = self.index;
     return self.value;
+}
+
+// Says that a thread waits for others of its warp.
+void Block::come(Thread& self, const char* what, unsigned mask, uint64_t value, unsigned source) {
+    self.waits_in = what;
+    self.mask = mask;
+    self.value = value;
+    self.source = source;
+    warps[self.number / WARP_SIZE].waiting |= 1u << self.number % WARP_SIZE;
+}
+
+// What the lanes bring lies on their own stacks, on which nothing happens before all can go on.
+void Block::together(const char* what, void* brought, void (*work)(void* const brought[WARP_SIZE])) {
+    Thread& self = *current;
+    const unsigned number = self.number / WARP_SIZE;
+    if (warps[number].live != ALL_LANES) fault("%s: %s in a warp that lacks lanes", launch->kernel, what);
+    come(self, what, ALL_LANES, reinterpret_cast<uint64_t>(brought), self.number % WARP_SIZE);
+    if (warps[number].waiting == ALL_LANES) {
+        void* all[WARP_SIZE];
+        for (unsigned lane = 0; lane < WARP_SIZE; lane++) {
+            const Thread& thread = threads[number * WARP_SIZE + lane];
+            if (thread.waits_in != what) fault("%s: some lanes are in %s, some in %s", launch->kernel, what, thread.waits_in);
+            all[lane] = reinterpret_cast<void*>(thread.value);
+        }
+        work(all);
+    }
+    meet_warp(number, ALL_LANES, what);
+    suspend(*self.fiber);
+    current = &self;
+    threadIdx = self.index;
 }
 
 void Block::deadlock() const {
@@ -229,6 +259,10 @@ void wait_for_block(const char* what) { block->wait_for_block(what); }
 
 uint64_t exchange(const char* what, unsigned mask, uint64_t value, From from, unsigned by, unsigned width) {
     return block->exchange(what, mask, value, from, by, width);
+}
+
+void together(const char* what, void* brought, void (*work)(void* const brought[WARP_SIZE])) {
+    block->together(what, brought, work);
 }
 
 void run(const Launch& launch) {

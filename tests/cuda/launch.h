@@ -38,6 +38,9 @@ enum class From { SELF, AT, XOR, DOWN };
 // All lanes of `mask` that have not returned. The value is what the lane in question brought; garbage if it has returned.
 uint64_t exchange(const char* what, unsigned mask, uint64_t value, From from, unsigned by, unsigned width);
 
+// All lanes of the warp, none of which may have returned: the last that comes does the work on what each of them brought.
+void together(const char* what, void* brought, void (*work)(void* const brought[WARP_SIZE]));
+
 }  // namespace emulator
 
 // The variables that CUDA C++ declares in every kernel.

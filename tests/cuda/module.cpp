@@ -2,20 +2,18 @@
 // the host's implementation of that name.
 #include "driver.h"
 
+#include "counters.h"
+#include "image.h"
 #include "kernel.h"
 #include "launch.h"
 #include "process.h"
 
-#include <cctype>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <set>
 #include <string>
-#include <string_view>
 
 using namespace emulator;
 
@@ -35,34 +33,11 @@ namespace {
 std::mutex mutex;
 auto& modules = *new std::set<CUmodule>;
 
-bool of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$'; }
-
-// The word behind each occurrence of a directive of PTX.
-template <typename Use> void each(std::string_view text, std::string_view directive, Use use) {
-    for (size_t at = text.find(directive); at != text.npos; at = text.find(directive, at)) {
-        size_t begin = at + directive.size();
-        while (begin < text.size() && std::isspace(static_cast<unsigned char>(text[begin]))) begin++;
-        size_t end = begin;
-        while (end < text.size() && of_name(text[end])) end++;
-        use(text.substr(begin, end - begin));
-        at = end;
-    }
-}
-
-CUresult load(CUmodule* module, std::string_view ptx) {
-    int target = -1;  // 90 for sm_90 or sm_90a
-    each(ptx, ".target ", [&](std::string_view name) {
-        if (name.substr(0, 3) == "sm_") target = std::atoi(name.data() + 3);
-    });
-    if (target < 0) {
-        std::fputs("CUDA emulator: a module that is not PTX\n", stderr);
-        return CUDA_ERROR_INVALID_IMAGE;
-    }
-    if (target > 10 * settings().major + settings().minor) return CUDA_ERROR_INVALID_PTX;
+CUresult load(CUmodule* module, const void* image) {
+    std::set<std::string> names;
+    SUCCEED(find_kernels(image, 10 * settings().major + settings().minor, names));
     *module = new CUmod_st{current_context(), {}};
-    each(ptx, ".entry ", [&](std::string_view name) {
-        (*module)->functions.emplace(name, CUfunc_st{std::string(name), current_context()});
-    });
+    for (const std::string& name : names) (*module)->functions.emplace(name, CUfunc_st{name, current_context()});
     const std::lock_guard lock(mutex);
     modules.insert(*module);
     return CUDA_SUCCESS;
@@ -84,17 +59,14 @@ bool fits(const uint3& grid, const uint3& block) {
 
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
     SUCCEED(cannot_work());
-    // PTX ends with a null character; compiled code, of which this is how it begins, does not.
-    const char* text = static_cast<const char*>(image);
-    if (std::memcmp(text, "\x7f" "ELF", 4) == 0 || std::memcmp(text, "\x50\xed\x55\xba", 4) == 0) return load(module, {});
-    return load(module, text);
+    return load(module, image);
 }
 
 CUresult cuModuleLoad(CUmodule* module, const char* path) {
     SUCCEED(cannot_work());
     std::ifstream file(path, std::ios::binary);
     if (!file) return CUDA_ERROR_FILE_NOT_FOUND;
-    return load(module, std::string(std::istreambuf_iterator<char>(file), {}));
+    return load(module, std::string(std::istreambuf_iterator<char>(file), {}).c_str());
 }
 
 CUresult cuModuleUnload(CUmodule module) {
@@ -156,6 +128,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
     if (!kernel->reaches(context->device, parameters))
         fault("%s: a pointer parameter leads out of the device's memory", kernel->name);
     if (!count_launch()) return CUDA_ERROR_ILLEGAL_ADDRESS;
+    count(Count::LAUNCHES);
     put(stream, [=, copies = kernel->copy(parameters)] {
         if (!kernel->reaches(context->device, copies.get()))
             fault("%s runs when memory that it was given has been freed", kernel->name);

@@ -24,7 +24,10 @@ Settings read() {
     Settings settings{};
     settings.devices = static_cast<int>(number("TEXTFLIGHT_EMULATOR_DEVICES", 1));
     settings.memory = number("TEXTFLIGHT_EMULATOR_MEMORY", size_t{1} << 30);
+    settings.work = number("TEXTFLIGHT_EMULATOR_HANGS_AFTER", UINT64_MAX);
+    settings.algorithms = static_cast<int>(number("TEXTFLIGHT_EMULATOR_ALGORITHMS", 1));
     settings.launches = number("TEXTFLIGHT_EMULATOR_LAUNCHES", UINT64_MAX);
+    settings.driver = static_cast<int>(number("TEXTFLIGHT_EMULATOR_DRIVER", 13000));
     const char* capability = std::getenv("TEXTFLIGHT_EMULATOR_CAPABILITY");
     if (!capability || !*capability) capability = "9.0";
     char rest;
@@ -33,7 +36,7 @@ Settings read() {
     return settings;
 }
 
-std::atomic<uint64_t> launched{0};
+std::atomic<uint64_t> launched{0}, worked{0};
 
 }  // namespace
 
@@ -45,6 +48,10 @@ const Settings& settings() {
 bool count_launch() { return launched++ < settings().launches; }
 
 bool poisoned() { return launched >= settings().launches; }
+
+void count_work() { worked++; }
+
+bool hangs() { return worked >= settings().work; }
 
 void fault(const char* format, ...) {
     std::fputs("CUDA emulator: ", stderr);

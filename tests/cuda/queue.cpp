@@ -2,9 +2,17 @@
 
 #include "process.h"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace emulator {
+
+// As a thread that waits for a device that hangs: nothing ends that but the process.
+static void wait_for_ever(std::unique_lock<std::mutex>& lock) {
+    lock.unlock();
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
 
 uint64_t Queue::put(Piece piece) {
     const std::lock_guard lock(mutex);
@@ -31,6 +39,8 @@ void Queue::run(uint64_t count) {
             ran.wait(lock);
         else if (poisoned())
             return;
+        else if (hangs())
+            wait_for_ever(lock);
         else
             run_next(lock);
     }
@@ -38,7 +48,7 @@ void Queue::run(uint64_t count) {
 
 void Queue::step() {
     std::unique_lock lock(mutex);
-    if (!running && !pieces.empty() && !poisoned()) run_next(lock);
+    if (!running && !pieces.empty() && !poisoned() && !hangs()) run_next(lock);
 }
 
 // The lock is open while the piece runs: others put theirs into the queue meanwhile.
@@ -47,6 +57,7 @@ void Queue::run_next(std::unique_lock<std::mutex>& lock) {
     pieces.pop_front();
     running = true;
     lock.unlock();
+    count_work();
     piece();
     piece = nullptr;  // what it holds goes before anyone hears that it is done
     lock.lock();

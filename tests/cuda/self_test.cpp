@@ -2,7 +2,9 @@
 // process at what a device would not survive.
 #include "device_shim.h"
 #include "driver.h"
+#include "counters.h"
 #include "kernel.h"
+#include "../../kernels/src/cuda/device/tensor_cores.cuh"
 
 #include <cublasLt.h>
 #include <cublas_v2.h>
@@ -79,7 +81,7 @@ __global__ void indices(uint3* out) {
     out[block * blockDim.x * blockDim.y * blockDim.z + thread] = threadIdx;
 }
 
-__global__ void store(float* out, int at, float value) { out[at] = value; }
+__global__ void store_at(float* out, int at, float value) { out[at] = value; }
 
 __global__ void store_shared(int at) { dynamic[at] = 1.0f; }
 
@@ -90,6 +92,25 @@ __global__ void half_a_barrier() {
         __syncthreads();
     else
         __syncwarp();
+}
+
+// What a lane of one warp brings to a product, and has of it: see tensor_cores.cuh.
+template <typename T> __global__ void multiply_by_warp(const unsigned* a, const unsigned* b, float* d) {
+    const unsigned lane = threadIdx.x;
+    float sums[4];
+    unsigned of_a[4], of_b[2];
+    for (int i = 0; i < 4; i++) of_a[i] = a[4 * lane + i];
+    for (int i = 0; i < 2; i++) of_b[i] = b[2 * lane + i];
+    for (int i = 0; i < 4; i++) sums[i] = d[4 * lane + i];
+    multiply<T>(sums, of_a, of_b);
+    for (int i = 0; i < 4; i++) d[4 * lane + i] = sums[i];
+}
+
+__global__ void turn(unsigned* registers) { registers[threadIdx.x] = movmatrix(registers[threadIdx.x]); }
+
+__global__ void half_a_warp_turns(unsigned* registers) {
+    if (threadIdx.x < 16) return;
+    registers[threadIdx.x] = movmatrix(registers[threadIdx.x]);
 }
 
 alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) / sizeof(float)];
@@ -107,10 +128,14 @@ const emulator::Known all[] = {
     known<shuffles>("shuffles"),
     known<halves>("halves"),
     known<indices>("indices"),
-    known<store>("store"),
+    known<store_at>("store"),
     known<store_shared>("store_shared"),
     known<read_shared>("read_shared"),
     known<half_a_barrier>("half_a_barrier"),
+    known<multiply_by_warp<__half>>("multiply_f16"),
+    known<multiply_by_warp<__nv_bfloat16>>("multiply_bf16"),
+    known<turn>("turn"),
+    known<half_a_warp_turns>("half_a_warp_turns"),
 };
 
 // ---- a device to test with ---------------------------------------------------------------------------------------------
@@ -294,7 +319,86 @@ void modules_and_their_functions() {
     CHECK(cuModuleLoadData(&module, ".version 8.0\n.target sm_100\n") == CUDA_ERROR_INVALID_PTX);
 }
 
+// ---- tensor cores: the tables of fragments, written out once more -------------------------------------------------------
+
+unsigned short bits_of(float x, __half) { return __half_raw(__float2half_rn(x)).x; }
+unsigned short bits_of(float x, __nv_bfloat16) { return __nv_bfloat16_raw(__float2bfloat16_rn(x)).x; }
+
+// The register that holds two values.
+template <typename T> unsigned pair(float first, float second) {
+    return bits_of(first, T()) | static_cast<unsigned>(bits_of(second, T())) << 16;
+}
+
+// The PTX ISA, "Matrix Fragments for mma.m16n8k16" with floating point of 16 bits; the first elements are those of m16n8k8, of
+// which two make the same product. For element i of a lane's fragment, groupID = laneid >> 2 and threadID_in_group = laneid % 4:
+//   A: row = groupID for i of 0, 1, 4, 5, else groupID + 8; col = threadID_in_group * 2 + (i & 1), + 8 from i = 4 on
+//   B: row = threadID_in_group * 2 + (i & 1), + 8 from i = 2 on; col = groupID
+//   C: row = groupID for i < 2, else groupID + 8; col = threadID_in_group * 2 + (i & 1)
+template <typename T> void fragments_are_the_tables(const char* kernel) {
+    // Whole numbers, which every type has and whose sums f32 has.
+    const auto a = [](int row, int column) { return static_cast<float>((row * 5 + column * 3) % 16 - 7); };
+    const auto b = [](int row, int column) { return static_cast<float>((row * 7 + column * 11) % 16 - 8); };
+    const auto c = [](int row, int column) { return static_cast<float>(100 * row + column); };
+    std::vector<unsigned> of_a(4 * 32), of_b(2 * 32);
+    std::vector<float> of_c(4 * 32);
+    for (int lane = 0; lane < 32; lane++) {
+        const int group = lane >> 2, in_group = lane % 4;
+        const auto a_at = [&](int i) {
+            const int row = i % 4 < 2 ? group : group + 8, column = in_group * 2 + (i & 1) + (i >= 4 ? 8 : 0);
+            return a(row, column);
+        };
+        const auto b_at = [&](int i) { return b(in_group * 2 + (i & 1) + (i >= 2 ? 8 : 0), group); };
+        for (int i = 0; i < 4; i++) of_a[4 * lane + i] = pair<T>(a_at(2 * i), a_at(2 * i + 1));
+        for (int i = 0; i < 2; i++) of_b[2 * lane + i] = pair<T>(b_at(2 * i), b_at(2 * i + 1));
+        for (int i = 0; i < 4; i++) of_c[4 * lane + i] = c(i < 2 ? group : group + 8, in_group * 2 + (i & 1));
+    }
+    const Values<unsigned> there_a(of_a), there_b(of_b);
+    const Values<float> sums(of_c);
+    OK(launch(function(kernel), {1, 1, 1}, {32, 1, 1}, 0, there_a.get(), there_b.get(), sums.get()));
+    const std::vector<float> read = sums.read();
+    for (int lane = 0; lane < 32; lane++) {
+        for (int i = 0; i < 4; i++) {
+            const int row = i < 2 ? lane / 4 : lane / 4 + 8, column = lane % 4 * 2 + (i & 1);
+            float expected = c(row, column);
+            for (int k = 0; k < 16; k++) expected += a(row, k) * b(k, column);
+            CHECK(read[4 * lane + i] == expected);
+        }
+    }
+}
+
+void products_of_fragments() {
+    open();
+    fragments_are_the_tables<__half>("multiply_f16");
+    if (has_m16n8k16()) fragments_are_the_tables<__nv_bfloat16>("multiply_bf16");
+}
+
+void products_of_two_halves() {
+    open();
+    CHECK(!has_m16n8k16());
+    fragments_are_the_tables<__half>("multiply_f16");
+}
+
+// movmatrix: a lane has elements (laneid / 4, laneid % 4 * 2) and the next, before and behind.
+void transposed_fragments() {
+    open();
+    std::vector<unsigned> registers(32);
+    const auto element = [](unsigned row, unsigned column) { return 100 * row + column; };
+    for (unsigned lane = 0; lane < 32; lane++)
+        registers[lane] = element(lane / 4, lane % 4 * 2) | element(lane / 4, lane % 4 * 2 + 1) << 16;
+    const Values<unsigned> there(registers);
+    OK(launch(function("turn"), {1, 1, 1}, {32, 1, 1}, 0, there.get()));
+    for (unsigned lane = 0; lane < 32; lane++)
+        CHECK(there.read()[lane] == (element(lane % 4 * 2, lane / 4) | element(lane % 4 * 2 + 1, lane / 4) << 16));
+}
+
 // What ends the process, and what is said then.
+
+void half_a_warp_is_no_warp() {
+    open();
+    const Values<unsigned> there(32);
+    OK(launch(function("half_a_warp_turns"), {1, 1, 1}, {32, 1, 1}, 0, there.get()));
+    cuCtxSynchronize();
+}
 
 void half_of_a_block_waits() {
     open();
@@ -328,7 +432,73 @@ void a_pointer_of_another_device() {
     launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f);
 }
 
+// ---- what a module is loaded from --------------------------------------------------------------------------------------
+
+// A fatbin of PTX for architectures, each with a kernel that is named after its own.
+std::string fatbin_of_ptx(const std::vector<uint32_t>& architectures) {
+    const auto append = [](std::string& to, auto value) { to.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    std::string pieces;
+    for (const uint32_t architecture : architectures) {
+        const std::string name = std::to_string(architecture);
+        const std::string ptx = ".version 8.0\n.target sm_" + name + "\n.entry of_" + name + "()\n{}\n";
+        append(pieces, uint16_t{1});
+        append(pieces, uint16_t{0x101});
+        append(pieces, uint32_t{64});
+        append(pieces, static_cast<uint64_t>(ptx.size()));
+        pieces.append(12, '\0');
+        append(pieces, architecture);
+        pieces.append(32, '\0');
+        pieces += ptx;
+    }
+    std::string fatbin;
+    append(fatbin, uint32_t{0xba55ed50});
+    append(fatbin, uint16_t{1});
+    append(fatbin, uint16_t{16});
+    append(fatbin, static_cast<uint64_t>(pieces.size()));
+    return fatbin + pieces;
+}
+
+void a_fatbin_has_a_piece_for_the_device() {
+    open();
+    CUmodule module;
+    CUfunction found;
+    OK(cuModuleLoadData(&module, fatbin_of_ptx({75, 80, 86, 90}).c_str()));
+    OK(cuModuleGetFunction(&found, module, "of_86"));
+    CHECK(cuModuleGetFunction(&found, module, "of_80") == CUDA_ERROR_NOT_FOUND);
+    CHECK(cuModuleGetFunction(&found, module, "of_90") == CUDA_ERROR_NOT_FOUND);
+    CHECK(cuModuleLoadData(&module, fatbin_of_ptx({90, 100}).c_str()) == CUDA_ERROR_NO_BINARY_FOR_GPU);
+}
+
 // ---- the driver --------------------------------------------------------------------------------------------------------
+
+void counters() {
+    open();
+    std::vector<uint64_t> counts(static_cast<size_t>(emulator::Count::COUNTS));
+    const auto of = [&](emulator::Count what) {
+        CHECK(emulator_counters(counts.data(), counts.size()) == counts.size());
+        return counts[static_cast<size_t>(what)];
+    };
+    using emulator::Count;
+    emulator_reset_counters();
+    const Values<float> a(std::vector<float>{1, 2}), b(2);
+    CHECK(of(Count::ALLOCATIONS) == 2 && of(Count::UPLOADS) == 1);
+    OK(launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, a.get(), 0, 1.0f));
+    OK(launch(function("store"), {1, 1, 1}, {1, 1, 1}, 0, a.get(), 1, 1.0f));
+    OK(cuMemcpyDtoD(b.pointer, a.pointer, 8));
+    b.read();
+    OK(cuMemsetD8(a.pointer, 0, 8));
+    CUevent event;
+    OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    void* pinned;
+    OK(cuMemHostAlloc(&pinned, 8, 0));
+    OK(cuMemFree(a.pointer));
+    OK(cuMemFreeAsync(b.pointer, nullptr));
+    CHECK(of(Count::LAUNCHES) == 2 && of(Count::DEVICE_COPIES) == 1 && of(Count::DOWNLOADS) == 1);
+    CHECK(of(Count::MEMSETS) == 1 && of(Count::EVENTS) == 1 && of(Count::HOST_ALLOCATIONS) == 1 && of(Count::FREES) == 2);
+    CHECK(of(Count::UPLOADS) == 1 && of(Count::ALLOCATIONS) == 2);
+    emulator_reset_counters();
+    CHECK(of(Count::LAUNCHES) == 0 && of(Count::FREES) == 0);
+}
 
 void memory() {
     open();
@@ -884,6 +1054,8 @@ template <typename T> void products_with_epilogues_of(float tolerance) {
     OK(cublasLtMatrixLayoutCreate(&d_layout, type_of<T>(), M, N, M));
     cublasLtMatmulPreference_t preference;
     OK(cublasLtMatmulPreferenceCreate(&preference));
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    OK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, 4));
 
     for (const cublasLtEpilogue_t epilogue :
          {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS,
@@ -995,6 +1167,12 @@ const Case CASES[] = {
     CASE(shared_memory_starts_as_garbage, {}),
     CASE(several_host_threads, {}),
     CASE(modules_and_their_functions, {}),
+    CASE(products_of_fragments, {}),
+    CASE(transposed_fragments, {}),
+    CASE(products_of_two_halves, {{"CAPABILITY", "7.5"}}),
+    CASE(half_a_warp_is_no_warp, {}, "half_a_warp_turns: movmatrix in a warp that lacks lanes"),
+    CASE(a_fatbin_has_a_piece_for_the_device, {{"CAPABILITY", "8.9"}}),
+    CASE(counters, {}),
     CASE(half_of_a_block_waits, {}, "half_a_barrier: block (0, 0, 0) is stuck"),
     CASE(a_write_behind_an_allocation, {}, "written behind an allocation of 40 bytes"),
     CASE(a_write_behind_the_shared_memory, {}, "store_shared writes behind its 40 bytes"),

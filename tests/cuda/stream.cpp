@@ -1,6 +1,8 @@
 // The driver: streams and events.
 #include "driver.h"
 
+#include "counters.h"
+
 #include <chrono>
 #include <set>
 #include <utility>
@@ -184,6 +186,7 @@ CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* argument) {
 
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
     SUCCEED(cannot_work());
+    count(Count::EVENTS);
     *event = events.add({current_context(), !(flags & CU_EVENT_DISABLE_TIMING)});
     return CUDA_SUCCESS;
 }

@@ -4,25 +4,44 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::cuda_backend::cudarc::cublaslt::CudaBlasLT;
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys};
-use candle_core::cuda_backend::{CudaDevice, CudaError};
-use candle_core::{Device, Tensor};
+use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
 use tracing::info;
 
+use super::event::Event;
+use super::functions::{Functions, refused};
 use super::libraries;
-use super::staging::{Download, Staging};
-use crate::{Fault, cause};
+use super::memory::Arena;
+use super::products::Products;
+use super::record::Record;
+use super::staging::Slots;
+use super::trouble::{Trouble, driver_text};
+use super::wait::Watch;
+use crate::{Fault, GpuCounters};
 
-/// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds [`Gpu::turn`].
+/// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds its [`Workshop`].
 pub struct Gpu {
     index: usize,
-    device: Device,
-    cuda: CudaDevice,
     context: Arc<CudaContext>,
-    products: Arc<CudaBlasLT>,
-    staging: Arc<Staging>,
-    turn: Mutex<()>,
+    stream: Arc<CudaStream>,
+    functions: Functions,
+    slots: Slots,
+    watch: Watch,
+    workshop: Mutex<Workshop>,
+}
+
+/// What forwards use one after the other.
+pub struct Workshop {
+    pub products: Products,
+    pub arena: Arena,
+    pub record: Record,
+}
+
+impl Workshop {
+    /// What was counted by each part.
+    pub fn counters(&self) -> GpuCounters {
+        let (allocations, heuristics) = (self.arena.allocations(), self.products.queries());
+        GpuCounters { allocations, heuristics, ..self.record.counters }
+    }
 }
 
 impl Gpu {
@@ -39,43 +58,46 @@ impl Gpu {
         }
         libraries::load(folder)?;
         let gpu = Arc::new(Self::open(index)?);
-        info!(device = format!("cuda:{index}"), card = gpu.card(), "the GPU is open");
+        info!(device = gpu.name(), card = gpu.card(), "the GPU is open");
         open.insert(index, Arc::clone(&gpu));
         Ok(gpu)
     }
 
     fn open(index: usize) -> Result<Self, Fault> {
-        let wrong = |why: String| Fault::Unavailable(format!("the GPU cuda:{index} cannot be used: {why}"));
-        let driver = |e: DriverError| wrong(driver_text(e));
-        let count = CudaContext::device_count().map_err(driver)?;
+        let wrong = |why: Trouble| Fault::Unavailable(format!("the GPU cuda:{index} cannot be used: {why}"));
+        let count = CudaContext::device_count().map_err(|e| wrong(e.into()))?;
         if index >= count.unsigned_abs() as usize {
             return Err(Fault::Unavailable(format!(
                 "there is no cuda:{index}: the driver finds {count} GPU(s), from cuda:0"
             )));
         }
-        let device = Device::new_cuda_with_stream(index).map_err(|e| wrong(cause(&e)))?;
-        let cuda = device.as_cuda_device().map_err(|e| wrong(cause(&e)))?.clone();
+        Self::with_context(index).map_err(wrong)
+    }
+
+    fn with_context(index: usize) -> Result<Self, Trouble> {
+        let context = CudaContext::new(index)?;
         // SAFETY: the events would order several streams; all work of this context goes through one.
-        unsafe { cuda.disable_event_tracking() };
-        let stream = cuda.cuda_stream();
-        let context = Arc::clone(stream.context());
-        keep_freed_memory(&context).map_err(driver)?;
-        // Its workspace, of 32 MiB at most, is taken without a look at whether there is memory.
-        // SAFETY: nobody reads it.
-        drop(unsafe { cuda.alloc::<u8>(32 << 20) }.map_err(|_| wrong("its memory is full".to_owned()))?);
-        let products = CudaBlasLT::new(stream).map_err(|e| wrong(format!("cuBLASLt: {e:?}")))?;
-        let staging = Arc::new(Staging::new(cuda.clone()));
-        Ok(Self { index, device, cuda, context, products: Arc::new(products), staging, turn: Mutex::new(()) })
+        unsafe { context.disable_event_tracking() };
+        keep_freed_memory(&context)?;
+        let stream = context.new_stream()?;
+        Ok(Self {
+            index,
+            functions: Functions::load(&context).map_err(|e| cannot_load(e, &context))?,
+            slots: Slots::new(&context),
+            watch: Watch::from_environment()?,
+            workshop: Mutex::new(Workshop {
+                products: Products::new(&stream)?,
+                arena: Arena::default(),
+                record: Record::default(),
+            }),
+            context,
+            stream,
+        })
     }
 
-    /// Its number.
-    pub const fn index(&self) -> usize {
-        self.index
-    }
-
-    /// As candle knows it.
-    pub const fn device(&self) -> &Device {
-        &self.device
+    /// `cuda:0`
+    pub fn name(&self) -> String {
+        format!("cuda:{}", self.index)
     }
 
     /// What the card is called.
@@ -91,9 +113,34 @@ impl Gpu {
         self.context.compute_capability().map_err(|e| Fault::Failed(driver_text(e)))
     }
 
-    /// Products with a bias.
-    pub fn products(&self) -> Arc<CudaBlasLT> {
-        Arc::clone(&self.products)
+    /// Its context.
+    pub const fn context(&self) -> &Arc<CudaContext> {
+        &self.context
+    }
+
+    /// Its stream, as the driver knows it.
+    pub fn stream(&self) -> sys::CUstream {
+        self.stream.cu_stream()
+    }
+
+    /// The same, as memory is asked for in it.
+    pub const fn queue(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// Its kernels.
+    pub const fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// Pinned memory for copies.
+    pub const fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Who waits for it.
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Makes its context that of this thread. Where that fails the GPU is lost, and the next call says so.
@@ -101,60 +148,47 @@ impl Gpu {
         let _ = self.context.bind_to_thread();
     }
 
-    /// The turn to put a forward into the stream, whole.
-    pub fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `values` on the GPU, through pinned memory.
+    /// The turn to put a forward into the stream, whole, in a thread that has entered.
     ///
     /// # Errors
-    /// When the GPU fails.
-    pub fn upload(&self, values: &[u32]) -> candle_core::Result<Tensor> {
-        self.staging.upload(values)
+    /// When the GPU is known to hang.
+    pub fn workshop(&self) -> Result<MutexGuard<'_, Workshop>, Trouble> {
+        self.watch.check()?;
+        self.enter();
+        // Whoever panicked in it left a forward unfinished, which nobody waits for.
+        Ok(self.workshop.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Starts to copy f32 values back.
-    ///
-    /// # Errors
-    /// When the GPU fails.
-    pub fn download(&self, values: &Tensor) -> candle_core::Result<Download> {
-        self.staging.download(values)
-    }
-
-    /// What an error of the GPU means: a smaller batch may do, this batch failed, or the GPU is lost.
-    /// `text` says it to people.
-    pub fn fault(&self, error: &candle_core::Error, text: String) -> Fault {
-        if is_out_of_memory(error) {
+    /// What went wrong means to whoever was `doing` something: a smaller batch may do, this batch failed, or the GPU is lost.
+    pub fn fault(&self, trouble: &Trouble, doing: &str) -> Fault {
+        let text = format!("{doing} on {} failed: {trouble}", self.name());
+        if trouble.is_out_of_memory() {
             return Fault::OutOfMemory(text);
         }
         // An error that stays makes the context useless: everything after it fails the same way. Asked twice, since the
         // first answer may be about what had been put off.
-        let stream = self.cuda.cuda_stream();
-        if stream.synchronize().is_err() && stream.synchronize().is_err() {
+        let is_lost = || self.settle().is_err() && self.settle().is_err();
+        if matches!(trouble, Trouble::Hangs(_)) || is_lost() {
             return Fault::Lost(format!("{text}; the GPU takes no more work in this process"));
         }
         Fault::Failed(text)
     }
-}
 
-fn is_out_of_memory(error: &candle_core::Error) -> bool {
-    match error {
-        candle_core::Error::Cuda(inner) => match inner.downcast_ref::<CudaError>() {
-            Some(CudaError::Cuda(DriverError(status))) => *status == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY,
-            Some(CudaError::Cublas(error)) => format!("{error:?}").contains("ALLOC_FAILED"),
-            _ => inner.to_string().contains("ALLOC_FAILED"),
-        },
-        candle_core::Error::WithBacktrace { inner, .. }
-        | candle_core::Error::WithPath { inner, .. }
-        | candle_core::Error::Context { inner, .. } => is_out_of_memory(inner),
-        _ => false,
+    /// Waits for all that is in the stream.
+    ///
+    /// # Errors
+    /// When the GPU fails, or hangs.
+    pub fn settle(&self) -> Result<(), Trouble> {
+        self.context.bind_to_thread()?;
+        let end = Event::new(&self.context)?;
+        end.record(self.stream())?;
+        self.watch.wait(&end)
     }
 }
 
-fn driver_text(error: DriverError) -> String {
-    let text = error.error_string().ok().and_then(|text| text.to_str().ok()).unwrap_or("no text");
-    format!("{text} ({:?})", error.0)
+fn cannot_load(error: DriverError, context: &CudaContext) -> Trouble {
+    let capability = context.compute_capability().unwrap_or_default();
+    Trouble::Refused(refused(error, capability, libraries::driver_version()))
 }
 
 /// The driver keeps memory that was freed for the next batch, instead of giving it back at every wait.

@@ -1,42 +1,89 @@
 //! CUDA's libraries, looked up when a GPU is first asked for.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use cudarc::driver::sys;
+
+use super::functions::check_driver;
 use crate::Fault;
 
 unsafe extern "C" {
     /// See `libraries.c`.
-    fn textflight_cuda_load(folder: *const c_char) -> *const c_char;
+    fn textflight_cuda_load(number: usize, folder: *const c_char, file: *const c_char) -> c_int;
+}
+
+/// By their numbers in `build.rs`.
+#[derive(Clone, Copy)]
+enum Library {
+    Driver = 0,
+    CublasLt = 1,
+}
+
+/// Where libraries are looked for: a folder that was named, then where the system has them.
+struct Folders(Vec<Option<CString>>);
+
+impl Folders {
+    fn new(named: Option<&Path>) -> Result<Self, Fault> {
+        let named = named.map(|folder| CString::new(folder.as_os_str().as_encoded_bytes()));
+        let named =
+            named.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
+        Ok(Self(named.map(Some).into_iter().chain([None]).collect()))
+    }
+
+    /// Loads a library out of the first folder that has its file. False if none has.
+    fn load(&self, library: Library, file: &CStr) -> bool {
+        self.0.iter().any(|folder| {
+            let folder = folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr);
+            // SAFETY: paths that end in 0 and outlive the call, or NULL; `load` below lets no second call run beside.
+            unsafe { textflight_cuda_load(library as usize, folder, file.as_ptr()) != 0 }
+        })
+    }
 }
 
 /// Loads the driver and CUDA's libraries, from `folder` first, unless that was done.
 ///
 /// # Errors
-/// [`Fault::Unavailable`] with the file that is missing and what to do.
+/// [`Fault::Unavailable`] with what is missing, or too old, and what to do.
 pub fn load(folder: Option<&Path>) -> Result<(), Fault> {
     static LOADED: Mutex<bool> = Mutex::new(false);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *loaded {
-        return Ok(());
-    }
-    let folder = folder.map(|folder| CString::new(folder.as_os_str().as_encoded_bytes()));
-    let folder = folder.transpose().map_err(|e| Fault::Unavailable(format!("the folder of CUDA's libraries: {e}")))?;
-    // SAFETY: a path that ends in 0 and outlives the call, or NULL; the lock keeps a second call away.
-    let missing = unsafe { textflight_cuda_load(folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr)) };
-    if missing.is_null() {
+    if !*loaded {
+        let folders = Folders::new(folder)?;
+        if !folders.load(Library::Driver, c"libcuda.so.1") {
+            let text = "no NVIDIA driver was found on this machine (libcuda.so.1)".to_owned();
+            return Err(Fault::Unavailable(text));
+        }
+        let driver = driver_version();
+        check_driver(driver).map_err(Fault::Unavailable)?;
+        load_products(&folders, driver)?;
         *loaded = true;
+    }
+    Ok(())
+}
+
+/// The newest release of CUDA that the driver takes: 12_080 for 12.8. Zero where it does not say.
+pub fn driver_version() -> u32 {
+    let mut version = 0;
+    // SAFETY: it writes an integer, and may be called before everything else.
+    let status = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    if status == sys::CUresult::CUDA_SUCCESS { version.unsigned_abs() } else { 0 }
+}
+
+/// cuBLASLt of CUDA 13 or 12, whichever there is and the driver takes.
+fn load_products(folders: &Folders, driver: u32) -> Result<(), Fault> {
+    let of_13 = driver >= 13_000;
+    if of_13 && folders.load(Library::CublasLt, c"libcublasLt.so.13")
+        || folders.load(Library::CublasLt, c"libcublasLt.so.12")
+    {
         return Ok(());
     }
-    // SAFETY: a constant of the table, which ends in 0.
-    let file = unsafe { CStr::from_ptr(missing) }.to_string_lossy();
-    Err(Fault::Unavailable(if file.starts_with("libcuda.") {
-        format!("no NVIDIA driver was found on this machine ({file})")
-    } else {
-        format!(
-            "{file} was not found: install CUDA's libraries, or name their folder with --cuda-libraries (PyPI's \
-             nvidia-cublas and nvidia-curand have them in nvidia/cu13/lib)"
-        )
-    }))
+    let file = if of_13 { "libcublasLt.so.13 or libcublasLt.so.12" } else { "libcublasLt.so.12" };
+    Err(Fault::Unavailable(format!(
+        "{file} was not found: install CUDA's libraries, or name their folder with --cuda-libraries (the driver is for CUDA \
+         {}.{}; PyPI's nvidia-cublas has them in nvidia/cu13/lib, nvidia-cublas-cu12, for CUDA 12, in nvidia/cublas/lib)",
+        driver / 1000,
+        driver % 1000 / 10
+    )))
 }

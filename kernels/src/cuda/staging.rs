@@ -1,25 +1,14 @@
-//! Pinned memory on the host's side of every copy, so that copies run beside the processor. Buffers are used again.
-//!
-//! Each buffer has an event of its own: those of the driver's wrapper are not recorded for a context that does not track
-//! events, and its copies are as long as the buffer.
+//! Pinned memory on the host's side of every copy, so that copies run beside the processor. It is used again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::result::{memcpy_dtoh_async, memcpy_htod_async};
-use candle_core::cuda_backend::cudarc::driver::sys::{CU_MEMHOSTALLOC_WRITECOMBINED, CUevent_flags};
-use candle_core::cuda_backend::cudarc::driver::{
-    CudaEvent, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, PinnedHostSlice, ValidAsZeroBits,
-};
-use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
-use candle_core::op::BackpropOp;
-use candle_core::{Result, Storage, Tensor, bail};
+use cudarc::driver::result::{free_host, malloc_host, memcpy_dtoh_async, memcpy_htod_async};
+use cudarc::driver::sys::{CU_MEMHOSTALLOC_WRITECOMBINED, CUstream};
+use cudarc::driver::{CudaContext, DriverError};
 
-/// Pinned buffers of one device.
-pub struct Staging {
-    device: CudaDevice,
-    up: Mutex<Vec<Pinned<u32>>>,
-    down: Mutex<Vec<Pinned<f32>>>,
-}
+use super::Gpu;
+use super::event::Event;
+use crate::Fault;
 
 /// The least values of a buffer: what a batch of 32 short rows needs.
 const LEAST: usize = 1024;
@@ -28,126 +17,175 @@ const LEAST: usize = 1024;
 const WRITE_COMBINED: u32 = CU_MEMHOSTALLOC_WRITECOMBINED;
 const CACHED: u32 = 0;
 
-/// A buffer with the last copy that was asked for.
+/// Pinned memory for values of 4 bytes, all of whose patterns are values.
 struct Pinned<T> {
-    memory: PinnedHostSlice<T>,
-    copy: Option<CudaEvent>,
+    first: *mut T,
+    count: usize,
+    context: Arc<CudaContext>,
 }
 
-impl<T> Pinned<T> {
-    /// Whether the device is done with it.
-    fn is_free(&self) -> bool {
-        self.copy.as_ref().is_none_or(|copy| copy.try_is_complete() == Ok(true))
+// SAFETY: it is memory that nobody else has.
+unsafe impl<T: Send> Send for Pinned<T> {}
+
+impl<T: Copy> Pinned<T> {
+    fn new(context: &Arc<CudaContext>, count: usize, flags: u32) -> Result<Self, DriverError> {
+        context.bind_to_thread()?;
+        let count = count.max(LEAST).next_power_of_two();
+        // SAFETY: not 0 bytes.
+        let first: *mut T = unsafe { malloc_host(count * size_of::<T>(), flags) }?.cast();
+        // SAFETY: there is room for `count` values, for which zeros stand.
+        unsafe { first.write_bytes(0, count) };
+        Ok(Self { first, count, context: Arc::clone(context) })
     }
 
-    /// Behind the copy that was put into the stream.
-    fn in_use(&mut self, stream: &CudaStream) -> Result<()> {
-        // Blocking: who waits sleeps.
-        self.copy = Some(stream.record_event(Some(CUevent_flags::CU_EVENT_BLOCKING_SYNC)).w()?);
-        Ok(())
-    }
-
-    fn wait(&self) -> Result<()> {
-        self.copy.as_ref().map_or(Ok(()), |copy| copy.synchronize().w())
+    fn values(&mut self) -> &mut [T] {
+        // SAFETY: `count` values that were written, for as long as this lives; the device is done with them when its event
+        // is reached, which whoever holds the slot has seen.
+        unsafe { std::slice::from_raw_parts_mut(self.first, self.count) }
     }
 }
 
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
-        // The device must not use memory that is given back. When it is lost it uses none, and says so elsewhere.
-        let _ = self.wait();
+        if self.context.bind_to_thread().is_ok() {
+            // SAFETY: allocated so, and the device is done with it: see `Slots::take`.
+            let _ = unsafe { free_host(self.first.cast()) };
+        }
     }
 }
 
-impl Staging {
-    /// No buffers yet.
-    pub fn new(device: CudaDevice) -> Self {
-        Self { device, up: Mutex::default(), down: Mutex::default() }
+/// The host's side of one forward's two copies, and the event behind them.
+struct Slot {
+    up: Pinned<u32>,
+    down: Pinned<f32>,
+    event: Event,
+}
+
+/// Slots of one device: about as many as it has forwards at once.
+pub struct Slots {
+    context: Arc<CudaContext>,
+    slots: Mutex<Vec<Slot>>,
+}
+
+impl Slots {
+    /// None yet.
+    pub fn new(context: &Arc<CudaContext>) -> Self {
+        Self { context: Arc::clone(context), slots: Mutex::default() }
     }
 
-    /// `values` on the device. Returns when the copy has its place in the stream, not when it is done.
-    pub fn upload(&self, values: &[u32]) -> Result<Tensor> {
-        let mut buffer = self.take(&self.up, values.len(), WRITE_COMBINED)?;
-        let pinned = &mut buffer.memory.as_mut_slice().w()?[..values.len()];
-        pinned.copy_from_slice(values);
-        let stream = self.device.cuda_stream();
-        // SAFETY: the copy fills it before anything else in the stream reads it.
-        let mut slice = unsafe { self.device.alloc::<u32>(values.len().max(1)) }?;
-        {
-            let (address, _in_order) = slice.device_ptr_mut(&stream);
-            // SAFETY: there is room for as many values at the address, and the buffer is neither written nor freed before
-            // its event says that the copy is done.
-            unsafe { memcpy_htod_async(address, pinned, stream.cu_stream()) }.w()?;
-        }
-        buffer.in_use(&stream)?;
-        lock(&self.up).push(buffer);
-        let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(slice, self.device.clone()));
-        Ok(Tensor::from_storage(storage, values.len(), BackpropOp::none(), false))
-    }
-
-    /// Starts to copy a contiguous f32 tensor back.
-    pub fn download(self: &Arc<Self>, values: &Tensor) -> Result<Download> {
-        let count = values.elem_count();
-        let mut buffer = self.take(&self.down, count, CACHED)?;
-        let (storage, layout) = values.storage_and_layout();
-        let (Storage::Cuda(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
-            bail!("download: {layout:?} is not whole, or not on the GPU");
+    /// A slot that the device is done with, with room for so many values both ways.
+    fn take(&self, up: usize, down: usize) -> Result<Slot, DriverError> {
+        let free = {
+            let mut slots = lock(&self.slots);
+            let free = slots.iter().position(|slot| slot.event.is_reached() == Ok(true));
+            free.map(|at| slots.swap_remove(at))
         };
-        let slice = storage.as_cuda_slice::<f32>()?.slice(start..end);
-        let stream = self.device.cuda_stream();
-        let (address, _in_order) = slice.device_ptr(&stream);
-        let pinned = &mut buffer.memory.as_mut_slice().w()?[..count];
-        // SAFETY: the tensor has `count` values there, and the buffer is neither read nor freed before its event says that
-        // the copy is done.
-        unsafe { memcpy_dtoh_async(pinned, address, stream.cu_stream()) }.w()?;
-        buffer.in_use(&stream)?;
-        Ok(Download { buffer, count, staging: Arc::clone(self) })
+        let mut slot = match free {
+            Some(slot) => slot,
+            None => Slot {
+                up: Pinned::new(&self.context, up, WRITE_COMBINED)?,
+                down: Pinned::new(&self.context, down, CACHED)?,
+                event: Event::new(&self.context)?,
+            },
+        };
+        if slot.up.count < up {
+            slot.up = Pinned::new(&self.context, up, WRITE_COMBINED)?;
+        }
+        if slot.down.count < down {
+            slot.down = Pinned::new(&self.context, down, CACHED)?;
+        }
+        Ok(slot)
     }
 
-    /// The smallest buffer that is free and large enough, or a new one.
-    fn take<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        buffers: &Mutex<Vec<Pinned<T>>>,
-        count: usize,
-        flags: u32,
-    ) -> Result<Pinned<T>> {
-        let stream = self.device.cuda_stream();
-        // To ask for an event takes a context, which a thread may not have yet.
-        stream.context().bind_to_thread().w()?;
-        let mut buffers = lock(buffers);
-        let fitting = buffers.iter().enumerate().filter(|(_, buffer)| buffer.memory.len() >= count && buffer.is_free());
-        if let Some((at, _)) = fitting.min_by_key(|(_, buffer)| buffer.memory.len()) {
-            return Ok(buffers.swap_remove(at));
-        }
-        drop(buffers);
-        let length = count.max(LEAST).next_power_of_two();
-        // SAFETY: every value is written, here or by a copy, before it is read.
-        let memory = unsafe { stream.context().alloc_pinned_with_flags(length, flags) }.w()?;
-        Ok(Pinned { memory, copy: None })
+    fn give(&self, slot: Slot) {
+        lock(&self.slots).push(slot);
     }
 }
 
-/// A copy from the GPU on its way.
+/// A forward's copies on their way.
+pub struct Transfer {
+    slot: Option<Slot>,
+    gpu: Arc<Gpu>,
+}
+
+impl Transfer {
+    /// Puts the copy of some parts, `up` values in sum, to the address into the stream. `down` values will come back.
+    ///
+    /// # Safety
+    /// There is room for the values at the address, and all that reads them is put into the same stream.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub unsafe fn upload<'a>(
+        gpu: &Arc<Gpu>,
+        parts: impl Iterator<Item = &'a [u32]>,
+        address: u64,
+        [up, down]: [usize; 2],
+    ) -> Result<Self, DriverError> {
+        let mut transfer = Self { slot: Some(gpu.slots().take(up, down)?), gpu: Arc::clone(gpu) };
+        if let Some(slot) = &mut transfer.slot {
+            let values = &mut slot.up.values()[..up];
+            let mut rest = &mut *values;
+            for part in parts {
+                let (these, others) = rest.split_at_mut(part.len());
+                these.copy_from_slice(part);
+                rest = others;
+            }
+            // SAFETY: the caller's; the slot is neither written nor freed before its event says that the copy is done.
+            unsafe { memcpy_htod_async(address, values, gpu.stream()) }?;
+            slot.event.record(gpu.stream())?;
+        }
+        Ok(transfer)
+    }
+
+    /// Puts the copy of `count` values from the address behind all that the stream has.
+    ///
+    /// # Safety
+    /// So many f32 are at the address once the stream is there.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub unsafe fn download(mut self, address: u64, count: usize) -> Result<Download, DriverError> {
+        let stream: CUstream = self.gpu.stream();
+        if let Some(slot) = &mut self.slot {
+            // SAFETY: as for the upload.
+            unsafe { memcpy_dtoh_async(&mut slot.down.values()[..count], address, stream) }?;
+            slot.event.record(stream)?;
+        }
+        Ok(Download { transfer: self, count })
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        // The device may not be done with it: it is asked before the slot is used again.
+        if let Some(slot) = self.slot.take() {
+            self.gpu.slots().give(slot);
+        }
+    }
+}
+
+/// Logits on their way back from a GPU.
 pub struct Download {
-    buffer: Pinned<f32>,
+    transfer: Transfer,
     count: usize,
-    staging: Arc<Staging>,
 }
 
 impl Download {
-    /// Waits for this copy alone: what others have put into the stream meanwhile goes on.
+    /// Waits for this forward alone: what others have put into the stream meanwhile goes on.
     ///
     /// # Errors
-    /// When the GPU failed at this, or at anything before it.
-    pub fn finish(self) -> Result<Vec<f32>> {
-        self.buffer.wait()?;
-        let values = self.buffer.memory.as_slice().w()?[..self.count].to_vec();
-        lock(&self.staging.down).push(self.buffer);
-        Ok(values)
+    /// When the GPU failed at this, or at anything before it, or hangs.
+    pub fn finish(mut self) -> Result<Vec<f32>, Fault> {
+        let gpu = &self.transfer.gpu;
+        let Some(slot) = &mut self.transfer.slot else { return Ok(Vec::new()) };
+        gpu.enter();
+        gpu.watch().wait(&slot.event).map_err(|trouble| gpu.fault(&trouble, "a forward"))?;
+        Ok(slot.down.values()[..self.count].to_vec())
     }
 }
 
-fn lock<T>(buffers: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+fn lock<T>(slots: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     // A push or a removal is whole or did not happen.
-    buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,10 +4,9 @@ use std::thread;
 use candle_core::{Result, Tensor};
 
 use super::*;
-use crate::self_attention::testing::{HIDDEN, norm, random, weights};
+use crate::weights::testing::{HIDDEN, norm, random, weights};
 use crate::{
     AbsorbedAttention, Activation, Kernel, PackedAttention, PackedFeedForward, PackedLinear, Precision, Ragged,
-    select_rows,
 };
 
 /// A team with so many members, which stay until the end.
@@ -111,7 +110,7 @@ impl Layers {
         self.attention.forward(&x, sequences, team)?;
         self.feed_forward.forward(&x, team)?;
         let first: Vec<u32> = sequences.starts().iter().map(|row| *row as u32).collect();
-        let asking = select_rows(&x, &Tensor::new(first, x.device())?)?;
+        let asking = x.index_select(&Tensor::new(first, x.device())?, 0)?;
         self.absorbed.forward(&asking, &x, sequences, team)?;
         Tensor::cat(&[x.flatten_all()?, asking.flatten_all()?, self.linear.forward(&x, team)?.flatten_all()?], 0)?
             .to_vec1()

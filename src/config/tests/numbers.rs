@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use super::*;
 
 /// What stands for a number in help, which is its unit as well.
-const UNITS: [&str; 7] = ["BYTES", "MIB", "N", "ROWS", "SECONDS", "TOKENS", "auto|TOKENS"];
+const UNITS: [&str; 8] = ["BYTES", "MIB", "MS", "N", "ROWS", "SECONDS", "TOKENS", "auto|TOKENS"];
 
 /// What stands for anything else.
 const OTHERS: [&str; 13] = [
