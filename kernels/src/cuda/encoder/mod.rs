@@ -46,6 +46,9 @@ impl Arithmetic {
     }
 }
 
+/// Tokens for each multiprocessor that algorithms are timed with: from small batches to the largest that are usual.
+const TUNED: [usize; 5] = [8, 16, 32, 64, 128];
+
 /// An encoder on a GPU. A forward of it is one upload, a list of launches and one copy back.
 pub struct GpuEncoder {
     gpu: Arc<Gpu>,
@@ -146,11 +149,11 @@ impl GpuEncoder {
         Ok(download)
     }
 
-    /// Times the algorithms of the products of a layer for batches that fill the card, as far as there is memory.
+    /// Times the algorithms of the products of a layer for batches of several sizes, as far as there is memory.
     fn tune(&self) -> Result<(), Trouble> {
         use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
         let multiprocessors = self.gpu.context().attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
-        for rows in [16, 64].map(|each| products::padded(multiprocessors.unsigned_abs() as usize * each)) {
+        for rows in TUNED.map(|each| products::padded(multiprocessors.unsigned_abs() as usize * each)) {
             match self.tune_for(rows) {
                 Err(trouble) if trouble.is_out_of_memory() => {
                     info!(rows, "no memory to time algorithms for as many tokens");
