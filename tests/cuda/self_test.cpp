@@ -83,6 +83,8 @@ __global__ void indices(uint3* out) {
 
 __global__ void store_at(float* out, int at, float value) { out[at] = value; }
 
+__global__ void add_one(float* value) { *value += 1; }
+
 __global__ void store_shared(int at) { dynamic[at] = 1.0f; }
 
 __global__ void read_shared(float* out) { *out = dynamic[0]; }
@@ -118,7 +120,7 @@ alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) /
 template <auto kernel> emulator::Known known(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
     return emulator::Known(
-        {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::EACH,
+        {name, Parameters::call, Parameters::copy, Parameters::reaches,
          [] { return static_cast<void*>(dynamic); }});
 }
 
@@ -129,6 +131,7 @@ const emulator::Known all[] = {
     known<halves>("halves"),
     known<indices>("indices"),
     known<store_at>("store"),
+    known<add_one>("add_one"),
     known<store_shared>("store_shared"),
     known<read_shared>("read_shared"),
     known<half_a_barrier>("half_a_barrier"),
@@ -764,22 +767,19 @@ void threads_with_one_stream() {
     CUcontext context;
     OK(cuCtxGetCurrent(&context));
     const CUstream work = stream();
-    const CUfunction add = function("badd_f32");
-    const Values<float> total(std::vector<float>{0}), one(std::vector<float>{1});
+    const CUfunction add = function("add_one");
+    const Values<float> total(std::vector<float>{0});
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 2; thread++) {
-        threads.emplace_back([=, &total, &one] {
+        threads.emplace_back([=, &total] {
             OK(cuCtxSetCurrent(context));
             float* const page_locked = pinned(1);
             const Values<float> own(1);
             for (int i = 0; i < 500; i++) {
-                const size_t count = 1, rank = 1;
-                const size_t* const contiguous = nullptr;
                 *page_locked = static_cast<float>(i);
                 OK(cuMemcpyHtoDAsync(own.pointer, page_locked, 4, work));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, total.get(), one.get(),
-                             total.get()));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, own.get(), one.get(), own.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, total.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, own.get()));
                 OK(cuMemcpyDtoHAsync(page_locked, own.pointer, 4, work));
                 const CUevent event = record(work);
                 if (i % 2) while (cuEventQuery(event)) std::this_thread::yield();
@@ -1113,40 +1113,6 @@ void products_with_epilogues() {
     products_with_epilogues_of<__nv_bfloat16>(1e-2f);
 }
 
-// ---- kernels of candle -------------------------------------------------------------------------------------------------
-
-void candle() {
-    open();
-    const uint3 one{1, 1, 1};
-    // 2 x 3, transposed: 3 x 2 with these strides.
-    const Values<float> in({0, 1, 2, 3, 4, 5}), out(6);
-    const Values<size_t> transposed({3, 2, 1, 3});
-    const size_t six = 6, rank = 2;
-    OK(launch(function("ucopy_f32"), one, one, 0, six, rank, transposed.get(), in.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
-
-    const Values<__half> halves(6);
-    const size_t* const contiguous = nullptr;
-    OK(launch(function("cast_f32_f16"), one, one, 0, six, rank, transposed.get(), in.get(), halves.get()));
-    OK(launch(function("cast_f16_f32"), one, one, 0, six, rank, contiguous, halves.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
-
-    const Values<size_t> both({3, 2, 1, 3, 2, 1});
-    OK(launch(function("badd_f32"), one, one, 0, six, rank, both.get(), in.get(), in.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 4, 3, 7, 6, 10}));
-
-    OK(launch(function("copy2d_f32"), one, one, 0, in.get(), out.get(), 2u, 2u, 3u, 2u));
-    CHECK((out.read() == std::vector<float>{0, 1, 3, 4, 6, 10}));
-
-    OK(launch(function("const_set_f32"), one, one, 0, size_t{3}, rank, contiguous, 7.0f, out.get()));
-    CHECK((out.read() == std::vector<float>{7, 7, 7, 4, 6, 10}));
-
-    const Values<uint32_t> ids({2, 0, 1});
-    OK(launch(function("is_u32_f32"), one, one, 0, six, size_t{1}, contiguous, ids.get(), in.get(), out.get(), size_t{1},
-              size_t{3}, size_t{3}, size_t{2}));
-    CHECK((out.read() == std::vector<float>{4, 5, 0, 1, 2, 3}));
-}
-
 // ---- the cases ---------------------------------------------------------------------------------------------------------
 
 struct Case {
@@ -1204,7 +1170,6 @@ const Case CASES[] = {
     CASE(a_matrix_beyond_its_memory, {}, "cublasGemmStridedBatchedEx: B, 8 x 9"),
     CASE(a_product_behind_the_release_of_its_memory, {}, "cublasGemmStridedBatchedEx: A, 1 x 1"),
     CASE(products_with_epilogues, {}),
-    CASE(candle, {}),
 };
 
 // Runs a case in a process of its own, with what it says kept for the one that is expected to die.
