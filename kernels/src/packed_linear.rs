@@ -46,7 +46,7 @@ const BLOCK: usize = 16 * ROWS;
 
 impl Kernel {
     /// The kernels that this processor has for a precision, the fastest first: of the family in use and those below it. It has
-    /// none for f16.
+    /// none for f16 and fp8.
     pub fn all(precision: Precision) -> Vec<Self> {
         match precision {
             Precision::Float32 => float32::kernels().into_iter().map(Self::Float32).collect(),
@@ -57,7 +57,7 @@ impl Kernel {
                 kernels
             }
             Precision::Int8 => int8::kernels().into_iter().map(Self::Int8).collect(),
-            Precision::Float16 => Vec::new(),
+            Precision::Float16 | Precision::Float8 => Vec::new(),
         }
     }
 

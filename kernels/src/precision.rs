@@ -10,13 +10,15 @@ pub enum Precision {
     Float16,
     /// bf16
     Bfloat16,
-    /// 8-bit integers: a scale for each output channel, a scale and a zero point for each token. On CPUs alone.
+    /// 8-bit integers: a scale for each output channel, and for each token a scale and, on CPUs, a zero point.
     Int8,
+    /// 8-bit floating point, e4m3, with a scale for each output channel and each token: on GPUs alone.
+    Float8,
 }
 
 impl Precision {
     /// Each of them, the most precise first.
-    pub const ALL: [Self; 4] = [Self::Float32, Self::Float16, Self::Bfloat16, Self::Int8];
+    pub const ALL: [Self; 5] = [Self::Float32, Self::Float16, Self::Bfloat16, Self::Int8, Self::Float8];
 }
 
 impl std::fmt::Display for Precision {
@@ -26,6 +28,7 @@ impl std::fmt::Display for Precision {
             Self::Float16 => "f16",
             Self::Bfloat16 => "bf16",
             Self::Int8 => "int8",
+            Self::Float8 => "fp8",
         })
     }
 }

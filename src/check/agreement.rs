@@ -34,7 +34,7 @@ const fn demands(precision: Precision) -> (f64, f32) {
         Precision::Float32 => (1.0, 1e-3),
         Precision::Float16 => (0.999, 0.03),
         Precision::Bfloat16 => (0.999, 0.2),
-        Precision::Int8 => (0.99, 0.5),
+        Precision::Int8 | Precision::Float8 => (0.99, 0.5),
     }
 }
 

@@ -12,14 +12,21 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::watched::{Forwards, Watched};
 use crate::Result;
 use crate::classifier::Classifier;
+use crate::classifier::batch::BatchLimits;
 use crate::classifier::kernels::{GpuCounters, KernelTime, Place};
 use crate::engine::{Engine, EngineLimits, EngineOptions, Lane, Scorer, TokenBudget};
 
-/// Rows of a job.
+/// Rows of a job, at most.
 const JOB: usize = 4096;
 
-/// Jobs at a time, so that the next is there when one ends: on the largest card they are eight of its batches.
+/// Jobs at a time, so that the next is there when one ends.
 const JOBS: usize = 4;
+
+/// Rows that tell how many there is time for.
+const PROBE: usize = 512;
+
+/// Batches of a measurement, at least.
+const BATCHES: usize = 4;
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +54,9 @@ pub struct Course {
     scorer: Arc<Watched>,
     place: Place,
     engine: Engine,
-    batch_tokens: usize,
-    jobs: Vec<StringViewArray>,
-    rows: usize,
+    batch: BatchLimits,
+    column: StringViewArray,
+    mean: usize,
 }
 
 impl Course {
@@ -71,29 +78,35 @@ impl Course {
         let limits = EngineLimits::for_model(classifier, &options)?;
         let scorer = Watched::new(classifier);
         let engine = Engine::start(vec![Arc::clone(&scorer) as Arc<dyn Scorer>], limits)?;
-        let jobs = column.chunks(JOB).map(StringViewArray::from_iter_values).collect();
-        let place = classifier.place().clone();
-        Ok(Self { scorer, place, engine, batch_tokens: limits.batch.tokens, jobs, rows: column.len() })
+        let (place, column) = (classifier.place().clone(), StringViewArray::from_iter_values(column));
+        Ok(Self { scorer, place, engine, batch: limits.batch, column, mean })
     }
 
-    /// Rows a second, until `duration` is over.
+    /// Rows a second, of as many as take about `duration`.
     pub fn speed(&self, duration: Duration) -> Result<Speed> {
-        // Warms up, and tells how many passes fill the time.
-        let once = self.pass(1)?.min(self.pass(1)?);
-        let times = (duration.as_secs_f64() / once).ceil().max(1.0) as usize;
+        let rows = self.rows_in(duration)?;
         self.scorer.forwards();
         let before = self.counters();
-        let taken = self.pass(times)?;
+        let taken = self.pass(rows)?;
         let host = self.counters().zip(before).map(|(after, before)| {
             let forwards = u32::try_from(after.forwards - before.forwards).unwrap_or(u32::MAX).max(1);
             (after.host - before.host) / forwards
         });
         Ok(Speed {
-            batch_tokens: self.batch_tokens,
-            rows_per_second: (self.rows * times) as f64 / taken,
+            batch_tokens: self.batch.tokens,
+            rows_per_second: rows as f64 / taken,
             forwards: self.scorer.forwards(),
             host,
         })
+    }
+
+    /// How many rows take so long, after some that warm up: all of the column several times, or a part of it.
+    fn rows_in(&self, duration: Duration) -> Result<usize> {
+        let probe = PROBE.max(BATCHES * self.batch.rows.min(self.batch.tokens / self.mean)).min(self.column.len());
+        let rate = probe as f64 / self.pass(probe)?.min(self.pass(probe)?);
+        let (rows, all) = ((rate * duration.as_secs_f64()) as usize, self.column.len());
+        // Whole passes, if there are any: the texts of a part are a little longer or shorter.
+        Ok(if rows < all { rows.max(probe) } else { rows.next_multiple_of(all) })
     }
 
     /// What the kernels of each kind take of a GPU, and how many forwards they were in.
@@ -101,7 +114,7 @@ impl Course {
         let Place::Gpu(gpu) = &self.place else { return Ok((Vec::new(), self.scorer.forwards())) };
         gpu.timings(true);
         self.scorer.forwards();
-        let done = self.pass(1);
+        let done = self.pass(self.column.len().min(JOB));
         // Off again whatever happened.
         let times = gpu.timings(false);
         done.map(|_| (times, self.scorer.forwards()))
@@ -114,11 +127,18 @@ impl Course {
         }
     }
 
-    /// Seconds for all texts, so many times.
-    fn pass(&self, times: usize) -> Result<f64> {
+    /// Seconds for so many rows: the column again and again.
+    fn pass(&self, rows: usize) -> Result<f64> {
+        let (all, job) = (self.column.len(), (rows / (2 * JOBS)).clamp(PROBE, JOB));
         let began = Instant::now();
-        let jobs = self.jobs.iter().cycle().take(self.jobs.len() * times);
-        let work = jobs.map(|job| self.engine.score(job.clone(), Lane::Bulk));
+        let mut given = 0;
+        let jobs = std::iter::from_fn(|| {
+            let from = given % all;
+            let job = job.min(all - from).min(rows - given);
+            given += job;
+            (job > 0).then(|| self.column.slice(from, job))
+        });
+        let work = jobs.map(|job| self.engine.score(job, Lane::Bulk));
         block_on(stream::iter(work).buffered(JOBS).try_for_each(|_| future::ok(())))?;
         Ok(began.elapsed().as_secs_f64())
     }

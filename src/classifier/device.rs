@@ -105,7 +105,8 @@ impl FromStr for DTypeChoice {
             "f16" => Ok(Self::Exactly(Precision::Float16)),
             "bf16" => Ok(Self::Exactly(Precision::Bfloat16)),
             "int8" => Ok(Self::Exactly(Precision::Int8)),
-            _ => Err("expected auto, f32, f16, bf16 or int8".to_owned()),
+            "fp8" => Ok(Self::Exactly(Precision::Float8)),
+            _ => Err("expected auto, f32, f16, bf16, int8 or fp8".to_owned()),
         }
     }
 }
@@ -119,10 +120,9 @@ impl DTypeChoice {
         match place {
             Place::Cpu => match self {
                 Self::Auto => Ok(Precision::Float32),
-                Self::Exactly(Precision::Float16) => Err(Error::Invalid(
-                    "--dtype f16 is for GPUs, and the model runs on the CPU: auto, f32, bf16 or int8 will do"
-                        .to_owned(),
-                )),
+                Self::Exactly(precision @ (Precision::Float16 | Precision::Float8)) => Err(Error::Invalid(format!(
+                    "--dtype {precision} is for GPUs, and the model runs on the CPU: auto, f32, bf16 or int8 will do"
+                ))),
                 Self::Exactly(precision) => Ok(precision),
             },
             Place::Gpu(gpu) => self.on_gpu(&place.name(), gpu.capability()?),
@@ -131,25 +131,23 @@ impl DTypeChoice {
 
     fn on_gpu(self, name: &str, (major, minor): (i32, i32)) -> Result<Precision> {
         let least = |precision| match precision {
-            Precision::Float32 => Some((0, 0)),
-            Precision::Float16 => Some((7, 5)),
-            Precision::Bfloat16 => Some((8, 0)),
-            Precision::Int8 => None,
+            Precision::Float32 => (0, 0),
+            Precision::Float16 | Precision::Int8 => (7, 5),
+            Precision::Bfloat16 => (8, 0),
+            Precision::Float8 => (8, 9),
         };
-        let has = |precision| least(precision).is_some_and(|least| (major, minor) >= least);
+        let has = |precision| (major, minor) >= least(precision);
         match self {
             Self::Auto if has(Precision::Float16) => Ok(Precision::Float16),
             Self::Auto => Ok(Precision::Float32),
             Self::Exactly(precision) if has(precision) => Ok(precision),
-            Self::Exactly(precision) => Err(Error::Invalid(match least(precision) {
-                Some((least, of)) => format!(
+            Self::Exactly(precision) => {
+                let (least, of) = least(precision);
+                Err(Error::Invalid(format!(
                     "--dtype {precision} takes a GPU of compute capability {least}.{of}, and {name} has {major}.{minor}: \
                      auto or f32 will do"
-                ),
-                None => {
-                    format!("--dtype {precision} is for the CPU, and the model runs on {name}: auto, f32, f16 or bf16")
-                }
-            })),
+                )))
+            }
         }
     }
 }
@@ -185,14 +183,17 @@ mod tests {
         assert_eq!("f32".parse(), Ok(DTypeChoice::Exactly(Precision::Float32)));
         assert_eq!("bf16".parse(), Ok(DTypeChoice::Exactly(Precision::Bfloat16)));
         assert_eq!("int8".parse(), Ok(DTypeChoice::Exactly(Precision::Int8)));
+        assert_eq!("fp8".parse(), Ok(DTypeChoice::Exactly(Precision::Float8)));
         assert!("int4".parse::<DTypeChoice>().unwrap_err().contains("expected"));
     }
 
     #[test]
-    fn the_cpu_has_no_f16() {
+    fn the_cpu_has_no_f16_and_no_fp8() {
         assert_eq!(DTypeChoice::Auto.precision(&Place::Cpu).unwrap(), Precision::Float32);
-        let error = DTypeChoice::Exactly(Precision::Float16).precision(&Place::Cpu).unwrap_err().to_string();
-        assert!(error.contains("for GPUs"), "{error}");
+        for precision in [Precision::Float16, Precision::Float8] {
+            let error = DTypeChoice::Exactly(precision).precision(&Place::Cpu).unwrap_err().to_string();
+            assert!(error.contains(&format!("--dtype {precision} is for GPUs")), "{error}");
+        }
     }
 
     #[test]
@@ -204,6 +205,9 @@ mod tests {
         assert_eq!(on("bf16", (8, 0)).unwrap(), Precision::Bfloat16);
         let error = on("bf16", (7, 5)).unwrap_err().to_string();
         assert!(error.contains("8.0") && error.contains("cuda:0 has 7.5"), "{error}");
-        assert!(on("int8", (9, 0)).unwrap_err().to_string().contains("for the CPU"));
+        assert_eq!(on("int8", (7, 5)).unwrap(), Precision::Int8);
+        assert_eq!(on("fp8", (8, 9)).unwrap(), Precision::Float8);
+        assert!(on("fp8", (8, 6)).unwrap_err().to_string().contains("8.9, and cuda:0 has 8.6"));
+        assert!(on("int8", (7, 0)).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray};
 use parquet::arrow::ArrowWriter;
@@ -18,7 +18,7 @@ use textflight::classifier::{
 use textflight::engine::{Engine, EngineLimits, EngineOptions, Lane, TokenBudget};
 
 use crate::golden::equal_transformers;
-use crate::support::{BF16, F32, INT8, binary, fixture, json, load, load_with, repository};
+use crate::support::{BF16, F32, binary, fixture, json, load, load_with, repository};
 
 const F16: DTypeChoice = DTypeChoice::Exactly(Precision::Float16);
 
@@ -137,10 +137,21 @@ fn a_thread_that_never_used_the_gpu_may_drop_a_model() {
     assert_eq!(scores(&kept, &reviews(&kept, 2), 2).len(), 2);
 }
 
+/// The limits are those of the CPU's int8.
 #[test]
-fn int8_is_refused() {
-    let wrong = |dtype| load_with(&repository("data/sst2-mini"), &on_gpu(128, dtype)).err().unwrap().to_string();
-    assert!(wrong(INT8).contains("for the CPU"));
+fn eight_bits_change_few_labels() {
+    let folder = repository("data/sst2-mini");
+    let cpu = load(&folder, 128).unwrap();
+    let ids = reviews(&cpu, 300);
+    let expected = scores(&cpu, &ids, 32);
+    for dtype in ["int8", "fp8"] {
+        let gpu = load_with(&folder, &on_gpu(128, dtype.parse().unwrap())).unwrap();
+        assert_eq!(gpu.info().dtype, dtype);
+        let found = scores(&gpu, &ids, 32);
+        let flipped = expected.iter().zip(&found).filter(|(a, b)| a.label != b.label).count();
+        let same = expected.iter().zip(&found).all(|(a, b)| a.probabilities == b.probabilities);
+        assert!(flipped <= 3 && !same, "{dtype}: {flipped} of {} labels", ids.len());
+    }
 }
 
 #[test]
@@ -271,6 +282,35 @@ fn a_lost_device_ends_the_server() {
     assert_eq!(status.code(), Some(1));
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("takes no more work in this process"), "{log}");
+}
+
+#[test]
+fn a_device_that_hangs_ends_the_command_and_says_so() {
+    let Some(emulator) = emulator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.parquet");
+    let arguments = score_reviews(output.to_str().unwrap(), "cuda", &["--batch-tokens", "512"]);
+    let began = Instant::now();
+    let mut command = command(&emulator, &[("HANGS_AFTER", "400")]);
+    let output = command.env("TEXTFLIGHT_GPU_TIMEOUT", "1").args(arguments).output().unwrap();
+    let log = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("a GPU hangs") && log.contains("takes no more work in this process"), "{log}");
+    // In order, without the last resort.
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}: {log}", began.elapsed());
+    assert!(!folder.path().join("out.parquet").exists());
+}
+
+#[test]
+fn algorithms_are_timed_where_there_are_several() {
+    let Some(emulator) = emulator() else { return };
+    let settings = [("ALGORITHMS", "3")];
+    let predict = ["predict", "-i", "texts=[\"a fine film\"]", "--model", "data/sst2-mini", "--device", "cuda:0"];
+    let mut command = command(&emulator, &settings);
+    let output = command.env("TEXTFLIGHT_LOG", "debug").args(predict).output().unwrap();
+    let log = text(&output.stderr);
+    assert!(output.status.success() && text(&output.stdout).contains("POSITIVE"), "{log}");
+    assert!(log.contains("algorithms were timed") && log.contains("candidates=3"), "{log}");
 }
 
 #[test]

@@ -25,18 +25,17 @@ impl Gpu {
     }
 
     fn multiply(&self, size: usize, precision: Precision, duration: Duration) -> Result<f64, Trouble> {
-        let arithmetic = Arithmetic::of(precision)
-            .ok_or_else(|| Trouble::Refused(format!("there are no products in {precision}")))?;
+        let arithmetic = Arithmetic::of(precision);
         let mut workshop = self.workshop()?;
         let size = padded(size);
         // Of the standard normal distribution.
         let random = || -> Result<Buffer, Trouble> {
-            on_device(self.queue(), &Tensor::randn(0f32, 1f32, size * size, &Device::Cpu)?, arithmetic.element)
+            on_device(self.queue(), &Tensor::randn(0f32, 1f32, (size, size), &Device::Cpu)?, arithmetic)
         };
-        let matrices = [random()?, random()?, random()?];
+        let matrices = [random()?, random()?, Buffer::new(self.queue(), size * size * size_of::<f32>())?];
         let [weight, x, y] = matrices.each_ref().map(Buffer::address);
         let shape = Shape { kind: arithmetic.kind, out: size, inner: size, rows: size, after: After::Nothing };
-        // SAFETY: all three have room for size × size values.
+        // SAFETY: all three have room for size × size values, the last for those of any type.
         let mut run = || unsafe { workshop.products.run(shape, Operands { weight, bias: 0, x, y }) };
         run()?;
         self.settle()?;

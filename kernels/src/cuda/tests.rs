@@ -114,8 +114,8 @@ impl Plain {
 
     fn attend(&self, x: &Tensor, weights: &AttentionWeights) -> CandleResult<Tensor> {
         let width = self.shape.hidden / self.shape.heads;
-        let [q, k, v, o] = [0, 1, 2, 3]
-            .map(|i| Affine { weight: weights.weights[i].clone(), bias: weights.biases[i].clone() });
+        let [q, k, v, o] =
+            [0, 1, 2, 3].map(|i| Affine { weight: weights.weights[i].clone(), bias: weights.biases[i].clone() });
         let (q, k, v) = (linear(x, &q)?, linear(x, &k)?, linear(x, &v)?);
         let mut heads = Vec::new();
         for head in 0..self.shape.heads {
@@ -174,10 +174,12 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// What the roundings of two layers may make of logits of about 1.
-const TYPES: [(Precision, DType, f32); 3] = [
+const TYPES: [(Precision, DType, f32); 5] = [
     (Precision::Float32, DType::F32, 2e-4),
     (Precision::Float16, DType::F16, 4e-2),
     (Precision::Bfloat16, DType::BF16, 3e-1),
+    (Precision::Int8, DType::F16, 3e-1),
+    (Precision::Float8, DType::F16, 6e-1),
 ];
 
 fn activation() -> impl Strategy<Value = Activation> {
@@ -197,10 +199,14 @@ proptest! {
         wide in prop_oneof![(1usize..10).prop_map(|n| n * 16), 5usize..100],
         activation in activation(),
         layers in 1usize..3,
-        which in 0usize..3,
+        which in 0usize..5,
     ) {
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (precision, dtype, tolerance) = TYPES[which];
+        let (width, wide) = match precision {
+            Precision::Int8 | Precision::Float8 => (width.next_multiple_of(16), wide.next_multiple_of(16)),
+            _ => (width, wide),
+        };
         let plain = Plain::random(shape(heads, width, wide, activation), layers, dtype);
         let sequences = batch(&lengths);
         let found = plain.on_gpu(precision).unwrap().forward(&borrowed(&sequences)).unwrap().finish().unwrap();
@@ -252,9 +258,18 @@ fn reset_counts() {
     }
 }
 
+/// The emulator counts what all threads of a process ask for.
 #[test]
 fn a_warm_forward_of_six_layers_is_one_upload_50_launches_and_one_copy_back() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let done = alone.args(["--exact", "cuda::tests::counts_of_warm_forwards", "--ignored"]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "in a process of its own: see above"]
+fn counts_of_warm_forwards() {
     let plain = Plain::random(shape(2, 32, 128, Activation::Gelu), 6, DType::F16);
     let encoder = plain.on_gpu(Precision::Float16).unwrap();
     // Others of the same size, rounded up.
@@ -309,6 +324,9 @@ fn refuses_what_it_has_no_rows_or_kernels_for() {
     let wide = Plain::random(shape(1, 130, 16, Activation::Relu), 1, DType::F32);
     let Err(fault) = wide.on_gpu(Precision::Float32).map(drop) else { panic!("a head of 130") };
     assert!(fault.to_string().contains("attention heads of 130"), "{fault}");
+    let odd = Plain::random(shape(1, 8, 16, Activation::Relu), 1, DType::F32);
+    let Err(fault) = odd.on_gpu(Precision::Float8).map(drop) else { panic!("fp8 of 8 columns") };
+    assert!(fault.to_string().contains("layers of 8 and 16: in 8 bits both must be multiples of 16"), "{fault}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, DriverError};
 
 use super::super::functions::{
-    AddNorm, Attention, BiasActivation, Element, EmbedNorm, FirstRows, Functions, Spans, Widen,
+    AddNorm, Attention, BiasActivation, EightBits, Element, EmbedNorm, FirstRows, Functions, QuantizeRows,
+    ScaledAddNorm, ScaledBiasActivation, Spans, Sums, Widen,
 };
 use super::super::products::{After, Kind, Operands, Products, Shape, padded};
 use super::super::record::{Record, Step};
@@ -210,6 +211,24 @@ impl Forward<'_> {
 
     /// `f(x · Wᵀ + b)`
     unsafe fn dense(&mut self, layer: &Linear, rows: Rows, activation: Activation) -> Result<(), Trouble> {
+        if let Some(kind) = layer.kind.eight_bits() {
+            // SAFETY: the caller's.
+            unsafe {
+                let sums = self.sums(layer, kind, rows)?;
+                let scaled = ScaledBiasActivation {
+                    element: self.arithmetic.element,
+                    sums,
+                    bias: layer.bias,
+                    out: rows.to,
+                    rows: rows.rows,
+                    width: layer.out,
+                    activation,
+                };
+                return self
+                    .on
+                    .has(Step::Activation, self.on.functions.scaled_bias_activation(self.on.stream, &scaled));
+            }
+        }
         let after = after(layer, activation);
         let element = element_of(layer, self.arithmetic);
         // SAFETY: the caller's.
@@ -226,6 +245,24 @@ impl Forward<'_> {
 
     /// `LayerNorm(x · Wᵀ + b + residual)`
     unsafe fn dense_norm(&mut self, layer: &Linear, rows: Rows, residual: Residual) -> Result<(), Trouble> {
+        if let Some(kind) = layer.kind.eight_bits() {
+            // SAFETY: the caller's.
+            unsafe {
+                let sums = self.sums(layer, kind, rows)?;
+                let scaled = ScaledAddNorm {
+                    element: self.arithmetic.element,
+                    sums,
+                    bias: layer.bias,
+                    residual: residual.residual,
+                    affine: residual.norm,
+                    out: rows.to,
+                    rows: rows.rows,
+                    width: layer.out,
+                    epsilon: self.shape.epsilon,
+                };
+                return self.on.has(Step::Norm, self.on.functions.scaled_add_norm(self.on.stream, &scaled));
+            }
+        }
         let after = after(layer, Activation::None);
         let norm = AddNorm {
             element: self.arithmetic.element,
@@ -242,6 +279,26 @@ impl Forward<'_> {
             self.product(layer, rows, after)?;
             self.on.has(Step::Norm, self.on.functions.add_norm(self.on.stream, &norm))
         }
+    }
+
+    /// What a product of 8 bits leaves, of rows that are brought into 8 bits before it.
+    unsafe fn sums(&mut self, layer: &Linear, kind: EightBits, rows: Rows) -> Result<Sums, Trouble> {
+        let at = self.at;
+        let quantize = QuantizeRows {
+            element: self.arithmetic.element,
+            into: kind,
+            x: rows.from,
+            q: at.eight_bits,
+            scales: at.scales,
+            rows: rows.rows,
+            width: layer.inner,
+        };
+        // SAFETY: the caller's.
+        unsafe {
+            self.on.has(Step::Quantize, self.on.functions.quantize_rows(self.on.stream, &quantize))?;
+            self.product(layer, Rows { from: at.eight_bits, to: at.sums, rows: rows.rows }, After::Nothing)?;
+        }
+        Ok(Sums { of: kind, sums: at.sums, row_scales: at.scales, column_scales: layer.scales })
     }
 
     unsafe fn product(&mut self, layer: &Linear, rows: Rows, after: After) -> Result<(), Trouble> {
@@ -293,6 +350,9 @@ pub fn products_of_a_layer(
         (&layer.widen, Rows { from: at.attended, to: at.wide, rows }, activation),
         (&layer.narrow, Rows { from: at.wide, to: at.x, rows }, none),
     ]
-    .map(|(layer, rows, activation)| product(layer, rows, after(layer, activation)))
+    .map(|(layer, rows, activation)| match layer.kind.eight_bits() {
+        None => product(layer, rows, after(layer, activation)),
+        Some(_) => product(layer, Rows { from: at.eight_bits, to: at.sums, ..rows }, After::Nothing),
+    })
     .to_vec()
 }

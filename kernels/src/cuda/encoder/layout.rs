@@ -1,5 +1,6 @@
 //! Where the values of a forward lie in the arena.
 
+use super::super::functions::EightBits;
 use super::super::memory::Cursor;
 use super::super::products::padded;
 use super::Arithmetic;
@@ -54,6 +55,12 @@ pub struct Layout {
     pub head_inner: u64,
     /// `[sequences, labels]`, f32
     pub logits: u64,
+    /// Where products are of 8 bits: their input `[tokens, the wider of hidden and wide]`, a byte each,
+    pub eight_bits: u64,
+    /// its scales `[tokens]`, f32,
+    pub scales: u64,
+    /// and their sums `[tokens, the wider of 3 · hidden and wide]`.
+    pub sums: u64,
     end: u64,
     base: u64,
 }
@@ -75,6 +82,14 @@ impl Layout {
         let head = cursor.take(sequences * shape.hidden * word);
         let head_inner = cursor.take(sequences * shape.hidden * word);
         let logits = cursor.take(sequences * shape.labels * word);
+        let (input, sums) = match arithmetic.kind.eight_bits() {
+            None => (0, 0),
+            Some(EightBits::Int8) => (1, size_of::<i32>()),
+            Some(EightBits::E4m3) => (1, size_of::<u16>()),
+        };
+        let eight_bits = cursor.take(tokens * input * shape.hidden.max(shape.wide));
+        let scales = cursor.take(tokens * input * word);
+        let sums = cursor.take(tokens * sums * shape.wide.max(3 * shape.hidden));
         let mut wide = cursor;
         let queries_keys_values = cursor.take(tokens * 3 * row);
         let context = cursor.take(tokens * row);
@@ -94,6 +109,9 @@ impl Layout {
             head,
             head_inner,
             logits,
+            eight_bits,
+            scales,
+            sums,
             end: cursor.0.max(wide.0),
             base,
         }

@@ -2,6 +2,7 @@
 
 mod forward;
 mod layout;
+mod quantized;
 mod weights;
 
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use tracing::info;
 
 use self::forward::{Forward, Stream};
 use self::layout::{Batch, Layout};
-pub use self::weights::on_device;
 use self::weights::DeviceWeights;
+pub use self::weights::on_device;
 use super::event::Event;
 use super::functions::Element;
 use super::gpu::Workshop;
@@ -33,13 +34,14 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
-    /// None where there are no such products.
-    pub const fn of(precision: Precision) -> Option<Self> {
+    /// Between products of 8 bits activations are f16.
+    pub const fn of(precision: Precision) -> Self {
         match precision {
-            Precision::Float32 => Some(Self { element: Element::F32, kind: Kind::F32 }),
-            Precision::Float16 => Some(Self { element: Element::F16, kind: Kind::F16 }),
-            Precision::Bfloat16 => Some(Self { element: Element::Bf16, kind: Kind::Bf16 }),
-            Precision::Int8 => None,
+            Precision::Float32 => Self { element: Element::F32, kind: Kind::F32 },
+            Precision::Float16 => Self { element: Element::F16, kind: Kind::F16 },
+            Precision::Bfloat16 => Self { element: Element::Bf16, kind: Kind::Bf16 },
+            Precision::Int8 => Self { element: Element::F16, kind: Kind::Int8 },
+            Precision::Float8 => Self { element: Element::F16, kind: Kind::E4m3 },
         }
     }
 }
@@ -66,8 +68,7 @@ impl GpuEncoder {
         head: impl FnOnce() -> Result<[Affine; 2], E>,
     ) -> Result<Self, E> {
         let fault = |trouble: Trouble| E::from(gpu.fault(&trouble, "laying out the weights"));
-        let arithmetic = Arithmetic::of(precision)
-            .ok_or_else(|| fault(Trouble::Refused(format!("there are no products in {precision}"))))?;
+        let arithmetic = Arithmetic::of(precision);
         Self::check(gpu, &shape, arithmetic).map_err(fault)?;
         gpu.enter();
         let mut weights = DeviceWeights::new(gpu.queue(), arithmetic, &embeddings).map_err(fault)?;
@@ -87,6 +88,18 @@ impl GpuEncoder {
             let element = arithmetic.element.suffix();
             return Err(Trouble::Refused(format!(
                 "attention heads of {width} columns: in {element} there is no kernel"
+            )));
+        }
+        // As tensor cores take them.
+        let each = match arithmetic.kind {
+            Kind::F32 | Kind::F16 | Kind::Bf16 => 1,
+            Kind::Int8 => 4,
+            Kind::E4m3 => 16,
+        };
+        if !shape.hidden.is_multiple_of(each) || !shape.wide.is_multiple_of(each) {
+            let (hidden, wide) = (shape.hidden, shape.wide);
+            return Err(Trouble::Refused(format!(
+                "layers of {hidden} and {wide}: in 8 bits both must be multiples of {each}"
             )));
         }
         Ok(())

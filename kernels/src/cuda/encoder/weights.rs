@@ -9,7 +9,7 @@ use super::super::functions::Element;
 use super::super::memory::{Buffer, Cursor};
 use super::super::products::{Kind, takes_bias};
 use super::super::trouble::Trouble;
-use super::Arithmetic;
+use super::{Arithmetic, quantized};
 use crate::{Affine, EmbeddingWeights, LayerWeights};
 
 /// A linear layer.
@@ -20,6 +20,8 @@ pub struct Linear {
     pub weight: u64,
     /// `[out]`
     pub bias: u64,
+    /// `[out]`, f32: what weights of 8 bits are multiplied with. Of no meaning with others.
+    pub scales: u64,
     pub out: usize,
     pub inner: usize,
     /// Whether its product takes the bias along.
@@ -30,8 +32,17 @@ impl Linear {
     /// The layer of some of the outputs, from `first` on.
     #[must_use]
     pub const fn outputs(self, first: usize, out: usize, element: Element) -> Self {
-        let skipped = (first * element.bytes()) as u64;
-        Self { weight: self.weight + skipped * self.inner as u64, bias: self.bias + skipped, out, ..self }
+        let weight = match self.kind.eight_bits() {
+            None => first * self.inner * element.bytes(),
+            Some(_) => first * self.inner,
+        };
+        Self {
+            weight: self.weight + weight as u64,
+            bias: self.bias + (first * element.bytes()) as u64,
+            scales: self.scales + (first * size_of::<f32>()) as u64,
+            out,
+            ..self
+        }
     }
 }
 
@@ -134,13 +145,13 @@ impl DeviceWeights {
     }
 }
 
-/// A tensor in the memory of a device.
+/// A matrix in the memory of a device, as products read it.
 ///
 /// # Errors
 /// The driver's.
-pub fn on_device(stream: &Arc<CudaStream>, tensor: &Tensor, element: Element) -> Result<Buffer, Trouble> {
+pub fn on_device(stream: &Arc<CudaStream>, tensor: &Tensor, arithmetic: Arithmetic) -> Result<Buffer, Trouble> {
     let mut block = Block::default();
-    block.put(tensor, element)?;
+    block.matrix(tensor, arithmetic)?;
     Ok(Buffer::of(stream, &block.bytes)?)
 }
 
@@ -157,14 +168,30 @@ impl Block {
         if bias.dims() != [out] {
             return Err(Trouble::Refused(format!("linear: weight {:?}, bias {:?}", weight.shape(), bias.shape())));
         }
+        let (weight, scales) = self.matrix(weight, arithmetic)?;
         Ok(Linear {
             kind: arithmetic.kind,
-            weight: self.put(weight, arithmetic.element)?,
+            weight,
+            scales,
             bias: self.put(bias, arithmetic.element)?,
             out,
             inner,
             takes_bias: takes_bias(arithmetic.kind, out, inner),
         })
+    }
+
+    /// A matrix, and the scales of its rows if it is of 8 bits.
+    fn matrix(&mut self, matrix: &Tensor, arithmetic: Arithmetic) -> Result<(u64, u64), Trouble> {
+        let Some(kind) = arithmetic.kind.eight_bits() else { return Ok((self.put(matrix, arithmetic.element)?, 0)) };
+        let (mut bytes, mut scales) = (Vec::with_capacity(matrix.elem_count()), Vec::new());
+        for row in matrix.to_vec2::<f32>()? {
+            scales.push(quantized::push(kind, &row, &mut bytes));
+        }
+        let at = self.cursor.take(bytes.len());
+        self.append(&bytes);
+        self.bytes.resize(self.cursor.0 as usize, 0);
+        let scales = Tensor::new(scales, &candle_core::Device::Cpu)?;
+        Ok((at, self.put(&scales, Element::F32)?))
     }
 
     /// `[2, width]`, the weight above the bias.
@@ -204,6 +231,6 @@ impl Block {
 
 impl Linear {
     const fn at(self, base: u64) -> Self {
-        Self { weight: self.weight + base, bias: self.bias + base, ..self }
+        Self { weight: self.weight + base, bias: self.bias + base, scales: self.scales + base, ..self }
     }
 }

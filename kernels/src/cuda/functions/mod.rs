@@ -20,7 +20,7 @@ pub use code::{Runs, check_driver, embedded_for, refused};
 pub use eight_bits::{EightBits, QuantizeRows, ScaledAddNorm, ScaledBiasActivation, Sums};
 pub use element::Element;
 pub use linear::BiasActivation;
-pub use module::{Function, Module, Shape};
+pub use module::{Function, Module};
 pub use norm::{AddNorm, EmbedNorm};
 pub use rows::{FirstRows, Spans, Widen};
 

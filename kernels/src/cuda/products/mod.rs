@@ -15,6 +15,7 @@ use cudarc::driver::CudaStream;
 
 use self::plan::Plan;
 use self::tuning::Choices;
+use super::functions::EightBits;
 use super::memory::Buffer;
 use super::trouble::Trouble;
 
@@ -34,6 +35,17 @@ pub enum Kind {
     Int8,
     /// e4m3 into f16, times 2⁻¹⁰: see `EightBits`.
     E4m3,
+}
+
+impl Kind {
+    /// What its inputs are, if they have 8 bits.
+    pub const fn eight_bits(self) -> Option<EightBits> {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => None,
+            Self::Int8 => Some(EightBits::Int8),
+            Self::E4m3 => Some(EightBits::E4m3),
+        }
+    }
 }
 
 /// What is done with the sums.
