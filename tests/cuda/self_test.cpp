@@ -80,9 +80,9 @@ __global__ void indices(uint3* out) {
     out[block * blockDim.x * blockDim.y * blockDim.z + thread] = threadIdx;
 }
 
-__global__ void add_to(float* out, const float* more) { *out += *more; }
-
 __global__ void store_at(float* out, int at, float value) { out[at] = value; }
+
+__global__ void add_one(float* value) { *value += 1; }
 
 __global__ void store_shared(int at) { dynamic[at] = 1.0f; }
 
@@ -119,7 +119,7 @@ alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) /
 template <auto kernel> emulator::Known known(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
     return emulator::Known(
-        {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::EACH,
+        {name, Parameters::call, Parameters::copy, Parameters::reaches,
          [] { return static_cast<void*>(dynamic); }});
 }
 
@@ -129,8 +129,8 @@ const emulator::Known all[] = {
     known<shuffles>("shuffles"),
     known<halves>("halves"),
     known<indices>("indices"),
-    known<add_to>("add_to"),
     known<store_at>("store"),
+    known<add_one>("add_one"),
     known<store_shared>("store_shared"),
     known<read_shared>("read_shared"),
     known<half_a_barrier>("half_a_barrier"),
@@ -766,19 +766,19 @@ void threads_with_one_stream() {
     CUcontext context;
     OK(cuCtxGetCurrent(&context));
     const CUstream work = stream();
-    const CUfunction add = function("add_to");
-    const Values<float> total(std::vector<float>{0}), one(std::vector<float>{1});
+    const CUfunction add = function("add_one");
+    const Values<float> total(std::vector<float>{0});
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 2; thread++) {
-        threads.emplace_back([=, &total, &one] {
+        threads.emplace_back([=, &total] {
             OK(cuCtxSetCurrent(context));
             float* const page_locked = pinned(1);
             const Values<float> own(1);
             for (int i = 0; i < 500; i++) {
                 *page_locked = static_cast<float>(i);
                 OK(cuMemcpyHtoDAsync(own.pointer, page_locked, 4, work));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, total.get(), one.get()));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, own.get(), one.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, total.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, own.get()));
                 OK(cuMemcpyDtoHAsync(page_locked, own.pointer, 4, work));
                 const CUevent event = record(work);
                 if (i % 2) while (cuEventQuery(event)) std::this_thread::yield();
