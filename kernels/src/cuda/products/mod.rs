@@ -172,7 +172,8 @@ impl Products {
     /// With the algorithm that was fastest for about as many rows, if it suits; else with what the library thinks best.
     fn plan(&mut self, key: &Key, bias: u64) -> Result<Plan, Trouble> {
         let mut plan = Plan::new(key, bias)?;
-        let chosen = self.choices.for_rows(key).filter(|algorithm| plan.takes(self.handle.0, algorithm, self.workspace.bytes()));
+        let chosen =
+            self.choices.for_rows(key).filter(|algorithm| plan.takes(self.handle.0, algorithm, self.workspace.bytes()));
         match chosen {
             Some(algorithm) => plan.set(algorithm),
             None => {
