@@ -19,7 +19,7 @@ use crate::{Activation, EncoderShape};
 
 /// One forward.
 pub struct Forward<'a> {
-    pub on: Stream<'a>,
+    pub on: Device<'a>,
     pub shape: &'a EncoderShape,
     pub arithmetic: Arithmetic,
     pub weights: &'a DeviceWeights,
@@ -28,7 +28,7 @@ pub struct Forward<'a> {
 }
 
 /// Where it is put, and what is taken note of it.
-pub struct Stream<'a> {
+pub struct Device<'a> {
     pub functions: &'a Functions,
     pub context: &'a Arc<CudaContext>,
     pub stream: CUstream,
@@ -36,7 +36,7 @@ pub struct Stream<'a> {
     pub record: &'a mut Record,
 }
 
-impl Stream<'_> {
+impl Device<'_> {
     /// Takes note of what was put into it.
     fn has(&mut self, step: Step, done: Result<(), DriverError>) -> Result<(), Trouble> {
         done?;
@@ -49,7 +49,7 @@ impl Stream<'_> {
 struct Rows {
     from: u64,
     to: u64,
-    rows: usize,
+    count: usize,
 }
 
 /// What a residual LayerNorm needs besides its input.
@@ -125,7 +125,7 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.dense(&layer.attention, Rows { from: at.x, to: all, rows: tokens }, Activation::None)?;
+            self.dense(&layer.attention, Rows { from: at.x, to: all, count: tokens }, Activation::None)?;
             self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.x, at.attended, at.x, tokens)
         }
@@ -151,8 +151,8 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.on.has(Step::Rows, self.on.functions.first_rows(self.on.stream, &first))?;
-            self.dense(&query, Rows { from: at.first, to: at.first_queries, rows: sequences }, Activation::None)?;
-            self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, rows: tokens }, Activation::None)?;
+            self.dense(&query, Rows { from: at.first, to: at.first_queries, count: sequences }, Activation::None)?;
+            self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, count: tokens }, Activation::None)?;
             self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.first, at.attended, at.x, sequences)
         }
@@ -166,9 +166,9 @@ impl Forward<'_> {
         let activation = self.shape.activation;
         // SAFETY: the caller's.
         unsafe {
-            self.dense_norm(&layer.output, Rows { from: at.context, to: attended, rows }, after_attention)?;
-            self.dense(&layer.widen, Rows { from: attended, to: at.wide, rows }, activation)?;
-            self.dense_norm(&layer.narrow, Rows { from: at.wide, to: out, rows }, after_all)
+            self.dense_norm(&layer.output, Rows { from: at.context, to: attended, count: rows }, after_attention)?;
+            self.dense(&layer.widen, Rows { from: attended, to: at.wide, count: rows }, activation)?;
+            self.dense_norm(&layer.narrow, Rows { from: at.wide, to: out, count: rows }, after_all)
         }
     }
 
@@ -184,8 +184,8 @@ impl Forward<'_> {
                 let widen = Widen { element, x: at.x, out: from, count: rows * self.shape.hidden };
                 self.on.has(Step::Rows, self.on.functions.widen(self.on.stream, &widen))?;
             }
-            self.dense(&inner, Rows { from, to: at.head_inner, rows }, self.shape.head_activation)?;
-            self.dense(&outer, Rows { from: at.head_inner, to: at.logits, rows }, Activation::None)
+            self.dense(&inner, Rows { from, to: at.head_inner, count: rows }, self.shape.head_activation)?;
+            self.dense(&outer, Rows { from: at.head_inner, to: at.logits, count: rows }, Activation::None)
         }
     }
 
@@ -220,7 +220,7 @@ impl Forward<'_> {
                     sums,
                     bias: layer.bias,
                     out: rows.to,
-                    rows: rows.rows,
+                    rows: rows.count,
                     width: layer.out,
                     activation,
                 };
@@ -235,7 +235,7 @@ impl Forward<'_> {
         unsafe {
             self.product(layer, rows, after)?;
             if after == After::Nothing {
-                let (rows, y) = (rows.rows, rows.to);
+                let (rows, y) = (rows.count, rows.to);
                 let bias = BiasActivation { element, y, bias: layer.bias, rows, width: layer.out, activation };
                 self.on.has(Step::Activation, self.on.functions.bias_activation(self.on.stream, &bias))?;
             }
@@ -256,7 +256,7 @@ impl Forward<'_> {
                     residual: residual.residual,
                     affine: residual.norm,
                     out: rows.to,
-                    rows: rows.rows,
+                    rows: rows.count,
                     width: layer.out,
                     epsilon: self.shape.epsilon,
                 };
@@ -270,7 +270,7 @@ impl Forward<'_> {
             residual: residual.residual,
             bias: (after == After::Nothing).then_some(layer.bias),
             affine: residual.norm,
-            rows: rows.rows,
+            rows: rows.count,
             width: layer.out,
             epsilon: self.shape.epsilon,
         };
@@ -290,13 +290,13 @@ impl Forward<'_> {
             x: rows.from,
             q: at.eight_bits,
             scales: at.scales,
-            rows: rows.rows,
+            rows: rows.count,
             width: layer.inner,
         };
         // SAFETY: the caller's.
         unsafe {
             self.on.has(Step::Quantize, self.on.functions.quantize_rows(self.on.stream, &quantize))?;
-            self.product(layer, Rows { from: at.eight_bits, to: at.sums, rows: rows.rows }, After::Nothing)?;
+            self.product(layer, Rows { from: at.eight_bits, to: at.sums, count: rows.count }, After::Nothing)?;
         }
         Ok(Sums { of: kind, sums: at.sums, row_scales: at.scales, column_scales: layer.scales })
     }
@@ -311,7 +311,7 @@ impl Forward<'_> {
 
 const fn product(layer: &Linear, rows: Rows, after: After) -> (Shape, Operands) {
     let Linear { kind, out, inner, weight, bias, .. } = *layer;
-    let shape = Shape { kind, out, inner, rows: padded(rows.rows), after };
+    let shape = Shape { kind, out, inner, rows: padded(rows.count), after };
     (shape, Operands { weight, bias, x: rows.from, y: rows.to })
 }
 
@@ -345,10 +345,10 @@ pub fn products_of_a_layer(
     let Some(layer) = weights.layers.first() else { return Vec::new() };
     let (none, activation) = (Activation::None, shape.activation);
     [
-        (&layer.attention, Rows { from: at.x, to: at.queries_keys_values, rows }, none),
-        (&layer.output, Rows { from: at.context, to: at.attended, rows }, none),
-        (&layer.widen, Rows { from: at.attended, to: at.wide, rows }, activation),
-        (&layer.narrow, Rows { from: at.wide, to: at.x, rows }, none),
+        (&layer.attention, Rows { from: at.x, to: at.queries_keys_values, count: rows }, none),
+        (&layer.output, Rows { from: at.context, to: at.attended, count: rows }, none),
+        (&layer.widen, Rows { from: at.attended, to: at.wide, count: rows }, activation),
+        (&layer.narrow, Rows { from: at.wide, to: at.x, count: rows }, none),
     ]
     .map(|(layer, rows, activation)| match layer.kind.eight_bits() {
         None => product(layer, rows, after(layer, activation)),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use self::forward::{Forward, Stream};
+use self::forward::{Device, Forward};
 use self::layout::{Batch, Layout};
 use self::weights::DeviceWeights;
 pub use self::weights::on_device;
@@ -137,7 +137,7 @@ impl GpuEncoder {
         let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, [batch.tokens + batch.sequences, logits]) }?;
         record.step(Step::Upload, context, stream)?;
         let (shape, weights) = (&self.shape, &self.weights);
-        let on = Stream { functions: self.gpu.functions(), context, stream, products, record };
+        let on = Device { functions: self.gpu.functions(), context, stream, products, record };
         let mut forward = Forward { on, shape, arithmetic: self.arithmetic, weights, batch: &batch, at: &at };
         // SAFETY: the layout is of this batch and this model, whose weights were checked when they were laid out, and so were
         // the ids and lengths, which are on their way in the same stream.

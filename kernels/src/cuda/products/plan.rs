@@ -103,10 +103,10 @@ impl Plan {
         .result()?;
         results.truncate(found.unsigned_abs() as usize);
         results.retain(|result| result.state == SUCCESS && result.workspaceSize <= workspace);
-        match results.is_empty() {
-            true => Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)),
-            false => Ok(results.iter().map(|result| result.algo).collect()),
+        if results.is_empty() {
+            return Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED));
         }
+        Ok(results.iter().map(|result| result.algo).collect())
     }
 
     /// Whether an algorithm of another number of rows suits.
