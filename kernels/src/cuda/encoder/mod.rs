@@ -1,5 +1,6 @@
 //! An encoder with its classification head whose weights lie on a GPU.
 
+mod dense;
 mod forward;
 mod layout;
 mod quantized;
@@ -173,7 +174,7 @@ impl GpuEncoder {
         let base = workshop.arena.get(self.gpu.queue(), bytes)?;
         let at = Layout::new(base, &self.shape, self.arithmetic, &batch);
         let events = [Event::timed(self.gpu.context())?, Event::timed(self.gpu.context())?];
-        for (shape, operands) in forward::products_of_a_layer(&self.shape, &self.weights, &at, rows) {
+        for (shape, operands) in dense::products_of_a_layer(&self.shape, &self.weights, &at, rows) {
             // SAFETY: the arena has room for these products.
             unsafe { workshop.products.tune(shape, operands, self.gpu.watch(), events.each_ref()) }?;
         }
