@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray};
 use parquet::arrow::ArrowWriter;
-use textflight::classifier::kernels::Team;
 use textflight::classifier::{
     Classifier, ClassifierOptions, DTypeChoice, DeviceChoice, KernelChoice, Precision, Score,
 };
