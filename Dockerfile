@@ -26,7 +26,7 @@ RUN case "$CUDA" in '' | 1) ;; *) echo "CUDA=$CUDA: say CUDA=1, or leave it out 
 # Rust comes from its own image, whichever this one is, and without rustup, which writes beside it. A C compiler is in both.
 ENV CARGO_HOME=/cargo \
     CUDA_HOME=/usr/local/cuda \
-    CUDA_COMPUTE_CAP=75
+    TEXTFLIGHT_CUDA_ARCHITECTURES="75 80 86 89 90"
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
@@ -40,10 +40,10 @@ FROM ${WITH_CUDA_RUNTIME:-$RUNTIME_IMAGE}
 ARG CUDA
 ARG HAS_GPU=${CUDA:+true}
 ARG MODEL=data/sst2-mini
-# A number, so that a cluster can see that it is not root. The folder keeps models of the hub, where one is asked for: with
-# --read-only it is a volume's place. What is too large for memory goes to /tmp, which --tmpfs /tmp makes writable.
+# A number, so that a cluster can see that it is not root. The folder keeps models of the hub, where one is asked for, and what the
+# driver compiles for a card that is newer than the kernels: with --read-only it is a volume's place. What is too large for memory goes to /tmp, which --tmpfs /tmp makes writable.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin textflight \
-    && install -d -o 10001 -g 10001 /var/cache/textflight
+    && install -d -o 10001 -g 10001 /var/cache/textflight /var/cache/textflight/cuda
 COPY --from=builder /src/target/release/textflight /usr/local/bin/textflight
 COPY ${MODEL} /model
 # What `--model bundled` is.
@@ -55,6 +55,7 @@ USER 10001:10001
 ENV TEXTFLIGHT_MODEL=/model \
     TEXTFLIGHT_ALLOW_ANONYMOUS=true \
     HF_HOME=/var/cache/textflight \
+    CUDA_CACHE_PATH=/var/cache/textflight/cuda \
     PORT=5000
 EXPOSE 5000 8815
 STOPSIGNAL SIGTERM

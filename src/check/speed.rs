@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::StringViewArray;
+use arrow::array::{Array, StringViewArray};
 use futures::executor::block_on;
 use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};

@@ -1,4 +1,4 @@
-// What cuBLAS and cuBLASLt have in common.
+// What cuBLASLt asks of a device.
 #pragma once
 
 #include "driver.h"
@@ -6,7 +6,6 @@
 
 #pragma GCC visibility push(default)
 #include <cublasLt.h>
-#include <cublas_v2.h>
 #pragma GCC visibility pop
 
 namespace emulator {

@@ -1,4 +1,4 @@
-// cuBLASLt: the products of cuBLAS with a bias and an activation behind them.
+// cuBLASLt: products with a bias and an activation behind them.
 #include "blas.h"
 
 #include "counters.h"

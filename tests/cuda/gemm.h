@@ -1,4 +1,4 @@
-// The matrix product under cuBLAS and cuBLASLt: D = f(alpha op(A) op(B) + beta C + bias), matrices column by column.
+// The matrix product under cuBLASLt: D = f(alpha op(A) op(B) + beta C + bias), matrices column by column.
 //
 // Sums are in f32, those of i8 in i32, each in the order of k: a column of D depends on the same column of op(B) alone, to the bit.
 #pragma once

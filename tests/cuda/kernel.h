@@ -10,21 +10,14 @@
 
 namespace emulator {
 
-// How a kernel gets its threads.
-enum class Threads {
-    EACH,  // source for a device: called once for each CUDA thread, on a stack of its own
-    NONE,  // source for the host: called once, and loops over everything
-};
-
 struct Kernel {
     const char* name;
-    // Calls the kernel with what these point to.
+    // Calls the kernel, once for each CUDA thread, with what these point to.
     void (*call)(void** parameters);
     // Pointers to copies of what these point to.
     std::shared_ptr<void*> (*copy)(void** parameters);
     // Whether such parameters may be passed on that device: every pointer leads into memory of it.
     bool (*reaches)(int device, void** parameters);
-    Threads threads;
     // The dynamic shared memory of the calling thread, as large as a launch can ask for. Null if the kernel uses none.
     void* (*shared)();
 };

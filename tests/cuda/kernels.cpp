@@ -11,7 +11,7 @@ alignas(256) thread_local float shared[((227 << 10) + emulator::SHARED_GUARD) / 
 
 template <auto kernel> emulator::Kernel described(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
-    return {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::EACH,
+    return {name, Parameters::call, Parameters::copy, Parameters::reaches,
             [] { return static_cast<void*>(shared); }};
 }
 

@@ -133,13 +133,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
         if (!kernel->reaches(context->device, copies.get()))
             fault("%s runs when memory that it was given has been freed", kernel->name);
         const std::lock_guard lock(context->busy);
-        switch (kernel->threads) {
-        case Threads::EACH:
-            run({kernel->name, grid, block, kernel->call, copies.get(), kernel->shared ? kernel->shared() : nullptr,
-                 shared_bytes});
-            break;
-        case Threads::NONE: kernel->call(copies.get()); break;
-        }
+        run({kernel->name, grid, block, kernel->call, copies.get(), kernel->shared ? kernel->shared() : nullptr,
+             shared_bytes});
     });
     return CUDA_SUCCESS;
 }

@@ -7,7 +7,6 @@
 #include "../../kernels/src/cuda/device/tensor_cores.cuh"
 
 #include <cublasLt.h>
-#include <cublas_v2.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -83,6 +82,8 @@ __global__ void indices(uint3* out) {
 
 __global__ void store_at(float* out, int at, float value) { out[at] = value; }
 
+__global__ void add_one(float* value) { *value += 1; }
+
 __global__ void store_shared(int at) { dynamic[at] = 1.0f; }
 
 __global__ void read_shared(float* out) { *out = dynamic[0]; }
@@ -118,7 +119,7 @@ alignas(256) thread_local float dynamic[((227 << 10) + emulator::SHARED_GUARD) /
 template <auto kernel> emulator::Known known(const char* name) {
     using Parameters = emulator::Parameters<kernel>;
     return emulator::Known(
-        {name, Parameters::call, Parameters::copy, Parameters::reaches, emulator::Threads::EACH,
+        {name, Parameters::call, Parameters::copy, Parameters::reaches,
          [] { return static_cast<void*>(dynamic); }});
 }
 
@@ -129,6 +130,7 @@ const emulator::Known all[] = {
     known<halves>("halves"),
     known<indices>("indices"),
     known<store_at>("store"),
+    known<add_one>("add_one"),
     known<store_shared>("store_shared"),
     known<read_shared>("read_shared"),
     known<half_a_barrier>("half_a_barrier"),
@@ -764,22 +766,19 @@ void threads_with_one_stream() {
     CUcontext context;
     OK(cuCtxGetCurrent(&context));
     const CUstream work = stream();
-    const CUfunction add = function("badd_f32");
-    const Values<float> total(std::vector<float>{0}), one(std::vector<float>{1});
+    const CUfunction add = function("add_one");
+    const Values<float> total(std::vector<float>{0});
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 2; thread++) {
-        threads.emplace_back([=, &total, &one] {
+        threads.emplace_back([=, &total] {
             OK(cuCtxSetCurrent(context));
             float* const page_locked = pinned(1);
             const Values<float> own(1);
             for (int i = 0; i < 500; i++) {
-                const size_t count = 1, rank = 1;
-                const size_t* const contiguous = nullptr;
                 *page_locked = static_cast<float>(i);
                 OK(cuMemcpyHtoDAsync(own.pointer, page_locked, 4, work));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, total.get(), one.get(),
-                             total.get()));
-                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, count, rank, contiguous, own.get(), one.get(), own.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, total.get()));
+                OK(launch_in(work, add, {1, 1, 1}, {1, 1, 1}, 0, own.get()));
                 OK(cuMemcpyDtoHAsync(page_locked, own.pointer, 4, work));
                 const CUevent event = record(work);
                 if (i % 2) while (cuEventQuery(event)) std::this_thread::yield();
@@ -863,12 +862,64 @@ void devices() {
 
 void no_device() { CHECK(cuInit(0) == CUDA_ERROR_NO_DEVICE); }
 
+// A product by cuBLASLt, as the library thinks best.
+struct Multiplication {
+    int m, n, k;
+    cudaDataType type, result;
+    cublasOperation_t a_operation = CUBLAS_OP_N, b_operation = CUBLAS_OP_N;
+    int lda = 0, ldb = 0, ldd = 0;  // 0 for no gaps
+    int batch = 1;
+    int64_t a_stride = 0, b_stride = 0, d_stride = 0;
+    cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
+    float alpha = 1, beta = 0;
+    CUstream stream = nullptr;
+
+    cublasStatus_t run(const void* a, const void* b, void* d) const {
+        cublasLtHandle_t blas;
+        if (const auto status = cublasLtCreate(&blas)) return status;
+        const bool turned_a = a_operation != CUBLAS_OP_N, turned_b = b_operation != CUBLAS_OP_N;
+        const auto a_layout = layout(type, turned_a ? k : m, turned_a ? m : k, lda, a_stride);
+        const auto b_layout = layout(type, turned_b ? n : k, turned_b ? k : n, ldb, b_stride);
+        const auto d_layout = layout(result, m, n, ldd, d_stride);
+        cublasLtMatmulDesc_t what;
+        OK(cublasLtMatmulDescCreate(&what, compute, CUDA_R_32F));
+        OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_TRANSA, &a_operation, sizeof a_operation));
+        OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_TRANSB, &b_operation, sizeof b_operation));
+        cublasLtMatmulPreference_t preference;
+        OK(cublasLtMatmulPreferenceCreate(&preference));
+        const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, alignment = 1;
+        OK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, 4));
+        for (const auto attribute :
+             {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+            OK(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment, 4));
+        cublasLtMatmulHeuristicResult_t heuristic;
+        int found;
+        cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(blas, what, a_layout, b_layout, d_layout, d_layout, preference,
+                                                               1, &heuristic, &found);
+        if (status == CUBLAS_STATUS_SUCCESS)
+            status = cublasLtMatmul(blas, what, &alpha, a, a_layout, b, b_layout, &beta, d, d_layout, d, d_layout,
+                                    &heuristic.algo, nullptr, 0, stream);
+        OK(cublasLtMatmulPreferenceDestroy(preference));
+        OK(cublasLtMatmulDescDestroy(what));
+        for (const auto layout : {a_layout, b_layout, d_layout}) OK(cublasLtMatrixLayoutDestroy(layout));
+        OK(cublasLtDestroy(blas));
+        return status;
+    }
+
+    cublasLtMatrixLayout_t layout(cudaDataType of, int rows, int columns, int leading, int64_t stride) const {
+        cublasLtMatrixLayout_t layout;
+        OK(cublasLtMatrixLayoutCreate(&layout, of, rows, columns, leading ? leading : rows));
+        OK(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch));
+        OK(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
+        return layout;
+    }
+};
+
 void a_broken_context() {
     open();
     const CUfunction what = function("store");
     const Values<float> out(1);
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     for (int i = 0; i < 2; i++) OK(launch(what, {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f));
     float value;
     CUdeviceptr pointer;
@@ -877,10 +928,8 @@ void a_broken_context() {
     CHECK(cuMemAllocAsync(&pointer, 1, nullptr) == CUDA_ERROR_ILLEGAL_ADDRESS);
     CHECK(cuStreamSynchronize(nullptr) == CUDA_ERROR_ILLEGAL_ADDRESS);
     CHECK(cuCtxSynchronize() == CUDA_ERROR_ILLEGAL_ADDRESS);
-    const float one = 1;
-    CHECK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, out.get(), 1, out.get(), 1, &one, out.get(), 1) ==
-          CUBLAS_STATUS_EXECUTION_FAILED);
-    OK(cublasDestroy(blas));
+    cublasLtHandle_t blas;
+    CHECK(cublasLtCreate(&blas) == CUBLAS_STATUS_NOT_INITIALIZED);
 }
 
 // ---- products ----------------------------------------------------------------------------------------------------------
@@ -907,8 +956,6 @@ template <typename T> float at(const T* matrix, bool transpose, int leading, int
 }
 
 template <typename T> void products_of(float tolerance) {
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     constexpr int M = 37, N = 11, K = 70, BATCH = 2, LDA = 75, LDB = 72, LDC = 40;
     const float alpha = 0.5f, beta = 2.0f;
     for (const bool transpose_a : {false, true}) {
@@ -917,11 +964,10 @@ template <typename T> void products_of(float tolerance) {
             const auto a = noise_of<T>(BATCH * a_stride), b = noise_of<T>(BATCH * b_stride);
             const auto c = noise_of<T>(BATCH * c_stride);
             const Values<T> a_device(a), b_device(b), c_device(c);
-            OK(cublasGemmStridedBatchedEx(blas, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                          transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, M, N, K, &alpha, a_device.get(),
-                                          type_of<T>(), LDA, a_stride, b_device.get(), type_of<T>(), LDB, b_stride, &beta,
-                                          c_device.get(), type_of<T>(), LDC, c_stride, BATCH, CUBLAS_COMPUTE_32F,
-                                          CUBLAS_GEMM_DEFAULT));
+            const Multiplication multiplication{M, N, K, type_of<T>(), type_of<T>(), transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                                transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, LDA, LDB, LDC, BATCH, a_stride,
+                                                b_stride, c_stride, CUBLAS_COMPUTE_32F, alpha, beta};
+            OK(multiplication.run(a_device.get(), b_device.get(), c_device.get()));
             const std::vector<T> result = c_device.read();
             for (int batch = 0; batch < BATCH; batch++) {
                 for (int j = 0; j < N; j++) {
@@ -952,18 +998,14 @@ void products() {
 // As the factor 1 leaves them.
 void every_number_of_16_bits() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     std::vector<uint16_t> numbers(1 << 16);
     for (int i = 0; i < 1 << 16; i++) numbers[i] = i;
     const Values<uint16_t> a(numbers);
-    const float one = 1, zero = 0;
     for (const cudaDataType type : {CUDA_R_16F, CUDA_R_16BF}) {
         const uint16_t factor = type == CUDA_R_16F ? 0x3c00 : 0x3f80;
         const Values<uint16_t> b(std::vector<uint16_t>{factor});
         const Values<float> c(1 << 16);
-        OK(cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1 << 16, 1, 1, &one, a.get(), type, 1 << 16, b.get(), type, 1, &zero,
-                        c.get(), CUDA_R_32F, 1 << 16, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+        OK((Multiplication{1 << 16, 1, 1, type, CUDA_R_32F}.run(a.get(), b.get(), c.get())));
         const std::vector<float> result = c.read();
         for (int i = 0; i < 1 << 16; i++) {
             const float expected = type == CUDA_R_16F ? __half2float(__half(__half_raw{numbers[i]}))
@@ -975,14 +1017,12 @@ void every_number_of_16_bits() {
 
 void tf32() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
-    const float one = 1, zero = 0;
     // Halfway between two numbers of TF32, the first time down to the even one, the second time up.
     const Values<float> a({1.0f + 0x1p-11f, 1.0f + 0x3p-11f}), b(std::vector<float>{1.0f}), c(2);
     const auto multiply = [&](cublasComputeType_t compute) {
-        OK(cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 1, 1, &one, a.get(), CUDA_R_32F, 2, b.get(), CUDA_R_32F, 1, &zero,
-                        c.get(), CUDA_R_32F, 2, compute, CUBLAS_GEMM_DEFAULT));
+        Multiplication multiplication{2, 1, 1, CUDA_R_32F, CUDA_R_32F};
+        multiplication.compute = compute;
+        OK(multiplication.run(a.get(), b.get(), c.get()));
         return c.read();
     };
     CHECK(multiply(CUBLAS_COMPUTE_32F) == a.read());
@@ -992,54 +1032,129 @@ void tf32() {
 // What a product is told counts as it was when it was told.
 void a_product_runs_later() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     const CUstream work = stream();
-    OK(cublasSetStream(blas, work));
     const Values<float> a(std::vector<float>{2}), b(std::vector<float>{3}), c(std::vector<float>{5});
-    float alpha = 1, beta = 1;
-    OK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &alpha, a.get(), 1, b.get(), 1, &beta, c.get(), 1));
-    alpha = beta = 0;
-    OK(cublasDestroy(blas));
+    Multiplication multiplication{1, 1, 1, CUDA_R_32F, CUDA_R_32F};
+    multiplication.stream = work;
+    multiplication.beta = 1;
+    OK(multiplication.run(a.get(), b.get(), c.get()));
     put(work, a, 7);
     CHECK(now(c) == 5);
     OK(cuStreamSynchronize(work));
     CHECK(now(c) == 11);
 }
 
-void products_that_cublas_refuses() {
+void products_that_cublaslt_refuses() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     const Values<float> a(64), c(64);
-    const float one = 1;
-    const auto multiply = [&](cublasOperation_t a_operation, cublasOperation_t b_operation, int m, int lda, int ldb, int ldc,
-                              cudaDataType type, cublasComputeType_t compute) {
-        return cublasGemmEx(blas, a_operation, b_operation, m, 3, 5, &one, a.get(), type, lda, a.get(), type, ldb, &one,
-                            c.get(), type, ldc, compute, CUBLAS_GEMM_DEFAULT);
+    const auto multiply = [&](int lda, int ldb, int ldd, cudaDataType type, cublasComputeType_t compute) {
+        Multiplication multiplication{4, 3, 5, type, type};
+        multiplication.lda = lda;
+        multiplication.ldb = ldb;
+        multiplication.ldd = ldd;
+        multiplication.compute = compute;
+        return multiplication.run(a.get(), a.get(), c.get());
     };
     const auto f32 = CUDA_R_32F;
     const auto compute = CUBLAS_COMPUTE_32F;
-    OK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, f32, compute));
-    OK(multiply(CUBLAS_OP_T, CUBLAS_OP_T, 4, 5, 3, 4, f32, compute));
-    OK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 0, 1, 5, 1, f32, compute));
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, -1, 4, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 3, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_T, CUBLAS_OP_N, 4, 4, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_T, 4, 4, 2, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 3, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, CUDA_R_8I, compute) == CUBLAS_STATUS_NOT_SUPPORTED);
-    CHECK(multiply(CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 5, 4, f32, CUBLAS_COMPUTE_16F) == CUBLAS_STATUS_NOT_SUPPORTED);
+    OK(multiply(4, 5, 4, f32, compute));
+    CHECK(multiply(3, 5, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(4, 4, 4, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(4, 5, 3, f32, compute) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(multiply(4, 5, 4, CUDA_R_8I, compute) == CUBLAS_STATUS_NOT_SUPPORTED);
+    CHECK(multiply(4, 5, 4, f32, CUBLAS_COMPUTE_16F) == CUBLAS_STATUS_NOT_SUPPORTED);
+}
+
+// As integers and as floating-point numbers of 8 bits, whose products are exact here.
+void products_of_8_bits() {
+    open();
+    constexpr int M = 16, N = 3, K = 32;
+    std::vector<int8_t> a(M * K), b(N * K);
+    for (int i = 0; i < M * K; i++) a[i] = static_cast<int8_t>(i * 37 % 255 - 127);
+    for (int i = 0; i < N * K; i++) b[i] = static_cast<int8_t>(i * 91 % 255 - 127);
+    const Values<int8_t> a_device(a), b_device(b);
+    const Values<int32_t> sums(M * N);
+    cublasLtHandle_t blas;
+    OK(cublasLtCreate(&blas));
+    const Multiplication shapes{M, N, K, CUDA_R_8I, CUDA_R_32I};
+    const auto a_layout = shapes.layout(CUDA_R_8I, K, M, 0, 0), b_layout = shapes.layout(CUDA_R_8I, K, N, 0, 0);
+    const auto d_layout = shapes.layout(CUDA_R_32I, M, N, 0, 0);
+    cublasLtMatmulDesc_t what;
+    OK(cublasLtMatmulDescCreate(&what, CUBLAS_COMPUTE_32I, CUDA_R_32I));
+    const int32_t transpose = CUBLAS_OP_T, one = 1, zero = 0;
+    OK(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose));
+    cublasLtMatmulPreference_t preference;
+    OK(cublasLtMatmulPreferenceCreate(&preference));
+    cublasLtMatmulHeuristicResult_t heuristic;
+    int found;
+    OK(cublasLtMatmulAlgoGetHeuristic(blas, what, a_layout, b_layout, d_layout, d_layout, preference, 1, &heuristic, &found));
+    OK(cublasLtMatmul(blas, what, &one, a_device.get(), a_layout, b_device.get(), b_layout, &zero, sums.get(), d_layout,
+                      sums.get(), d_layout, &heuristic.algo, nullptr, 0, nullptr));
+    const std::vector<int32_t> result = sums.read();
+    for (int j = 0; j < N; j++)
+        for (int i = 0; i < M; i++) {
+            int32_t expected = 0;
+            for (int k = 0; k < K; k++) expected += a[i * K + k] * b[j * K + k];
+            CHECK(result[j * M + i] == expected);
+        }
+
+    // 0x38 is 1, 0x40 is 2, 0xb8 is -1.
+    const Values<uint8_t> twos(std::vector<uint8_t>(M * K, 0x40));
+    std::vector<uint8_t> signs(N * K, 0x38);
+    for (int k = 0; k < K; k++) signs[k] = k % 4 == 0 ? 0xb8 : 0x38;
+    const Values<uint8_t> signs_device(signs);
+    const Values<__half> halves(M * N);
+    Multiplication floating{M, N, K, CUDA_R_8F_E4M3, CUDA_R_16F, CUBLAS_OP_T};
+    floating.alpha = 0.5f;
+    OK(floating.run(twos.get(), signs_device.get(), halves.get()));
+    CHECK(static_cast<float>(halves.read()[0]) == 16.0f && static_cast<float>(halves.read()[M]) == 32.0f);
+    floating.a_operation = CUBLAS_OP_N;
+    CHECK(floating.run(twos.get(), signs_device.get(), halves.get()) == CUBLAS_STATUS_NOT_SUPPORTED);
+}
+
+void a_matrix_that_is_not_aligned_as_was_said() {
+    open();
+    const Values<float> a(65), c(64);
+    cublasLtHandle_t blas;
+    OK(cublasLtCreate(&blas));
+    const Multiplication shapes{8, 8, 8, CUDA_R_32F, CUDA_R_32F};
+    const auto layout = shapes.layout(CUDA_R_32F, 8, 8, 0, 0);
+    cublasLtMatmulDesc_t what;
+    OK(cublasLtMatmulDescCreate(&what, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    cublasLtMatmulPreference_t preference;
+    OK(cublasLtMatmulPreferenceCreate(&preference));
+    cublasLtMatmulHeuristicResult_t heuristic;
+    int found;
+    OK(cublasLtMatmulAlgoGetHeuristic(blas, what, layout, layout, layout, layout, preference, 1, &heuristic, &found));
+    const float one = 1, zero = 0;
+    cublasLtMatmul(blas, what, &one, a.get() + 1, layout, a.get(), layout, &zero, c.get(), layout, c.get(), layout,
+                   &heuristic.algo, nullptr, 0, nullptr);
+}
+
+// With the preferences that a library has by itself.
+void sums_that_may_be_added_up_in_16_bits() {
+    open();
+    const Values<__half> a(64), c(64);
+    cublasLtHandle_t blas;
+    OK(cublasLtCreate(&blas));
+    const Multiplication shapes{8, 8, 8, CUDA_R_16F, CUDA_R_16F};
+    const auto layout = shapes.layout(CUDA_R_16F, 8, 8, 0, 0);
+    cublasLtMatmulDesc_t what;
+    OK(cublasLtMatmulDescCreate(&what, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    cublasLtMatmulPreference_t preference;
+    OK(cublasLtMatmulPreferenceCreate(&preference));
+    cublasLtMatmulHeuristicResult_t heuristic;
+    int found;
+    OK(cublasLtMatmulAlgoGetHeuristic(blas, what, layout, layout, layout, layout, preference, 1, &heuristic, &found));
+    const float one = 1, zero = 0;
+    cublasLtMatmul(blas, what, &one, a.get(), layout, a.get(), layout, &zero, c.get(), layout, c.get(), layout,
+                   &heuristic.algo, nullptr, 0, nullptr);
 }
 
 void a_matrix_beyond_its_memory() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     const Values<float> a(64), c(64);
-    const float one = 1;
-    cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 8, 9, 8, &one, a.get(), 8, a.get(), 8, &one, c.get(), 8);
+    Multiplication{8, 9, 8, CUDA_R_32F, CUDA_R_32F}.run(a.get(), a.get(), c.get());
 }
 
 template <typename T> void products_with_epilogues_of(float tolerance) {
@@ -1097,13 +1212,23 @@ template <typename T> void products_with_epilogues_of(float tolerance) {
 
 void a_product_behind_the_release_of_its_memory() {
     open();
-    cublasHandle_t blas;
-    OK(cublasCreate(&blas));
     const Values<float> a(1), c(1);
-    const float one = 1;
     OK(cuMemFreeAsync(a.pointer, nullptr));
-    OK(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.get(), 1, a.get(), 1, &one, c.get(), 1));
+    OK((Multiplication{1, 1, 1, CUDA_R_32F, CUDA_R_32F}.run(a.get(), a.get(), c.get())));
     cuCtxSynchronize();
+}
+
+void a_device_that_hangs() {
+    open();
+    const CUfunction what = function("store");
+    const Values<float> out(1);
+    CUevent event;
+    OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    OK(launch(what, {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 1.0f));
+    OK(launch(what, {1, 1, 1}, {1, 1, 1}, 0, out.get(), 0, 2.0f));
+    OK(cuEventRecord(event, nullptr));
+    for (int i = 0; i < 100; i++) CHECK(cuEventQuery(event) == CUDA_ERROR_NOT_READY);
+    CHECK(*out.get() == 1.0f);
 }
 
 void products_with_epilogues() {
@@ -1111,40 +1236,6 @@ void products_with_epilogues() {
     products_with_epilogues_of<float>(1e-5f);
     products_with_epilogues_of<__half>(1e-3f);
     products_with_epilogues_of<__nv_bfloat16>(1e-2f);
-}
-
-// ---- kernels of candle -------------------------------------------------------------------------------------------------
-
-void candle() {
-    open();
-    const uint3 one{1, 1, 1};
-    // 2 x 3, transposed: 3 x 2 with these strides.
-    const Values<float> in({0, 1, 2, 3, 4, 5}), out(6);
-    const Values<size_t> transposed({3, 2, 1, 3});
-    const size_t six = 6, rank = 2;
-    OK(launch(function("ucopy_f32"), one, one, 0, six, rank, transposed.get(), in.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
-
-    const Values<__half> halves(6);
-    const size_t* const contiguous = nullptr;
-    OK(launch(function("cast_f32_f16"), one, one, 0, six, rank, transposed.get(), in.get(), halves.get()));
-    OK(launch(function("cast_f16_f32"), one, one, 0, six, rank, contiguous, halves.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 3, 1, 4, 2, 5}));
-
-    const Values<size_t> both({3, 2, 1, 3, 2, 1});
-    OK(launch(function("badd_f32"), one, one, 0, six, rank, both.get(), in.get(), in.get(), out.get()));
-    CHECK((out.read() == std::vector<float>{0, 4, 3, 7, 6, 10}));
-
-    OK(launch(function("copy2d_f32"), one, one, 0, in.get(), out.get(), 2u, 2u, 3u, 2u));
-    CHECK((out.read() == std::vector<float>{0, 1, 3, 4, 6, 10}));
-
-    OK(launch(function("const_set_f32"), one, one, 0, size_t{3}, rank, contiguous, 7.0f, out.get()));
-    CHECK((out.read() == std::vector<float>{7, 7, 7, 4, 6, 10}));
-
-    const Values<uint32_t> ids({2, 0, 1});
-    OK(launch(function("is_u32_f32"), one, one, 0, six, size_t{1}, contiguous, ids.get(), in.get(), out.get(), size_t{1},
-              size_t{3}, size_t{3}, size_t{2}));
-    CHECK((out.read() == std::vector<float>{4, 5, 0, 1, 2, 3}));
 }
 
 // ---- the cases ---------------------------------------------------------------------------------------------------------
@@ -1196,15 +1287,18 @@ const Case CASES[] = {
     CASE(devices, {{"DEVICES", "3"}, {"CAPABILITY", "8.6"}}),
     CASE(no_device, {{"DEVICES", "0"}}),
     CASE(a_broken_context, {{"LAUNCHES", "2"}}),
+    CASE(a_device_that_hangs, {{"HANGS_AFTER", "1"}}),
     CASE(products, {}),
     CASE(every_number_of_16_bits, {}),
     CASE(tf32, {}),
     CASE(a_product_runs_later, {}),
-    CASE(products_that_cublas_refuses, {}),
-    CASE(a_matrix_beyond_its_memory, {}, "cublasGemmStridedBatchedEx: B, 8 x 9"),
-    CASE(a_product_behind_the_release_of_its_memory, {}, "cublasGemmStridedBatchedEx: A, 1 x 1"),
+    CASE(products_that_cublaslt_refuses, {}),
+    CASE(products_of_8_bits, {}),
+    CASE(a_matrix_that_is_not_aligned_as_was_said, {}, "A is not aligned to the 256 bytes"),
+    CASE(sums_that_may_be_added_up_in_16_bits, {}, "may add parts of sums up in the type of D, of 2 bytes"),
+    CASE(a_matrix_beyond_its_memory, {}, "cublasLtMatmul: B, 8 x 9"),
+    CASE(a_product_behind_the_release_of_its_memory, {}, "cublasLtMatmul: A, 1 x 1"),
     CASE(products_with_epilogues, {}),
-    CASE(candle, {}),
 };
 
 // Runs a case in a process of its own, with what it says kept for the one that is expected to die.

@@ -229,3 +229,9 @@ CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
     *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
     return CUDA_SUCCESS;
 }
+
+// Its name before CUDA 12.8, which is that in every driver.
+#undef cuEventElapsedTime
+extern "C" __attribute__((visibility("default"))) CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
+    return cuEventElapsedTime_v2(milliseconds, start, end);
+}

@@ -63,7 +63,7 @@ pub fn load(folder: Option<&Path>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The newest release of CUDA that the driver takes: 12_080 for 12.8. Zero where it does not say.
+/// The newest release of CUDA that the driver takes: 12080 for 12.8. Zero where it does not say.
 pub fn driver_version() -> u32 {
     let mut version = 0;
     // SAFETY: it writes an integer, and may be called before everything else.

@@ -5,21 +5,19 @@ use std::sync::Arc;
 use cudarc::driver::sys::CUstream;
 use cudarc::driver::{CudaContext, DriverError};
 
-use super::super::functions::{
-    AddNorm, Attention, BiasActivation, EightBits, Element, EmbedNorm, FirstRows, Functions, QuantizeRows,
-    ScaledAddNorm, ScaledBiasActivation, Spans, Sums, Widen,
-};
-use super::super::products::{After, Kind, Operands, Products, Shape, padded};
+use super::super::functions::{Attention, Element, EmbedNorm, FirstRows, Functions, Spans, Widen};
+use super::super::products::Products;
 use super::super::record::{Record, Step};
 use super::super::trouble::Trouble;
 use super::Arithmetic;
+use super::dense::{Residual, Rows};
 use super::layout::{Batch, Layout};
-use super::weights::{DeviceWeights, Layer, Linear};
+use super::weights::{DeviceWeights, Layer};
 use crate::{Activation, EncoderShape};
 
 /// One forward.
 pub struct Forward<'a> {
-    pub on: Stream<'a>,
+    pub on: Device<'a>,
     pub shape: &'a EncoderShape,
     pub arithmetic: Arithmetic,
     pub weights: &'a DeviceWeights,
@@ -28,7 +26,7 @@ pub struct Forward<'a> {
 }
 
 /// Where it is put, and what is taken note of it.
-pub struct Stream<'a> {
+pub struct Device<'a> {
     pub functions: &'a Functions,
     pub context: &'a Arc<CudaContext>,
     pub stream: CUstream,
@@ -36,27 +34,15 @@ pub struct Stream<'a> {
     pub record: &'a mut Record,
 }
 
-impl Stream<'_> {
+impl Device<'_> {
     /// Takes note of what was put into it.
-    fn has(&mut self, step: Step, done: Result<(), DriverError>) -> Result<(), Trouble> {
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub fn has(&mut self, step: Step, done: Result<(), DriverError>) -> Result<(), Trouble> {
         done?;
         Ok(self.record.step(step, self.context, self.stream)?)
     }
-}
-
-/// A matrix that a layer reads, and one that it writes, of so many rows.
-#[derive(Clone, Copy)]
-struct Rows {
-    from: u64,
-    to: u64,
-    rows: usize,
-}
-
-/// What a residual LayerNorm needs besides its input.
-#[derive(Clone, Copy)]
-struct Residual {
-    residual: u64,
-    norm: u64,
 }
 
 /// Each of these is safe where [`Forward::run`] is.
@@ -125,7 +111,7 @@ impl Forward<'_> {
         };
         // SAFETY: the caller's.
         unsafe {
-            self.dense(&layer.attention, Rows { from: at.x, to: all, rows: tokens }, Activation::None)?;
+            self.dense(&layer.attention, Rows { from: at.x, to: all, count: tokens }, Activation::None)?;
             self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.x, at.attended, at.x, tokens)
         }
@@ -151,8 +137,8 @@ impl Forward<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.on.has(Step::Rows, self.on.functions.first_rows(self.on.stream, &first))?;
-            self.dense(&query, Rows { from: at.first, to: at.first_queries, rows: sequences }, Activation::None)?;
-            self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, rows: tokens }, Activation::None)?;
+            self.dense(&query, Rows { from: at.first, to: at.first_queries, count: sequences }, Activation::None)?;
+            self.dense(&key_value, Rows { from: at.x, to: at.queries_keys_values, count: tokens }, Activation::None)?;
             self.on.has(Step::Attention, self.on.functions.attention(self.on.stream, &attention))?;
             self.blocks(layer, at.first, at.attended, at.x, sequences)
         }
@@ -166,9 +152,9 @@ impl Forward<'_> {
         let activation = self.shape.activation;
         // SAFETY: the caller's.
         unsafe {
-            self.dense_norm(&layer.output, Rows { from: at.context, to: attended, rows }, after_attention)?;
-            self.dense(&layer.widen, Rows { from: attended, to: at.wide, rows }, activation)?;
-            self.dense_norm(&layer.narrow, Rows { from: at.wide, to: out, rows }, after_all)
+            self.dense_norm(&layer.output, Rows { from: at.context, to: attended, count: rows }, after_attention)?;
+            self.dense(&layer.widen, Rows { from: attended, to: at.wide, count: rows }, activation)?;
+            self.dense_norm(&layer.narrow, Rows { from: at.wide, to: out, count: rows }, after_all)
         }
     }
 
@@ -184,8 +170,8 @@ impl Forward<'_> {
                 let widen = Widen { element, x: at.x, out: from, count: rows * self.shape.hidden };
                 self.on.has(Step::Rows, self.on.functions.widen(self.on.stream, &widen))?;
             }
-            self.dense(&inner, Rows { from, to: at.head_inner, rows }, self.shape.head_activation)?;
-            self.dense(&outer, Rows { from: at.head_inner, to: at.logits, rows }, Activation::None)
+            self.dense(&inner, Rows { from, to: at.head_inner, count: rows }, self.shape.head_activation)?;
+            self.dense(&outer, Rows { from: at.head_inner, to: at.logits, count: rows }, Activation::None)
         }
     }
 
@@ -208,151 +194,4 @@ impl Forward<'_> {
             longest_key: self.batch.longest,
         }
     }
-
-    /// `f(x · Wᵀ + b)`
-    unsafe fn dense(&mut self, layer: &Linear, rows: Rows, activation: Activation) -> Result<(), Trouble> {
-        if let Some(kind) = layer.kind.eight_bits() {
-            // SAFETY: the caller's.
-            unsafe {
-                let sums = self.sums(layer, kind, rows)?;
-                let scaled = ScaledBiasActivation {
-                    element: self.arithmetic.element,
-                    sums,
-                    bias: layer.bias,
-                    out: rows.to,
-                    rows: rows.rows,
-                    width: layer.out,
-                    activation,
-                };
-                return self
-                    .on
-                    .has(Step::Activation, self.on.functions.scaled_bias_activation(self.on.stream, &scaled));
-            }
-        }
-        let after = after(layer, activation);
-        let element = element_of(layer, self.arithmetic);
-        // SAFETY: the caller's.
-        unsafe {
-            self.product(layer, rows, after)?;
-            if after == After::Nothing {
-                let (rows, y) = (rows.rows, rows.to);
-                let bias = BiasActivation { element, y, bias: layer.bias, rows, width: layer.out, activation };
-                self.on.has(Step::Activation, self.on.functions.bias_activation(self.on.stream, &bias))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// `LayerNorm(x · Wᵀ + b + residual)`
-    unsafe fn dense_norm(&mut self, layer: &Linear, rows: Rows, residual: Residual) -> Result<(), Trouble> {
-        if let Some(kind) = layer.kind.eight_bits() {
-            // SAFETY: the caller's.
-            unsafe {
-                let sums = self.sums(layer, kind, rows)?;
-                let scaled = ScaledAddNorm {
-                    element: self.arithmetic.element,
-                    sums,
-                    bias: layer.bias,
-                    residual: residual.residual,
-                    affine: residual.norm,
-                    out: rows.to,
-                    rows: rows.rows,
-                    width: layer.out,
-                    epsilon: self.shape.epsilon,
-                };
-                return self.on.has(Step::Norm, self.on.functions.scaled_add_norm(self.on.stream, &scaled));
-            }
-        }
-        let after = after(layer, Activation::None);
-        let norm = AddNorm {
-            element: self.arithmetic.element,
-            x: rows.to,
-            residual: residual.residual,
-            bias: (after == After::Nothing).then_some(layer.bias),
-            affine: residual.norm,
-            rows: rows.rows,
-            width: layer.out,
-            epsilon: self.shape.epsilon,
-        };
-        // SAFETY: the caller's.
-        unsafe {
-            self.product(layer, rows, after)?;
-            self.on.has(Step::Norm, self.on.functions.add_norm(self.on.stream, &norm))
-        }
-    }
-
-    /// What a product of 8 bits leaves, of rows that are brought into 8 bits before it.
-    unsafe fn sums(&mut self, layer: &Linear, kind: EightBits, rows: Rows) -> Result<Sums, Trouble> {
-        let at = self.at;
-        let quantize = QuantizeRows {
-            element: self.arithmetic.element,
-            into: kind,
-            x: rows.from,
-            q: at.eight_bits,
-            scales: at.scales,
-            rows: rows.rows,
-            width: layer.inner,
-        };
-        // SAFETY: the caller's.
-        unsafe {
-            self.on.has(Step::Quantize, self.on.functions.quantize_rows(self.on.stream, &quantize))?;
-            self.product(layer, Rows { from: at.eight_bits, to: at.sums, rows: rows.rows }, After::Nothing)?;
-        }
-        Ok(Sums { of: kind, sums: at.sums, row_scales: at.scales, column_scales: layer.scales })
-    }
-
-    unsafe fn product(&mut self, layer: &Linear, rows: Rows, after: After) -> Result<(), Trouble> {
-        let (shape, operands) = product(layer, rows, after);
-        // SAFETY: the caller's; the layout has room for the rows that are computed for these.
-        unsafe { self.on.products.run(shape, operands) }?;
-        self.on.has(Step::Product, Ok(()))
-    }
-}
-
-const fn product(layer: &Linear, rows: Rows, after: After) -> (Shape, Operands) {
-    let Linear { kind, out, inner, weight, bias, .. } = *layer;
-    let shape = Shape { kind, out, inner, rows: padded(rows.rows), after };
-    (shape, Operands { weight, bias, x: rows.from, y: rows.to })
-}
-
-/// How much of what follows its product a layer's product does itself. Its GELU is the tanh form: in f16 and bf16 that changes
-/// no more labels than the types themselves, in f32 it would be another function.
-const fn after(layer: &Linear, activation: Activation) -> After {
-    if !layer.takes_bias {
-        return After::Nothing;
-    }
-    match activation {
-        Activation::None => After::Bias,
-        Activation::Relu => After::BiasRelu,
-        Activation::GeluTanh => After::BiasGelu,
-        Activation::Gelu if !matches!(layer.kind, Kind::F32) => After::BiasGelu,
-        Activation::Gelu | Activation::Silu => After::Nothing,
-    }
-}
-
-/// What a layer's outputs are: the head's are f32.
-const fn element_of(layer: &Linear, arithmetic: Arithmetic) -> Element {
-    if matches!(layer.kind, Kind::F32) { Element::F32 } else { arithmetic.element }
-}
-
-/// The four products of a layer over so many rows, which is nearly all that a forward multiplies.
-pub fn products_of_a_layer(
-    shape: &EncoderShape,
-    weights: &DeviceWeights,
-    at: &Layout,
-    rows: usize,
-) -> Vec<(Shape, Operands)> {
-    let Some(layer) = weights.layers.first() else { return Vec::new() };
-    let (none, activation) = (Activation::None, shape.activation);
-    [
-        (&layer.attention, Rows { from: at.x, to: at.queries_keys_values, rows }, none),
-        (&layer.output, Rows { from: at.context, to: at.attended, rows }, none),
-        (&layer.widen, Rows { from: at.attended, to: at.wide, rows }, activation),
-        (&layer.narrow, Rows { from: at.wide, to: at.x, rows }, none),
-    ]
-    .map(|(layer, rows, activation)| match layer.kind.eight_bits() {
-        None => product(layer, rows, after(layer, activation)),
-        Some(_) => product(layer, Rows { from: at.eight_bits, to: at.sums, ..rows }, After::Nothing),
-    })
-    .to_vec()
 }

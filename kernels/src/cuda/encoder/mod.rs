@@ -1,5 +1,6 @@
 //! An encoder with its classification head whose weights lie on a GPU.
 
+mod dense;
 mod forward;
 mod layout;
 mod quantized;
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use self::forward::{Forward, Stream};
+use self::forward::{Device, Forward};
 use self::layout::{Batch, Layout};
 use self::weights::DeviceWeights;
 pub use self::weights::on_device;
@@ -45,6 +46,9 @@ impl Arithmetic {
         }
     }
 }
+
+/// Tokens for each multiprocessor that algorithms are timed with: from small batches to the largest that are usual.
+const TUNED: [usize; 5] = [8, 16, 32, 64, 128];
 
 /// An encoder on a GPU. A forward of it is one upload, a list of launches and one copy back.
 pub struct GpuEncoder {
@@ -134,7 +138,7 @@ impl GpuEncoder {
         let transfer = unsafe { Transfer::upload(&self.gpu, parts, at.ids, [batch.tokens + batch.sequences, logits]) }?;
         record.step(Step::Upload, context, stream)?;
         let (shape, weights) = (&self.shape, &self.weights);
-        let on = Stream { functions: self.gpu.functions(), context, stream, products, record };
+        let on = Device { functions: self.gpu.functions(), context, stream, products, record };
         let mut forward = Forward { on, shape, arithmetic: self.arithmetic, weights, batch: &batch, at: &at };
         // SAFETY: the layout is of this batch and this model, whose weights were checked when they were laid out, and so were
         // the ids and lengths, which are on their way in the same stream.
@@ -146,11 +150,11 @@ impl GpuEncoder {
         Ok(download)
     }
 
-    /// Times the algorithms of the products of a layer for batches that fill the card, as far as there is memory.
+    /// Times the algorithms of the products of a layer for batches of several sizes, as far as there is memory.
     fn tune(&self) -> Result<(), Trouble> {
         use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
         let multiprocessors = self.gpu.context().attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
-        for rows in [16, 64].map(|each| products::padded(multiprocessors.unsigned_abs() as usize * each)) {
+        for rows in TUNED.map(|each| products::padded(multiprocessors.unsigned_abs() as usize * each)) {
             match self.tune_for(rows) {
                 Err(trouble) if trouble.is_out_of_memory() => {
                     info!(rows, "no memory to time algorithms for as many tokens");
@@ -170,7 +174,7 @@ impl GpuEncoder {
         let base = workshop.arena.get(self.gpu.queue(), bytes)?;
         let at = Layout::new(base, &self.shape, self.arithmetic, &batch);
         let events = [Event::timed(self.gpu.context())?, Event::timed(self.gpu.context())?];
-        for (shape, operands) in forward::products_of_a_layer(&self.shape, &self.weights, &at, rows) {
+        for (shape, operands) in dense::products_of_a_layer(&self.shape, &self.weights, &at, rows) {
             // SAFETY: the arena has room for these products.
             unsafe { workshop.products.tune(shape, operands, self.gpu.watch(), events.each_ref()) }?;
         }

@@ -37,7 +37,7 @@ pub struct Attentions {
     /// For every head that fits, on CUDA cores.
     general: OfElement,
     f16: OnTensorCores,
-    /// None below sm_80, which has no such products.
+    /// None below `sm_80`, which has no such products.
     bf16: Option<OnTensorCores>,
 }
 
@@ -126,10 +126,13 @@ impl super::Functions {
         if x.sequences == 0 || x.heads == 0 || x.head_width == 0 || x.longest_query == 0 {
             return Ok(());
         }
+        let kernel = self.attention.on_tensor_cores(x);
         // SAFETY: the caller's, for both.
-        match self.attention.on_tensor_cores(x) {
-            Some(kernel) => unsafe { x.on_tensor_cores(stream, kernel) },
-            None => unsafe { x.in_general(stream, self.attention.general.get(x.element)) },
+        unsafe {
+            match kernel {
+                Some(kernel) => x.on_tensor_cores(stream, kernel),
+                None => x.in_general(stream, self.attention.general.get(x.element)),
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ fn version(ptx: &[u8]) -> Option<u32> {
     Some(10 * major.parse::<u32>().ok()? + minor.parse::<u32>().ok()?)
 }
 
-/// The release of CUDA that has such a version of PTX, as the driver gives its own: 12_080 is 12.8.
+/// The release of CUDA that has such a version of PTX, as the driver gives its own: 12080 is 12.8.
 const fn release(ptx: u32) -> u32 {
     let (major, minor) = (ptx / 10, ptx % 10);
     // 12.6 has no version of its own.
@@ -126,7 +126,7 @@ fn named(release: u32) -> String {
     format!("{}.{}", release / 1000, release % 1000 / 10)
 }
 
-/// Whether a driver of this version (12_080 is for CUDA 12.8) takes code of the embedded kernels' compiler: it does from the
+/// Whether a driver of this version (12080 is for CUDA 12.8) takes code of the embedded kernels' compiler: it does from the
 /// first of the same major version on.
 ///
 /// # Errors

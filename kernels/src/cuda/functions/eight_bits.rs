@@ -43,6 +43,7 @@ pub struct QuantizeRows {
 }
 
 /// What a product of 8 bits left: `sums · row_scale · column_scale`.
+#[expect(clippy::struct_field_names, reason = "a part is called as all of them are")]
 pub struct Sums {
     pub of: EightBits,
     /// `[rows, width]`: i32, or f16 · 2⁻¹⁰

@@ -39,6 +39,7 @@ pub struct Widen {
     pub count: usize,
 }
 
+#[expect(clippy::struct_field_names, reason = "a part is called as all of them are")]
 pub struct Rows {
     spans: Function,
     first_rows: OfElement,

@@ -19,8 +19,10 @@ use super::functions::EightBits;
 use super::memory::Buffer;
 use super::trouble::Trouble;
 
-/// Memory that a product may work in; cuBLASLt's own default for the newest cards.
-const WORKSPACE: usize = 32 << 20;
+/// Memory that products may work in, by compute capability: as the library's documentation has it.
+const fn workspace(capability: (i32, i32)) -> usize {
+    if capability.0 >= 9 { 32 << 20 } else { 4 << 20 }
+}
 
 /// More plans than a service needs: 8 shapes of layers by 128 numbers of rows. Beyond it they are made anew.
 const MOST_PLANS: usize = 1024;
@@ -130,7 +132,7 @@ impl Products {
     /// # Errors
     /// When the library or the memory is not to be had.
     pub fn new(stream: &Arc<CudaStream>) -> Result<Self, Trouble> {
-        let workspace = Buffer::new(stream, WORKSPACE)?;
+        let workspace = Buffer::new(stream, workspace(stream.context().compute_capability()?))?;
         Ok(Self {
             handle: Handle(lt::create_handle()?),
             stream: Arc::clone(stream),
@@ -167,15 +169,16 @@ impl Products {
         unsafe { self.plans[&key].run(self.handle.0, &operands, &self.workspace, &self.stream) }
     }
 
-    /// With the algorithm that was fastest for as many rows or more, if it suits; else with what the library thinks best.
+    /// With the algorithm that was fastest for about as many rows, if it suits; else with what the library thinks best.
     fn plan(&mut self, key: &Key, bias: u64) -> Result<Plan, Trouble> {
         let mut plan = Plan::new(key, bias)?;
-        let chosen = self.choices.for_rows(key).filter(|algorithm| plan.takes(self.handle.0, algorithm));
+        let chosen =
+            self.choices.for_rows(key).filter(|algorithm| plan.takes(self.handle.0, algorithm, self.workspace.bytes()));
         match chosen {
             Some(algorithm) => plan.set(algorithm),
             None => {
                 self.queries += 1;
-                let best = plan.candidates(self.handle.0, key, WORKSPACE, 1)?[0];
+                let best = plan.candidates(self.handle.0, key, self.workspace.bytes(), 1)?[0];
                 plan.set(best);
             }
         }

@@ -103,21 +103,26 @@ impl Plan {
         .result()?;
         results.truncate(found.unsigned_abs() as usize);
         results.retain(|result| result.state == SUCCESS && result.workspaceSize <= workspace);
-        match results.is_empty() {
-            true => Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)),
-            false => Ok(results.iter().map(|result| result.algo).collect()),
+        if results.is_empty() {
+            return Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED));
         }
+        Ok(results.iter().map(|result| result.algo).collect())
     }
 
     /// Whether an algorithm of another number of rows suits.
-    pub fn takes(&self, handle: sys::cublasLtHandle_t, algorithm: &sys::cublasLtMatmulAlgo_t) -> bool {
+    pub fn takes(
+        &self,
+        handle: sys::cublasLtHandle_t,
+        algorithm: &sys::cublasLtMatmulAlgo_t,
+        workspace: usize,
+    ) -> bool {
         let mut result = no_result();
         // SAFETY: all handles are alive, and the result is written there.
         let status = unsafe {
             let [weight, x, y] = [self.weight.0, self.x.0, self.y.0];
             sys::cublasLtMatmulAlgoCheck(handle, self.description.0, weight, x, y, y, algorithm, &raw mut result)
         };
-        status == SUCCESS && result.state == SUCCESS && result.workspaceSize <= super::WORKSPACE
+        status == SUCCESS && result.state == SUCCESS && result.workspaceSize <= workspace
     }
 
     /// Runs by this algorithm from now on.

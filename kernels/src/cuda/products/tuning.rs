@@ -9,7 +9,7 @@ use super::super::event::Event;
 use super::super::trouble::Trouble;
 use super::super::wait::Watch;
 use super::plan::Plan;
-use super::{Key, Operands, Products, Shape, WORKSPACE, alignment};
+use super::{Key, Operands, Products, Shape, alignment};
 
 /// Algorithms that are tried, and how often each.
 const CANDIDATES: usize = 8;
@@ -20,10 +20,11 @@ const ROUNDS: u32 = 4;
 pub struct Choices(Vec<(Key, cublasLtMatmulAlgo_t)>);
 
 impl Choices {
-    /// What was fastest for the fewest rows that are not fewer than these.
+    /// What was fastest for as many rows, or for up to twice as many: a few rows want other tiles than thousands.
     pub fn for_rows(&self, key: &Key) -> Option<cublasLtMatmulAlgo_t> {
-        let is_of_layer = |other: &Key| other.shape.rows >= key.shape.rows && other.with_rows(0) == key.with_rows(0);
-        let fitting = self.0.iter().filter(|(other, _)| is_of_layer(other));
+        let rows = key.shape.rows;
+        let is_near = |other: &Key| (rows..2 * rows).contains(&other.shape.rows);
+        let fitting = self.0.iter().filter(|(other, _)| is_near(other) && other.with_rows(0) == key.with_rows(0));
         fitting.min_by_key(|(other, _)| other.shape.rows).map(|(_, algorithm)| *algorithm)
     }
 
@@ -39,7 +40,7 @@ impl Key {
 }
 
 impl Products {
-    /// Times the algorithms for a shape, unless that was done; those for fewer rows are chosen by it, too.
+    /// Times the algorithms for a shape, unless that was done; up to half as many rows have what is fastest, too.
     ///
     /// # Safety
     /// As for [`Products::run`]; `y` is written over.
@@ -59,7 +60,7 @@ impl Products {
         }
         let mut plan = Plan::new(&key, operands.bias)?;
         self.queries += 1;
-        let candidates = plan.candidates(self.handle.0, &key, WORKSPACE, CANDIDATES)?;
+        let candidates = plan.candidates(self.handle.0, &key, self.workspace.bytes(), CANDIDATES)?;
         if candidates.len() == 1 {
             return Ok(());
         }

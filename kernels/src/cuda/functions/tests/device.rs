@@ -136,6 +136,6 @@ impl Noise {
     }
 
     pub fn below(&mut self, limit: usize) -> usize {
-        ((self.uniform() + 1.0) / 2.0 * limit as f32) as usize % limit
+        (self.uniform().midpoint(1.0) * limit as f32) as usize % limit
     }
 }
