@@ -27,14 +27,16 @@ pub struct Agreement {
     pub enough: bool,
 }
 
-/// The least share of equal labels, and how far logits may differ, in standard deviations of those of all texts. The largest of
-/// 4,000 differences in f32, bf16 and int8 on the CPU is a third of it or less; what a wrong kernel computes is some deviations off.
+/// The least share of equal labels, and how far logits may differ, in standard deviations of those of all texts. Where 200 texts
+/// were rounded as a GPU rounds them (`benches/python/rounding.py`), the largest difference was 0.008 in f16, 0.06 in bf16, 0.26 in
+/// int8 and 0.95 in fp8, and 2e-5 between two f32 on a CPU.
 const fn demands(precision: Precision) -> (f64, f32) {
     match precision {
-        Precision::Float32 => (1.0, 1e-3),
+        Precision::Float32 => (1.0, 2e-4),
         Precision::Float16 => (0.999, 0.03),
         Precision::Bfloat16 => (0.999, 0.2),
-        Precision::Int8 | Precision::Float8 => (0.99, 0.5),
+        Precision::Int8 => (0.99, 0.8),
+        Precision::Float8 => (0.99, 2.0),
     }
 }
 

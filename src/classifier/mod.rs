@@ -70,7 +70,7 @@ pub struct ModelInfo {
     pub revision: Option<String>,
     /// `cpu`, `cuda:0`, or several as `cuda:0,cuda:1`
     pub device: String,
-    /// `f32`, `f16`, `bf16` or `int8`
+    /// `f32`, `f16`, `bf16`, `int8` or `fp8`
     pub dtype: String,
     /// Class names in class order.
     pub labels: Vec<String>,

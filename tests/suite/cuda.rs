@@ -247,12 +247,13 @@ fn a_lost_device_ends_the_command() {
     assert!(!folder.path().join("out.parquet").exists());
 }
 
-#[test]
-fn a_lost_device_ends_the_server() {
+/// It answers for a while, then requests fail and the process ends.
+fn ends_the_server(setting: (&str, &str)) {
     let Some(emulator) = emulator() else { return };
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let mut server = command(&emulator, &[("LAUNCHES", "250")])
+    let mut server = command(&emulator, &[setting])
+        .env("TEXTFLIGHT_GPU_TIMEOUT", "1")
         .args([
             "serve",
             "--model",
@@ -281,6 +282,16 @@ fn a_lost_device_ends_the_server() {
     assert_eq!(status.code(), Some(1));
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("takes no more work in this process"), "{log}");
+}
+
+#[test]
+fn a_lost_device_ends_the_server() {
+    ends_the_server(("LAUNCHES", "250"));
+}
+
+#[test]
+fn a_device_that_hangs_ends_the_server() {
+    ends_the_server(("HANGS_AFTER", "350"));
 }
 
 #[test]

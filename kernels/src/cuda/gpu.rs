@@ -18,7 +18,7 @@ use super::trouble::{Trouble, driver_text};
 use super::wait::Watch;
 use crate::{Fault, GpuCounters};
 
-/// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds its [`Workshop`].
+/// A GPU that is ready for use. Threads may share it; who puts a forward into its stream holds its workshop.
 pub struct Gpu {
     index: usize,
     context: Arc<CudaContext>,
