@@ -87,3 +87,30 @@ fn load_products(folders: &Folders, driver: u32) -> Result<(), Fault> {
         driver % 1000 / 10
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+
+    /// The emulator reads its settings once a process.
+    #[test]
+    fn a_driver_that_is_too_old_is_refused() {
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        alone.args(["--exact", "cuda::libraries::tests::with_an_old_driver", "--ignored"]);
+        let done = alone.env("TEXTFLIGHT_EMULATOR_DRIVER", "11080").output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "in a process of its own: see above"]
+    fn with_an_old_driver() {
+        let Some(folder) = std::env::var_os("TEXTFLIGHT_CUDA_LIBRARIES").map(PathBuf::from) else { return };
+        let text = load(Some(&folder)).unwrap_err().to_string();
+        assert!(text.contains("driver is for CUDA 11.8") && text.contains("install driver"), "{text}");
+        assert_eq!(driver_version(), 11_080);
+    }
+}
