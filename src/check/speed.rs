@@ -103,6 +103,9 @@ impl Course {
     /// How many rows take so long, after some that warm up: all of the column several times, or a part of it.
     fn rows_in(&self, duration: Duration) -> Result<usize> {
         let probe = PROBE.max(BATCHES * self.batch.rows.min(self.batch.tokens / self.mean)).min(self.column.len());
+        if duration.is_zero() {
+            return Ok(probe); // a trial, that is no measurement
+        }
         let rate = probe as f64 / self.pass(probe)?.min(self.pass(probe)?);
         let (rows, all) = ((rate * duration.as_secs_f64()) as usize, self.column.len());
         // Whole passes, if there are any: the texts of a part are a little longer or shorter.

@@ -2,10 +2,13 @@
 import importlib.util
 import json
 import os
+import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
@@ -18,14 +21,19 @@ DOCUMENT = {
     "textflight": "0.1.0", "device": "cuda:0", "card": "NVIDIA H100 80GB HBM3",
     "agreement": [
         {"dtype": "f16", "texts": 2000, "labels_equal": 1999, "max_logit_difference": 0.0021,
-         "max_confidence_difference": 0.0003, "enough": True},
+         "logit_bound": 0.01, "max_confidence_difference": 0.0003, "enough": True},
         {"dtype": "bf16", "texts": 2000, "labels_equal": 1990, "max_logit_difference": 0.018,
-         "max_confidence_difference": 0.004, "enough": True},
+         "logit_bound": 0.07, "max_confidence_difference": 0.004, "enough": True},
     ],
+    "facts": {"capability": "9.0", "multiprocessors": 132, "memory_gib": 79.2, "clock_mhz": 1980, "memory_clock_mhz": 2619,
+              "driver": "CUDA 12.8", "code": "sm_90"},
+    "kernels": [{"dtype": "f16", "mean_tokens": 25, "median_rows": 640, "median_tokens": 16_300,
+                 "kinds": [{"kind": "product", "calls": 24.0, "us": 1500.4}, {"kind": "attention", "calls": 6.0, "us": 300.6}]}],
     "product": [{"dtype": "f16", "tflops": 612.34}],
     "speed": [
         {"dtype": dtype, "mean_tokens": mean, "batch_rows": rows,
-         "rows_per_second": 1000.25 * rows, "useful_tflops": 2.5, "utilization": 0.036}
+         "rows_per_second": 1000.25 * rows, "useful_tflops": 2.5, "utilization": 0.036,
+         "batch_tokens": rows * mean, "usual": rows == 128, "median_rows": rows - 1, "median_tokens": rows * mean - 3, "host_us": 61.5}
         for dtype in ("f16", "bf16") for mean in (100, 25) for rows in (32, 128)
     ],
 }
@@ -109,22 +117,29 @@ def test_the_report(fake, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == "progress of the binary\n"
     lines = done.stdout.splitlines()
-    assert lines[0] == "# textflight 0.1.0 on NVIDIA H100 80GB HBM3"
-    assert re.fullmatch(r"cuda:0, driver \S+, \d{4}-\d\d-\d\d; a random checkpoint", lines[2])
+    assert lines[0] == "### NVIDIA H100 80GB HBM3, textflight 0.1.0"
+    assert re.fullmatch(r"cuda:0, driver \S+ \(CUDA 12\.8\), kernels sm_90, \d{4}-\d\d-\d\d; a random checkpoint", lines[2])
+    assert lines[4].startswith("Compute capability 9.0, 132 multiprocessors, 79.2 GiB, up to 1980 MHz, memory 2619 MHz")
+    assert lines[6].startswith(("While it was measured, ", "Clocks and power while it was measured: unknown"))
+    speed = "{} | 3.6% | 62"
+    row = lambda mean, batch, formed, rate: f"| {mean} | {batch} | {formed} | {speed.format(rate)} | {speed.format(rate)} |"
     assert [line for line in lines if line.startswith("|")] == [
-        "| dtype | texts | labels equal | largest logit difference | largest confidence difference | enough |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| f16 | 2000 | 1999 | 0.0021 | 0.0003 | yes |",
-        "| bf16 | 2000 | 1990 | 0.018 | 0.004 | yes |",
+        "| dtype | texts | labels equal | largest logit difference | allowed | largest confidence difference | enough |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| f16 | 2000 | 1999 | 0.0021 | 0.01 | 0.0003 | yes |",
+        "| bf16 | 2000 | 1990 | 0.018 | 0.07 | 0.004 | yes |",
         "| dtype | TFLOP/s |",
         "| --- | --- |",
         "| f16 | 612.3 |",
-        "| mean tokens | batch rows | textflight f16 rows/s | utilization | textflight bf16 rows/s | utilization |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| 25 | 32 | 32008.0 | 3.6% | 32008.0 | 3.6% |",
-        "| 25 | 128 | 128032.0 | 3.6% | 128032.0 | 3.6% |",
-        "| 100 | 32 | 32008.0 | 3.6% | 32008.0 | 3.6% |",
-        "| 100 | 128 | 128032.0 | 3.6% | 128032.0 | 3.6% |",
+        "| mean tokens | batch rows | rows, tokens a forward | f16 rows/s | utilization | host µs | bf16 rows/s | utilization | host µs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        row(25, "32", "31, 797", "32008.0"),
+        row(25, "128 (usual)", "127, 3197", "128032.0"),
+        row(100, "32", "31, 3197", "32008.0"),
+        row(100, "128 (usual)", "127, 12797", "128032.0"),
+        "| dtype | mean tokens | rows | tokens | all, µs | product, µs (calls) | attention, µs (calls) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| f16 | 25 | 640 | 16300 | 1801 | 1500 (24) | 301 (6) |",
     ]
     assert lines[-1] == "PyTorch: not measured: none here"
     assert (tmp_path / "gpu.md").read_text(encoding="utf-8") == done.stdout
@@ -154,7 +169,7 @@ def test_disagreement_is_an_exit_code_after_the_report(fake):
     worse = [DOCUMENT["agreement"][0], {**DOCUMENT["agreement"][1], "enough": False}]
     done = run("--binary", fake({**DOCUMENT, "agreement": worse}).binary, **fake.without_torch)
     assert done.returncode == 1
-    assert "| bf16 | 2000 | 1990 | 0.018 | 0.004 | **no** |" in done.stdout
+    assert "| bf16 | 2000 | 1990 | 0.018 | 0.07 | 0.004 | **no** |" in done.stdout
     assert done.stdout.endswith("PyTorch: not measured: none here\n")
 
 
@@ -195,25 +210,25 @@ def test_errors_are_one_line(fake, tmp_path):
 def test_a_report_that_cannot_be_written_is_printed_all_the_same(fake, tmp_path):
     done = run("--binary", fake().binary, "--output", tmp_path, **fake.without_torch)
     assert done.returncode == 2
-    assert done.stdout.startswith("# textflight") and done.stderr.endswith("cannot be written: Is a directory\n")
+    assert done.stdout.startswith("### ") and done.stderr.endswith("cannot be written: Is a directory\n")
 
 
 @pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
 def test_pytorch_beside_ours(fake):
     speed = [{**entry, "dtype": "f32" if entry["dtype"] == "f16" else "int8"} for entry in DOCUMENT["speed"]]
-    done = run("--binary", fake({**DOCUMENT, "device": "cpu", "card": None, "speed": speed}).binary, "--seconds", "0.01")
+    done = run("--binary", fake({**DOCUMENT, "device": "cpu", "card": None, "facts": None, "kernels": [], "speed": speed}).binary, "--seconds", "0.01")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("# textflight 0.1.0 on cpu\n\ncpu, 2")
+    assert done.stdout.startswith("### cpu, textflight 0.1.0\n\ncpu, 2")
     lines = re.findall(r"^\| ((?:mean|25|100) .*) \|$", done.stdout, re.MULTILINE)
     rows = [line.split(" | ") for line in lines]
-    assert rows[0][2:] == ["textflight f32 rows/s", "utilization", "textflight int8 rows/s", "utilization",
+    assert rows[0][3:] == ["f32 rows/s", "utilization", "host µs", "int8 rows/s", "utilization", "host µs",
                            "PyTorch f32 client order", "sorted", "ratio"]
-    assert [row[:2] for row in rows[1:]] == [[mean, batch] for mean in ("25", "100") for batch in ("32", "128", "512")]
+    assert [row[:2] for row in rows[1:]] == [[mean, batch] for mean in ("25", "100") for batch in ("32", "128 (usual)", "512")]
     for row in rows[1:]:
         if row[1] == "512":
-            assert row[2:6] == ["–"] * 4 and row[8] == "–", "textflight was not measured so"
+            assert row[2:9] == ["–"] * 7 and row[11] == "–", "textflight was not measured so"
         else:
-            assert float(row[8]) == pytest.approx(float(row[2]) / float(row[6]), abs=0.006)
+            assert float(row[11]) == pytest.approx(float(row[3]) / float(row[9]), abs=0.006)
     assert re.search(r"\nPyTorch \S+ in f32 on the CPU: its logits of 2 texts, .* by 0\.0e\+00 at most in f32", done.stdout)
 
 
@@ -231,8 +246,54 @@ def test_pytorch_with_other_logits_is_no_peer(fake, logits):
 def test_the_real_binary_on_the_cpu():
     done = run("--binary", servers.BINARY, "--device", "cpu", "--tiny")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("# textflight ")
-    assert re.search(r"^\| \w+ \| \d+ \| \d+ \| \S+ \| \S+ \| yes \|$", done.stdout, re.MULTILINE)
-    assert re.search(r"^\| \d+ \| \d+ \| [\d.]+ \|", done.stdout, re.MULTILINE)
+    assert done.stdout.startswith("### cpu, textflight ")
+    assert re.search(r"^\| \w+ \| \d+ \| \d+ \| \S+ \| \S+ \| \S+ \| yes \|$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\| \d+ \| \d+ \| \d+, \d+ \| [\d.]+ \|", done.stdout, re.MULTILINE)
     assert ("| ratio |" in done.stdout) == HAS_TORCH
     assert re.search(r"\nPyTorch \S+ in f32 on the CPU: its logits " if HAS_TORCH else r"\nPyTorch: not measured: ", done.stdout)
+
+
+BUNDLE = servers.REPOSITORY / "tools" / "gpu-bundle"
+
+
+def bundle(*arguments):
+    command = [sys.executable, BUNDLE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_a_bundle_is_all_that_a_machine_needs(fake, tmp_path):
+    """With a script in place of a binary that is made for a card: an ELF's head and a library's name are in it, behind its end."""
+    binary = tmp_path / "cuda-binary"
+    binary.write_bytes(pathlib.Path("/bin/true").resolve().read_bytes() + b"libcublasLt.so.12 GLIBC_2.34 GLIBC_2.4")
+    binary.chmod(0o755)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/libcublasLt.so.12").write_text("a library")
+    done = bundle("--binary", binary, "--output", tmp_path / "b.tar.gz", "--libraries", tmp_path / "lib")
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    there = tmp_path / "there/textflight-gpu"
+    files = sorted(str(file.relative_to(there)) for file in there.rglob("*") if file.is_file())
+    assert files == ["LIBRARIES.md", "gpu-check", "libraries/libcublasLt.so.12", "run", "textflight"]
+    page = (there / "LIBRARIES.md").read_text()
+    assert "2.34 or later" in page and "nvidia-cublas-cu12" in page and "inside: libcublasLt.so.12" in page
+    # `run` runs the check that lies beside it, with the binary that does.
+    pretender = fake()
+    for suffix in ("", ".json"):
+        shutil.copy(pretender.binary.with_suffix(suffix), (there / "textflight").with_suffix(suffix))
+    done = subprocess.run([there / "run", "--tiny"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          env={**servers.environment(), **fake.without_torch})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == done.stdout and "NVIDIA H100" in done.stdout
+
+
+def test_what_is_no_binary_for_cards_is_no_bundle(tmp_path):
+    output = tmp_path / "b.tar.gz"
+    (tmp_path / "text").write_text("text")
+    wrong = {"missing": "No such file", "text": "is no Linux binary"}
+    for name, said in wrong.items():
+        done = bundle("--binary", tmp_path / name, "--output", output)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+    done = bundle("--binary", "/bin/true", "--output", output)
+    assert done.returncode == 2 and "was built without CUDA" in done.stderr
+    assert not output.exists()
