@@ -63,6 +63,9 @@ class Options:
             raise InvalidError(f'columns is {self.columns!r}; "all", "new" or a list of names would be right')
         if self.columns is not None and not isinstance(self.columns, Iterable):
             raise KindError(f'columns is {type(self.columns).__name__}; "all", "new" or a list of names would be right')
+        if self.columns is not None and not isinstance(self.columns, str):
+            # What can be gone through once alone is looked at more than once.
+            object.__setattr__(self, "columns", tuple(self.columns))
 
     def _one_of(self, name: str, right: Sequence[str]) -> None:
         value = getattr(self, name)

@@ -87,7 +87,11 @@ def local(model: str | os.PathLike[str] = "bundled", *, dtype: str | None = None
     ...     server.flight.startswith("grpc://127.0.0.1:")
     True
     """
-    launch = Launch.of(model, dtype, args)
+    return served(Launch.of(model, dtype, args))
+
+
+def served(launch: Launch) -> LocalServer:
+    """The local server that is started so."""
     folder = _locks.runtime_folder()
     files = _Files.of(folder, launch.key)
     with _told_after(_PATIENCE_SECONDS, f"textflight: starting a local server for model {launch.model} …"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ._score import kept_client
+from ._kept import kept_client
 from ._structs import scored_structs
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def register(
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
+    timeout: float | None = None,
 ) -> DuckDBPyConnection:
     """Makes `name` a function of this connection: of a VARCHAR, it gives a STRUCT(label VARCHAR, confidence FLOAT).
 
     A null gives null. A function that was registered by this name before is replaced. `model` and the rest say who scores, as for
     `textflight.score`. Gives back the connection.
     """
-    client = kept_client(server, model, dtype, token, ca)
+    client = kept_client(server, model, dtype, token, ca, timeout)
 
     def function(texts: pa.ChunkedArray) -> pa.StructArray:
         return scored_structs(client, texts)
