@@ -28,8 +28,13 @@ _CHANNEL = [
 ]
 # What is on this machine no proxy could reach. gRPC asks that of http_proxy for all that no_proxy does not name.
 _NO_PROXY = ("grpc.enable_http_proxy", 0)
-#: How long a server may take to say what it serves, which it does from memory.
-INFO_SECONDS = 20.0
+# How long a server may take to say what it serves, which it does from memory.
+_INFO_SECONDS = 20.0
+
+
+def info_seconds(timeout: float | None) -> float:
+    """How long a server may take to say what it serves. That nobody answers in `timeout` is noticed before by who waits so long."""
+    return _INFO_SECONDS if timeout is None else min(_INFO_SECONDS, timeout + 1.0)
 
 
 def parse_address(server: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.flight as fl
 
-from ._connection import INFO_SECONDS
+from ._connection import info_seconds
 from ._errors import CALL_ERRORS, ConnectError, Error, Remedy, TimedOutError, from_flight, remedy_of, text_of
 from ._run import check_stop
 from ._servers import Servers
@@ -24,7 +24,7 @@ class Inquiry:
     def __init__(self, servers: Servers, names: list[str], timeout: float | None) -> None:
         self._names = names
         self._timeout = timeout
-        self._seconds = INFO_SECONDS if timeout is None else min(timeout, INFO_SECONDS)
+        self._seconds = info_seconds(timeout)
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._to_ask = deque(threading.Thread(target=self._ask, args=[servers, name], name="textflight info", daemon=True) for name in names)
 

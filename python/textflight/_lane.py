@@ -6,7 +6,7 @@ import time
 
 import pyarrow as pa
 
-from ._connection import INFO_SECONDS, Connection
+from ._connection import Connection, info_seconds
 from ._errors import CALL_ERRORS, ConnectError, Error, Remedy, from_flight, remedy_of, text_of, with_row
 from ._exchange import Exchange
 from ._pieces import Piece
@@ -35,8 +35,7 @@ class Lane:
         #: The one that its server was last asked for; here and in no frame, which an error would keep, and its server with it.
         self._connection: Connection | None = None
         self._asked_since: float | None = None
-        # The caller notices first that no answer comes in `timeout`.
-        self._info_seconds = INFO_SECONDS if work.timeout is None else min(INFO_SECONDS, work.timeout + 1.0)
+        self._info_seconds = info_seconds(work.timeout)
         self._pause = _FIRST_PAUSE
         self._thread = threading.Thread(target=self._run, name=f"textflight {server}", daemon=True)
         self._thread.start()

@@ -64,7 +64,7 @@ def score_parquet(
     """
     target = Target.of(server, model, dtype, token, ca, timeout)
     if server is None and timeout is not None:
-        raise InvalidError("timeout is for servers that server= names, and none is named: the command computes by itself; leave it out")
+        raise InvalidError("timeout is for servers that server= names, and none is named; leave it out, as the command computes by itself")
     command = [*_files(inputs, output), *_flags(Options.of(text, options)), *_flag("--truth", truth), *_arguments(args)]
     with ExitStack() as stack:
         environment = _environment(target, stack)

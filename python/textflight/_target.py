@@ -47,13 +47,13 @@ class Target:
     def _check_use(self) -> None:
         if self.server is None:
             useless = {"token": self.access.token, "ca": self.access.ca}
-            why = "is for servers that server= names, and none is named: a local one takes nobody but this user"
+            why = "is for servers that server= names, and none is named; leave it out, as a local server takes this user and nobody else"
         else:
             useless = {"model": self.model if self.model != BUNDLED else None, "dtype": self.dtype}
-            why = "is for a local server, and server= names others, which serve what they were started with"
+            why = "is for a local server, and server= names others, which serve what they were started with; leave one of the two out"
         for name, value in useless.items():
             if value is not None:
-                raise InvalidError(f"{name} {why}; leave out one of the two")
+                raise InvalidError(f"{name} {why}")
 
     def servers(self) -> Servers:
         """The servers, none of which is asked yet."""

@@ -36,6 +36,8 @@ def test_options(reviews, tmp_path, server):
     assert pq.read_table(out) == here
     textflight.score_parquet(reviews, out, "text", columns="new")
     assert pq.read_schema(out).names == NEW_COLUMNS
+    textflight.score_parquet(reviews, out, "text", columns=(name for name in ["id", "stars"]), args=(name for name in ["--force"]))
+    assert pq.read_schema(out).names == ["id", "stars", *NEW_COLUMNS]
 
 
 def test_a_folder(reviews, tmp_path):
@@ -59,6 +61,9 @@ def test_what_is_wrong(reviews, tmp_path, serve):
         (([], out), ValueError, "name no file"),
         ((pa.table({"a": [1]}), out), TypeError, "inputs have a ChunkedArray|Table"),
         ((reviews, 5), TypeError, "output is int"),
+        ((5, out), TypeError, "inputs are int"),
+        ((reviews, out, 5), TypeError, "text is 5, not the name"),
+        ((reviews, out, ["text", 5]), TypeError, "text is .*, not the name"),
         ((reviews, "-"), ValueError, "command line alone"),
     ]:
         with pytest.raises(kind, match=said):
@@ -70,6 +75,9 @@ def test_what_is_wrong(reviews, tmp_path, serve):
         ({"dtype": "f8"}, ValueError, "f8"),
         ({"model": tmp_path}, Exception, "config.json|checkpoint"),
         ({"args": ["--nope"]}, ValueError, "--nope"),
+        ({"args": "--shard 0/8"}, TypeError, "args is '--shard 0/8'; a list of strings"),
+        ({"args": [5]}, TypeError, "args has 5, which is int"),
+        ({"columns": [5]}, TypeError, "columns names 5, which is int"),
         ({"server": "grpc://127.0.0.1:1", "timeout": 0.2}, ConnectionError, "127.0.0.1:1"),
         ({"server": "nowhere"}, ValueError, "no address"),
     ]:

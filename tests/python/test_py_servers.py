@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import time
 
@@ -15,7 +16,9 @@ from client import wait_until
 from programs import run, runtime, serving  # noqa: F401
 from server import BINARY, MODEL
 from test_py_recovery import ROWS, SCHEMA, address, batch, killable, stream  # noqa: F401
-from textflight import _kept
+from textflight import _kept, _locks
+from textflight._launch import Running
+from textflight._target import Target
 
 
 @pytest.fixture
@@ -134,8 +137,6 @@ def test_a_silent_server_holds_nobody_up_where_another_is_there(server, silent):
 
 def test_a_server_that_falls_silent_holds_nobody_up(server, killable):
     """Connections that are there already are no sign of life."""
-    import signal
-
     stopped = killable()
     with textflight.Client([address(stopped), address(server)]) as client:
         for _ in range(4):
@@ -218,3 +219,30 @@ def test_an_error_that_is_kept_keeps_no_server(local):
     client.close()
     assert kept.value.__traceback__
     wait_until(lambda: not serving(local))
+
+
+def test_files_of_servers_that_are_gone_are_taken_away(local, monkeypatch):
+    folder = local / "textflight"
+    first, other = textflight.Client(), textflight.Client(dtype="f32")
+    assert first.predict("good") and other.predict("good")
+    assert len(list(folder.glob("*.json"))) == len(list(folder.glob("*.lock"))) == 2
+    other.close()
+    wait_until(lambda: [is_held(state) for state in folder.glob("*.json")].count(True) == 1)
+    monkeypatch.setenv("TEXTFLIGHT_MAX_LENGTH", "32")
+    third = textflight.Client()
+    assert third.predict("good") and len(serving(local)) == 2
+    for ending in ("json", "lock", "log", "users"):
+        assert len(list(folder.glob(f"*.{ending}"))) == 2, ending
+    monkeypatch.delenv("TEXTFLIGHT_MAX_LENGTH")
+    running = serving(local)
+    assert first.predict("good") and serving(local) == running, "what is held stays"
+
+
+def is_held(path):
+    with open(path) as opened:
+        return _locks.is_held(opened.fileno())
+
+
+def test_tokens_are_shown_nowhere():
+    target = Target.of("a:1", "bundled", None, "hush-hush", None, None)
+    assert "hush" not in repr(target) and "hush" not in repr(Running(1, "grpc://a:1", "http://a:1", "hush-hush"))
