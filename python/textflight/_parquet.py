@@ -8,10 +8,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ._binary import binary, bundled_model
 from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
+from ._locks import made
 from ._options import Options, ScoreOptions
 from ._progress import Progress, ProgressOption
 from ._target import BUNDLED, Target
@@ -29,7 +31,7 @@ _SAID = frozenset(
     "TEXTFLIGHT_" + name
     for name in (
         "COLUMNS CONFIDENCE_COLUMN DETAILS DRY_RUN DTYPE HTML JSON LABELS LABEL_COLUMN LOG LOG_FORMAT MODEL ON_ERROR OUTPUT PROBABILITIES "
-        "PROGRESS REPORT SERVER SERVER_TIMEOUT SERVER_TOKEN SERVER_TOKEN_FILE TEXT TRUTH"
+        "PROGRESS REPORT SERVER SERVER_CA SERVER_TIMEOUT SERVER_TOKEN SERVER_TOKEN_FILE TEXT TRUTH WHILE_LOCKED"
     ).split()
 )
 
@@ -67,8 +69,8 @@ def score_parquet(
         raise InvalidError("timeout is for servers that server= names, and none is named; leave it out, as the command computes by itself")
     command = [*_files(inputs, output), *_flags(Options.of(text, options)), *_flag("--truth", truth), *_arguments(args)]
     with ExitStack() as stack:
-        environment = _environment(target, stack)
-        return _run([*command, *_where(target)], environment, Progress(progress))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="textflight-")))
+        return _run([*command, *_where(target, folder), *_while_here(folder, stack)], _environment(target), Progress(progress))
 
 
 def _files(inputs: Paths, output: str | os.PathLike[str]) -> list[str]:
@@ -121,21 +123,31 @@ def _arguments(args: Sequence[str]) -> list[str]:
     return [os.fspath(one) for one in several]
 
 
-def _where(target: Target) -> list[str]:
+def _where(target: Target, folder: Path) -> list[str]:
     if target.server is not None:
-        return [*(f"--server={address}" for address in target.server), *_flag("--server-timeout", target.timeout)]
+        servers = [*(f"--server={address}" for address in target.server), *_flag("--server-timeout", target.timeout)]
+        return [*servers, *_flag("--server-ca", _file_of(target.access.ca, folder))]
     return [f"--model={bundled_model() if target.model == BUNDLED else target.model}", *_flag("--dtype", target.dtype)]
 
 
-def _environment(target: Target, stack: ExitStack) -> dict[str, str]:
+def _file_of(ca: bytes | None, folder: Path) -> Path | None:
+    if ca is None:
+        return None
+    file = folder / "ca.pem"
+    file.write_bytes(ca)
+    return file
+
+
+def _while_here(folder: Path, stack: ExitStack) -> list[str]:
+    """Has the command end with this process, however that ends: the lock goes with it."""
+    stack.enter_context(made(folder / "lock"))
+    return [f"--while-locked={folder / 'lock'}"]
+
+
+def _environment(target: Target) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _SAID}
     if target.access.token is not None:
         environment["TEXTFLIGHT_SERVER_TOKEN"] = target.access.token
-    if (authorities := target.access.ca) is not None:
-        file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".pem"))
-        file.write(authorities)
-        file.flush()
-        environment["SSL_CERT_FILE"] = file.name
     return environment
 
 

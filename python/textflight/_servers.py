@@ -98,6 +98,8 @@ class LocalServers:
         with self._starting:
             if (connection := self._connected()) is not None:
                 return connection
+            # Of the files as they are now, which the server reads. That it still serves the same is looked at by each run.
+            self._launch = self._launch_now()
             server = served(self._launch)
             connection = Access(server.token).connect(server.flight)
             with self._lock:
