@@ -92,7 +92,8 @@ async fn serve(args: ServeArgs) -> Result<()> {
 
 async fn score_files(args: ScoreArgs) -> Result<()> {
     let stores = Stores::new(StoreOptions::parse(&args.store_options)?, Handle::current());
-    let done = unless_interrupted(Box::pin(score(args, &stores))).await;
+    let released = args.while_locked.as_deref().map(lock::released).transpose()?;
+    let done = unless(signal::first_or(released), Box::pin(score(args, &stores))).await;
     stores.settle(config::defaults::LAST_UPLOADS).await;
     let Traffic { read, written, requests } = stores.counters().traffic();
     if requests > 0 {
@@ -284,8 +285,12 @@ fn start(args: &ModelArgs, checkpoint: &Checkpoint, options: &EngineOptions) -> 
 
 /// Drops the work, and with it what it left half-done, when a signal comes.
 async fn unless_interrupted(work: impl Future<Output = Result<()>>) -> Result<()> {
+    unless(signal::first(), work).await
+}
+
+async fn unless(end: impl Future<Output = ()>, work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::select! {
         done = work => done,
-        () = signal::first() => Err(Error::Cancelled("interrupted".to_owned())),
+        () = end => Err(Error::Cancelled("interrupted".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! Whom TLS trusts: the certificates that the environment names, or the system's with Mozilla's.
+//! Whom TLS trusts: the certificates that are named, or the environment names, or the system's with Mozilla's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,20 @@ const VARIABLES: [&str; 4] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUND
 /// # Errors
 /// A sentence that names the variable whose file cannot be used.
 pub fn client_config() -> Result<ClientConfig, String> {
-    let roots = roots(&|name| std::env::var_os(name).map(PathBuf::from))?;
+    trusting(roots(&|name| std::env::var_os(name).map(PathBuf::from))?)
+}
+
+/// The same for clients that trust whom this file or folder names, and nobody else.
+///
+/// # Errors
+/// A sentence that says why it cannot be used.
+pub fn client_config_of(path: &Path) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    add(&mut roots, path)?;
+    trusting(roots)
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| format!("no version of TLS: {e}"))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -26,16 +39,21 @@ fn roots(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Result<RootCertStore, St
     let mut roots = RootCertStore::empty();
     let named = VARIABLES.iter().filter_map(|name| Some((name, variable(name).filter(|p| !p.as_os_str().is_empty())?)));
     for (name, path) in named {
-        let found = certificates(&path).map_err(|e| format!("{name} is {}: {e}", path.display()))?;
-        if roots.add_parsable_certificates(found).0 == 0 {
-            return Err(format!("{name} is {}: no certificate is in it", path.display()));
-        }
+        add(&mut roots, &path).map_err(|e| format!("{name} is {e}"))?;
     }
     if roots.is_empty() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     Ok(roots)
+}
+
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    let found = certificates(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    if roots.add_parsable_certificates(found).0 == 0 {
+        return Err(format!("{}: no certificate is in it", path.display()));
+    }
+    Ok(())
 }
 
 fn certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
@@ -73,6 +91,14 @@ mod tests {
         }
         let other = file.with_file_name("../certificate.pem");
         assert_eq!(with(&[(VARIABLES[0], file), (VARIABLES[2], &other)]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_named_has_to_have_certificates() {
+        assert!(client_config_of(Path::new(CERTIFICATE)).is_ok());
+        let error = client_config_of(Path::new("/no/such/file")).unwrap_err();
+        assert!(error.starts_with("/no/such/file: "), "{error}");
+        assert_eq!(client_config_of(Path::new("/dev/null")).unwrap_err(), "/dev/null: no certificate is in it");
     }
 
     #[test]

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 from collections.abc import Generator, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from . import _kinds
-from ._connection import Access, read_ca
-from ._errors import CALL_ERRORS, Error, InvalidError, KindError, from_flight
+from ._errors import KindError
+from ._inquiry import Inquiry
 from ._options import Options, ScoreOptions, Text
 from ._progress import Progress, ProgressOption
 from ._run import Run
-from ._servers import LocalServers, RemoteServers
+from ._seen import Seen
+from ._servers import Servers
 from ._stream import scored_batches, scored_reader
+from ._target import Target
 from ._work import Work
 
 if TYPE_CHECKING:
@@ -54,19 +55,24 @@ class Client:
         ca: str | bytes | PathLike[str] | None = None,
         timeout: float | None = None,
     ) -> None:
-        self._arguments = {"server": server, "model": model, "dtype": dtype, "token": token, "ca": ca, "timeout": timeout}
-        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-            raise InvalidError(f"timeout is {timeout!r}; a number of seconds above 0 would be right")
-        self._timeout = timeout
-        self._servers = LocalServers(model, dtype) if server is None else RemoteServers(server, Access(token, read_ca(ca)))
-        self._first = itertools.count(random.randrange(len(self._servers.names)))
-        self._were_there = threading.Event()
-        if server is None:
-            # It is started by us: one that goes before it is connected to is followed by another.
-            self._were_there.set()
+        self._set_up(Target.of(server, model, dtype, token, ca, timeout))
+
+    @classmethod
+    def of(cls, target: Target) -> Client:
+        """One of these servers."""
+        client = cls.__new__(cls)
+        client._set_up(target)
+        return client
+
+    def _set_up(self, target: Target) -> None:
+        self._target = target
+        self._servers: Servers | None = None
+        self._first = itertools.count(random.randrange(1 << 16))
+        # A local one is started by us: one that goes before it is connected to is followed by another.
+        self._seen = Seen(were_there=target.server is None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _client, (self._arguments,)
+        return Client.of, (self._target,)
 
     def __enter__(self) -> Client:
         return self
@@ -119,25 +125,29 @@ class Client:
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model."""
-        name = self._servers.names[0]
-        try:
-            return self._servers.connect(name).info()
-        except Error:
-            raise
-        except CALL_ERRORS as error:
-            raise from_flight(error, name) from error
+        servers = self._begin()
+        inquiry = Inquiry(servers, self._in_turn(servers.names), self._target.timeout)
+        del servers  # An error's frames would keep it.
+        return inquiry.answer()
 
     def close(self) -> None:
         """Lets go of the servers. The client connects again when it is used."""
-        self._servers.close()
+        self._servers = None
 
     def run(self, command: bytes, schema: pa.Schema, progress: Progress) -> Run:
         """Begins to score texts of this schema."""
-        names = self._servers.names
+        servers = self._begin()
+        work = Work(self._in_turn(servers.names), self._target.timeout, self._seen)
+        return Run(work, servers, command, schema, progress)
+
+    def _begin(self) -> Servers:
+        """The servers for a call, which are kept for the next one."""
+        servers = self._servers
+        if servers is None or not servers.is_current():
+            self._servers = servers = self._target.servers()
+        return servers
+
+    def _in_turn(self, names: list[str]) -> list[str]:
+        """Each time with another first, and those last that were away the last time."""
         first = next(self._first) % len(names)
-        work = Work([*names[first:], *names[:first]], self._timeout, self._were_there)
-        return Run(work, self._servers, command, schema, progress)
-
-
-def _client(arguments: dict[str, Any]) -> Client:
-    return Client(**arguments)
+        return self._seen.sorted([*names[first:], *names[:first]])

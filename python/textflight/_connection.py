@@ -1,6 +1,7 @@
 """A server's address, and the connection to it."""
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -25,6 +26,15 @@ _CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_send_message_length", -1),
 ]
+# What is on this machine no proxy could reach. gRPC asks that of http_proxy for all that no_proxy does not name.
+_NO_PROXY = ("grpc.enable_http_proxy", 0)
+# How long a server may take to say what it serves, which it does from memory.
+_INFO_SECONDS = 20.0
+
+
+def info_seconds(timeout: float | None) -> float:
+    """How long a server may take to say what it serves. That nobody answers in `timeout` is noticed before by who waits so long."""
+    return _INFO_SECONDS if timeout is None else min(_INFO_SECONDS, timeout + 1.0)
 
 
 def parse_address(server: str) -> str:
@@ -42,6 +52,19 @@ def parse_address(server: str) -> str:
         raise InvalidError(f"server {server!r} is no address of a Flight server: grpc://HOST:PORT or grpc+tls://HOST:PORT would be")
     scheme = "grpc+tls" if found["scheme"] == "grpc+tls" else "grpc"
     return f"{scheme}://{found['host']}:{found['port']}"
+
+
+def is_here(address: str) -> bool:
+    """Whether it is an address of this machine's loopback.
+
+    >>> [is_here(parse_address(one)) for one in ("127.0.0.2:1", "[::1]:1", "localhost:1", "gpu1:1")]
+    [True, True, True, False]
+    """
+    host = address.partition("://")[2].rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 def read_ca(ca: str | bytes | os.PathLike[str] | None) -> bytes | None:
@@ -81,11 +104,11 @@ class Access:
     def connect(self, address: str) -> Connection:
         """Opens a connection; nothing is sent yet."""
         note_opening()
-        options: dict[str, Any] = {"generic_options": _CHANNEL}
+        options: dict[str, Any] = {"generic_options": [*_CHANNEL, _NO_PROXY] if is_here(address) else _CHANNEL}
         if self.ca is not None and address.startswith("grpc+tls"):
             options["tls_root_certs"] = self.ca
         headers = [(b"authorization", f"Bearer {self.token}".encode())] if self.token else []
-        return Connection(address, fl.FlightClient(address, **options), fl.FlightCallOptions(headers=headers))
+        return Connection(address, fl.FlightClient(address, **options), headers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +117,20 @@ class Connection:
 
     address: str
     flight: Any
-    call: Any
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
 
     def __post_init__(self) -> None:
         note_open(self)
 
-    def info(self) -> dict[str, Any]:
-        """What the server says of its model (the action `model_info`)."""
-        [result] = self.flight.do_action(fl.Action("model_info", b""), self.call)
+    def call(self, seconds: float | None = None) -> Any:
+        """What each call brings, one that takes no longer than this if it is said."""
+        return fl.FlightCallOptions(headers=self.headers, timeout=seconds)
+
+    def info(self, seconds: float) -> dict[str, Any]:
+        """What the server says of its model (the action `model_info`), in so many seconds."""
+        try:
+            [result] = self.flight.do_action(fl.Action("model_info", b""), self.call(seconds))
+        except fl.FlightTimedOutError:
+            raise fl.FlightTimedOutError(f"no answer in {seconds:g} s") from None
         said: dict[str, Any] = json.loads(result.body.to_pybytes())
         return said

@@ -33,7 +33,7 @@ class Exchange:
         self._answered_rows = 0
         self._bytes = 0
         self._rows = 0
-        self._writer, self._reader = connection.flight.do_exchange(descriptor, connection.call)
+        self._writer, self._reader = connection.flight.do_exchange(descriptor, connection.call())
         self._schema = schema
         self._most_pieces = 1 if gently else _MOST_PIECES
 

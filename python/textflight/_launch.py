@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -45,7 +46,7 @@ class Running:
     pid: int
     flight: str
     http: str
-    token: str
+    token: str = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Launch:
     environment: Mapping[str, str]
 
     @classmethod
-    def of(cls, model: str | os.PathLike[str], dtype: str | None, args: Sequence[str]) -> Launch:
-        """What was asked for, with the paths made absolute."""
+    def of(cls, model: str | os.PathLike[str], dtype: str | None, args: Sequence[str] = (), device: str | None = None) -> Launch:
+        """What was asked for, with the paths made absolute. `device` goes before the environment's."""
         if isinstance(args, str) or not all(isinstance(argument, str) for argument in args):
             raise InvalidError(f"args={args!r}: expected a list of strings, such as ['--max-length', '256']")
         if not (dtype is None or isinstance(dtype, str)):
@@ -72,11 +73,13 @@ class Launch:
         command = (binary(), "serve", "--model", named, *precision, *args)
         environment = {name: value for name, value in os.environ.items() if name in _HEEDED or not _OTHERS.match(name)}
         environment.setdefault("TEXTFLIGHT_LOG", "warn")
+        if device is not None:
+            environment["TEXTFLIGHT_DEVICE"] = device
         return cls(named, command, environment)
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """A name for all who want the same: also the same build of the binary, the same files and the same network."""
+        """A name for all who want the same: also the same build of the binary, the same files and the same network, as they are now."""
         telling = {name: value for name, value in sorted(self.environment.items()) if _TELLING.match(name)}
         # Among further arguments there may be paths that begin here.
         known = len(("binary", "serve", "--model", "name"))

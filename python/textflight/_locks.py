@@ -64,6 +64,13 @@ def exclusive(path: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def exclusive_now(path: Path) -> Iterator[bool]:
+    """Holds the file, which is there, alone; whether nobody else has it. No forked child keeps it."""
+    with _opened(path, os.O_RDWR) as descriptor:
+        yield _try(descriptor, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
 def made(path: Path) -> Iterator[int]:
     """Makes the file, which must not be there, and holds it alone. No forked child keeps it, a process that is given it does."""
     with _opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL) as descriptor:

@@ -54,7 +54,7 @@ class Options:
         self._one_of("labels", ("name", "id"))
         self._one_of("on_error", ("fail", "null"))
         for name in ("details", "probabilities"):
-            if getattr(self, name) not in (None, True, False):
+            if not isinstance(getattr(self, name), (bool, type(None))):
                 raise InvalidError(f"{name} is {getattr(self, name)!r}; True or False would be right")
         for name in ("label_column", "confidence_column"):
             if not isinstance(getattr(self, name), (str, type(None))):
@@ -63,6 +63,9 @@ class Options:
             raise InvalidError(f'columns is {self.columns!r}; "all", "new" or a list of names would be right')
         if self.columns is not None and not isinstance(self.columns, Iterable):
             raise KindError(f'columns is {type(self.columns).__name__}; "all", "new" or a list of names would be right')
+        if self.columns is not None and not isinstance(self.columns, str):
+            # What can be gone through once alone is looked at more than once.
+            object.__setattr__(self, "columns", tuple(self.columns))
 
     def _one_of(self, name: str, right: Sequence[str]) -> None:
         value = getattr(self, name)
@@ -84,12 +87,20 @@ class Options:
             return [] if self.columns == "new" else list(range(len(names)))
         wanted = list(self.columns)
         for name in wanted:
-            if wanted.count(name) > 1:
+            if sum(is_same(name, one) for one in wanted) > 1:
                 raise InvalidError(f"columns names {name!r} twice")
-            if (times := list(names).count(name)) != 1:
+            if (times := sum(is_same(name, one) for one in names)) != 1:
                 what = "not found" if times == 0 else f"there {times} times"
                 raise InvalidError(f"column {name!r}, which columns names, is {what}; columns: {listed(names)}")
-        return [list(names).index(name) for name in wanted]
+        return [next(number for number, one in enumerate(names) if is_same(name, one)) for name in wanted]
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two names are; one that pandas takes may be such as says nothing of what it is equal to."""
+    try:
+        return one is other or bool(one == other)
+    except (TypeError, ValueError):
+        return False
 
 
 def listed(names: Sequence[Any], most: int = 32) -> str:
@@ -104,7 +115,7 @@ def check_new_names(kept: Sequence[Any], new: Sequence[Any], texts: int) -> None
     """No new column may be called as one that comes back. `texts` is of how many texts the new columns are."""
     each = len(new) // max(texts, 1)
     for number, name in enumerate(new):
-        if name in kept:
+        if any(is_same(name, one) for one in kept):
             option = ("label_column", "confidence_column")[number % each] if number % each < 2 else None
             what = f"choose another name with {option}" if option else "rename it"
             raise InvalidError(f"the data already have a column {name!r}; {what}, or leave it out with columns")

@@ -6,15 +6,17 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ._connection import parse_address, read_ca
+from ._binary import binary, bundled_model
 from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
+from ._locks import made
 from ._options import Options, ScoreOptions
 from ._progress import Progress, ProgressOption
-from ._servers import given_servers
+from ._target import BUNDLED, Target
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,7 +31,7 @@ _SAID = frozenset(
     "TEXTFLIGHT_" + name
     for name in (
         "COLUMNS CONFIDENCE_COLUMN DETAILS DRY_RUN DTYPE HTML JSON LABELS LABEL_COLUMN LOG LOG_FORMAT MODEL ON_ERROR OUTPUT PROBABILITIES "
-        "PROGRESS REPORT SERVER SERVER_TIMEOUT SERVER_TOKEN SERVER_TOKEN_FILE TEXT TRUTH"
+        "PROGRESS REPORT SERVER SERVER_CA SERVER_TIMEOUT SERVER_TOKEN SERVER_TOKEN_FILE TEXT TRUTH WHILE_LOCKED"
     ).split()
 )
 
@@ -62,16 +64,20 @@ def score_parquet(
     >>> summary["rows"], round(summary["accuracy"]["share"], 2)
     (872, 0.83)
     """
-    command = [*_files(inputs, output), *_flags(Options.of(text, options)), *_flag("--truth", truth), *map(os.fspath, args)]
+    target = Target.of(server, model, dtype, token, ca, timeout)
+    if server is None and timeout is not None:
+        raise InvalidError("timeout is for servers that server= names, and none is named; leave it out, as the command computes by itself")
+    command = [*_files(inputs, output), *_flags(Options.of(text, options)), *_flag("--truth", truth), *_arguments(args)]
     with ExitStack() as stack:
-        environment = _environment(token, ca, stack)
-        where = _servers(server, timeout) if server is not None else _model(model, dtype)
-        return _run([*command, *where], environment, Progress(progress))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="textflight-")))
+        return _run([*command, *_where(target, folder), *_while_here(folder, stack)], _environment(target), Progress(progress))
 
 
 def _files(inputs: Paths, output: str | os.PathLike[str]) -> list[str]:
     if not isinstance(output, (str, os.PathLike)):
         raise KindError(f"output is {type(output).__name__}, not a path or URL")
+    if not isinstance(inputs, (str, os.PathLike, Iterable)):
+        raise KindError(f"inputs are {type(inputs).__name__}, not a path or URL, nor a list of them")
     several = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not several:
         raise InvalidError("inputs name no file")
@@ -85,7 +91,9 @@ def _files(inputs: Paths, output: str | os.PathLike[str]) -> list[str]:
 
 
 def _flags(options: Options) -> Iterator[str]:
-    texts = [options.text] if isinstance(options.text, str) else options.text or []
+    texts = [options.text] if isinstance(options.text, str) else options.text if options.text is not None else ()
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise KindError(f"text is {options.text!r}, not the name of a column, nor a list of names")
     yield from (f"--text={text}" for text in texts)
     for name in ("labels", "on_error", "label_column", "confidence_column"):
         yield from _flag(f"--{name.replace('_', '-')}", getattr(options, name))
@@ -94,6 +102,8 @@ def _flags(options: Options) -> Iterator[str]:
         yield f"--columns={options.columns}"
     elif options.columns is not None:
         for name in options.columns:
+            if not isinstance(name, str):
+                raise KindError(f"columns names {name!r}, which is {type(name).__name__}; in files names are str")
             if "," in name:
                 raise InvalidError(f"columns names {name!r}: a name with a comma cannot be said to the command")
         yield f"--columns={','.join(options.columns) or 'new'}"
@@ -103,31 +113,45 @@ def _flag(flag: str, value: object) -> list[str]:
     return [] if value is None else [f"{flag}={value}"]
 
 
-def _model(model: str | os.PathLike[str], dtype: str | None) -> list[str]:
-    from ._server import bundled_model
+def _arguments(args: Sequence[str]) -> list[str]:
+    if isinstance(args, (str, bytes)) or not isinstance(args, Iterable):
+        raise KindError(f'args is {args!r}; a list of strings, such as ["--shard", "0/8"], would be right')
+    several = list(args)
+    for one in several:
+        if not isinstance(one, (str, os.PathLike)):
+            raise KindError(f"args has {one!r}, which is {type(one).__name__}; a list of strings would be right")
+    return [os.fspath(one) for one in several]
 
-    return [f"--model={bundled_model() if model == 'bundled' else os.fspath(model)}", *_flag("--dtype", dtype)]
+
+def _where(target: Target, folder: Path) -> list[str]:
+    if target.server is not None:
+        servers = [*(f"--server={address}" for address in target.server), *_flag("--server-timeout", target.timeout)]
+        return [*servers, *_flag("--server-ca", _file_of(target.access.ca, folder))]
+    return [f"--model={bundled_model() if target.model == BUNDLED else target.model}", *_flag("--dtype", target.dtype)]
 
 
-def _servers(server: str | Sequence[str], timeout: float | None) -> list[str]:
-    return [*(f"--server={parse_address(address)}" for address in given_servers(server)), *_flag("--server-timeout", timeout)]
+def _file_of(ca: bytes | None, folder: Path) -> Path | None:
+    if ca is None:
+        return None
+    file = folder / "ca.pem"
+    file.write_bytes(ca)
+    return file
 
 
-def _environment(token: str | None, ca: str | bytes | os.PathLike[str] | None, stack: ExitStack) -> dict[str, str]:
+def _while_here(folder: Path, stack: ExitStack) -> list[str]:
+    """Has the command end with this process, however that ends: the lock goes with it."""
+    stack.enter_context(made(folder / "lock"))
+    return [f"--while-locked={folder / 'lock'}"]
+
+
+def _environment(target: Target) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _SAID}
-    if token is not None:
-        environment["TEXTFLIGHT_SERVER_TOKEN"] = token
-    if (authorities := read_ca(ca)) is not None:
-        file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".pem"))
-        file.write(authorities)
-        file.flush()
-        environment["SSL_CERT_FILE"] = file.name
+    if target.access.token is not None:
+        environment["TEXTFLIGHT_SERVER_TOKEN"] = target.access.token
     return environment
 
 
 def _run(arguments: list[str], environment: dict[str, str], progress: Progress) -> dict[str, Any]:
-    from ._server import binary
-
     command = [binary(), "score", *arguments, "--progress=json", "--log=off", "--json"]
     with tempfile.TemporaryFile("w+") as said, _process(command, environment, said) as process:
         errors = list(_errors(process, progress))

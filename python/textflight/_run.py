@@ -26,17 +26,27 @@ LANES_A_SERVER = 2
 # What is read ahead of the answers, for each lane, and at most in bytes of what stays here meanwhile.
 _ROWS_AHEAD = 24 * 1024
 _BYTES_AHEAD = 32 * 1024 * 1024
-# How long a lane may take to its end. One that is stuck in a connect ends with it, later.
+# How long a lane may take to its end. One whose server is silent ends by itself, later.
 _END_SECONDS = 3.0
+_SILENT_SECONDS = 0.5
+_CANCEL_SECONDS = 0.05
 
 #: Set by who wants a run to stop that another thread drives.
 STOP: ContextVar[threading.Event | None] = ContextVar("STOP", default=None)
 
 _running: weakref.WeakSet[Run] = weakref.WeakSet()
+_left: weakref.WeakSet[Lane] = weakref.WeakSet()
 
 
 class StoppedError(Error):
     """Nobody wants the result any more."""
+
+
+def check_stop() -> None:
+    """Whether who drives this call wants it to stop, which is an error then."""
+    stop = STOP.get()
+    if stop is not None and stop.is_set():
+        raise StoppedError("the task was cancelled")
 
 
 class Run:
@@ -84,13 +94,18 @@ class Run:
     def close(self, is_left: bool = False) -> None:
         """Ends the run. What is unanswered then is cancelled, and all that is under way if the caller has left it."""
         self._work.finish()
-        if is_left or self._rows_done < self._rows:
-            for lane in self._lanes:
+        for lane in self._lanes:
+            if is_left or self._rows_done < self._rows or lane.silent_seconds():
                 lane.cancel()
         for lane in self._lanes:
-            if not lane.join(_END_SECONDS):
+            silent = lane.silent_seconds()
+            if not lane.join(max(_CANCEL_SECONDS, _SILENT_SECONDS - silent) if silent else _END_SECONDS):
                 lane.cancel()
+                _left.add(lane)
         self._progress.end()
+        # An error's frames would keep the servers.
+        self._lanes_to_come.clear()
+        self._new_lane = _no_lane
         _running.discard(self)
 
     def _add(self, texts: pa.RecordBatch) -> list[Piece]:
@@ -104,7 +119,7 @@ class Run:
         return pieces
 
     def _start_lane(self) -> None:
-        if self._lanes_to_come and (not self._lanes or self._work.wants_a_lane()):
+        if self._lanes_to_come and (not self._lanes or self._work.wants_a_lane([lane.server for lane in self._lanes])):
             self._lanes.append(self._new_lane(self._lanes_to_come.popleft()))
 
     def _is_done(self, pieces: list[Piece]) -> bool:
@@ -126,11 +141,22 @@ class Run:
         self._progress.at(self._rows_done)
 
 
+def _no_lane(server: str) -> Lane:
+    raise AssertionError("the run is over")
+
+
 def _close_all() -> None:
     """Threads must not be inside a call when the interpreter goes."""
     for run in list(_running):
         run.close()
+    for lane in list(_left):
+        lane.join(_END_SECONDS)
+
+
+def _in_child() -> None:
+    _running.clear()
+    _left.clear()
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_running.clear)
+os.register_at_fork(after_in_child=_in_child)

@@ -1,43 +1,14 @@
 """`score` and `predict`, by clients that are kept."""
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
-from ._client import Client, Prediction
+from ._client import Prediction
+from ._kept import kept_client
 from ._options import Columns, Labels, OnError, Text
 from ._progress import ProgressOption
-from ._servers import given_servers
-
-_lock = threading.Lock()
-_clients: dict[tuple[Any, ...], Client] = {}
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-
-def kept_client(
-    server: str | Sequence[str] | None,
-    model: str | PathLike[str],
-    dtype: str | None,
-    token: str | None,
-    ca: str | bytes | PathLike[str] | None,
-) -> Client:
-    """The client of this process for these servers."""
-    key = (None if server is None else given_servers(server), fspath(model), dtype, token, ca)
-    with _lock:
-        if key not in _clients:
-            _clients[key] = Client(server, model=model, dtype=dtype, token=token, ca=ca)
-        return _clients[key]
-
 
 def score(
     data: Any,
@@ -48,6 +19,7 @@ def score(
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
+    timeout: float | None = None,
     labels: Labels | None = None,
     details: bool | None = None,
     probabilities: bool | None = None,
@@ -72,7 +44,7 @@ def score(
     Traceback (most recent call last):
     textflight.InvalidError: column "reviews" not found; string columns: review
     """
-    client = kept_client(server, model, dtype, token, ca)
+    client = kept_client(server, model, dtype, token, ca, timeout)
     return client.score(
         data,
         text,
@@ -95,6 +67,7 @@ def predict(
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
+    timeout: float | None = None,
 ) -> list[Prediction]:
     """The label and the confidence of each text, or of the one.
 
@@ -105,4 +78,4 @@ def predict(
     ...     print(label, round(confidence, 2))
     POSITIVE 1.0
     """
-    return kept_client(server, model, dtype, token, ca).predict(texts)
+    return kept_client(server, model, dtype, token, ca, timeout).predict(texts)

@@ -7,6 +7,8 @@ Which one is found in the user's runtime folder, where each kind of server (its 
 - ``KEY.NUMBER.users``, which every user holds; the server ends when it gets it alone (``serve --while-locked``),
 - ``KEY.log``, what it has said.
 
+Who starts a server takes away the files of kinds that nobody has, and that nobody starts or looks for.
+
 All of these locks are the system's: they go with the process that holds them, however it ends. Each start has files of its own, so
 that a server that ends and one that starts never take one another's.
 """
@@ -87,7 +89,11 @@ def local(model: str | os.PathLike[str] = "bundled", *, dtype: str | None = None
     ...     server.flight.startswith("grpc://127.0.0.1:")
     True
     """
-    launch = Launch.of(model, dtype, args)
+    return served(Launch.of(model, dtype, args))
+
+
+def served(launch: Launch) -> LocalServer:
+    """The local server that is started so."""
     folder = _locks.runtime_folder()
     files = _Files.of(folder, launch.key)
     with _told_after(_PATIENCE_SECONDS, f"textflight: starting a local server for model {launch.model} …"):
@@ -112,6 +118,12 @@ class _Files:
 
     def users(self, number: str) -> Path:
         return self.state.with_suffix(f".{number}.users")
+
+    def others(self) -> Iterator[_Files]:
+        """Of all other kinds."""
+        for lock in self.lock.parent.glob(f"*{self.lock.suffix}"):
+            if lock != self.lock:
+                yield self.of(lock.parent, lock.stem)
 
     def clear(self) -> None:
         """Takes away what is left of earlier servers. Who holds something of it keeps it."""
@@ -146,6 +158,7 @@ def _join(files: _Files) -> LocalServer | None:
 def _start(files: _Files, launch: Launch) -> LocalServer:
     """Starts a server of which this is the first user."""
     files.clear()
+    _sweep(files)
     number = secrets.token_hex(4)
     with contextlib.ExitStack() as given_up:
         users = _locks.share(files.users(number), os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -157,6 +170,24 @@ def _start(files: _Files, launch: Launch) -> LocalServer:
         alive = os.open(files.state, os.O_RDONLY | os.O_CLOEXEC)
         given_up.pop_all()
         return LocalServer(running, users, alive)
+
+
+def _sweep(files: _Files) -> None:
+    """Takes away what servers of other kinds have left: their tokens are of no use, and their logs are of days long gone."""
+    for kind in files.others():
+        with contextlib.suppress(OSError), _locks.exclusive_now(kind.lock) as is_ours:
+            if is_ours and not _lives(kind):
+                kind.clear()
+                # Who waits for it finds that it is gone, and makes another.
+                kind.lock.unlink()
+
+
+def _lives(files: _Files) -> bool:
+    try:
+        with _locks.exclusive_now(files.state) as is_ours:
+            return not is_ours
+    except FileNotFoundError:
+        return False
 
 
 def _is_listening(running: Running) -> bool:

@@ -1,20 +1,18 @@
-"""The servers of a client: those that it was given, or a local one."""
+"""The servers that a run has its texts scored by: those that it was given, or a local one.
+
+They and their connections are there for as long as a client keeps them or a run has them, however that run ends, and wherever its
+client has gone.
+"""
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from ._connection import Access, Connection, parse_address
-from ._errors import InvalidError, KindError
+from ._connection import Access, Connection
 from ._forks import Keeper, note_keeper
-
-if TYPE_CHECKING:
-    from ._server import LocalServer
-
-# By which a model is known to be the same.
-_TELLING = ("version", "labels", "dtype", "max_length")
+from ._launch import Launch
+from ._server import LocalServer, served
 
 
 class Servers(Keeper, Protocol):
@@ -22,69 +20,43 @@ class Servers(Keeper, Protocol):
 
     names: list[str]
 
-    def connect(self, name: str, anew: bool = False) -> Connection:
-        """The connection to one; `anew` where the last one was lost."""
+    def is_current(self) -> bool:
+        """Whether a run that begins now may have these, too."""
 
-    def close(self) -> None:
-        """Lets go of all."""
-
-
-def given_servers(server: str | Sequence[str]) -> tuple[str, ...]:
-    """One address, or several, as several."""
-    if isinstance(server, str):
-        return (server,)
-    if not isinstance(server, Sequence) or isinstance(server, bytes):
-        raise KindError(f"server is {type(server).__name__}; an address such as grpc://127.0.0.1:8815, or a list of them, would be right")
-    return tuple(server)
+    def connect(self, name: str, seconds: float, anew: bool = False) -> Connection:
+        """The connection to one, which answers in so many seconds; `anew` where the last one was lost."""
 
 
 class RemoteServers:
-    """Servers at known addresses. All must serve the same model, also one that comes back."""
+    """Servers at known addresses."""
 
-    def __init__(self, server: str | Sequence[str], access: Access) -> None:
-        self.names = list(dict.fromkeys(parse_address(one) for one in given_servers(server)))
-        if not self.names:
-            raise InvalidError("server names no server: an address such as grpc://127.0.0.1:8815 would be right, or None for a local one")
+    def __init__(self, addresses: Sequence[str], access: Access) -> None:
+        self.names = list(addresses)
         self._access = access
-        self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
-        self._model: dict[str, Any] | None = None
         note_keeper(self)
 
-    def connect(self, name: str, anew: bool = False) -> Connection:
-        """The connection to the server of this address, which serves what the others do."""
-        with self._lock:
-            connection = None if anew else self._connections.get(name)
+    def is_current(self) -> bool:
+        """Addresses stay what they are."""
+        return True
+
+    def connect(self, name: str, seconds: float, anew: bool = False) -> Connection:
+        """The connection to the server of this address."""
+        connections = self._connections
+        connection = None if anew else connections.get(name)
         if connection is None:
             connection = self._access.connect(name)
-            self._check(name, connection.info())
-            with self._lock:
-                self._connections[name] = connection
+            connection.info(seconds)
+            # If all were let go of meanwhile, nobody looks here any more.
+            connections[name] = connection
         return connection
-
-    def _check(self, name: str, info: dict[str, Any]) -> None:
-        model = {fact: info.get(fact) for fact in _TELLING}
-        with self._lock:
-            known = self._model = self._model or model
-        for fact in _TELLING:
-            if model[fact] != known[fact]:
-                different = f"its {fact} is {model[fact]}, not {known[fact]}"
-                raise InvalidError(f"{name} serves another model than before, or than the others: {different}")
 
     def let_go_of_connections(self) -> None:
         """Each call that is under way keeps its own."""
-        with self._lock:
-            self._connections.clear()
+        self._connections = {}
 
     def renew_lock(self) -> None:
-        """After a fork."""
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Lets go of the connections."""
-        with self._lock:
-            self._connections.clear()
-            self._model = None
+        """There is none."""
 
 
 class LocalServers:
@@ -92,25 +64,47 @@ class LocalServers:
 
     names = ["the local server"]
 
-    def __init__(self, model: str | PathLike[str], dtype: str | None) -> None:
-        self._model = model
-        self._dtype = dtype
+    def __init__(self, model: str, dtype: str | None, device: str | None = None) -> None:
+        self._wanted = (model, dtype, device)
+        self._launch = self._launch_now()
+        # For moments, as forks wait for it; who waits for a server to start holds the other.
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._server: LocalServer | None = None
         self._connection: Connection | None = None
         note_keeper(self)
 
-    def connect(self, name: str, anew: bool = False) -> Connection:
-        """The connection to the local server; one that was killed is started again."""
-        from ._server import local
+    def _launch_now(self) -> Launch:
+        model, dtype, device = self._wanted
+        return Launch.of(model, dtype, device=device)
 
+    def is_current(self) -> bool:
+        """The model's files, variables and the binary may have become others, and then it is another server that is wanted."""
+        return self._launch_now().key == self._launch.key
+
+    def connect(self, name: str, seconds: float, anew: bool = False) -> Connection:
+        """The connection to the local server; one that was killed is started again."""
+        return self._connected() or self._start()
+
+    def _connected(self) -> Connection | None:
         with self._lock:
             if self._server is None or not self._server.is_alive():
-                self._let_go()
-                self._server = local(self._model, dtype=self._dtype)
-            if self._connection is None:
+                self._server = self._connection = None
+            elif self._connection is None:
                 self._connection = Access(self._server.token).connect(self._server.flight)
             return self._connection
+
+    def _start(self) -> Connection:
+        with self._starting:
+            if (connection := self._connected()) is not None:
+                return connection
+            # Of the files as they are now, which the server reads. That it still serves the same is looked at by each run.
+            self._launch = self._launch_now()
+            server = served(self._launch)
+            connection = Access(server.token).connect(server.flight)
+            with self._lock:
+                self._server, self._connection = server, connection
+            return connection
 
     def let_go_of_connections(self) -> None:
         """The server stays."""
@@ -119,14 +113,4 @@ class LocalServers:
 
     def renew_lock(self) -> None:
         """After a fork."""
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Lets go of the server, which ends if nobody else uses it."""
-        with self._lock:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        server, self._server, self._connection = self._server, None, None
-        if server is not None:
-            server.close()
+        self._lock, self._starting = threading.Lock(), threading.Lock()

@@ -5,22 +5,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from ._errors import ConnectError, TimedOutError
+from ._errors import ConnectError, InvalidError, TimedOutError
 from ._pieces import Piece
+from ._seen import Seen
 
 #: How long a server that was there is waited for, where no other is there.
 PATIENCE_SECONDS = 30.0
 # How often the caller looks up from its wait.
-_TICK_SECONDS = 0.25
+TICK_SECONDS = 0.25
+# How long a server may be silent before the next one is asked, too.
+_SILENCE_SECONDS = 1.0
+# By which a model is known to be the same.
+_TELLING = ("version", "labels", "dtype", "max_length")
+
+
+def silence_of(timeout: float | None, servers: int) -> float:
+    """How long one of several servers may be silent before the next is asked: all are within `timeout`."""
+    return _SILENCE_SECONDS if timeout is None else min(_SILENCE_SECONDS, timeout / (servers + 1))
 
 
 class Work:
     """One run's pieces. All of it is under one lock; whoever waits is told of every change."""
 
-    def __init__(self, servers: Sequence[str], timeout: float | None, were_there: threading.Event) -> None:
+    def __init__(self, servers: Sequence[str], timeout: float | None, seen: Seen) -> None:
         # Entered by itself, not by the condition, in whose Python code Ctrl-C could leave it held for good.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -33,9 +44,11 @@ class Work:
         self.servers = list(servers)
         self._down: dict[str, str] = {}
         self._patience = min(timeout, PATIENCE_SECONDS) if timeout is not None else PATIENCE_SECONDS
-        self._timeout = timeout
-        #: Whether any server has been reached, by this run or an earlier one.
-        self._were_there = were_there
+        self.timeout = timeout
+        self._silence = silence_of(timeout, len(servers))
+        self._began = time.monotonic()
+        self._seen = seen
+        self._model: dict[str, Any] | None = None
         self._last_there = time.monotonic()
         self._last_answer = time.monotonic()
         #: The schema of the answers, once a server has said it.
@@ -49,10 +62,17 @@ class Work:
             self._waiting.append(piece)
             self._changed.notify_all()
 
-    def wants_a_lane(self) -> bool:
-        """Whether more pieces wait than there are lanes without work, or those that there are find no server to say the schema."""
+    def wants_a_lane(self, begun: Sequence[str]) -> bool:
+        """Whether more pieces wait than there are lanes without work, or those begun with these servers have none to say the schema."""
         with self._lock:
-            return len(self._waiting) > self._idle or (self.schema is None and bool(self._down))
+            if len(self._waiting) > self._idle:
+                return True
+            if self.schema is not None or len(begun) >= len(self.servers):
+                return False
+            if time.monotonic() - self._began > self._silence * len(begun):
+                self._seen.away(begun)
+                return True
+            return all(server in self._down for server in begun)
 
     def is_answered(self, number: int) -> bool:
         """Whether the piece of this number has its answer."""
@@ -79,16 +99,16 @@ class Work:
                 if holds():
                     return
                 self._check_time(began)
-                self._changed.wait(_TICK_SECONDS)
+                self._changed.wait(TICK_SECONDS)
             meanwhile()
 
     def _check_time(self, began: float) -> None:
         waited = time.monotonic() - max(began, self._last_answer)
-        if self._timeout is None or waited < self._timeout:
+        if self.timeout is None or waited < self.timeout:
             return
         if self._down:
             raise ConnectError(self._all_down())
-        raise TimedOutError(f"no answer from {', '.join(self.servers)} in {self._timeout:g} s (timeout)")
+        raise TimedOutError(f"no answer from {', '.join(self.servers)} in {self.timeout:g} s (timeout)")
 
     def finish(self) -> None:
         """Nothing more is to be scored: lanes end."""
@@ -127,11 +147,17 @@ class Work:
             self._last_answer = self._last_there = time.monotonic()
             self._changed.notify_all()
 
-    def note_there(self, server: str, schema: pa.Schema) -> None:
-        """A server takes work."""
+    def note_there(self, server: str, schema: pa.Schema, info: dict[str, Any]) -> None:
+        """A server takes work. One run's are all of one model, also of a server that comes back."""
+        model = {fact: info.get(fact) for fact in _TELLING}
         with self._lock:
+            known = self._model = self._model or model
+            for fact in _TELLING:
+                if model[fact] != known[fact]:
+                    different = f"its {fact} is {model[fact]}, not {known[fact]}"
+                    raise InvalidError(f"{server} serves another model than before, or than the others: {different}")
             self._down.pop(server, None)
-            self._were_there.set()
+            self._seen.there(server)
             self._last_there = time.monotonic()
             self.schema = self.schema or schema
             self._changed.notify_all()
@@ -139,11 +165,12 @@ class Work:
     def note_down(self, server: str, cause: str) -> None:
         """A server is not there. If none was for too long, the run fails."""
         with self._lock:
-            if not self._down and self._were_there.is_set():
+            if not self._down and self._seen.were_there:
                 self._last_there = time.monotonic()
             self._down[server] = cause
+            self._seen.away([server])
             waited = time.monotonic() - self._last_there
-            if len(self._down) == len(self.servers) and (not self._were_there.is_set() or waited > self._patience):
+            if len(self._down) == len(self.servers) and (not self._seen.were_there or waited > self._patience):
                 self._fail(ConnectError(self._all_down()))
 
     def _all_down(self) -> str:

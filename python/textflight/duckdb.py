@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ._score import kept_client
+from ._errors import InvalidError
+from ._kept import kept_client
 from ._structs import scored_structs
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # What DuckDB calls the type of a score.
 _RETURNS = "STRUCT(label VARCHAR, confidence FLOAT)"
+# Names of functions that were registered by this process, with whichever database.
+_registered: set[str] = set()
 
 
 def register(
@@ -33,13 +36,16 @@ def register(
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
+    timeout: float | None = None,
 ) -> DuckDBPyConnection:
-    """Makes `name` a function of this connection: of a VARCHAR, it gives a STRUCT(label VARCHAR, confidence FLOAT).
+    """Makes `name` a function of this connection's database: of a VARCHAR, it gives a STRUCT(label VARCHAR, confidence FLOAT).
 
-    A null gives null. A function that was registered by this name before is replaced. `model` and the rest say who scores, as for
-    `textflight.score`. Gives back the connection.
+    A null gives null. All connections and cursors of the database have the function, and the one that it was registered with may
+    replace it. `model` and the rest say who scores, as for `textflight.score`. Gives back the connection.
     """
-    client = kept_client(server, model, dtype, token, ca)
+    import duckdb
+
+    client = kept_client(server, model, dtype, token, ca, timeout)
 
     def function(texts: pa.ChunkedArray) -> pa.StructArray:
         return scored_structs(client, texts)
@@ -47,8 +53,19 @@ def register(
     _forget(con, name)
     # The types that DuckDB declares do not know the words that it takes.
     create: Callable[..., DuckDBPyConnection] = con.create_function
-    # Nulls are passed on: to sort them out would copy the others.
-    return create(name, function, ["VARCHAR"], _RETURNS, type="arrow", null_handling="special")
+    try:
+        # Nulls are passed on: to sort them out would copy the others.
+        create(name, function, ["VARCHAR"], _RETURNS, type="arrow", null_handling="special")
+    except duckdb.CatalogException as error:
+        # DuckDB's own functions have names, too, and those are never ours.
+        if name.lower() in _registered and "already exists" in str(error):
+            raise InvalidError(
+                f'"{name}" is a function of this database already, for all of its connections and cursors; the connection that it was '
+                "registered with can replace it, or choose another name"
+            ) from None
+        raise
+    _registered.add(name.lower())
+    return con
 
 
 def _forget(con: DuckDBPyConnection, name: str) -> None:

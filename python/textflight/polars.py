@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from ._errors import InvalidError
-from ._score import kept_client
+from ._kept import kept_client
 from ._structs import scored_structs
 
 #: The type of a score.
@@ -32,6 +32,7 @@ def sentiment(
     dtype: str | None = None,
     token: str | None = None,
     ca: str | bytes | PathLike[str] | None = None,
+    timeout: float | None = None,
 ) -> pl.Expr:
     """The score of each text of an expression, or of the column of this name: a struct of `label` and `confidence`.
 
@@ -41,7 +42,7 @@ def sentiment(
     texts = pl.col(expr) if isinstance(expr, str) else expr
     if not isinstance(texts, pl.Expr):
         raise InvalidError(f"expr is {type(expr).__name__}; the name of a column, or an expression such as pl.col(\"review\") would be right")
-    client = kept_client(server, model, dtype, token, ca)
+    client = kept_client(server, model, dtype, token, ca, timeout)
 
     def scores(series: pl.Series) -> pl.Series:
         if not isinstance(series.dtype, _TEXTS):

@@ -16,8 +16,9 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset
 
 from ._errors import InvalidError, KindError
-from ._job import Job, Target
+from ._job import Job
 from ._options import Options, ScoreOptions, Text
+from ._target import Target
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -89,9 +90,9 @@ class _Scorer:
     """What an actor does. It connects with the first block: the error of an actor that cannot begin would be Ray's and not ours."""
 
     def __init__(self, job: Job) -> None:
-        gpus = tuple(f"cuda:{number}" for number in range(len(ray.get_gpu_ids())))
+        gpus = ",".join(f"cuda:{number}" for number in range(len(ray.get_gpu_ids()))) or None
         # Ray shows an actor the GPUs that it has reserved, and no others.
-        self._job = dataclasses.replace(job, target=dataclasses.replace(job.target, devices=gpus))
+        self._job = dataclasses.replace(job, target=dataclasses.replace(job.target, device=gpus))
 
     def __call__(self, block: pa.Table) -> Iterator[pa.Table]:
         for batch in self._job.score(block.schema, block.to_batches(_ROWS_A_BATCH)):

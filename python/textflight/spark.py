@@ -19,8 +19,9 @@ from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import StructField, StructType
 
 from ._errors import KindError
-from ._job import Job, Target
+from ._job import Job
 from ._options import Options, ScoreOptions, Text
+from ._target import Target
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,7 +82,7 @@ def _scored(job: Job, names: list[str], batches: Iterator[pa.RecordBatch]) -> It
     first = next(named, None)
     if first is None:
         return
-    here = Job(dataclasses.replace(job.target, devices=_gpus()), job.options)
+    here = Job(dataclasses.replace(job.target, device=_gpus()), job.options)
     for scored in here.score(first.schema, itertools.chain([first], named)):
         # Spark goes by places, and takes two columns of one name for one.
         fields = [field.with_name(str(number)).with_type(_as_spark_has_it(field.type)) for number, field in enumerate(scored.schema)]
@@ -89,11 +90,11 @@ def _scored(job: Job, names: list[str], batches: Iterator[pa.RecordBatch]) -> It
         yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _gpus() -> tuple[str, ...]:
+def _gpus() -> str | None:
     """Those that Spark has given this task."""
     task = TaskContext.get()
     given = task.resources().get("gpu") if task is not None else None
-    return tuple(f"cuda:{address}" for address in given.addresses) if given is not None else ()
+    return ",".join(f"cuda:{address}" for address in given.addresses) or None if given is not None else None
 
 
 def _as_spark_has_it(kind: pa.DataType) -> pa.DataType:

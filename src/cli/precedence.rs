@@ -26,7 +26,7 @@ const MODEL_OPTIONS: [&str; 10] = [
 ];
 
 /// Options of servers that score instead, besides that which names them.
-const SERVER_OPTIONS: [&str; 3] = ["server_timeout", "server_token", "server_token_file"];
+const SERVER_OPTIONS: [&str; 4] = ["server_timeout", "server_token", "server_token_file", "server_ca"];
 
 impl Cli {
     /// The arguments of this process. Wrong ones end it with exit code 2.
@@ -151,6 +151,7 @@ mod tests {
             (vec!["--device", "cpu", "--server", "grpc://a:1"], "--device is for a model here, but --server"),
             (vec!["--server-timeout", "3"], "--server-timeout is for a server: add --server"),
             (vec!["--server-token-file", "f"], "--server-token-file is for a server: add --server"),
+            (vec!["--server-ca", "f"], "--server-ca is for a server: add --server"),
             (vec!["--server", "a:1"], "expected grpc://HOST:PORT"),
         ] {
             let error = score(&arguments).unwrap_err();

@@ -157,6 +157,10 @@ pub struct ScoreArgs {
     /// once.
     #[arg(long = "store-option", env = "TEXTFLIGHT_STORE_OPTION", hide_env_values = true, value_name = "KEY=VALUE")]
     pub store_options: Vec<String>,
+    /// Score for as long as another process holds a lock (flock) on this file, then end as after a signal: so the command ends with
+    /// its caller, however that one ends. [default: until it is done]
+    #[arg(long, env = "TEXTFLIGHT_WHILE_LOCKED", value_name = "FILE")]
+    pub while_locked: Option<PathBuf>,
     /// Print the closing summary as JSON on stdout.
     #[arg(long, env = "TEXTFLIGHT_JSON", value_parser = yes_or_no)]
     pub json: bool,

@@ -13,7 +13,11 @@ impl RemoteArgs {
     pub fn options(&self) -> Option<RemoteOptions> {
         (!self.server.is_empty()).then(|| RemoteOptions {
             servers: self.server.clone(),
-            access: ServerAccess { token: self.server_token.clone(), token_file: self.server_token_file.clone() },
+            access: ServerAccess {
+                token: self.server_token.clone(),
+                token_file: self.server_token_file.clone(),
+                ca: self.server_ca.clone(),
+            },
             timeout: Duration::from_secs_f64(self.server_timeout),
         })
     }

@@ -184,11 +184,13 @@ fn servers_are_named_and_waited_for() {
     assert_eq!(remote("").in_flight(), defaults::JOB_IN_FLIGHT);
     let options = remote(" --server grpc://a:1").options().unwrap();
     assert_eq!((options.timeout, options.access.token_file), (Duration::from_mins(1), None));
-    let given =
-        remote(" --server grpc://a:1,grpc://b:2 --server-timeout 1.5 --server-token-file f --server-token hush");
+    let given = remote(
+        " --server grpc://a:1,grpc://b:2 --server-timeout 1.5 --server-token-file f --server-token hush --server-ca c",
+    );
     let options = given.options().unwrap();
     assert_eq!((options.timeout, options.servers.len()), (Duration::from_millis(1500), 2));
     assert_eq!(options.access.token_file.as_deref(), Some(Path::new("f")));
+    assert_eq!(options.access.ca.as_deref(), Some(Path::new("c")));
     assert!(!format!("{given:?} {options:?}").contains("hush"));
     assert_eq!(given.in_flight().rows, 3 * defaults::JOB_IN_FLIGHT.rows, "one more than can be scored at a time");
 }

@@ -1,7 +1,7 @@
 //! Connections to servers, and what each call brings.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct ServerAccess {
     pub token: Option<Token>,
     /// A file of one, which is read for each connection: it may have changed.
     pub token_file: Option<PathBuf>,
+    /// The authorities beside which none is trusted, in PEM; without it those that all our clients trust.
+    pub ca: Option<PathBuf>,
 }
 
 impl ServerAccess {
@@ -81,11 +83,11 @@ impl ServerConnector {
     /// For these servers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a token that cannot be read or sent, and for certificates that the environment names and that
-    /// cannot be used.
+    /// [`Error::Invalid`] for a token that cannot be read or sent, and for certificates that cannot be used.
     pub fn new(access: ServerAccess, servers: &[ServerAddress]) -> Result<Self> {
         access.header()?;
-        let tls = servers.iter().any(|server| server.0.is_encrypted).then(encryption).transpose()?;
+        let is_encrypted = servers.iter().any(|server| server.0.is_encrypted);
+        let tls = is_encrypted.then(|| encryption(access.ca.as_deref())).transpose()?;
         Ok(Self { access, tls })
     }
 
@@ -118,8 +120,9 @@ impl ServerConnector {
     }
 }
 
-fn encryption() -> Result<Arc<ClientConfig>> {
-    let mut config = trust::client_config().map_err(Error::Invalid)?;
+fn encryption(ca: Option<&Path>) -> Result<Arc<ClientConfig>> {
+    let named = |path| trust::client_config_of(path).map_err(|cause| format!("--server-ca {cause}"));
+    let mut config = ca.map_or_else(trust::client_config, named).map_err(Error::Invalid)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }
@@ -165,8 +168,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "hush\n").unwrap();
-        let file = ServerAccess { token: None, token_file: Some(path.clone()) };
-        let typed = ServerAccess { token: "hush".parse().ok(), token_file: None };
+        let file = ServerAccess { token_file: Some(path.clone()), ..ServerAccess::default() };
+        let typed = ServerAccess { token: "hush".parse().ok(), ..ServerAccess::default() };
         for access in [&file, &typed] {
             assert_eq!(access.header().unwrap().unwrap(), "Bearer hush");
             assert!(!format!("{access:?}").contains("hush"));

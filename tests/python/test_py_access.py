@@ -1,5 +1,6 @@
 """Tokens, TLS with an authority of one's own, and addresses, as the Python package takes them."""
 import pickle
+from functools import partial
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_a_token(serve):
         with pytest.raises(PermissionError):
             textflight.Client(address, token=token).info()
     client = textflight.Client(address, token="hush-hush")
-    assert "hush" not in repr(vars(client)["_servers"]._access) and pickle.loads(pickle.dumps(client)).predict("good")
+    assert "hush" not in repr(vars(client)) and pickle.loads(pickle.dumps(client)).predict("good")
 
 
 def test_tls_with_an_authority_of_ones_own(serve, pki):
@@ -56,6 +57,23 @@ def test_arguments_that_are_none(tmp_path):
         ({"timeout": "5"}, "timeout is '5'"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": -1}, "timeout is -1"),
+        ({"timeout": True}, "timeout is True"),
+        ({"model": "mine"}, "^model is for a local server, and server= names others"),
+        ({"dtype": "int8"}, "^dtype is for a local server, and server= names others"),
+        ({"model": 5}, "^model=5: expected"),
+        ({"dtype": ["int8"]}, r"^dtype=\['int8'\]: expected"),
     ]:
-        with pytest.raises(ValueError, match=said):
-            textflight.Client("grpc://127.0.0.1:8815", **options)
+        for call in (textflight.Client, partial(textflight.score, ["a"]), partial(textflight.predict, ["a"]), partial(textflight.score_parquet, "a", "b")):
+            with pytest.raises(ValueError, match=said):
+                call(server="grpc://127.0.0.1:8815", **options)
+
+
+def test_what_is_for_other_servers_is_not_passed_over(tmp_path):
+    ca = tmp_path / "ca.pem"
+    ca.write_text("-----BEGIN CERTIFICATE-----")
+    for options in ({"token": "hush-hush"}, {"ca": ca}):
+        for call in (textflight.Client, partial(textflight.score, ["a"]), partial(textflight.predict, ["a"]), partial(textflight.score_parquet, "a", "b")):
+            with pytest.raises(ValueError, match=f"^{next(iter(options))} is for servers that server= names, and none is named"):
+                call(**options)
+    with pytest.raises(ValueError, match="^timeout is for servers that server= names, and none is named"):
+        textflight.score_parquet("a", "b", timeout=5)

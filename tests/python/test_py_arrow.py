@@ -1,4 +1,5 @@
 """`textflight.score` of pyarrow, of whatever speaks its PyCapsule interface, and of lists."""
+import collections
 import decimal
 
 import duckdb
@@ -236,8 +237,28 @@ def test_lists_that_are_no_texts(score):
     assert [one["label"] for one in scored] == ["POSITIVE", None, None] and "int (5)" in scored[1]["error"] and scored[2]["error"] is None
     with pytest.raises(ValueError, match="leave it out"):
         score(["a"], "text")
+    with pytest.raises(ValueError, match="details is array"):
+        score(["a"], details=np.array([True, False]))
     with pytest.raises(ValueError, match="2 dimensions"):
         score(np.array([["a"]]))
+
+
+@pytest.mark.parametrize("other", [np.int64(5), np.bool_(True), np.datetime64("2026-01-01"), 5, 5.0, decimal.Decimal(5)])
+def test_numbers_before_texts(score, other):
+    none, good = score([other, "good"], on_error="null")
+    assert none["label"] is None and f"it is {type(other).__name__}" in none["error"] and good["label"] == "POSITIVE"
+    with pytest.raises(ValueError, match=rf"^row 0 \(counted from 0\) is not text: it is {type(other).__name__}"):
+        score([other, "good"])
+
+
+@pytest.mark.parametrize("null", [np.float32("nan"), np.float64("nan"), float("nan"), decimal.Decimal("nan"), np.datetime64("NaT")])
+def test_what_is_no_number_is_null(score, null):
+    assert [one["label"] for one in score([null, "good", null])] == [None, "POSITIVE", None]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, collections.deque, collections.UserList, np.array])
+def test_sequences(score, kind):
+    assert [one["label"] for one in score(kind(["good"] * 2000 + ["bad"]))][1999:] == ["POSITIVE", "NEGATIVE"]
 
 
 def test_data_of_no_kind(score):

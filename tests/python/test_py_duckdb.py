@@ -97,6 +97,18 @@ def test_the_name_of_a_function_of_duckdbs_stays_its_own(con, address):
     assert con.sql("SELECT lower('A')").fetchall() == [("a",)]
 
 
+@pytest.mark.parametrize("where", ["cursor", "connection"])
+def test_another_connection_of_the_database_has_the_function(con, address, tmp_path, where):
+    """It is the database's. DuckDB has the connection that it was registered with replace it, and no other."""
+    with duckdb.connect(tmp_path / "db") as first, (first.cursor() if where == "cursor" else duckdb.connect(tmp_path / "db")) as second:
+        textflight.duckdb.register(first, "mood", server=address)
+        assert second.sql("SELECT mood('a lovely film').label").fetchall() == [("POSITIVE",)]
+        with pytest.raises(ValueError, match='"Mood" is a function of this database already, for all of its connections.*can replace it'):
+            textflight.duckdb.register(second, "Mood", server=address)
+        assert textflight.duckdb.register(first, "mood", server=address) is first
+        assert second.sql("SELECT mood('a lovely film').label").fetchall() == [("POSITIVE",)]
+
+
 def test_the_default_connection_of_the_module(address):
     textflight.duckdb.register(duckdb, "module_sentiment", server=address)
     try:

@@ -183,6 +183,39 @@ def test_which_column(score):
         score(frame, "title", columns=["id"])
 
 
+def test_text_may_be_any_kind_of_list(score):
+    frame = pd.DataFrame({"a": ["good"], "b": ["bad"]})
+    expected = ["a_label", "a_confidence", "b_label", "b_confidence"]
+    for text in (["a", "b"], ("a", "b"), frame.columns, np.array(["a", "b"]), pd.Series(["a", "b"])):
+        assert list(score(frame, text, columns="new").columns) == expected
+    for text in ([], (), frame.columns[:0]):
+        with pytest.raises(ValueError, match="text names no column"):
+            score(frame, text)
+    for text in (("a", "a"), pd.Index(["a", "a"])):
+        with pytest.raises(ValueError, match="names 'a' twice"):
+            score(frame, text)
+    named = frame.set_axis(pd.Index([("a", "b"), "c"], tupleize_cols=False), axis=1)
+    assert list(score(named, ("a", "b"), columns="new").columns) == NEW_COLUMNS
+
+
+@pytest.mark.parametrize("name", [pd.NA, float("nan"), None, pd.NaT])
+def test_a_name_that_says_nothing(score, name):
+    frame = pd.DataFrame([["good", 1]], columns=pd.Index([name, "n"], dtype=object))
+    for columns in ({}, {"columns": ["n"]}, {"columns": [name]}):
+        assert list(score(frame, **columns)["label"]) == ["POSITIVE"]
+    with pytest.raises(ValueError, match='column "nope" not found'):
+        score(frame, "nope")
+    if name is not None:
+        assert list(score(frame, name)["label"]) == ["POSITIVE"]
+
+
+def test_texts_behind_many_nulls(score):
+    frame = pd.DataFrame({"a": [None] * 100_000 + ["good"], "n": 1})
+    assert list(score(frame)["label"].tail(1)) == ["POSITIVE"]
+    with pytest.raises(ValueError, match="no text column"):
+        score(pd.DataFrame({"a": [None] * 2000 + [5] * 1001 + ["good"]}))
+
+
 def test_a_name_that_is_taken(score):
     frame = pd.DataFrame({"review": ["good"], "label": [1]})
     with pytest.raises(ValueError, match="already have a column 'label'; choose another name with label_column"):

@@ -123,6 +123,23 @@ def test_a_lazy_frame_takes_part_in_a_query(score):
     assert scored.select("id").collect()["id"].to_list() == LARGE["id"].to_list()
 
 
+NEED_NO_SCORES = {
+    "a column": lambda scored: scored.select("id"),
+    "a number of rows": lambda scored: scored.select(pl.len()),
+    "a filter": lambda scored: scored.filter(pl.col("review").str.contains("good")).select("id"),
+    "the first rows": lambda scored: scored.select("review", "id").head(7),
+}
+
+
+@pytest.mark.parametrize("query", NEED_NO_SCORES.values(), ids=NEED_NO_SCORES)
+def test_what_needs_no_scores_is_not_scored(server, query):
+    counted = []
+    scored = textflight.score(LARGE.lazy(), server=f"grpc://{server.flight}", progress=lambda rows, of: counted.append(rows))
+    assert_frame_equal(query(scored).collect(), query(LARGE.lazy()).collect())
+    assert not counted
+    assert scored.filter(pl.col("label") == "NEGATIVE").select(pl.len()).collect().item() and counted
+
+
 def test_a_lazy_frame_is_not_held_in_memory(score, tmp_path):
     LARGE.write_parquet(tmp_path / "in.parquet")
     score(pl.scan_parquet(tmp_path / "in.parquet")).sink_parquet(tmp_path / "out.parquet")

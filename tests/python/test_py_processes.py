@@ -1,27 +1,9 @@
 """Processes that are forked, and such as begin at once; with a local server, and with one that is given."""
 import multiprocessing.pool
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
-from server import BINARY, REPOSITORY, environment
-
-
-def run(code, *arguments, **more):
-    """A Python process of its own, which must end well; what it says."""
-    environ = {**environment(), "PYTHONPATH": str(REPOSITORY / "python"), "TEXTFLIGHT_BIN": str(BINARY), **more}
-    command = [sys.executable, "-W", "error", "-W", "ignore:.*fork:DeprecationWarning", "-c", textwrap.dedent(code), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=environ)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.fixture
-def runtime(tmp_path):
-    """A folder of their own for local servers."""
-    return {"XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+from programs import run, runtime, slow  # noqa: F401
 
 
 FORK = """
@@ -118,3 +100,51 @@ def test_a_local_server_that_is_killed_is_started_again(runtime):
         print(client.predict("bad")[0].label)
     """
     assert run(code, **runtime) == ["POSITIVE", "NEGATIVE"]
+
+
+STARTS = """
+    import os, pathlib, threading, time, textflight
+    client = textflight.Client()
+    def starts():
+        thread = threading.Thread(target=client.predict, args=["good"], daemon=True)
+        thread.start()
+        while not os.path.exists(os.environ["STARTED"]):
+            time.sleep(0.01)
+        return thread
+"""
+
+
+def test_fork_while_another_thread_starts_the_local_server(runtime, slow):
+    """It waits for nobody; the child, which has none of the start, has a server when it wants one."""
+    code = STARTS + """
+    thread = starts()
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        try:
+            print(client.predict("bad")[0].label, flush=True)
+        finally:
+            os._exit(0)
+    print("forked", time.monotonic() - began < 5, flush=True)
+    pathlib.Path(os.environ["GATE"]).touch()
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    print(client.predict("good")[0].label)
+    """
+    assert run(code, **{**runtime, **slow}) == ["forked True", "NEGATIVE", "POSITIVE"]
+
+
+def test_a_client_is_left_while_its_server_starts(runtime, slow):
+    """The server that comes is let go, unless somebody still waits for it."""
+    code = STARTS + """
+    thread = starts()
+    began = time.monotonic()
+    client.close()
+    with client:
+        pass
+    print("left", time.monotonic() - began < 2, flush=True)
+    pathlib.Path(os.environ["GATE"]).touch()
+    thread.join()
+    print(client._servers)
+    """
+    assert run(code, **{**runtime, **slow}) == ["left True", "None"]

@@ -199,8 +199,8 @@ def test_an_encrypted_server(source, tmp_path, serve):
     command = ["score", source, "-o", tmp_path / "out.parquet", "--text", "text", "--server-timeout", "1", "--server"]
     trusting = environment() | {"SSL_CERT_FILE": str(tls / "ca.pem")}
 
-    def score(server, env):
-        arguments = [BINARY, *map(str, command), server]
+    def score(server, env, *options):
+        arguments = [BINARY, *map(str, [*command, server, *options])]
         return subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=env)
 
     done = score(f"grpc+tls://localhost:{port}", trusting)
@@ -208,6 +208,14 @@ def test_an_encrypted_server(source, tmp_path, serve):
     stranger = score(f"grpc+tls://localhost:{port}", environment())
     assert stranger.returncode == 1 and "certificate" in stranger.stderr, stranger.stderr
     assert "grpc+tls://localhost" in stranger.stderr
+    for named in (["--server-ca", tls / "ca.pem"], []):
+        # It is for servers alone, and goes before the variable, which is for all.
+        variable = {"SSL_CERT_FILE": str(tls / "certificate.pem")} if named else {"TEXTFLIGHT_SERVER_CA": str(tls / "ca.pem")}
+        done = score(f"grpc+tls://localhost:{port}", environment() | variable, *named, "--force")
+        assert done.returncode == 0, done.stderr
+    for other in ("/dev/null", tmp_path / "none.pem"):
+        done = score(f"grpc+tls://localhost:{port}", trusting, "--server-ca", other, "--force")
+        assert done.returncode == 2 and f"--server-ca {other}: " in done.stderr, done.stderr
 
 
 def test_what_is_wrong_with_the_command(source, tmp_path):

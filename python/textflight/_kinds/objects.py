@@ -55,7 +55,7 @@ class Objects:
         objects = cls(values, name, pa.large_string(), keeps_causes, index)
         if isinstance(first, _BYTES):
             objects.type = pa.large_binary()
-        elif isinstance(first, (list, tuple, dict)) or hasattr(first, "__array__"):
+        elif isinstance(first, (list, tuple, dict)) or _has_dimensions(first):
             objects.type = objects._nested_type()
         return objects
 
@@ -118,8 +118,17 @@ def is_null(value: Any) -> bool:
     """None, NaN, and what pandas has for them."""
     if value is None:
         return True
-    if isinstance(value, (str, bytes, list, tuple, dict)) or hasattr(value, "__array__") and getattr(value, "ndim", False):
+    if isinstance(value, (str, bytes, list, tuple, dict)) or _has_dimensions(value):
         return False
     if type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, float) and value != value
+    try:
+        # Not a number, or no time, whoever's it is.
+        return bool(value != value)
+    except Exception:
+        return False
+
+
+def _has_dimensions(value: Any) -> bool:
+    """Arrays, and not the numbers of numpy."""
+    return hasattr(value, "__array__") and bool(getattr(value, "ndim", True))

@@ -1,15 +1,17 @@
 """Frames and series of pandas: their text columns alone are turned into Arrow, so that all else stays as it is."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from .._errors import InvalidError
-from .._options import Options, check_new_names, listed
+from .._options import Options, check_new_names, is_same, listed
 from .._plan import Plan, is_string
 from .._progress import Progress, ProgressOption
 from .._stream import new_columns
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 # From here on a copy shares what nobody changes.
 _COPIES_LAZILY = int(pd.__version__.partition(".")[0]) >= 3
-# In so many values of an object column one that is a str makes it one of texts.
+# In so many values that are there of an object column one that is a str makes it one of texts.
 _LOOKED_AT = 1000
+_TAKEN_AT_ONCE = 64 * 1024
 
 
 def score(client: Client, data: Any, options: Options, progress: ProgressOption) -> pd.DataFrame:
@@ -83,16 +86,24 @@ def _texts_of(frame: pd.DataFrame, options: Options) -> tuple[str | list[str], d
         name = _wire_name(frame.columns[number])
         return name, {name: _texts(frame, number, options)}
     wanted = options.text
-    if isinstance(wanted, list):
+    if _are_several(frame, wanted):
+        wanted = list(wanted)
         if not wanted:
             raise InvalidError("text names no column")
         for name in wanted:
-            if wanted.count(name) > 1:
+            if sum(is_same(name, one) for one in wanted) > 1:
                 raise InvalidError(f"text names {name!r} twice")
         found = dict(_find(frame, name) for name in wanted)
         return [_wire_name(name) for name in wanted], {name: _texts(frame, number, options) for name, number in found.items()}
     name, number = _find(frame, wanted)
     return _wire_name(wanted), {name: _texts(frame, number, options)}
+
+
+def _are_several(frame: pd.DataFrame, text: Any) -> bool:
+    """Whether these are names, and not one: a tuple may be that of a column."""
+    if isinstance(text, tuple):
+        return frame.columns.nlevels == 1 and not any(is_same(text, name) for name in frame.columns)
+    return isinstance(text, (list, pd.Index, pd.Series, np.ndarray))
 
 
 def _wire_name(name: Any) -> str:
@@ -102,7 +113,7 @@ def _wire_name(name: Any) -> str:
 def _find(frame: pd.DataFrame, name: Any) -> tuple[str, int]:
     """The column of this name, as it is sent: the one that is called so, or in which its path leads to a field."""
     called = list(frame.columns)
-    found = [i for i, column in enumerate(called) if column == name or (isinstance(column, tuple) and column[0] == name)]
+    found = [i for i, column in enumerate(called) if is_same(column, name) or (isinstance(column, tuple) and is_same(column[0], name))]
     if len(found) > 1:
         several = listed([called[i] for i in found])
         raise InvalidError(f"more than one column is called {name!r}: {several}; rename one, or name all of its levels")
@@ -131,8 +142,14 @@ def _is_text(series: pd.Series) -> bool:
     if isinstance(series.dtype, pd.ArrowDtype):
         return is_string(series.dtype.pyarrow_dtype)
     if series.dtype == object:
-        return any(isinstance(value, str) for value in series.iloc[:_LOOKED_AT])
+        return any(isinstance(value, str) for value in itertools.islice(_values(series), _LOOKED_AT))
     return isinstance(series.dtype, pd.StringDtype)
+
+
+def _values(series: pd.Series) -> Iterator[Any]:
+    """Those that are there, however many are not before them."""
+    for start in range(0, len(series), _TAKEN_AT_ONCE):
+        yield from series.iloc[start : start + _TAKEN_AT_ONCE].dropna()
 
 
 def _has_no_type(series: pd.Series) -> bool:

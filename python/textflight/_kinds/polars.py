@@ -1,7 +1,7 @@
 """Frames, lazy frames and series of polars."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +107,25 @@ def _score_lazily(client: Client, frame: pl.LazyFrame, options: Options, progres
         names = [name for name in kept if wanted is None or name in wanted]
         needed = list(dict.fromkeys([*names, *(plan.schema.names[number] for number in plan.sent)]))
         inputs = frame.select(needed) if rows is None else frame.head(rows).select(needed)
+        if not _asks_for(scores, wanted, predicate):
+            yield from _filtered(inputs.select(names).collect_batches(maintain_order=True), names, predicate)
+            return
         part = _plan({name: schema[name] for name in needed}, replace(options, text=plan.text, columns=names))
-        for scored in _scored_batches(client, inputs, part, Progress(progress)):
-            selected = scored if wanted is None else scored.select(wanted)
-            yield selected if predicate is None else scored.filter(predicate).select(selected.columns)
+        yield from _filtered(_scored_batches(client, inputs, part, Progress(progress)), wanted, predicate)
 
     return register_io_source(source, schema={**{name: schema[name] for name in kept}, **scores})
+
+
+def _asks_for(new: Mapping[str, Any], wanted: list[str] | None, predicate: pl.Expr | None) -> bool:
+    """Whether any of the new columns is, or is to be looked at."""
+    named = [] if predicate is None else predicate.meta.root_names()
+    return wanted is None or any(name in new for name in (*wanted, *named))
+
+
+def _filtered(batches: Iterable[pl.DataFrame], wanted: list[str] | None, predicate: pl.Expr | None) -> Iterator[pl.DataFrame]:
+    for batch in batches:
+        selected = batch if predicate is None else batch.filter(predicate)
+        yield selected if wanted is None else selected.select(wanted)
 
 
 def _scored_batches(client: Client, frame: pl.LazyFrame, plan: Plan, progress: Progress) -> Iterator[pl.DataFrame]:

@@ -20,6 +20,9 @@ def score(client: Client, data: Any, options: Options, progress: ProgressOption)
         raise InvalidError(f"text is {options.text!r}, but the data are a list of texts: leave it out")
     if getattr(data, "ndim", 1) != 1:
         raise InvalidError(f"data have {data.ndim} dimensions; a list of texts has one")
+    if not isinstance(data, (list, tuple)) and not hasattr(data, "ndim"):
+        # Not every sequence has slices: a deque has none.
+        data = list(data)
     objects = Objects.of(data, None, keeps_causes=options.on_error == "null")
     plan = Plan.of_texts({"text": objects.type}, "text", options)
     new = new_columns(client, plan, batches_of(plan, {"text": objects}, len(data)), Progress(progress, len(data)))
