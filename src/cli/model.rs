@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use textflight::classifier::{DTypeChoice, DeviceChoice, KernelChoice, ModelSource};
-use textflight::engine::{TOKENS_OF_A_CORE, TokenBudget};
 
 use super::values::{milliseconds, whole};
+use crate::config::TokenBudget;
 use crate::config::bounds::{AT_WORK, IN_A_BATCH, IN_A_TEXT, TOKENS_OF_A_BATCH};
-use crate::config::defaults::{BATCH_ROWS, MAX_LENGTH};
+use crate::config::defaults::{BATCH_ROWS, MAX_LENGTH, TOKENS_OF_A_CORE};
 
 /// Which checkpoint, and how it runs.
 #[derive(Debug, Args)]

@@ -106,6 +106,9 @@ pub const LAST_UPLOADS: Duration = Duration::from_secs(5);
 /// Where a text is cut, in tokens with the two special ones.
 pub const MAX_LENGTH: usize = 128;
 
+/// Tokens in one batch of a core.
+pub use textflight::engine::TOKENS_OF_A_CORE;
+
 /// Texts in one batch.
 pub const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
 

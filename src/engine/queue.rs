@@ -17,8 +17,7 @@ use crate::classifier::batch::{Batch, BatchLimits};
 use crate::classifier::kernels::Team;
 use crate::metrics::{ByLane, QueueDepth};
 
-/// Batches of which a core's next one is chosen, so that its texts are of like lengths. Among more, those of rare lengths would wait
-/// for longer, and with them the scores of all that came with them.
+/// Batches of which a core's next one is chosen, of like lengths: among more, rare lengths, and what came with them, would wait longer.
 const CHOICE: usize = 4;
 
 /// How long after a request no batch of a table is put behind another that a device computes: the next request would wait for
