@@ -26,8 +26,8 @@ pub struct RemoteArgs {
     /// The same out of a file that has nothing else, read for each connection. It goes before --server-token.
     #[arg(long, env = "TEXTFLIGHT_SERVER_TOKEN_FILE", value_name = "FILE")]
     pub server_token_file: Option<PathBuf>,
-    /// The authorities, in PEM, beside which none is trusted to say who those servers are. Object stores and all others are still
-    /// known by SSL_CERT_FILE, or the system's authorities.
+    /// The authorities, in PEM, beside which none is trusted to say who those servers are. Object stores are known as without it,
+    /// by what the environment names or the system trusts.
     #[arg(long, env = "TEXTFLIGHT_SERVER_CA", value_name = "FILE")]
     pub server_ca: Option<PathBuf>,
 }

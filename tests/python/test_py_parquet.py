@@ -194,8 +194,8 @@ def store(content, authority):
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
         listener.content = content
-        listener.handle_error = lambda *_: None
-        listener.socket = context.wrap_socket(listener.socket, server_side=True)
+        listener.handle_error, listener.daemon_threads = lambda *_: None, True
+        listener.socket = context.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=listener.serve_forever)
         thread.start()
         try:
