@@ -80,12 +80,12 @@ pub struct Kernels {
     /// And of their tokens.
     pub median_tokens: usize,
     /// Each kind, that which takes most first.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<KindTime>,
 }
 
 /// All kernels of one kind in a forward.
 #[derive(Debug, Clone, Serialize)]
-pub struct Kind {
+pub struct KindTime {
     /// What they do.
     pub kind: String,
     /// How many a forward.
@@ -151,12 +151,12 @@ impl Report {
             return;
         }
         let each = forwards.count.max(1) as f64;
-        let kind = |time: &KernelTime| Kind {
+        let kind = |time: &KernelTime| KindTime {
             kind: time.kind.to_owned(),
             calls: time.calls as f64 / each,
             us: microseconds(time.time) / each,
         };
-        let mut kinds: Vec<Kind> = times.iter().map(kind).collect();
+        let mut kinds: Vec<KindTime> = times.iter().map(kind).collect();
         kinds.sort_by(|a, b| b.us.total_cmp(&a.us));
         self.kernels.push(Kernels {
             dtype: measured.precision.to_string(),

@@ -90,7 +90,7 @@ impl Course {
         let taken = self.pass(rows)?;
         let host = self.counters().zip(before).map(|(after, before)| {
             let forwards = u32::try_from(after.forwards - before.forwards).unwrap_or(u32::MAX).max(1);
-            (after.host - before.host) / forwards
+            after.host.saturating_sub(before.host) / forwards
         });
         Ok(Speed {
             batch_tokens: self.batch.tokens,
