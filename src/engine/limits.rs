@@ -81,7 +81,7 @@ impl EngineLimits {
     /// What suits a model, where it lies. With [`TokenBudget::Auto`] that is measured, which takes a while.
     ///
     /// # Errors
-    /// As for [`calibrate`].
+    /// Those of the forwards that measure.
     pub fn for_model(classifier: &Arc<Classifier>, options: &EngineOptions) -> Result<Self> {
         // A forward of a GPU takes as many texts as there are tokens for.
         let rows = options.batch_rows.filter(|_| !classifier.is_on_gpu());
