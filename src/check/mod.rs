@@ -6,13 +6,13 @@
 mod agreement;
 mod card;
 mod checkpoint;
+mod counting;
 mod product;
 mod random;
 mod report;
 mod speed;
 mod tables;
 mod texts;
-mod watched;
 
 pub use card::Card;
 pub use checkpoint::{Size, write_checkpoint};
@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use tracing::info;
 
-use self::report::Measured;
-use self::speed::Course;
+use self::report::Measurement;
+use self::speed::SpeedTrial;
 use self::texts::Texts;
 use crate::classifier::kernels::Place;
 use crate::classifier::{Checkpoint, Classifier, DTypeChoice, DeviceChoice, KernelChoice, ModelSource, Precision};
@@ -122,17 +122,17 @@ fn measure(
     options: &CheckOptions,
     report: &mut Report,
 ) -> Result<()> {
-    let usual = classifier.is_on_gpu().then_some(speed::Size::Usual);
-    for size in BATCHES.into_iter().map(speed::Size::Rows).chain(usual) {
-        let course = Course::new(classifier, column, size, mean)?;
+    let usual = classifier.is_on_gpu().then_some(speed::BatchSize::Usual);
+    for size in BATCHES.into_iter().map(speed::BatchSize::Rows).chain(usual) {
+        let course = SpeedTrial::new(classifier, column, size, mean)?;
         let found = course.speed(options.duration)?;
         let (batch_rows, usual) = match size {
-            speed::Size::Rows(rows) => (rows, false),
-            speed::Size::Usual => (found.batch_tokens / mean, true),
+            speed::BatchSize::Rows(rows) => (rows, false),
+            speed::BatchSize::Usual => (found.batch_tokens / mean, true),
         };
         let rows_per_second = found.rows_per_second;
         info!(dtype = %precision, mean_tokens = mean, batch_rows, rows_per_second, "speed");
-        let measured = Measured { precision, mean, batch_rows, usual };
+        let measured = Measurement { precision, mean, batch_rows, usual };
         report.add_speed(measured, &found, options.size);
         if mean == USUAL_MEAN {
             let (times, forwards) = course.kernels()?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::agreement::Agreement;
-use super::speed::Speed as Found;
-use super::watched::Forwards;
+use super::counting::Forwards;
+use super::speed::Throughput;
 use super::{Card, Size};
 use crate::classifier::Precision;
 use crate::classifier::kernels::{KernelTime, Place};
@@ -96,7 +96,7 @@ pub struct KindTime {
 
 /// A measurement's name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Measured {
+pub(super) struct Measurement {
     pub precision: Precision,
     pub mean: usize,
     pub batch_rows: usize,
@@ -127,7 +127,7 @@ impl Report {
         self.product.push(Product { dtype: precision.to_string(), tflops });
     }
 
-    pub(super) fn add_speed(&mut self, measured: Measured, found: &Found, size: Size) {
+    pub(super) fn add_speed(&mut self, measured: Measurement, found: &Throughput, size: Size) {
         let dtype = measured.precision.to_string();
         let useful_tflops = found.rows_per_second * size.useful_flop(measured.mean as f64) / 1e12;
         let product = self.product.iter().find(|product| product.dtype == dtype).map_or(f64::NAN, |p| p.tflops);
@@ -146,7 +146,7 @@ impl Report {
         });
     }
 
-    pub(super) fn add_kernels(&mut self, measured: Measured, times: &[KernelTime], forwards: Forwards) {
+    pub(super) fn add_kernels(&mut self, measured: Measurement, times: &[KernelTime], forwards: Forwards) {
         if times.is_empty() {
             return;
         }

@@ -9,7 +9,7 @@ use futures::executor::block_on;
 use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::watched::{Forwards, Watched};
+use super::counting::{CountingScorer, Forwards};
 use crate::Result;
 use crate::classifier::Classifier;
 use crate::classifier::batch::BatchLimits;
@@ -30,7 +30,7 @@ const BATCHES: usize = 4;
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub enum BatchSize {
     /// So many texts, or tokens of as many.
     Rows(usize),
     /// What suits the device: see [`EngineLimits::for_model`].
@@ -38,7 +38,7 @@ pub enum Size {
 }
 
 /// What was measured.
-pub struct Speed {
+pub struct Throughput {
     /// Tokens that a batch may have.
     pub batch_tokens: usize,
     /// Rows a second.
@@ -50,8 +50,8 @@ pub struct Speed {
 }
 
 /// The engine over one classifier and texts of `mean` tokens, which it has again and again.
-pub struct Course {
-    scorer: Arc<Watched>,
+pub struct SpeedTrial {
+    scorer: Arc<CountingScorer>,
     place: Place,
     engine: Engine,
     batch: BatchLimits,
@@ -59,13 +59,13 @@ pub struct Course {
     mean: usize,
 }
 
-impl Course {
+impl SpeedTrial {
     /// Starts the engine, with batches of that size.
-    pub fn new(classifier: &Arc<Classifier>, column: &[String], size: Size, mean: usize) -> Result<Self> {
+    pub fn new(classifier: &Arc<Classifier>, column: &[String], size: BatchSize, mean: usize) -> Result<Self> {
         let (batch_rows, batch_tokens) = match size {
             // A GPU's forward is bounded by its tokens alone.
-            Size::Rows(rows) => (NonZeroUsize::new(rows), NonZeroUsize::new(rows * mean).map(TokenBudget::AtMost)),
-            Size::Usual => (None, None),
+            BatchSize::Rows(rows) => (NonZeroUsize::new(rows), NonZeroUsize::new(rows * mean).map(TokenBudget::AtMost)),
+            BatchSize::Usual => (None, None),
         };
         let options = EngineOptions {
             batch_rows,
@@ -76,14 +76,14 @@ impl Course {
             background: false,
         };
         let limits = EngineLimits::for_model(classifier, &options)?;
-        let scorer = Watched::new(classifier);
+        let scorer = CountingScorer::new(classifier);
         let engine = Engine::start(vec![Arc::clone(&scorer) as Arc<dyn Scorer>], limits)?;
         let (place, column) = (classifier.place().clone(), StringViewArray::from_iter_values(column));
         Ok(Self { scorer, place, engine, batch: limits.batch, column, mean })
     }
 
     /// Rows a second, of as many as take about `duration`.
-    pub fn speed(&self, duration: Duration) -> Result<Speed> {
+    pub fn speed(&self, duration: Duration) -> Result<Throughput> {
         let rows = self.rows_in(duration)?;
         self.scorer.forwards();
         let before = self.counters();
@@ -92,7 +92,7 @@ impl Course {
             let forwards = u32::try_from(after.forwards - before.forwards).unwrap_or(u32::MAX).max(1);
             after.host.saturating_sub(before.host) / forwards
         });
-        Ok(Speed {
+        Ok(Throughput {
             batch_tokens: self.batch.tokens,
             rows_per_second: rows as f64 / taken,
             forwards: self.scorer.forwards(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::pace::Pace;
+use super::pace::ForwardPace;
 use crate::classifier::batch::BatchLimits;
 
 /// Tokens of a usual text, with the two special ones.
@@ -29,7 +29,7 @@ pub struct Budget {
     timely: AtomicUsize,
     /// How long a forward may take, with the lead of the next.
     latency: Option<Duration>,
-    pace: Mutex<Pace>,
+    pace: Mutex<ForwardPace>,
 }
 
 impl Budget {
@@ -82,11 +82,11 @@ impl Budget {
     }
 
     /// How fast forwards are.
-    pub fn pace(&self) -> Pace {
+    pub fn pace(&self) -> ForwardPace {
         *self.lock()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pace> {
+    fn lock(&self) -> MutexGuard<'_, ForwardPace> {
         // Nothing in here panics half-way: a poisoned lock holds a whole value.
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }

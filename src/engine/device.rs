@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pace::Pace;
+use super::pace::ForwardPace;
 
 /// A device's forwards that are not over.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Device {
     }
 
     /// For how long it has work, at this pace.
-    pub fn left(&self, pace: Pace, now: Instant) -> Duration {
+    pub fn left(&self, pace: ForwardPace, now: Instant) -> Duration {
         let gone = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let each = self.forwards.iter().enumerate().map(|(at, tokens)| {
             let whole = pace.time_of(*tokens);
@@ -56,7 +56,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let millis = Duration::from_millis;
-        let mut pace = Pace::default();
+        let mut pace = ForwardPace::default();
         let mut device = Device::default();
         assert!(device.is_idle());
         device.begin(1000, at(0));

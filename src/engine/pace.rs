@@ -7,12 +7,12 @@ const REMEMBERED: f64 = 7.0 / 8.0;
 
 /// An average that forgets.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Pace {
+pub struct ForwardPace {
     tokens: f64,
     seconds: f64,
 }
 
-impl Pace {
+impl ForwardPace {
     /// A forward of so many tokens took so long.
     pub fn add(&mut self, tokens: usize, time: Duration) {
         self.tokens = self.tokens.mul_add(REMEMBERED, tokens as f64);
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn it_follows_what_is_measured() {
-        let mut pace = Pace::default();
+        let mut pace = ForwardPace::default();
         assert_eq!((pace.rate(), pace.time_of(1000)), (None, Duration::ZERO));
         pace.add(1000, Duration::from_millis(1));
         assert_eq!(pace.time_of(8000), Duration::from_millis(8));

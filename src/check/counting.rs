@@ -8,7 +8,7 @@ use crate::classifier::{BatchScores, Classifier, Encoding, ModelInfo};
 use crate::engine::Scorer;
 
 /// A classifier, and what came to it.
-pub struct Watched {
+pub struct CountingScorer {
     classifier: Arc<Classifier>,
     /// Rows and tokens of each forward.
     forwards: Mutex<Vec<(usize, usize)>>,
@@ -25,7 +25,7 @@ pub struct Forwards {
     pub tokens: usize,
 }
 
-impl Watched {
+impl CountingScorer {
     /// Nothing has come.
     pub fn new(classifier: &Arc<Classifier>) -> Arc<Self> {
         Arc::new(Self { classifier: Arc::clone(classifier), forwards: Mutex::default() })
@@ -48,7 +48,7 @@ fn median(mut values: Vec<usize>) -> usize {
     values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
-impl Scorer for Watched {
+impl Scorer for CountingScorer {
     fn info(&self) -> &ModelInfo {
         self.classifier.info()
     }
