@@ -103,12 +103,15 @@ fn what_the_image_sets_is_what_the_binary_takes() {
     let help = String::from_utf8(help.stdout).unwrap();
     for entry in &environment {
         let name = entry.split_once('=').unwrap().0;
-        assert!(["HF_HOME", "PORT"].contains(&name) || help.contains(&format!("[env: {name}")), "{name}");
+        assert!(
+            ["CUDA_CACHE_PATH", "HF_HOME", "PORT"].contains(&name) || help.contains(&format!("[env: {name}")),
+            "{name}"
+        );
     }
     assert_eq!(value("TEXTFLIGHT_MODEL"), Some("/model"));
     assert_eq!(value("TEXTFLIGHT_ALLOW_ANONYMOUS"), Some("true"), "who runs the image decides who reaches it");
-    let (cache, folders) = (value("HF_HOME").unwrap(), all("RUN").join(" "));
-    assert!(folders.contains(&format!("install -d -o 10001 -g 10001 {cache}")), "{folders}");
+    let (hub, driver, folders) = (value("HF_HOME").unwrap(), value("CUDA_CACHE_PATH").unwrap(), all("RUN").join(" "));
+    assert!(folders.contains(&format!("install -d -o 10001 -g 10001 {hub} {driver}")), "{folders}");
     assert_eq!((all("USER"), all("STOPSIGNAL")), (vec!["10001:10001".to_owned()], vec!["SIGTERM".to_owned()]));
     let (ports, port) = (all("EXPOSE").join(" "), value("PORT").unwrap());
     assert!(ports.split(' ').any(|exposed| exposed == port), "{ports}");

@@ -8,24 +8,9 @@ use super::super::record::Step;
 use super::super::trouble::Trouble;
 use super::Arithmetic;
 use super::forward::Forward;
-use super::layout::Layout;
+use super::layout::{Layout, Residual, Rows};
 use super::weights::{DeviceWeights, Linear};
 use crate::{Activation, EncoderShape};
-
-/// A matrix that a layer reads, and one that it writes, of so many rows.
-#[derive(Clone, Copy)]
-pub struct Rows {
-    pub from: u64,
-    pub to: u64,
-    pub count: usize,
-}
-
-/// What a residual LayerNorm needs besides its input.
-#[derive(Clone, Copy)]
-pub struct Residual {
-    pub residual: u64,
-    pub norm: u64,
-}
 
 impl Forward<'_> {
     /// `f(x · Wᵀ + b)`

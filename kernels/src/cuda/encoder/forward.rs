@@ -10,8 +10,7 @@ use super::super::products::Products;
 use super::super::record::{Record, Step};
 use super::super::trouble::Trouble;
 use super::Arithmetic;
-use super::dense::{Residual, Rows};
-use super::layout::{Batch, Layout};
+use super::layout::{Batch, Layout, Residual, Rows};
 use super::weights::{DeviceWeights, Layer};
 use crate::{Activation, EncoderShape};
 

@@ -23,6 +23,21 @@ impl Batch {
     }
 }
 
+/// A matrix that a layer reads, and one that it writes, of so many rows.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    pub from: u64,
+    pub to: u64,
+    pub count: usize,
+}
+
+/// What a residual LayerNorm needs besides its input.
+#[derive(Clone, Copy)]
+pub struct Residual {
+    pub residual: u64,
+    pub norm: u64,
+}
+
 /// Addresses of a forward's values. What is used one after the other lies in one place; every matrix has room for as many rows
 /// as its product computes.
 #[derive(Debug, Clone, Copy)]
