@@ -11,8 +11,8 @@
 ARG CUDA=
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
-ARG CUDA_BUILD_IMAGE=nvidia/cuda:12.6.3-devel-ubuntu24.04
-ARG CUDA_RUNTIME_IMAGE=nvidia/cuda:12.6.3-runtime-ubuntu24.04
+ARG CUDA_BUILD_IMAGE=nvidia/cuda:12.9.1-devel-ubuntu24.04
+ARG CUDA_RUNTIME_IMAGE=nvidia/cuda:12.9.1-runtime-ubuntu24.04
 ARG WITH_CUDA_BUILD=${CUDA:+$CUDA_BUILD_IMAGE}
 ARG WITH_CUDA_RUNTIME=${CUDA:+$CUDA_RUNTIME_IMAGE}
 
@@ -26,7 +26,7 @@ RUN case "$CUDA" in '' | 1) ;; *) echo "CUDA=$CUDA: say CUDA=1, or leave it out 
 # Rust comes from its own image, whichever this one is, and without rustup, which writes beside it. A C compiler is in both.
 ENV CARGO_HOME=/cargo \
     CUDA_HOME=/usr/local/cuda \
-    TEXTFLIGHT_CUDA_ARCHITECTURES="75 80 86 89 90"
+    TEXTFLIGHT_CUDA_ARCHITECTURES="75 80 86 89 90 100 120"
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches

@@ -361,6 +361,11 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribut
     return attribute == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
+// There is nothing kept that could be given back.
+CUresult cuMemPoolTrimTo(CUmemoryPool handle, size_t) {
+    return handle == &pool ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 CUresult cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
     SUCCEED(cannot_work());
     count(Count::HOST_ALLOCATIONS);

@@ -37,7 +37,7 @@ impl Gpu {
     /// What the kernels of forwards took since this was last called, by events, if they were timed; from now on they are, or
     /// not. It costs speed. Nothing when the GPU fails, which the next forward says.
     pub fn timings(&self, on: bool) -> Vec<KernelTime> {
-        let timings = || self.workshop()?.record.timings(on, self.watch());
+        let timings = || self.workshop()?.record.timings(on, self.context(), self.watch());
         timings().unwrap_or_default()
     }
 }

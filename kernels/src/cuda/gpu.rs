@@ -10,7 +10,7 @@ use tracing::info;
 use super::event::Event;
 use super::functions::{Functions, refused};
 use super::libraries;
-use super::memory::Arena;
+use super::memory::{self, Arena};
 use super::products::Products;
 use super::record::Record;
 use super::staging::Slots;
@@ -78,7 +78,7 @@ impl Gpu {
         let context = CudaContext::new(index)?;
         // SAFETY: the events would order several streams; all work of this context goes through one.
         unsafe { context.disable_event_tracking() };
-        keep_freed_memory(&context)?;
+        memory::keep_freed_memory(&context)?;
         let stream = context.new_stream()?;
         Ok(Self {
             index,
@@ -189,19 +189,4 @@ impl Gpu {
 fn cannot_load(error: DriverError, context: &CudaContext) -> Trouble {
     let capability = context.compute_capability().unwrap_or_default();
     Trouble::Refused(refused(error, capability, libraries::driver_version()))
-}
-
-/// The driver keeps memory that was freed for the next batch, instead of giving it back at every wait.
-fn keep_freed_memory(context: &CudaContext) -> Result<(), DriverError> {
-    if !context.has_async_alloc() {
-        return Ok(());
-    }
-    let mut pool = std::ptr::null_mut();
-    let mut threshold = u64::MAX;
-    // SAFETY: the device is the context's own, and the attribute is a u64 that the driver only reads.
-    unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result()?;
-        let attribute = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result()
-    }
 }

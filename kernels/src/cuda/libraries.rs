@@ -32,12 +32,12 @@ impl Folders {
         Ok(Self(named.map(Some).into_iter().chain([None]).collect()))
     }
 
-    /// Loads a library out of the first folder that has its file. False if none has.
-    fn load(&self, library: Library, file: &CStr) -> bool {
+    /// Loads a library out of the first folder that has one of its files, of which the first is taken. False if none has.
+    fn load(&self, library: Library, files: &[&CStr]) -> bool {
         self.0.iter().any(|folder| {
             let folder = folder.as_deref().map_or(std::ptr::null(), CStr::as_ptr);
             // SAFETY: paths that end in 0 and outlive the call, or NULL; `load` below lets no second call run beside.
-            unsafe { textflight_cuda_load(library as usize, folder, file.as_ptr()) != 0 }
+            files.iter().any(|file| unsafe { textflight_cuda_load(library as usize, folder, file.as_ptr()) != 0 })
         })
     }
 }
@@ -51,7 +51,7 @@ pub fn load(folder: Option<&Path>) -> Result<(), Fault> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*loaded {
         let folders = Folders::new(folder)?;
-        if !folders.load(Library::Driver, c"libcuda.so.1") {
+        if !folders.load(Library::Driver, &[c"libcuda.so.1"]) {
             let text = "no NVIDIA driver was found on this machine (libcuda.so.1)".to_owned();
             return Err(Fault::Unavailable(text));
         }
@@ -74,9 +74,8 @@ pub fn driver_version() -> u32 {
 /// cuBLASLt of CUDA 13 or 12, whichever there is and the driver takes.
 fn load_products(folders: &Folders, driver: u32) -> Result<(), Fault> {
     let of_13 = driver >= 13_000;
-    if of_13 && folders.load(Library::CublasLt, c"libcublasLt.so.13")
-        || folders.load(Library::CublasLt, c"libcublasLt.so.12")
-    {
+    let files = [c"libcublasLt.so.13", c"libcublasLt.so.12"];
+    if folders.load(Library::CublasLt, if of_13 { &files } else { &files[1..] }) {
         return Ok(());
     }
     let file = if of_13 { "libcublasLt.so.13 or libcublasLt.so.12" } else { "libcublasLt.so.12" };

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DriverError, result};
+use cudarc::driver::sys::{self, CUresult};
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DevicePtr, DriverError, result};
 
 /// What every part of a buffer begins at: as cuBLASLt likes it best.
 pub const ALIGNMENT: usize = 256;
@@ -29,8 +30,9 @@ impl Buffer {
     /// With these values at its beginning.
     pub fn of<T: Copy>(stream: &Arc<CudaStream>, values: &[T]) -> Result<Self, DriverError> {
         let buffer = Self::new(stream, size_of_val(values))?;
-        // SAFETY: it is as long; the copy is put into the stream, and what it reads is set aside before the call returns.
+        // SAFETY: it is as long, and `values` are there until the copy is over: some devices read a host's memory themselves.
         unsafe { result::memcpy_htod_async(buffer.address, values, stream.cu_stream()) }?;
+        stream.synchronize()?;
         Ok(buffer)
     }
 
@@ -74,9 +76,48 @@ impl Arena {
         // The old one first: there may be no room for both. Forwards before this one have it until they end.
         self.buffer = None;
         self.allocations += 1;
-        let buffer = self.buffer.insert(Buffer::new(stream, bytes.next_multiple_of(STEP))?);
-        Ok(buffer.address())
+        let bytes = bytes.next_multiple_of(STEP);
+        let buffer = match Buffer::new(stream, bytes) {
+            Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+                // What the old one had may be free once they have, and lie in a part of the pool that is too small.
+                stream.synchronize()?;
+                give_back_freed_memory(stream.context())?;
+                Buffer::new(stream, bytes)
+            }
+            buffer => buffer,
+        };
+        Ok(self.buffer.insert(buffer?).address())
     }
+}
+
+/// The pool that memory of a device comes out of; none where the driver has none.
+fn pool(context: &CudaContext) -> Result<Option<sys::CUmemoryPool>, DriverError> {
+    if !context.has_async_alloc() {
+        return Ok(None);
+    }
+    let mut pool = std::ptr::null_mut();
+    // SAFETY: the device is the context's own, and the driver writes the handle there.
+    unsafe { sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result() }?;
+    Ok(Some(pool))
+}
+
+/// The driver keeps memory that was freed for the next batch, instead of giving it back at every wait.
+///
+/// # Errors
+/// The driver's, here as below.
+pub fn keep_freed_memory(context: &CudaContext) -> Result<(), DriverError> {
+    let Some(pool) = pool(context)? else { return Ok(()) };
+    let mut threshold = u64::MAX;
+    let attribute = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the pool is the device's own, and the attribute is a u64 that the driver only reads.
+    unsafe { sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result() }
+}
+
+/// Gives back what the driver keeps.
+pub fn give_back_freed_memory(context: &CudaContext) -> Result<(), DriverError> {
+    let Some(pool) = pool(context)? else { return Ok(()) };
+    // SAFETY: the pool is the device's own.
+    unsafe { sys::cuMemPoolTrimTo(pool, 0).result() }
 }
 
 /// Parts of a stretch of memory, one behind the other.

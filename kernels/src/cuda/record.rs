@@ -56,11 +56,16 @@ impl Step {
 /// Steps that are timed at most, before they are asked for.
 const MOST: usize = 1 << 14;
 
+/// Events that are made beforehand where steps are timed: for dozens of forwards.
+const SPARE: usize = 2048;
+
 /// Of one stream.
 #[derive(Default)]
 pub struct Record {
     pub counters: GpuCounters,
     timed: Option<Vec<(Option<Step>, Event)>>,
+    /// Events to use again: to make one between two launches would hold the stream up.
+    spare: Vec<Event>,
 }
 
 impl Record {
@@ -87,14 +92,14 @@ impl Record {
 
     fn mark(&mut self, step: Option<Step>, context: &Arc<CudaContext>, stream: CUstream) -> Result<(), DriverError> {
         let Some(timed) = self.timed.as_mut().filter(|timed| timed.len() < MOST) else { return Ok(()) };
-        let event = Event::timed(context)?;
+        let event = self.spare.pop().map_or_else(|| Event::timed(context), Ok)?;
         event.record(stream)?;
         timed.push((step, event));
         Ok(())
     }
 
     /// What was timed since this was last called; from now on steps are timed, or not.
-    pub fn timings(&mut self, on: bool, watch: &Watch) -> Result<Vec<KernelTime>, Trouble> {
+    pub fn timings(&mut self, on: bool, context: &Arc<CudaContext>, watch: &Watch) -> Result<Vec<KernelTime>, Trouble> {
         let timed = std::mem::replace(&mut self.timed, on.then(Vec::new)).unwrap_or_default();
         if let Some((_, last)) = timed.last() {
             watch.wait(last)?;
@@ -111,6 +116,10 @@ impl Record {
             if calls > 0 {
                 all.push(KernelTime { kind: step.name(), calls, time });
             }
+        }
+        self.spare.extend(timed.into_iter().map(|(_, event)| event));
+        while on && self.spare.len() < SPARE {
+            self.spare.push(Event::timed(context)?);
         }
         Ok(all)
     }

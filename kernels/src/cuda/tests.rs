@@ -261,10 +261,14 @@ fn reset_counts() {
 /// The emulator counts what all threads of a process ask for.
 #[test]
 fn a_warm_forward_of_six_layers_is_one_upload_50_launches_and_one_copy_back() {
-    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-    let done = alone.args(["--exact", "cuda::tests::counts_of_warm_forwards", "--ignored"]).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    // Also where there are several algorithms, which are timed before.
+    for algorithms in ["1", "3"] {
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        alone.env("TEXTFLIGHT_EMULATOR_ALGORITHMS", algorithms);
+        let done = alone.args(["--exact", "cuda::tests::counts_of_warm_forwards", "--ignored"]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    }
 }
 
 #[test]

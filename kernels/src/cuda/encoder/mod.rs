@@ -18,6 +18,7 @@ pub use self::weights::on_device;
 use super::event::Event;
 use super::functions::Element;
 use super::gpu::Workshop;
+use super::memory::{self, Arena};
 use super::products::Kind;
 use super::record::Step;
 use super::staging::{Download, Transfer};
@@ -47,8 +48,11 @@ impl Arithmetic {
     }
 }
 
-/// Tokens for each multiprocessor that algorithms are timed with: from small batches to the largest that are usual.
-const TUNED: [usize; 5] = [8, 16, 32, 64, 128];
+/// Tokens for each multiprocessor that algorithms are timed with, from large batches, which have a card's clocks rise, to small ones.
+const TUNED: [usize; 5] = [128, 64, 32, 16, 8];
+
+/// The largest budgets that are usual, and half of them: small cards have them as well.
+const TUNED_TOKENS: [usize; 2] = [16_384, 8192];
 
 /// An encoder on a GPU. A forward of it is one upload, a list of launches and one copy back.
 pub struct GpuEncoder {
@@ -154,16 +158,19 @@ impl GpuEncoder {
     fn tune(&self) -> Result<(), Trouble> {
         use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
         let multiprocessors = self.gpu.context().attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
-        for rows in TUNED.map(|each| products::padded(multiprocessors.unsigned_abs() as usize * each)) {
+        let of_card = TUNED.map(|each| multiprocessors.unsigned_abs() as usize * each);
+        let mut sizes: Vec<usize> = TUNED_TOKENS.into_iter().chain(of_card).map(products::padded).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        for rows in sizes {
             match self.tune_for(rows) {
                 Err(trouble) if trouble.is_out_of_memory() => {
                     info!(rows, "no memory to time algorithms for as many tokens");
-                    break;
                 }
                 done => done?,
             }
         }
-        Ok(())
+        self.gpu.workshop()?.arena = Arena::default();
+        Ok(memory::give_back_freed_memory(self.gpu.context())?)
     }
 
     fn tune_for(&self, rows: usize) -> Result<(), Trouble> {

@@ -24,7 +24,7 @@ const fn workspace(capability: (i32, i32)) -> usize {
     if capability.0 >= 9 { 32 << 20 } else { 4 << 20 }
 }
 
-/// More plans than a service needs: 8 shapes of layers by 128 numbers of rows. Beyond it they are made anew.
+/// More plans than a service needs: 8 shapes of layers by 80 numbers of rows, for 25,000 tokens. Beyond it they are made anew.
 const MOST_PLANS: usize = 1024;
 
 /// What multiplies.
@@ -88,8 +88,15 @@ pub struct Operands {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     shape: Shape,
-    /// Of the weights, of `x` and of `y`.
-    alignments: [u32; 3],
+    /// Of the weights, of `x`, of `y` and of the bias, by which the library chooses as well.
+    alignments: [u32; 4],
+}
+
+impl Key {
+    fn of(shape: Shape, operands: &Operands) -> Self {
+        let bias = if shape.after == After::Nothing { 0 } else { operands.bias };
+        Self { shape, alignments: [operands.weight, operands.x, operands.y, bias].map(alignment) }
+    }
 }
 
 /// The products of one stream.
@@ -108,7 +115,9 @@ pub const fn padded(rows: usize) -> usize {
     match rows {
         0..=16 => 16,
         17..=128 => rows.next_power_of_two(),
-        _ => rows.next_multiple_of(128),
+        129..=4096 => rows.next_multiple_of(128),
+        // One in eight at most: large budgets have no more plans for it.
+        _ => rows.next_multiple_of(512),
     }
 }
 
@@ -156,8 +165,7 @@ impl Products {
     /// # Errors
     /// [`Trouble::Product`] when there is no such product, or the device fails.
     pub unsafe fn run(&mut self, shape: Shape, operands: Operands) -> Result<(), Trouble> {
-        let alignments = [operands.weight, operands.x, operands.y].map(alignment);
-        let key = Key { shape, alignments };
+        let key = Key::of(shape, &operands);
         if !self.plans.contains_key(&key) {
             let plan = self.plan(&key, operands.bias)?;
             if self.plans.len() >= MOST_PLANS {

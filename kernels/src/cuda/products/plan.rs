@@ -243,7 +243,7 @@ struct Preference(sys::cublasLtMatmulPreference_t);
 impl Preference {
     fn new(key: &Key, workspace: usize) -> Result<Self, CublasError> {
         let preference = Self(lt::create_matmul_pref()?);
-        let [weight, x, y] = key.alignments;
+        let [weight, x, y, _] = key.alignments;
         preference.set(Wish::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace as u64)?;
         preference.set(Wish::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, REDUCTION)?;
         preference.set(Wish::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, weight)?;
