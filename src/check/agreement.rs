@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Size;
 use super::texts::Texts;
 use crate::Result;
 use crate::classifier::{Classifier, Precision};
@@ -74,7 +75,7 @@ impl Expected {
     }
 
     /// How far another classifier of the same checkpoint agrees.
-    pub fn compare(&self, classifier: &Classifier, precision: Precision) -> Result<Agreement> {
+    pub fn compare(&self, classifier: &Classifier, precision: Precision, size: Size) -> Result<Agreement> {
         let found = logits(classifier, &self.ids)?;
         let pairs = || self.logits.chunks_exact(self.classes).zip(found.chunks_exact(self.classes));
         let labels_equal = pairs().filter(|(a, b)| label(a) == label(b)).count();
@@ -82,7 +83,7 @@ impl Expected {
         let largest = |a: f32, b: f32| if b.is_nan() || b > a { b } else { a };
         let differences = self.logits.iter().zip(&found).map(|(a, b)| (a - b).abs());
         let confidences = pairs().map(|(a, b)| (confidence(a) - confidence(b)).abs());
-        let bound = deviations(precision) * spread(&self.logits, self.classes);
+        let bound = deviations(precision) * size.alikeness() * spread(&self.logits, self.classes);
         let difference = differences.fold(0.0, largest);
         let is_exact = precision != Precision::Float32 || labels_equal == self.ids.len();
         Ok(Agreement {

@@ -36,6 +36,15 @@ impl Size {
         }
     }
 
+    /// How many times as large a share of how far texts' logits are apart rounding is, beside [`Size::Base`]: to a small network of random
+    /// weights all texts are much alike.
+    pub(super) const fn alikeness(self) -> f32 {
+        match self {
+            Self::Base => 1.0,
+            Self::Tiny => 10.0,
+        }
+    }
+
     const fn heads(self) -> usize {
         self.hidden() / if self.is_base() { 64 } else { 16 }
     }

@@ -102,7 +102,7 @@ pub fn check(options: &CheckOptions) -> Result<Report> {
             continue;
         }
         let classifier = Arc::new(load(place, precision)?);
-        report.agreement.push(expected.compare(&classifier, precision)?);
+        report.agreement.push(expected.compare(&classifier, precision, options.size)?);
         let product = product::measure(place, precision, options.size.is_base(), options.duration)?;
         info!(dtype = %precision, tflops = product, "the device's own product");
         report.add_product(precision, product);

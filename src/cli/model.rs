@@ -28,7 +28,7 @@ pub struct ModelArgs {
     pub cuda_libraries: Option<PathBuf>,
     /// The precision it multiplies in. On the CPU: auto (f32), f32, bf16 (half the memory; faster where the
     /// processor multiplies it fast, as AMD's from Zen 4 on; changes 1 label in 1000) or int8 (up to three times as fast with VNNI,
-    /// changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16 or bf16.
+    /// changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16, bf16, int8 or fp8.
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// What the CPU computes with: auto (the widest that it has), avx512, avx2 or portable, as if it had no more than that.

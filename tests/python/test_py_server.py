@@ -450,7 +450,7 @@ def broken_model(folder):
 WRONG = {
     "model that is not there": (lambda folder: {"model": "no-such-model"}, ValueError, "'no-such-model'.*no such folder, and not a hub id"),
     "broken model": (broken_model, _errors.Error, "model.safetensors: not found"),
-    "unknown dtype": (lambda folder: {"dtype": "f99"}, ValueError, "expected auto, f32, f16, bf16 or int8$"),
+    "unknown dtype": (lambda folder: {"dtype": "f99"}, ValueError, "expected auto, f32, f16, bf16, int8 or fp8$"),
     "unknown argument": (lambda folder: {"args": ["--bad"]}, ValueError, "unexpected argument '--bad' found"),
     "no string for dtype": (lambda folder: {"dtype": 8}, ValueError, "dtype=8: expected a string such as 'int8'"),
     "no model": (lambda folder: {"model": None}, ValueError, "model=None: expected 'bundled', a folder, or a hub id"),
