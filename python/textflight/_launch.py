@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ._binary import binary
 from ._errors import Error, InvalidError
+from ._locks import no_fork
 
 # Variables of the binary that hold for a local server, too: how the model runs. The others are for servers with a place of their own.
 _HEEDED = frozenset(
@@ -107,11 +108,12 @@ class Launch:
         own = ("--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", "--while-locked", str(needed), "--drain-timeout", _DRAIN_SECONDS)
         with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stderr:
             try:
-                return subprocess.Popen(
-                    ["/bin/sh", "-c", _SHELL, "textflight", *self.command, *own],
-                    stdin=alive, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True,
-                    env={**self.environment, "TEXTFLIGHT_API_TOKEN": token},
-                )  # fmt: skip
+                with no_fork():
+                    return subprocess.Popen(
+                        ["/bin/sh", "-c", _SHELL, "textflight", *self.command, *own],
+                        stdin=alive, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True,
+                        env={**self.environment, "TEXTFLIGHT_API_TOKEN": token},
+                    )  # fmt: skip
             except OSError as cause:
                 raise Error(f"no process can be started for a local server: {cause.strerror}") from cause
 

@@ -122,6 +122,13 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def no_fork() -> Iterator[None]:
+    """While a process is started: a child that another thread forks meanwhile would keep the ends of its pipes, which then never end."""
+    with _guard:
+        yield
+
+
 def _in_forked_child() -> None:
     for descriptor in _private:
         os.close(descriptor)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ._binary import binary, bundled_model
 from ._errors import ConnectError, Error, InvalidError, JobError, KindError, MissingFileError, TokenError
-from ._locks import made
+from ._locks import made, no_fork
 from ._options import Options, ScoreOptions
 from ._progress import Progress, ProgressOption
 from ._target import BUNDLED, Target
@@ -166,16 +166,17 @@ def _run(arguments: list[str], environment: dict[str, str], progress: Progress) 
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], said: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The command, which is told to end if the caller is interrupted, and not by the terminal as well."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-        start_new_session=True,
-    )
+    with no_fork():
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

@@ -71,6 +71,10 @@ def test_its_health_check_waits_for_the_model():
             with subprocess.Popen(["sh", "-c", check], env=environment) as run:
                 client, _ = listener.accept()
                 with client:
-                    assert client.recv(4096).startswith(b"GET /health-check HTTP/1.0\r\n")
+                    request = b""
+                    # To its end: what is left unread would reset the connection.
+                    while not request.endswith(b"\r\n\r\n"):
+                        request += client.recv(4096)
+                    assert request.startswith(b"GET /health-check HTTP/1.0\r\n")
                     client.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"status":"%s","setup":{"status":"succeeded"}}' % status.encode())
                 assert (run.wait(30) == 0) == passes, status
