@@ -23,7 +23,8 @@ import server as servers
 import textflight
 import textflight.spark
 from client import wait_until
-from textflight._job import Target
+from textflight._launch import Launch
+from textflight._target import Target
 
 WAIT_SECONDS = 60
 NOBODY = "grpc://127.0.0.1:1"
@@ -237,9 +238,9 @@ def test_a_task_has_its_server_run_on_the_gpus_that_it_is_given(monkeypatch):
     given = types.SimpleNamespace(resources=lambda: {"gpu": types.SimpleNamespace(addresses=["0", "3"])})
     monkeypatch.setattr(textflight.spark.TaskContext, "get", lambda: given)
     monkeypatch.setenv("TEXTFLIGHT_DEVICE", "cpu")
-    target = Target.of(None, "bundled", None, None, None, None)
-    dataclasses.replace(target, devices=textflight.spark._gpus()).new_client()
-    assert os.environ["TEXTFLIGHT_DEVICE"] == "cuda:0,cuda:3"
+    target = dataclasses.replace(Target.of(None, "bundled", None, None, None, None), device=textflight.spark._gpus())
+    launch = Launch.of(target.model, target.dtype, device=target.device)
+    assert launch.environment["TEXTFLIGHT_DEVICE"] == "cuda:0,cuda:3" and os.environ["TEXTFLIGHT_DEVICE"] == "cpu"
 
 
 def test_the_recipe_of_the_page(spark, server, tmp_path, monkeypatch):
