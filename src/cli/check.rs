@@ -39,7 +39,7 @@ pub struct CheckArgs {
         "Texts that speed is measured with. [default: {MEASURED_TEXTS}, with --tiny {TINY_TEXTS}]"))]
     pub rows: Option<NonZeroUsize>,
     #[arg(long, env = "TEXTFLIGHT_SECONDS", value_name = "SECONDS", value_parser = seconds, help = format!(
-        "How long one of the 12 measurements of each precision goes on, at least. [default: {}, with --tiny as short as can be]",
+        "How long one of the measurements of each precision, 12 on the CPU and 16 on a GPU, goes on, at least. [default: {}, with --tiny as short as can be]",
         MEASUREMENT.as_secs_f64()))]
     pub seconds: Option<f64>,
     /// A small model and few texts: to see that everything runs.
