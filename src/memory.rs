@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Requests up to this size, with all that is made of them, have a reserve of their own.
 pub const SMALL: usize = 256 * 1024;
 
+/// What a small request may become that takes more as it is read: a message that is unpacked is there twice.
+const GROWN: usize = 2 * SMALL;
+
 /// Bytes of one permit.
 const UNIT: usize = 1024;
 
@@ -105,7 +108,7 @@ impl Memory {
 impl Reservation {
     /// How much is held, in bytes.
     pub fn bytes(&self) -> usize {
-        self.lock().iter().map(|permit| permit.num_permits() * UNIT).sum()
+        bytes_of(&self.lock())
     }
 
     /// A way to see whether it was given back.
@@ -120,7 +123,8 @@ impl Reservation {
     pub fn extend_to(&self, bytes: usize) -> Result<()> {
         let large = &self.memory.large;
         large.check(bytes)?;
-        if let Some(more) = bytes.checked_sub(self.bytes()).filter(|more| *more > 0) {
+        let more = bytes.saturating_sub(self.bytes());
+        if more > 0 && !self.grows_in_reserve(more) {
             let permit = large.try_take(more)?;
             self.lock().push(permit);
         }
@@ -135,11 +139,24 @@ impl Reservation {
     pub async fn grow_to(&self, bytes: usize) -> Result<()> {
         let large = &self.memory.large;
         large.check(bytes)?;
-        if let Some(more) = bytes.checked_sub(self.bytes()).filter(|more| *more > 0) {
+        let more = bytes.saturating_sub(self.bytes());
+        if more > 0 && !self.grows_in_reserve(more) {
             let permit = Arc::clone(&large.permits).acquire_many_owned(units(more)).await;
             self.lock().push(permit.map_err(|_| large.busy())?);
         }
         Ok(())
+    }
+
+    /// Takes so much more from the reserve, if all that is held is from there, and it stays small.
+    fn grows_in_reserve(&self, more: usize) -> bool {
+        let mut permits = self.lock();
+        let small = &self.memory.small;
+        let is_small = bytes_of(&permits).saturating_add(more) <= GROWN
+            && permits.iter().all(|permit| Arc::ptr_eq(permit.semaphore(), &small.permits));
+        let permit = if is_small { small.take(more) } else { None };
+        let is_taken = permit.is_some();
+        permits.extend(permit);
+        is_taken
     }
 
     /// Gives back what is held beyond so many bytes, for all clones.
@@ -160,13 +177,18 @@ impl Reservation {
 }
 
 /// Sees whether a reservation was given back, and does not hold it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch(Weak<Mutex<Vec<OwnedSemaphorePermit>>>);
 
 impl Watch {
-    /// Whether nobody holds it any more, or nobody ever has.
+    /// Whether nobody holds it any more.
     pub fn is_over(&self) -> bool {
         self.0.strong_count() == 0
+    }
+
+    /// How much of it is held, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.upgrade().map_or(0, |permits| bytes_of(&permits.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -213,6 +235,10 @@ impl Pool {
             mebibytes(self.bytes)
         ))
     }
+}
+
+fn bytes_of(permits: &[OwnedSemaphorePermit]) -> usize {
+    permits.iter().map(|permit| permit.num_permits() * UNIT).sum()
 }
 
 /// Permits for so many bytes.
@@ -305,6 +331,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_small_one_grows_in_the_reserve_whoever_waits() {
+        let memory = Memory::new(80 * MIB);
+        let (_tables, small) = (memory.try_reserve(60 * MIB).unwrap(), memory.try_reserve(1).unwrap());
+        let part = memory.try_reserve_large(1).unwrap();
+        let mut large = Box::pin(memory.reserve(60 * MIB));
+        assert!((&mut large).now_or_never().is_none());
+        small.extend_to(SMALL).unwrap();
+        small.grow_to(2 * SMALL).now_or_never().expect("nothing to wait for").unwrap();
+        assert_eq!((small.bytes(), small.watch().bytes()), (2 * SMALL, 2 * SMALL));
+        // What is not small any more waits, and so does a part of something large.
+        for (reservation, bytes) in [(&small, 2 * SMALL + 1), (&part, SMALL)] {
+            assert!(matches!(reservation.extend_to(bytes), Err(Error::Busy(_))));
+            assert!(reservation.grow_to(bytes).now_or_never().is_none());
+        }
+        assert_eq!((small.bytes(), part.bytes()), (2 * SMALL, UNIT));
+    }
+
+    #[tokio::test]
     async fn a_reservation_grows_when_there_is_room() {
         let memory = Memory::new(80 * MIB);
         let (held, other) = (memory.try_reserve(30 * MIB).unwrap(), memory.try_reserve(30 * MIB).unwrap());
@@ -339,7 +383,7 @@ mod tests {
         drop(held);
         assert!(memory.try_reserve(MIB).is_err() && !watch.is_over());
         drop(clone);
-        assert!(watch.is_over() && Watch::default().is_over());
+        assert!(watch.is_over() && watch.bytes() == 0);
         memory.try_reserve(70 * MIB).unwrap();
     }
 }

@@ -183,6 +183,8 @@ def test_a_table_that_waits_holds_up_nobody_who_is_small(bounded, connect_to):
     held = hold(running, 25 * MIB, MIB)
     waiting = threading.Thread(target=lambda: score(connect_to(running), wide(24), max_chunksize=None))
     waiting.start()
+    # So that it stands in line before the small ones come.
+    time.sleep(0.3)
     assert_serving(connect_to(running))
     assert predict(running, '["I hate apple"]')["status"] == "succeeded"
     assert waiting.is_alive()

@@ -45,24 +45,38 @@ def command(bucket, *options, name="parquet"):
 
 
 class Killing:
-    """Ends a run with a signal when the nth such request comes, or when its answer goes."""
+    """Ends a run with a signal when the nth such request comes, or when its answer goes.
+
+    Between the request that begins an upload and the note of it nobody but the store knows of the upload: a run that is ended by
+    chance at that moment leaves it. No run is: its end waits for the note.
+    """
 
     def __init__(self, when, method, wanted, nth=1, by=signal.SIGKILL):
         self.when, self.method, self.wanted, self.left, self.by = when, method, re.compile(wanted), nth, by
         self.process = None
-        self.lock, self.started, self.done = threading.Lock(), threading.Event(), threading.Event()
+        self.is_noted, self.changed = True, threading.Condition()
+        self.started, self.done = threading.Event(), threading.Event()
 
     def __call__(self, when, request):
-        with self.lock:
-            if when == self.when and request.method == self.method and self.wanted.search(f"{request.path}?{request.query}"):
+        with self.changed:
+            if self.is_it(when, request):
                 self.left -= 1
                 if self.left == 0:
                     self.started.wait(PATIENCE)
+                    assert self.changed.wait_for(lambda: self.is_noted, PATIENCE)
                     self.process.send_signal(self.by)
                     self.done.set()
-        # The dead send and hear nothing more.
-        if self.done.is_set() and self.by == signal.SIGKILL:
-            raise stores.BreakOff
+            # The dead send and hear nothing more.
+            if self.done.is_set() and self.by == signal.SIGKILL:
+                raise stores.BreakOff
+            if when == "comes" and request.method == "POST" and request.query.startswith("uploads"):
+                self.is_noted = False
+            if when == "goes" and request.method == "PUT" and request.path.endswith(".textflight/upload"):
+                self.is_noted = True
+                self.changed.notify_all()
+
+    def is_it(self, when, request):
+        return when == self.when and request.method == self.method and self.wanted.search(f"{request.path}?{request.query}")
 
     def run(self, endpoint, *arguments):
         """Gives back the run, which must have come so far."""

@@ -26,8 +26,8 @@ pub struct MessageLimits {
 pub struct Allowance {
     limits: MessageLimits,
     claims: Claims,
-    /// The last message that took from the reserve of small requests.
-    small: Watch,
+    /// The messages that took from the reserve of small requests.
+    small: Vec<Watch>,
     claimed: Vec<Reservation>,
 }
 
@@ -35,7 +35,7 @@ impl Allowance {
     /// That of a stream that begins.
     pub fn new(limits: MessageLimits) -> Self {
         let claims = Claims::new(limits.row_bytes);
-        Self { limits, claims, small: Watch::default(), claimed: Vec::new() }
+        Self { limits, claims, small: Vec::new(), claimed: Vec::new() }
     }
 
     /// What messages take.
@@ -65,19 +65,20 @@ impl Allowance {
 
     /// The memory for a message, as soon as there is some.
     ///
-    /// One small message of a stream at a time has the reserve: the first of many must not wait for tables, and the rest are a
-    /// table themselves. A stream that keeps much, dictionaries most likely, does not wait for long: others may keep as much,
-    /// and wait for it.
+    /// The small messages of a stream have as much of the reserve as a small request: its descriptor, its schema and the first
+    /// of many batches must not wait for tables, and the rest are a table themselves. A stream that keeps much, dictionaries most
+    /// likely, does not wait for long: others may keep as much, and wait for it.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where there is not so much, [`Error::Busy`] when a stream that keeps much gets no more.
     pub async fn reserve(&mut self, bytes: usize) -> Result<Reservation> {
+        self.small.retain(|message| !message.is_over());
         let memory = &self.limits.memory;
         if bytes <= SMALL
-            && self.small.is_over()
+            && self.small.iter().map(Watch::bytes).sum::<usize>() < SMALL
             && let Ok(reservation) = memory.try_reserve(bytes)
         {
-            self.small = reservation.watch();
+            self.small.push(reservation.watch());
             return Ok(reservation);
         }
         if self.claims.kept() <= SMALL {

@@ -3,6 +3,8 @@
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
+use arrow_flight::{FlightDescriptor, SchemaAsIpc};
+
 use super::*;
 
 /// A batch of one text, compressed, which unpacks to so much.
@@ -146,4 +148,38 @@ async fn a_compressed_message_that_no_header_announced() {
     let mut inbound = Inbound::new(body, None, limits(&Memory::new(64 * MIB)), quiet());
     let error = inbound.message().await.err().unwrap();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("grpc-encoding")), "{error}");
+}
+
+/// What a client sends of a small table: its descriptor, its schema, and two batches.
+fn small_exchange(codec: Option<CompressionType>) -> Vec<FlightData> {
+    let descriptor = Some(FlightDescriptor::new_cmd("{}"));
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n("a fine film ".repeat(9), 32)));
+    let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(codec).unwrap();
+    let schema: FlightData = SchemaAsIpc::new(&batch.schema(), &options).into();
+    let mut context = IpcWriteContext::default();
+    let (generator, mut dictionaries) = (IpcDataGenerator::default(), DictionaryTracker::new(false));
+    let (_, batch) = generator.encode(&batch, &mut dictionaries, &options, &mut context).unwrap();
+    let batch: FlightData = batch.into();
+    vec![FlightData { flight_descriptor: descriptor, ..FlightData::default() }, schema, batch.clone(), batch]
+}
+
+#[tokio::test]
+async fn a_small_exchange_goes_before_a_table_that_waits() {
+    let memory = Memory::new(64 * MIB);
+    let _tables = memory.try_reserve(50 * MIB).unwrap();
+    let mut waiting = std::pin::pin!(memory.reserve(20 * MIB));
+    assert!((&mut waiting).now_or_never().is_none());
+    for codec in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
+        for pack in [wire, packed] {
+            let messages = small_exchange(codec);
+            let mut inbound = inbound(&memory, messages.iter().map(pack));
+            // All of them are held to the end.
+            let mut held = Vec::new();
+            while let Some(message) = inbound.message().now_or_never().expect("nothing to wait for").unwrap() {
+                held.push((message, inbound.claimed()));
+            }
+            assert_eq!(held.len(), messages.len());
+        }
+    }
 }
