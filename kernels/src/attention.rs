@@ -155,7 +155,7 @@ impl HeadMemory {
 pub fn product(kernel: TileKernel<f32>, rows: Rows<'_>, panels: &Panels, out: &mut Block<'_>, first: usize) {
     let mut sums = Sums::default();
     for (panel, columns) in panels.iter() {
-        kernel.multiply(rows, panel, columns.len(), &mut sums);
+        kernel.multiply(rows, panel, columns.len(), None, &mut sums);
         for (sums, row) in sums.0[..rows.count].iter().zip(first..) {
             out.row(row)[columns.clone()].copy_from_slice(&sums[..columns.len()]);
         }

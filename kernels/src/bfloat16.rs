@@ -3,9 +3,9 @@
 #[cfg(target_arch = "x86_64")]
 use super::Family;
 use super::multiversion;
+use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 
 /// Elements of a word.
 pub const PER_WORD: usize = 2;
@@ -59,7 +59,7 @@ multiversion! {
     }
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, _: Option<&Ahead<'_>>, sums: &mut Sums<f32>) {
     let widen = |word: u32| bytemuck::cast::<u32, [u16; 2]>(word).map(|x| f32::from_bits(u32::from(x) << 16));
     portable(rows, panel, columns, sums, |sum, x, w| {
         let ([x0, x1], [w0, w1]) = (widen(x), widen(w));
@@ -71,7 +71,7 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
 mod x86 {
     use std::arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps};
 
-    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

@@ -52,6 +52,7 @@ impl<'a> Block<'a> {
     }
 
     /// A row's columns.
+    #[inline]
     pub fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: `new` was given the whole matrix and lent it to this block, from which others are only split off, so that

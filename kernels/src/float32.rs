@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
 use super::Family;
+use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 
 /// The ways to compute a tile here, the fastest first: of the family in use and those below it.
 pub fn kernels() -> Vec<TileKernel<f32>> {
@@ -33,7 +33,7 @@ pub fn fastest() -> TileKernel<f32> {
     *FASTEST
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<f32>) {
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, _: Option<&Ahead<'_>>, sums: &mut Sums<f32>) {
     portable(rows, panel, columns, sums, |sum, x, w| sum + f32::from_bits(x) * f32::from_bits(w));
 }
 
@@ -44,7 +44,7 @@ mod x86 {
         _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_set1_epi32, _mm512_setzero_ps,
     };
 
-    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

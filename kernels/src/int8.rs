@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 #[cfg(target_arch = "x86_64")]
 use super::Family;
+use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{COLUMNS, ROWS, vector_tile};
-use super::tile::{Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
 use super::wide_tile::wide_tile;
 use super::{math, multiversion};
@@ -237,7 +237,7 @@ multiversion! {
     }
 }
 
-fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<i32>) {
+fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, _: Option<&Ahead<'_>>, sums: &mut Sums<i32>) {
     portable(rows, panel, columns, sums, |sum, x, w| {
         let x = bytemuck::cast::<u32, [u8; 4]>(x);
         let w = bytemuck::cast::<u32, [i8; 4]>(w);
@@ -253,7 +253,7 @@ mod x86 {
         _mm512_set1_epi32, _mm512_setzero_si512,
     };
 
-    use super::{COLUMNS, Line, ROWS, Rows, Sums, vector_tile, wide_tile};
+    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile, wide_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,

@@ -76,6 +76,11 @@ impl Team {
         (Self { stage: Some(Arc::clone(&stage)), busy: Cell::new(false) }, TeamHandle(stage))
     }
 
+    /// How many threads there are now, with the leader.
+    pub fn threads(&self) -> usize {
+        1 + self.stage.as_ref().map_or(0, |stage| stage.members.load(Ordering::Relaxed))
+    }
+
     /// Does `work` with each of the pieces, and returns when all are done. A panic in one of them goes on here.
     ///
     /// # Panics

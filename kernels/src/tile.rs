@@ -15,7 +15,7 @@ pub const COLUMNS: usize = 64;
 /// Words of a cache line.
 const LANES: usize = 16;
 /// Cache lines of a panel's row.
-const LINES: usize = COLUMNS / LANES;
+pub const LINES: usize = COLUMNS / LANES;
 
 /// A cache line of words.
 #[derive(Clone, Copy)]
@@ -42,6 +42,28 @@ pub struct Rows<'a> {
     pub stride: usize,
     /// How many rows, 1 to [`ROWS`].
     pub count: usize,
+}
+
+/// Weights that are soon needed, to be brought into the second-level cache while a tile is computed.
+#[derive(Clone, Copy)]
+pub struct Ahead<'a> {
+    /// They, `per_step` for each step of the tile.
+    pub lines: &'a [Line],
+    /// How many in a step.
+    pub per_step: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Ahead<'_> {
+    /// Fetches those of a step.
+    #[inline(always)]
+    pub fn fetch(&self, step: usize) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        for line in step * self.per_step..(step + 1) * self.per_step {
+            // SAFETY: a hint, whatever is there.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.lines.as_ptr().wrapping_add(line).cast()) };
+        }
+    }
 }
 
 /// A matrix as panels of [`COLUMNS`] columns, each `[steps, COLUMNS]` words; what fills the last one up is of no meaning.
@@ -105,6 +127,11 @@ impl Panels {
         self.steps
     }
 
+    /// Bytes of all.
+    pub const fn bytes(&self) -> usize {
+        self.lines.len() * size_of::<Line>()
+    }
+
     /// The panels from left to right, each with its columns.
     pub fn iter(&self) -> impl Iterator<Item = (&[Line], Range<usize>)> {
         (0..self.columns).step_by(COLUMNS).enumerate().map(|(index, first)| {
@@ -129,7 +156,7 @@ pub struct TileKernel<S> {
 }
 
 /// The products of rows with the first so many columns of a panel.
-type Tile<S> = unsafe fn(Rows<'_>, &[Line], usize, &mut Sums<S>);
+type Tile<S> = unsafe fn(Rows<'_>, &[Line], usize, Option<&Ahead<'_>>, &mut Sums<S>);
 
 impl<S> TileKernel<S> {
     /// A kernel by the name of its instructions.
@@ -160,14 +187,23 @@ impl<S> TileKernel<S> {
     }
 
     /// The products of the rows with the first `columns` of a panel, into the first `rows.count` rows of `sums`. What
-    /// stands in `sums` beyond those is of no meaning.
-    pub fn multiply(&self, rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<S>) {
+    /// stands in `sums` beyond those is of no meaning. A whole tile fetches what is `ahead`.
+    #[inline]
+    pub fn multiply(
+        &self,
+        rows: Rows<'_>,
+        panel: &[Line],
+        columns: usize,
+        ahead: Option<&Ahead<'_>>,
+        sums: &mut Sums<S>,
+    ) {
         let steps = panel.len() / LINES;
         assert!(panel.len() == steps * LINES && (1..=ROWS).contains(&rows.count));
         assert!(columns <= COLUMNS);
         assert!((rows.count - 1) * rows.stride + steps * self.words <= rows.words.len());
+        assert!(ahead.is_none_or(|ahead| steps * ahead.per_step <= ahead.lines.len()));
         // SAFETY: `new` was promised the instructions, and the assertions are the bounds that a tile keeps to.
-        unsafe { (self.tile)(rows, panel, columns, sums) }
+        unsafe { (self.tile)(rows, panel, columns, ahead, sums) }
     }
 }
 
@@ -180,15 +216,16 @@ macro_rules! vector_tile {
         $zero:expr, $splat:expr, |$acc:ident, $x:ident, $w:ident| $dot:expr
     ) => {
         #[target_feature(enable = $features)]
-        $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
+        $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, ahead: Option<&Ahead<'_>>, sums: &mut Sums<$sum>) {
             const LANES: usize = size_of::<$words>() / 4;
 
             #[expect(clippy::cast_ptr_alignment, reason = "the sums are written unaligned")]
             #[target_feature(enable = $features)]
-            fn tile<const R: usize, const V: usize>(
+            fn tile<const R: usize, const V: usize, const AHEAD: bool>(
                 rows: Rows<'_>,
                 panel: &[Line],
                 columns: usize,
+                ahead: Option<&Ahead<'_>>,
                 sums: &mut Sums<$sum>,
             ) {
                 const VECTORS: usize = COLUMNS / LANES;
@@ -198,6 +235,9 @@ macro_rules! vector_tile {
                 for group in 0..columns.div_ceil(V * LANES) {
                     let mut acc = [[$zero; V]; R];
                     for step in 0..steps {
+                        if AHEAD && group == 0 {
+                            ahead.into_iter().for_each(|ahead| ahead.fetch(step));
+                        }
                         // SAFETY: the panel holds `steps` times VECTORS vectors, and as `columns` is at most COLUMNS, V
                         // of them begin here.
                         let w = unsafe { weights.add(step * VECTORS + group * V).cast::<[$words; V]>().read() };
@@ -222,16 +262,31 @@ macro_rules! vector_tile {
             #[target_feature(enable = $features)]
             fn grouped<const V: usize>(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
                 match rows.count {
-                    1 => tile::<1, V>(rows, panel, columns, sums),
-                    2 => tile::<2, V>(rows, panel, columns, sums),
-                    3 => tile::<3, V>(rows, panel, columns, sums),
-                    4 => tile::<4, V>(rows, panel, columns, sums),
-                    5 => tile::<5, V>(rows, panel, columns, sums),
-                    _ => tile::<ROWS, V>(rows, panel, columns, sums),
+                    1 => tile::<1, V, false>(rows, panel, columns, None, sums),
+                    2 => tile::<2, V, false>(rows, panel, columns, None, sums),
+                    3 => tile::<3, V, false>(rows, panel, columns, None, sums),
+                    4 => tile::<4, V, false>(rows, panel, columns, None, sums),
+                    5 => tile::<5, V, false>(rows, panel, columns, None, sums),
+                    _ => tile::<ROWS, V, false>(rows, panel, columns, None, sums),
                 }
             }
 
-            if columns <= 2 * LANES {
+            /// Apart, so that it costs those nothing who fetch nothing.
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            fn fetching(
+                rows: Rows<'_>,
+                panel: &[Line],
+                columns: usize,
+                ahead: Option<&Ahead<'_>>,
+                sums: &mut Sums<$sum>,
+            ) {
+                tile::<ROWS, $most, true>(rows, panel, columns, ahead, sums);
+            }
+
+            if ahead.is_some() && rows.count == ROWS && columns == COLUMNS {
+                fetching(rows, panel, columns, ahead, sums);
+            } else if columns <= 2 * LANES {
                 grouped::<2>(rows, panel, columns, sums);
             } else {
                 grouped::<$most>(rows, panel, columns, sums);
@@ -289,7 +344,7 @@ mod tests {
                     let mut sums = Sums::default();
                     let panel = |(panel, columns): (&[Line], Range<usize>)| {
                         let rows = Rows { words: &words, stride, count };
-                        kernel.multiply(rows, panel, columns.len(), &mut sums);
+                        kernel.multiply(rows, panel, columns.len(), None, &mut sums);
                         sums.0[..count].iter().flat_map(|row| &row[..columns.len()]).copied().collect::<Vec<_>>()
                     };
                     panels.iter().flat_map(panel).collect::<Vec<_>>()

@@ -12,17 +12,25 @@ macro_rules! wide_tile {
         |$from:ident, $step:ident, $part:ident| $read:expr, |$acc:ident, $x:ident, $w:ident| $dot:expr
     ) => {
         #[target_feature(enable = $features)]
-        $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
+        $vis fn $name(rows: Rows<'_>, panel: &[Line], columns: usize, ahead: Option<&Ahead<'_>>, sums: &mut Sums<$sum>) {
             const LANES: usize = size_of::<$vector>() / 4;
             const VECTORS: usize = COLUMNS / LANES;
 
             #[expect(clippy::cast_ptr_alignment, reason = "the sums are written unaligned")]
             #[target_feature(enable = $features)]
-            fn tile<const R: usize>(words: &[u32], stride: usize, panel: &[Line], group: usize, sums: &mut [[$sum; COLUMNS]]) {
+            fn tile<const R: usize>(
+                words: &[u32],
+                stride: usize,
+                panel: &[Line],
+                group: usize,
+                ahead: Option<&Ahead<'_>>,
+                sums: &mut [[$sum; COLUMNS]],
+            ) {
                 let $steps = panel.len() * size_of::<Line>() / (COLUMNS * 4);
                 let weights = panel.as_ptr().cast::<$vector>();
                 let mut acc = [[$zero; $vectors]; R];
                 for $step in 0..$steps {
+                    ahead.into_iter().for_each(|ahead| ahead.fetch($step));
                     for $part in 0..$parts {
                         // SAFETY: the panel holds `steps` times VECTORS vectors, of which these are some.
                         let w: [$vector; $vectors] = unsafe {
@@ -53,13 +61,14 @@ macro_rules! wide_tile {
             for first in (0..rows.count).step_by($rows) {
                 let (words, sums) = (&rows.words[first * rows.stride..], &mut sums.0[first..]);
                 for group in 0..columns.div_ceil($vectors * LANES) {
+                    let ahead = ahead.filter(|_| first == 0 && group == 0);
                     match (rows.count - first).min($rows) {
-                        1 => tile::<1>(words, rows.stride, panel, group, sums),
-                        2 => tile::<2>(words, rows.stride, panel, group, sums),
-                        3 => tile::<3>(words, rows.stride, panel, group, sums),
-                        4 => tile::<4>(words, rows.stride, panel, group, sums),
-                        5 => tile::<5>(words, rows.stride, panel, group, sums),
-                        _ => tile::<ROWS>(words, rows.stride, panel, group, sums),
+                        1 => tile::<1>(words, rows.stride, panel, group, ahead, sums),
+                        2 => tile::<2>(words, rows.stride, panel, group, ahead, sums),
+                        3 => tile::<3>(words, rows.stride, panel, group, ahead, sums),
+                        4 => tile::<4>(words, rows.stride, panel, group, ahead, sums),
+                        5 => tile::<5>(words, rows.stride, panel, group, ahead, sums),
+                        _ => tile::<ROWS>(words, rows.stride, panel, group, ahead, sums),
                     }
                 }
             }

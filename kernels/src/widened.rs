@@ -8,7 +8,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::Family;
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, Line, ROWS, Rows, Sums};
+use super::tile::{Ahead, COLUMNS, Line, ROWS, Rows, Sums};
 use super::tile::{Panels, TileKernel};
 #[cfg(target_arch = "x86_64")]
 use super::wide_tile::wide_tile;
@@ -76,7 +76,7 @@ mod x86 {
         _mm512_setzero_ps, _mm512_slli_epi32,
     };
 
-    use super::{COLUMNS, Line, ROWS, Rows, Sums, wide_tile};
+    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, wide_tile};
 
     wide_tile!(
         pub avx512, "avx512f", f32, __m512, 6 by 4, 2, _mm512_setzero_ps(),

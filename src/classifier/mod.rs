@@ -28,13 +28,14 @@ pub use textflight_kernels::Precision;
 pub use tokenizer::{EMPTY_TEXT, Encoding};
 pub use weight_files::WeightFiles;
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 
 use self::kernels::{Place, Team};
 use self::model::Network;
 use self::tokenizer::TextTokenizer;
 use self::weights::Weights;
-use crate::panics::caught;
+use crate::panics::{Panicked, caught};
 use crate::{Error, Result};
 
 /// How a checkpoint is to be served.
@@ -114,16 +115,24 @@ impl Classifier {
     /// As for [`Classifier::load_each`].
     pub fn load_at(checkpoint: &Checkpoint, max_length: usize, precision: Precision, place: &Place) -> Result<Self> {
         // Tokenizers and tensors of strangers are read in here, by code that may panic at what it does not expect.
-        caught(|| Self::load_parts(checkpoint, max_length, precision, place)).unwrap_or_else(|panicked| {
-            Err(Error::Checkpoint(format!("the model {} cannot be loaded: {panicked}", checkpoint.name)))
-        })
+        caught(|| Self::load_parts(checkpoint, max_length, precision, place))
+            .unwrap_or_else(|panicked| Err(unloadable(checkpoint, &panicked)))
     }
 
     fn load_parts(checkpoint: &Checkpoint, max_length: usize, precision: Precision, place: &Place) -> Result<Self> {
         let wrong = |cause: String| Error::Checkpoint(format!("{}: {cause}", checkpoint.config.display()));
         let json = std::fs::read_to_string(&checkpoint.config).map_err(|e| wrong(e.to_string()))?;
         let config = ModelConfig::parse(&json).map_err(wrong)?;
-        let tokenizer = TextTokenizer::load(&checkpoint.config, &checkpoint.tokenizer, config.vocab_size, max_length)?;
+        // Each takes about as long as the other.
+        let (tokenizer, model) = std::thread::scope(|scope| {
+            let files = (&checkpoint.config, &checkpoint.tokenizer);
+            let tokenizer =
+                scope.spawn(|| caught(|| TextTokenizer::load(files.0, files.1, config.vocab_size, max_length)));
+            let weights = Weights::open(&checkpoint.weights, config.family);
+            let model = weights.and_then(|weights| Network::load(&config, weights, place, precision));
+            (tokenizer.join().unwrap_or_else(|panic| resume_unwind(panic)), model)
+        });
+        let tokenizer = tokenizer.map_err(|panicked| unloadable(checkpoint, &panicked))??;
         let lengths = tokenizer.specials() + 1..=config.longest();
         if !lengths.contains(&max_length) {
             return Err(Error::Invalid(format!(
@@ -132,7 +141,7 @@ impl Classifier {
                 lengths.end()
             )));
         }
-        let model = Network::load(&config, Weights::open(&checkpoint.weights, config.family)?, place, precision)?;
+        let model = model?;
         let info = ModelInfo {
             name: checkpoint.name.clone(),
             revision: checkpoint.revision.clone(),
@@ -226,6 +235,10 @@ impl Classifier {
         let batches: [&[&[u32]]; 2] = [&[&long, &short], &[&short]];
         batches.into_iter().try_for_each(|batch| self.score(batch).map(drop))
     }
+}
+
+fn unloadable(checkpoint: &Checkpoint, panicked: &Panicked) -> Error {
+    Error::Checkpoint(format!("the model {} cannot be loaded: {panicked}", checkpoint.name))
 }
 
 /// The precision that all devices have: a text's score must not depend on which of them is free.

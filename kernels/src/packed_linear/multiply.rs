@@ -7,8 +7,11 @@ use super::{Kind, PackedLinear};
 use crate::block::Block;
 use crate::int8::Affine;
 use crate::team::Team;
-use crate::tile::{COLUMNS, Line, ROWS, Rows, Sums, TileKernel};
+use crate::tile::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, TileKernel};
 use crate::{Activation, bfloat16, magnitudes, multiversion, widened};
+
+/// Bytes of weights that stay in the second-level cache from one product to the next: they need not be fetched ahead.
+const STAYS: usize = 256 << 10;
 
 /// A product to be computed, `y = f(x · W + b)`.
 pub struct Product<'a> {
@@ -55,9 +58,16 @@ pub fn multiply<'a>(team: &Team, products: impl IntoIterator<Item = Product<'a>>
     team.each(&mut unready, UnreadyRows::make_ready);
     drop(unready);
     let count = products.iter().map(|product| product.y.columns().div_ceil(COLUMNS)).sum();
-    let mut panels = Vec::with_capacity(count);
+    let mut panels: Vec<PanelProduct<'_>> = Vec::with_capacity(count);
     for product in products {
         panels.extend(product.panels());
+    }
+    // What a thread does next, where all are equally fast.
+    let next = team.threads();
+    for index in next..count {
+        if panels[index].layer.panels.bytes() > STAYS {
+            panels[index - next].next = panels[index].lines();
+        }
     }
     team.each(&mut panels, PanelProduct::compute);
 }
@@ -108,7 +118,7 @@ impl<'a> Product<'a> {
         };
         let tokens = &scratch.tokens[..];
         let panels = y.split_columns(COLUMNS).enumerate();
-        panels.map(move |(panel, y)| PanelProduct { layer, words, stride, tokens, panel, y })
+        panels.map(move |(panel, y)| PanelProduct { layer, words, stride, tokens, panel, next: &[], y })
     }
 }
 
@@ -150,10 +160,16 @@ struct PanelProduct<'a> {
     stride: usize,
     tokens: &'a [Affine],
     panel: usize,
+    /// The panel that comes after this one.
+    next: &'a [Line],
     y: Block<'a>,
 }
 
-impl PanelProduct<'_> {
+impl<'a> PanelProduct<'a> {
+    fn lines(&self) -> &'a [Line] {
+        self.layer.panels.panel(self.panel).0
+    }
+
     fn compute(&mut self) {
         let Self { layer, tokens, panel, .. } = *self;
         let (lines, columns) = layer.panels.panel(panel);
@@ -186,11 +202,17 @@ impl PanelProduct<'_> {
         finish: impl Fn(&mut Sums<S>, &mut Block<'_>, Range<usize>),
     ) {
         let mut sums = Sums::default();
+        let whole = self.y.rows() / ROWS;
+        let per_step = LINES.div_ceil(whole.max(1));
+        // In the last of the whole tiles, since what is ahead takes the cache of what is done with.
+        let first = whole.saturating_sub(LINES.div_ceil(per_step)) * ROWS;
+        let mut ahead = self.next.chunks_exact((per_step * self.layer.panels.steps()).max(1));
         for row in (0..self.y.rows()).step_by(ROWS) {
             let rows = row..self.y.rows().min(row + ROWS);
             let words = &self.words[row * self.stride..];
             let tile = Rows { words, stride: self.stride, count: rows.len() };
-            kernel.multiply(tile, lines, columns, &mut sums);
+            let ahead = if row < first { None } else { ahead.next().map(|lines| Ahead { lines, per_step }) };
+            kernel.multiply(tile, lines, columns, ahead.as_ref(), &mut sums);
             finish(&mut sums, &mut self.y, rows);
         }
     }
