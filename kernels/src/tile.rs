@@ -201,7 +201,7 @@ impl<S> TileKernel<S> {
         assert!(panel.len() == steps * LINES && (1..=ROWS).contains(&rows.count));
         assert!(columns <= COLUMNS);
         assert!((rows.count - 1) * rows.stride + steps * self.words <= rows.words.len());
-        assert!(ahead.is_none_or(|ahead| steps * ahead.per_step <= ahead.lines.len()));
+        assert!(ahead.is_none_or(|ahead| steps * ahead.per_step <= ahead.lines.len()), "so many lines are not ahead");
         // SAFETY: `new` was promised the instructions, and the assertions are the bounds that a tile keeps to.
         unsafe { (self.tile)(rows, panel, columns, ahead, sums) }
     }
@@ -340,22 +340,34 @@ mod tests {
                 by_columns.set_columns(&matrix(columns, steps, &|column, step| weight(step, column)), steps + gap);
                 by_rows.reset(steps, columns);
                 by_rows.set_rows(&matrix(steps, columns, &weight), columns + gap);
-                let product = |kernel: &TileKernel<S>, panels: &Panels| {
+                let product = |kernel: &TileKernel<S>, panels: &Panels, per_step: usize| {
                     let mut sums = Sums::default();
                     let panel = |(panel, columns): (&[Line], Range<usize>)| {
                         let rows = Rows { words: &words, stride, count };
-                        kernel.multiply(rows, panel, columns.len(), None, &mut sums);
+                        let ahead = (per_step > 0).then_some(Ahead { lines: panel, per_step });
+                        kernel.multiply(rows, panel, columns.len(), ahead.as_ref(), &mut sums);
                         sums.0[..count].iter().flat_map(|row| &row[..columns.len()]).copied().collect::<Vec<_>>()
                     };
                     panels.iter().flat_map(panel).collect::<Vec<_>>()
                 };
-                let expected = product(&kernels[kernels.len() - 1], &by_columns);
-                for kernel in kernels {
-                    assert_eq!(product(kernel, &by_columns), expected, "{} of {count} rows", kernel.name());
-                    assert_eq!(product(kernel, &by_rows), expected, "{} of {count} rows", kernel.name());
+                let expected = product(&kernels[kernels.len() - 1], &by_columns, 0);
+                for (kernel, per_step) in kernels.iter().flat_map(|kernel| [0, 1, LINES].map(|n| (kernel, n))) {
+                    for panels in [&by_columns, &by_rows] {
+                        let found = product(kernel, panels, per_step);
+                        assert_eq!(found, expected, "{} of {count} rows, {per_step} ahead", kernel.name());
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "ahead")]
+    fn what_is_not_there_is_not_fetched() {
+        let panel = [Line([0; LANES]); LINES];
+        let rows = Rows { words: &[0], stride: 1, count: 1 };
+        let ahead = Ahead { lines: &panel, per_step: LINES + 1 };
+        float32::fastest().multiply(rows, &panel, COLUMNS, Some(&ahead), &mut Sums::default());
     }
 
     #[test]

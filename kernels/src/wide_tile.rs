@@ -18,7 +18,7 @@ macro_rules! wide_tile {
 
             #[expect(clippy::cast_ptr_alignment, reason = "the sums are written unaligned")]
             #[target_feature(enable = $features)]
-            fn tile<const R: usize>(
+            fn tile<const R: usize, const AHEAD: bool>(
                 words: &[u32],
                 stride: usize,
                 panel: &[Line],
@@ -30,7 +30,9 @@ macro_rules! wide_tile {
                 let weights = panel.as_ptr().cast::<$vector>();
                 let mut acc = [[$zero; $vectors]; R];
                 for $step in 0..$steps {
-                    ahead.into_iter().for_each(|ahead| ahead.fetch($step));
+                    if AHEAD {
+                        ahead.into_iter().for_each(|ahead| ahead.fetch($step));
+                    }
                     for $part in 0..$parts {
                         // SAFETY: the panel holds `steps` times VECTORS vectors, of which these are some.
                         let w: [$vector; $vectors] = unsafe {
@@ -58,17 +60,33 @@ macro_rules! wide_tile {
                 }
             }
 
+            /// Apart, so that it costs those nothing who fetch nothing.
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            fn fetching(
+                words: &[u32],
+                stride: usize,
+                panel: &[Line],
+                ahead: Option<&Ahead<'_>>,
+                sums: &mut [[$sum; COLUMNS]],
+            ) {
+                tile::<$rows, true>(words, stride, panel, 0, ahead, sums);
+            }
+
             for first in (0..rows.count).step_by($rows) {
                 let (words, sums) = (&rows.words[first * rows.stride..], &mut sums.0[first..]);
                 for group in 0..columns.div_ceil($vectors * LANES) {
-                    let ahead = ahead.filter(|_| first == 0 && group == 0);
+                    if ahead.is_some() && first == 0 && group == 0 && rows.count >= $rows {
+                        fetching(words, rows.stride, panel, ahead, sums);
+                        continue;
+                    }
                     match (rows.count - first).min($rows) {
-                        1 => tile::<1>(words, rows.stride, panel, group, ahead, sums),
-                        2 => tile::<2>(words, rows.stride, panel, group, ahead, sums),
-                        3 => tile::<3>(words, rows.stride, panel, group, ahead, sums),
-                        4 => tile::<4>(words, rows.stride, panel, group, ahead, sums),
-                        5 => tile::<5>(words, rows.stride, panel, group, ahead, sums),
-                        _ => tile::<ROWS>(words, rows.stride, panel, group, ahead, sums),
+                        1 => tile::<1, false>(words, rows.stride, panel, group, None, sums),
+                        2 => tile::<2, false>(words, rows.stride, panel, group, None, sums),
+                        3 => tile::<3, false>(words, rows.stride, panel, group, None, sums),
+                        4 => tile::<4, false>(words, rows.stride, panel, group, None, sums),
+                        5 => tile::<5, false>(words, rows.stride, panel, group, None, sums),
+                        _ => tile::<ROWS, false>(words, rows.stride, panel, group, None, sums),
                     }
                 }
             }
