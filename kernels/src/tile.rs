@@ -224,7 +224,7 @@ macro_rules! vector_tile {
             fn tile<const R: usize, const V: usize, const AHEAD: bool>(
                 rows: Rows<'_>,
                 panel: &[Line],
-                columns: usize,
+                group: usize,
                 ahead: Option<&Ahead<'_>>,
                 sums: &mut Sums<$sum>,
             ) {
@@ -232,64 +232,68 @@ macro_rules! vector_tile {
                 let steps = panel.len() * size_of::<Line>() / (COLUMNS * 4);
                 let weights = panel.as_ptr().cast::<$words>();
                 let words = rows.words.as_ptr();
-                for group in 0..columns.div_ceil(V * LANES) {
-                    let mut acc = [[$zero; V]; R];
-                    for step in 0..steps {
-                        if AHEAD && group == 0 {
-                            ahead.into_iter().for_each(|ahead| ahead.fetch(step));
-                        }
-                        // SAFETY: the panel holds `steps` times VECTORS vectors, and as `columns` is at most COLUMNS, V
-                        // of them begin here.
-                        let w = unsafe { weights.add(step * VECTORS + group * V).cast::<[$words; V]>().read() };
-                        for (row, acc) in acc.iter_mut().enumerate() {
-                            // SAFETY: `multiply` has seen that the last of the rows holds `steps` words.
-                            let $x = $splat(unsafe { words.add(row * rows.stride + step).read() }.cast_signed());
-                            for ($acc, $w) in acc.iter_mut().zip(w) {
-                                *$acc = $dot;
-                            }
+                let mut acc = [[$zero; V]; R];
+                for step in 0..steps {
+                    if AHEAD {
+                        ahead.into_iter().for_each(|ahead| ahead.fetch(step));
+                    }
+                    // SAFETY: the panel holds `steps` times VECTORS vectors, and as `group` is of columns that there are, V
+                    // of them begin here.
+                    let w = unsafe { weights.add(step * VECTORS + group * V).cast::<[$words; V]>().read() };
+                    for (row, acc) in acc.iter_mut().enumerate() {
+                        // SAFETY: `multiply` has seen that the last of the rows holds `steps` words.
+                        let $x = $splat(unsafe { words.add(row * rows.stride + step).read() }.cast_signed());
+                        for ($acc, $w) in acc.iter_mut().zip(w) {
+                            *$acc = $dot;
                         }
                     }
-                    for (acc, sums) in acc.into_iter().zip(&mut sums.0) {
-                        let sums = sums[group * V * LANES..][..V * LANES].as_mut_ptr().cast::<$vector>();
-                        for (v, acc) in acc.into_iter().enumerate() {
-                            // SAFETY: the slice above holds V vectors.
-                            unsafe { sums.add(v).write_unaligned(acc) };
-                        }
+                }
+                for (acc, sums) in acc.into_iter().zip(&mut sums.0) {
+                    let sums = sums[group * V * LANES..][..V * LANES].as_mut_ptr().cast::<$vector>();
+                    for (v, acc) in acc.into_iter().enumerate() {
+                        // SAFETY: the slice above holds V vectors.
+                        unsafe { sums.add(v).write_unaligned(acc) };
                     }
                 }
             }
 
             #[target_feature(enable = $features)]
-            fn grouped<const V: usize>(rows: Rows<'_>, panel: &[Line], columns: usize, sums: &mut Sums<$sum>) {
-                match rows.count {
-                    1 => tile::<1, V, false>(rows, panel, columns, None, sums),
-                    2 => tile::<2, V, false>(rows, panel, columns, None, sums),
-                    3 => tile::<3, V, false>(rows, panel, columns, None, sums),
-                    4 => tile::<4, V, false>(rows, panel, columns, None, sums),
-                    5 => tile::<5, V, false>(rows, panel, columns, None, sums),
-                    _ => tile::<ROWS, V, false>(rows, panel, columns, None, sums),
-                }
-            }
-
-            /// Apart, so that it costs those nothing who fetch nothing.
-            #[inline(never)]
-            #[target_feature(enable = $features)]
-            fn fetching(
+            fn grouped<const V: usize>(
                 rows: Rows<'_>,
                 panel: &[Line],
                 columns: usize,
                 ahead: Option<&Ahead<'_>>,
                 sums: &mut Sums<$sum>,
             ) {
-                tile::<ROWS, $most, true>(rows, panel, columns, ahead, sums);
+                for group in 0..columns.div_ceil(V * LANES) {
+                    match rows.count {
+                        1 => tile::<1, V, false>(rows, panel, group, None, sums),
+                        2 => tile::<2, V, false>(rows, panel, group, None, sums),
+                        3 => tile::<3, V, false>(rows, panel, group, None, sums),
+                        4 => tile::<4, V, false>(rows, panel, group, None, sums),
+                        5 => tile::<5, V, false>(rows, panel, group, None, sums),
+                        _ if group == 0 && ahead.is_some() => fetching::<V>(rows, panel, ahead, sums),
+                        _ => tile::<ROWS, V, false>(rows, panel, group, None, sums),
+                    }
+                }
             }
 
-            if ahead.is_some() && rows.count == ROWS && columns == COLUMNS {
-                fetching(rows, panel, columns, ahead, sums);
-            } else if columns <= 2 * LANES {
-                grouped::<2>(rows, panel, columns, sums);
+            /// The first group. Apart, so that it costs those nothing who fetch nothing.
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            fn fetching<const V: usize>(
+                rows: Rows<'_>,
+                panel: &[Line],
+                ahead: Option<&Ahead<'_>>,
+                sums: &mut Sums<$sum>,
+            ) {
+                tile::<ROWS, V, true>(rows, panel, 0, ahead, sums);
+            }
+
+            if columns <= 2 * LANES {
+                grouped::<2>(rows, panel, columns, ahead, sums);
             } else {
-                grouped::<$most>(rows, panel, columns, sums);
+                grouped::<$most>(rows, panel, columns, ahead, sums);
             }
         }
     };
