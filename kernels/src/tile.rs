@@ -234,8 +234,8 @@ macro_rules! vector_tile {
                 let words = rows.words.as_ptr();
                 let mut acc = [[$zero; V]; R];
                 for step in 0..steps {
-                    if AHEAD {
-                        ahead.into_iter().for_each(|ahead| ahead.fetch(step));
+                    if AHEAD && let Some(ahead) = ahead {
+                        ahead.fetch(step);
                     }
                     // SAFETY: the panel holds `steps` times VECTORS vectors, and as `group` is of columns that there are, V
                     // of them begin here.

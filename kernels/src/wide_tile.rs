@@ -30,8 +30,8 @@ macro_rules! wide_tile {
                 let weights = panel.as_ptr().cast::<$vector>();
                 let mut acc = [[$zero; $vectors]; R];
                 for $step in 0..$steps {
-                    if AHEAD {
-                        ahead.into_iter().for_each(|ahead| ahead.fetch($step));
+                    if AHEAD && let Some(ahead) = ahead {
+                        ahead.fetch($step);
                     }
                     for $part in 0..$parts {
                         // SAFETY: the panel holds `steps` times VECTORS vectors, of which these are some.

@@ -26,10 +26,15 @@ LIMIT = 192 * MIB
 BESIDE = 96 * MIB
 
 
+def small(stall):
+    """A small budget, and how long a client may stall, in seconds."""
+    return "--memory-limit", f"{LIMIT // MIB}MiB", "--stall-timeout", str(stall), "--upload-memory", "0"
+
+
 @pytest.fixture
 def bounded(serve, connect_to):
     """A server with a small budget that has scored something, and what it had resident then."""
-    running = serve("--memory-limit", f"{LIMIT // MIB}MiB", "--stall-timeout", "3", "--upload-memory", "0")
+    running = serve(*small(stall=3))
     score(connect_to(running), texts(*[f"a film about {i} dogs" for i in range(64)]))
     return running, resident(running)
 
@@ -178,8 +183,8 @@ def test_many_exchanges_with_large_batches_wait_for_one_another(bounded):
     assert_given_back(running, before)
 
 
-def test_a_table_that_waits_holds_up_nobody_who_is_small(bounded, connect_to):
-    running, _ = bounded
+def test_a_table_that_waits_holds_up_nobody_who_is_small(serve, connect_to):
+    running = serve(*small(stall=30))
     held = hold(running, 25 * MIB, MIB)
     waiting = threading.Thread(target=lambda: score(connect_to(running), wide(24), max_chunksize=None))
     waiting.start()
