@@ -5,7 +5,9 @@ use super::Family;
 use super::multiversion;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{COLUMNS, ROWS};
+#[cfg(target_arch = "x86_64")]
+use super::vector_tile::vector_tile;
 
 /// Elements of a word.
 pub const PER_WORD: usize = 2;

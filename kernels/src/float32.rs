@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use super::Family;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{COLUMNS, ROWS};
+#[cfg(target_arch = "x86_64")]
+use super::vector_tile::vector_tile;
 
 /// The ways to compute a tile here, the fastest first: of the family in use and those below it.
 pub fn kernels() -> Vec<TileKernel<f32>> {

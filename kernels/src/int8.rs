@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use super::Family;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS, vector_tile};
+use super::tile::{COLUMNS, ROWS};
+#[cfg(target_arch = "x86_64")]
+use super::vector_tile::vector_tile;
 #[cfg(target_arch = "x86_64")]
 use super::wide_tile::wide_tile;
 use super::{math, multiversion};

@@ -38,6 +38,7 @@ mod team;
 #[cfg(test)]
 mod testing;
 mod tile;
+mod vector_tile;
 mod weights;
 mod wide_tile;
 mod widened;

@@ -275,7 +275,7 @@ async fn small_answers_have_room_beside_tables_and_large_ones_are_told_to_wait()
     let (small, large) = (folder.path().join("small.parquet"), folder.path().join("large.parquet"));
     write(&small, &rows(0, 10), 100);
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-    let columns = (0..200).map(|column| (format!("a number {column}"), Arc::clone(&ids)));
+    let columns = (0..4000).map(|column| (format!("a number {column}"), Arc::clone(&ids)));
     let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     write(&large, &RecordBatch::try_from_iter(columns.chain([("text".to_owned(), text)])).unwrap(), 100);
     let catalog = catalog();
