@@ -47,9 +47,9 @@ pub struct Rows<'a> {
 /// Weights that are soon needed, to be brought into the second-level cache while a tile is computed.
 #[derive(Clone, Copy)]
 pub struct Ahead<'a> {
-    /// They, `per_step` for each step of the tile.
+    /// `[steps, per_step]`
     pub lines: &'a [Line],
-    /// How many in a step.
+    /// How many are fetched in a step of the tile.
     pub per_step: usize,
 }
 

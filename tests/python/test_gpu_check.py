@@ -158,16 +158,16 @@ def test_options_reach_the_binary(fake, tmp_path):
     assert not os.path.exists(work), "the checkpoint was left behind"
 
 
-@pytest.mark.parametrize(("visible", "asked"), [("", "1"), ("3, GPU-5fb1", "GPU-5fb1"), ("3,0", "0")])
-def test_the_card_that_is_measured_is_the_one_that_is_asked(fake, tmp_path, visible, asked):
+@pytest.mark.parametrize(("device", "visible", "asked"), [
+    ("cuda:1", "", "1"), ("cuda:1", "3, GPU-5fb1", "GPU-5fb1"), ("cuda:1", "3,0", "0"), ("cuda", "7", "7"), ("cuda:one", "3", "one")])
+def test_the_card_that_is_measured_is_the_one_that_is_asked(fake, tmp_path, device, visible, asked):
     """CUDA numbers the cards that it may see, and by its own order unless it is told nvidia-smi's."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin/nvidia-smi"
     program.write_text(f'#!/bin/sh\necho "$1 $CUDA_DEVICE_ORDER" >> {tmp_path}/asked\necho "a name"\n')
     program.chmod(0o755)
     environment = {"PATH": f"{program.parent}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": visible}
-    document = {**DOCUMENT, "device": "cuda:1"}
-    done = run("--binary", fake(document).binary, "--device", "cuda:1", **fake.without_torch, **environment)
+    done = run("--binary", fake({**DOCUMENT, "device": device}).binary, "--device", device, **fake.without_torch, **environment)
     assert done.returncode == 0, done.stderr
     assert set((tmp_path / "asked").read_text().splitlines()) == {f"--id={asked} PCI_BUS_ID"}
 

@@ -11,7 +11,7 @@ use crate::tile::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, TileKernel};
 use crate::{Activation, bfloat16, magnitudes, multiversion, widened};
 
 /// Bytes of weights that stay in the second-level cache from one product to the next: they need not be fetched ahead.
-const STAYS: usize = 256 << 10;
+pub(super) const STAYS: usize = 256 << 10;
 
 /// A product to be computed, `y = f(x · W + b)`.
 pub struct Product<'a> {
@@ -62,11 +62,11 @@ pub fn multiply<'a>(team: &Team, products: impl IntoIterator<Item = Product<'a>>
     for product in products {
         panels.extend(product.panels());
     }
-    // What a thread does next, where all are equally fast.
-    let next = team.threads();
-    for index in next..count {
+    // Where all are equally fast, a thread takes the panel next that is so many further on.
+    let threads = team.threads();
+    for index in threads..count {
         if panels[index].layer.panels.bytes() > STAYS {
-            panels[index - next].next = panels[index].lines();
+            panels[index - threads].next = panels[index].lines();
         }
     }
     team.each(&mut panels, PanelProduct::compute);
@@ -160,7 +160,7 @@ struct PanelProduct<'a> {
     stride: usize,
     tokens: &'a [Affine],
     panel: usize,
-    /// The panel that comes after this one.
+    /// The panel that the same thread is likely to take next, where it is worth fetching.
     next: &'a [Line],
     y: Block<'a>,
 }

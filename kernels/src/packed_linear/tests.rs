@@ -103,6 +103,22 @@ proptest! {
 }
 
 #[test]
+fn what_is_fetched_ahead_changes_no_bit() -> Result<()> {
+    let [x, w, b] = random(13, 1100, 256)?;
+    for kernel in kernels() {
+        let layer = PackedLinear::with_kernel(&w, &b, None, kernel)?;
+        assert!(layer.panels.bytes() > multiply::STAYS, "{}: nothing is fetched", name(kernel));
+        let all = layer.forward(&x, &Team::alone())?.to_vec2::<f32>()?;
+        for (row, expected) in all.iter().enumerate() {
+            // Of a row alone there is no whole tile.
+            let alone = layer.forward(&x.narrow(0, row, 1)?, &Team::alone())?.to_vec2::<f32>()?;
+            assert_eq!(&alone[0], expected, "{}", name(kernel));
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn widened_weights_are_within_half_a_step() -> Result<()> {
     let [_, w, _] = random(1, 75, 130)?;
     for kernel in kernels().filter(|kernel| matches!(kernel, Kernel::Widened(_))) {
