@@ -85,22 +85,6 @@ def variations(teacher, tokenizer, rows, seed, share=0.35, count=10):
     return [[draw.choice(near[i]) if i in near and draw.random() < share else i for i in row] for row in rows]
 
 
-def neighbours(tokenizer, embeddings):
-    """For every whole word of the vocabulary the ten whose embeddings point most nearly the same way."""
-    whole = [token for token, word in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))) if word.isascii() and word.isalpha()]
-    unit = F.normalize(embeddings.detach(), dim=1)
-    near = {}
-    for part in torch.tensor(whole).split(2048):
-        top = (unit[part] @ unit[whole].T).topk(11).indices[:, 1:]  # the first is the word itself
-        near.update(zip(part.tolist(), torch.tensor(whole)[top].tolist()))
-    return near
-
-
-def varied(ids, near, choice):
-    """A copy in which about a third of the words have become others of their kind: `great` may turn `good` or `awesome`."""
-    return [[choice.choice(near[token]) if token in near and choice.random() < 0.35 else token for token in row] for row in ids]
-
-
 # --- training -------------------------------------------------------------------------------------------------------
 
 def fit(model, ids, targets, loss_of, *, rate, size, epochs=None, steps=None, bf16=False, look=None):
@@ -215,18 +199,6 @@ def make_teacher(args, phrases, labels):
     teacher.save_pretrained(args.teacher_out)
     make_tokenizer().save_pretrained(args.teacher_out)
     return teacher
-
-
-def make_lessons(args, teacher, tokenizer, phrases):
-    """What the student reads, and what the teacher says of it."""
-    plain = phrases + encode(tokenizer, read_sentences(args.unlabelled))
-    near, choice = neighbours(tokenizer, teacher.distilbert.embeddings.word_embeddings.weight), random.Random(1)
-    sets = [plain] + [varied(plain, near, choice) for _ in range(args.copies)]
-    answers = []
-    for number, ids in enumerate(sets, 1):
-        answers.append(predict(teacher, ids, args.bf16))
-        print(f"lessons: {number}/{len(sets)} sets of {len(ids)}", flush=True)
-    return sum(sets, []), torch.cat(answers)
 
 
 def save(model, tokenizer, out):

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Instructions that a processor has as a whole, the fewest first. What one of a family has beyond them (VNNI, BF16) is asked
-/// for by the kernels that use it.
+/// Instructions that a processor has as a whole, the fewest first. What one of a family has beyond them (AVX-512's VNNI and
+/// BF16) is asked for by the kernels that use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// What the build's own target has, in plain Rust.
     Portable,
     /// AVX2 and FMA.
     Avx2,
+    /// The same with products of bytes in 32 bits. Some processors with AVX-512 do not have it.
+    AvxVnni,
     /// AVX-512 F, VL, DQ and BW, and with them those of AVX2.
     Avx512,
 }
@@ -20,39 +22,47 @@ static IN_USE: OnceLock<Family> = OnceLock::new();
 
 impl Family {
     /// Each of them, the widest first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Portable];
 
     /// `avx512`, as an option names it.
     pub const fn option(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512 => "avx512",
         }
     }
 
     /// The widest that this processor has.
     pub fn detected() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw");
-            match (avx2, avx512) {
-                (true, true) => return Self::Avx512,
-                (true, false) => return Self::Avx2,
-                _ => {}
-            }
-        }
-        Self::Portable
+        Self::available().next().unwrap_or(Self::Portable)
     }
 
     /// Those that this processor has, the widest first.
     pub fn available() -> impl Iterator<Item = Self> {
-        let widest = Self::detected();
-        Self::ALL.into_iter().filter(move |family| *family <= widest)
+        Self::ALL.into_iter().filter(|family| family.is_available())
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::AvxVnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    const fn is_available(self) -> bool {
+        matches!(self, Self::Portable)
     }
 
     /// That of this process: the one that was chosen before anything was computed, or else the widest. Looked up once: a
@@ -66,12 +76,13 @@ impl Family {
     /// # Errors
     /// When the processor does not have it, or the process has begun with another.
     pub fn choose(self) -> Result<(), String> {
-        self.settle(Self::detected(), &IN_USE)
+        let available: Vec<_> = Self::available().collect();
+        self.settle(&available, &IN_USE)
     }
 
-    fn settle(self, widest: Self, in_use: &OnceLock<Self>) -> Result<(), String> {
-        if self > widest {
-            let has: Vec<_> = Self::ALL.iter().filter(|family| **family <= widest).map(ToString::to_string).collect();
+    fn settle(self, available: &[Self], in_use: &OnceLock<Self>) -> Result<(), String> {
+        if !available.contains(&self) {
+            let has: Vec<_> = available.iter().map(ToString::to_string).collect();
             return Err(format!("this processor has no {self}; it has {}", has.join(", ")));
         }
         match *in_use.get_or_init(|| self) {
@@ -100,6 +111,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Self::Portable => "portable",
             Self::Avx2 => "AVX2",
+            Self::AvxVnni => "AVX-VNNI",
             Self::Avx512 => "AVX-512",
         })
     }
@@ -114,17 +126,20 @@ mod tests {
     #[test]
     fn the_first_choice_holds() {
         let cell = OnceLock::new();
-        assert_eq!(Family::Avx2.settle(Family::Avx512, &cell), Ok(()));
-        assert_eq!(Family::Avx2.settle(Family::Avx512, &cell), Ok(()));
-        let error = Family::Portable.settle(Family::Avx512, &cell).unwrap_err();
+        assert_eq!(Family::Avx2.settle(&Family::ALL, &cell), Ok(()));
+        assert_eq!(Family::Avx2.settle(&Family::ALL, &cell), Ok(()));
+        let error = Family::Portable.settle(&Family::ALL, &cell).unwrap_err();
         assert_eq!(error, "this process computes with AVX2, and cannot with portable as well");
     }
 
     #[test]
     fn what_the_processor_lacks_is_refused_with_what_it_has() {
         let cell = OnceLock::new();
-        let error = Family::Avx512.settle(Family::Avx2, &cell).unwrap_err();
+        let error = Family::Avx512.settle(&[Family::Avx2, Family::Portable], &cell).unwrap_err();
         assert_eq!(error, "this processor has no AVX-512; it has AVX2, portable");
+        // As Zen 4 is.
+        let error = Family::AvxVnni.settle(&[Family::Avx512, Family::Avx2, Family::Portable], &cell).unwrap_err();
+        assert_eq!(error, "this processor has no AVX-VNNI; it has AVX-512, AVX2, portable");
         assert_eq!((cell.get(), Family::available().last()), (None, Some(Family::Portable)));
     }
 

@@ -1,5 +1,6 @@
 //! int8: a word is four elements. Weights are signed, with a scale for each output channel; activations are unsigned,
-//! with a scale and a zero point for each token. Sums are exact 32-bit integers, so every kernel gives the same bits.
+//! with a scale and a zero point for each token. Sums are exact 32-bit integers, so every kernel gives the same bits; one that
+//! has smaller weights is apart, in `pairs.rs`.
 //!
 //! With `x ≈ s (u - z)` and `w ≈ t q`, `Σ x w ≈ s t (Σ u q - z Σ q)` (Jacob et al., "Quantization and Training of Neural
 //! Networks for Efficient Integer-Arithmetic-Only Inference", 2017).
@@ -13,9 +14,7 @@ use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 use super::tile::{COLUMNS, ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector_tile::vector_tile;
-#[cfg(target_arch = "x86_64")]
-use super::wide_tile::wide_tile;
-use super::{math, multiversion};
+use super::{math, multiversion, pairs};
 
 /// Elements of a word.
 pub const PER_WORD: usize = 4;
@@ -32,13 +31,9 @@ pub fn kernels() -> Vec<TileKernel<i32>> {
             // SAFETY: the processor is of the family, which has AVX-512F, and has AVX512_VNNI.
             kernels.push(unsafe { TileKernel::new("AVX512_VNNI", x86::avx512) });
         }
-        if Family::in_use() >= Family::Avx2 && is_x86_feature_detected!("avxvnni") {
-            // SAFETY: the processor is of the family, which has AVX2, and has AVX-VNNI.
+        if Family::in_use() >= Family::AvxVnni && is_x86_feature_detected!("avxvnni") {
+            // SAFETY: the processor is of a family that has AVX2, and has AVX-VNNI.
             kernels.push(unsafe { TileKernel::new("AVX-VNNI", x86::avx_vnni) });
-        }
-        if Family::in_use() >= Family::Avx2 {
-            // SAFETY: the processor is of the family, which has AVX2.
-            kernels.push(unsafe { TileKernel::wide("AVX2", x86::avx2) });
         }
     }
     // SAFETY: plain Rust.
@@ -51,18 +46,26 @@ pub fn kernels() -> Vec<TileKernel<i32>> {
 pub struct Affine {
     /// NaN where the row holds what is no finite number: so is then every product of it.
     pub scale: f32,
-    /// 0 to 255, or less by 128: see [`super::magnitudes`].
+    /// 0 to 255.
     pub zero: i32,
-    /// What is to be added to each sum of its products, for the same reason.
-    pub offset: i32,
 }
 
 /// 1.5 · 2^23: what is added to it is rounded to the nearest integer, which stands in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
+/// How large integer weights may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// ±127
+    Single,
+    /// A pair of one sign has no more than one may have: see [`super::pairs`].
+    Paired,
+}
+
 /// What integer weights stand for.
 pub struct Channels {
     inputs: usize,
+    size: Size,
     /// What each input is multiplied by, as its weights are divided by it: see [`smoothing`].
     factors: Option<Vec<f32>>,
     /// Inputs that are read again after all others: see [`Channels::quantize`].
@@ -87,7 +90,7 @@ impl Channels {
     /// A few weights far larger than the rest would leave those few steps. They are split over copies of their input
     /// instead (Zhao et al., "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting",
     /// 2019): an integer beyond ±127 is the sum of several, exactly.
-    pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>) -> (Self, Vec<u32>) {
+    pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>, size: Size) -> (Self, Vec<u32>) {
         let mut smooth = Cow::Borrowed(weight);
         let mut factors = None;
         if let Some(reach) = reach {
@@ -97,15 +100,19 @@ impl Channels {
             }
             factors = Some(smoothing.into_iter().map(f32::recip).collect());
         }
-        let (reach, copies) = split(&peaks(&smooth, inner));
-        let mut channels = Self { inputs: inner, factors, copies, scales: Vec::new(), sums: Vec::new() };
+        let (reach, copies) = split(&peaks(&smooth, inner), size);
+        let mut channels = Self { inputs: inner, size, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
             let (low, high, finite) = math::range(weights);
-            let largest = high.max(-low).min(reach * deviation(weights));
+            let single = high.max(-low).min(reach * deviation(weights));
+            let mut largest = single;
+            if size == Size::Paired {
+                pairs::largest(weights, single, &mut largest);
+            }
             let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
-            channels.sums.push(channels.quantize_channel(weights, inverse, integers));
+            channels.sums.push(channels.quantize_channel(weights, inverse, (single * inverse).min(127.0), integers));
             channels.scales.push(if finite { largest / 127.0 } else { f32::NAN });
         }
         (channels, words)
@@ -113,12 +120,18 @@ impl Channels {
 
     /// Words of a row of inputs or weights.
     pub const fn steps(&self) -> usize {
-        (self.inputs + self.copies.len()).div_ceil(PER_WORD)
+        (self.first_copy() + self.copies.len()).div_ceil(PER_WORD)
     }
 
-    /// The integers of one output; gives their sum.
-    fn quantize_channel(&self, weights: &[f32], inverse: f32, integers: &mut [i8]) -> i32 {
-        round_scaled(weights, inverse, integers);
+    /// Where copies begin, after the inputs.
+    const fn first_copy(&self) -> usize {
+        self.inputs.next_multiple_of(self.size.inputs())
+    }
+
+    /// The integers of one output, each of at most `± most`; gives their sum.
+    fn quantize_channel(&self, weights: &[f32], inverse: f32, most: f32, integers: &mut [i8]) -> i32 {
+        round_scaled(weights, inverse, most, integers);
+        let (first, part_of_copy) = (self.first_copy(), self.size.of_copy());
         let mut left = None;
         for (copy, input) in self.copies.iter().enumerate() {
             // Copies of one input follow each other: each takes what those before it left.
@@ -127,8 +140,8 @@ impl Channels {
                 Some((last, rest)) if last == *input => rest,
                 _ => whole - i32::from(integers[*input]),
             };
-            let part = rest.clamp(-127, 127);
-            integers[weights.len() + copy] = part as i8;
+            let part = rest.clamp(-part_of_copy, part_of_copy);
+            integers[first + copy] = part as i8;
             left = Some((*input, rest - part));
         }
         integers.iter().map(|q| i32::from(*q)).sum()
@@ -144,11 +157,29 @@ impl Channels {
             }
             None => quantize_row(x, words, &mut affine),
         }
-        let (elements, rest) = bytemuck::cast_slice_mut::<u32, u8>(words).split_at_mut(x.len());
-        for (copy, input) in rest.iter_mut().zip(&self.copies) {
+        let (elements, copies) = bytemuck::cast_slice_mut::<u32, u8>(words).split_at_mut(self.first_copy());
+        for (copy, input) in copies.iter_mut().zip(&self.copies) {
             *copy = elements[*input];
         }
         affine
+    }
+}
+
+impl Size {
+    /// Inputs that share a bound.
+    const fn inputs(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Paired => pairs::PAIR,
+        }
+    }
+
+    /// The largest integer of a copy, whatever stands beside it.
+    const fn of_copy(self) -> i32 {
+        match self {
+            Self::Single => 127,
+            Self::Paired => pairs::HALF,
+        }
     }
 }
 
@@ -170,9 +201,9 @@ fn deviation(weights: &[f32]) -> f32 {
 }
 
 /// How far one integer reaches, and which inputs need copies for what lies beyond.
-fn split(peaks: &[f32]) -> (f32, Vec<usize>) {
+fn split(peaks: &[f32], size: Size) -> (f32, Vec<usize>) {
     for reach in REACH {
-        let copies = |peak: &f32| ((peak / reach).ceil() as usize).saturating_sub(1);
+        let copies = |peak: &f32| ((peak / reach - 1.0) * size.inputs() as f32).ceil() as usize;
         let all: usize = peaks.iter().map(copies).sum();
         if all <= peaks.len() / INPUTS_PER_COPY {
             let copies = peaks.iter().map(copies).enumerate();
@@ -215,9 +246,9 @@ multiversion! {
 }
 
 multiversion! {
-    fn round_scaled(weights: &[f32], inverse: f32, integers: &mut [i8]) {
+    fn round_scaled(weights: &[f32], inverse: f32, most: f32, integers: &mut [i8]) {
         for (integer, w) in integers.iter_mut().zip(weights) {
-            *integer = ((w * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i8;
+            *integer = ((w * inverse).clamp(-most, most) + ROUND).to_bits() as i8;
         }
     }
 }
@@ -235,7 +266,7 @@ multiversion! {
             *element = ((x * inverse + zero).clamp(0.0, 255.0) + ROUND).to_bits() as u8;
         }
         rest.fill(0);
-        *affine = Affine { scale: if finite { scale } else { f32::NAN }, zero: zero as i32, offset: 0 };
+        *affine = Affine { scale: if finite { scale } else { f32::NAN }, zero: zero as i32 };
     }
 }
 
@@ -250,12 +281,11 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, _: Option<&Ahead<'_>>, 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16,
-        _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_xor_si256, _mm512_dpbusd_epi32,
+        __m256i, __m512i, _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_setzero_si256, _mm512_dpbusd_epi32,
         _mm512_set1_epi32, _mm512_setzero_si512,
     };
 
-    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile, wide_tile};
+    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,
@@ -265,17 +295,6 @@ mod x86 {
     vector_tile!(
         pub avx_vnni, "avx2,avxvnni", i32, __m256i, __m256i, 2, _mm256_setzero_si256(), _mm256_set1_epi32,
         |acc, x, w| _mm256_dpbusd_avx_epi32(*acc, x, w)
-    );
-
-    // A pair is at most 2 · 128 · 127 and at least -2 · 128 · 128, which 16 bits hold: see `magnitudes.rs`.
-    wide_tile!(
-        pub avx2, "avx2", i32, __m256i, 1 by 8, 1, _mm256_setzero_si256(),
-        |row, step, _part, steps| [row.add(step), row.add(steps + step)].map(|word| _mm256_set1_epi32(word.read().cast_signed())),
-        |from, _step, _part| from.read(),
-        |acc, x, w| {
-            let pairs = _mm256_maddubs_epi16(x[0], _mm256_xor_si256(w, x[1]));
-            _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        }
     );
 }
 
@@ -326,17 +345,21 @@ mod tests {
         }
     }
 
+    const SIZES: [Size; 2] = [Size::Single, Size::Paired];
+
     /// The weights that the integers of the only output stand for, copies added to what they are copies of.
-    fn restored(weights: &[f32]) -> (Vec<f32>, Channels) {
-        let (channels, words) = Channels::quantize(weights, weights.len(), None);
+    fn restored(weights: &[f32], size: Size) -> (Vec<f32>, Channels) {
+        let (channels, words) = Channels::quantize(weights, weights.len(), None, size);
         let integers = bytemuck::cast_slice::<u32, i8>(&words);
-        let (first, rest) = integers.split_at(weights.len());
-        let mut sums: Vec<i32> = first.iter().map(|q| i32::from(*q)).collect();
-        for (input, q) in channels.copies.iter().zip(rest) {
+        let mut sums: Vec<i32> = integers[..weights.len()].iter().map(|q| i32::from(*q)).collect();
+        let (gap, copies) = integers[weights.len()..].split_at(channels.first_copy() - weights.len());
+        for (input, q) in channels.copies.iter().zip(copies) {
             sums[*input] += i32::from(*q);
         }
-        assert!(rest[channels.copies.len()..].iter().all(|q| *q == 0));
+        assert!(gap.iter().chain(&copies[channels.copies.len()..]).all(|q| *q == 0));
         assert_eq!(sums.iter().sum::<i32>(), channels.sums[0]);
+        let pairs = integers.as_chunks().0.iter().map(|[a, b]| 255 * (i32::from(*a) + i32::from(*b)));
+        assert!(size == Size::Single || pairs.into_iter().all(|pair| i16::try_from(pair).is_ok()), "{integers:?}");
         (sums.iter().map(|q| channels.scales[0] * *q as f32).collect(), channels)
     }
 
@@ -348,12 +371,20 @@ mod tests {
 
     #[test]
     fn weights_come_back_within_half_a_step() {
-        for weights in [vec![0.5, -1.27, 0.004, 0.0, 1.0, 0.1], vec![-3.0], vec![1e-20, 1e20], vec![0.0; 5]] {
-            let (back, channels) = restored(&weights);
-            assert_close(&weights, &back, channels.scales[0]);
-            assert!(channels.copies.is_empty());
+        let rows = [vec![0.5, -1.27, 0.004, 0.0, 1.0, 0.1], vec![-3.0], vec![1e-20, 1e20], vec![0.0; 5], vec![1.0; 19]];
+        for weights in rows {
+            let most = weights.iter().fold(0f32, |most, w: &f32| most.max(w.abs()));
+            for size in SIZES {
+                let (back, channels) = restored(&weights, size);
+                assert_close(&weights, &back, channels.scales[0]);
+                assert!(channels.copies.is_empty());
+                assert!(channels.scales[0] <= most / 127.0 * size.inputs() as f32, "{}", channels.scales[0]);
+            }
         }
-        assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None).0.scales[0].is_nan());
+        for size in SIZES {
+            assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None, size).0.scales[0].is_nan());
+            assert!(Channels::quantize(&[f32::INFINITY, 1.0], 2, None, size).0.scales[0].is_nan());
+        }
     }
 
     #[test]
@@ -362,11 +393,30 @@ mod tests {
         let plain = weights.clone();
         weights[100] = -30.0;
         weights[300] = 11.0;
-        let (back, channels) = restored(&weights);
-        assert_eq!(channels.copies, [100, 100]);
-        assert_close(&weights, &back, channels.scales[0]);
-        let alone = 3.0 / 127.0;
-        assert_eq!(restored(&plain).1.scales[0], alone);
-        assert!(channels.scales[0] < 5.0 * alone, "{}", channels.scales[0]);
+        for (size, copies) in [(Size::Single, 2), (Size::Paired, 3)] {
+            let (back, channels) = restored(&weights, size);
+            assert_eq!(channels.copies, vec![100; copies]);
+            assert_close(&weights, &back, channels.scales[0]);
+            let alone = restored(&plain, size).1.scales[0];
+            // 2 and 3 are a pair.
+            assert_eq!(alone, if size == Size::Single { 3.0 } else { 5.0 } / 127.0);
+            assert!(channels.scales[0] < 5.0 * alone, "{}", channels.scales[0]);
+        }
+    }
+
+    #[test]
+    fn any_weights_leave_their_pairs_room() {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from((state >> 16) as u16) / 32_768.0 - 1.0
+        };
+        for length in [1, 2, 3, 100, 101, 513] {
+            for power in [1, 3, 9, 27] {
+                let weights: Vec<f32> = (0..length).map(|_| next().powi(power)).collect();
+                let (back, channels) = restored(&weights, Size::Paired);
+                assert_close(&weights, &back, channels.scales[0]);
+            }
+        }
     }
 }

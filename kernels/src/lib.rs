@@ -26,11 +26,11 @@ mod fault;
 mod float32;
 mod int8;
 mod layer_norm;
-mod magnitudes;
 mod math;
 mod packed_attention;
 mod packed_feed_forward;
 mod packed_linear;
+mod pairs;
 mod place;
 mod precision;
 mod ragged;
@@ -107,7 +107,7 @@ macro_rules! multiversion {
                     // SAFETY: the processor has the features that the function is compiled for.
                     $crate::Family::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::Family::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::Family::AvxVnni | $crate::Family::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::Family::Portable => {}
                 }
             }

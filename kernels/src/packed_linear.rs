@@ -5,9 +5,9 @@ mod multiply;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
 pub use self::multiply::{Product, Scratch, multiply, room};
-use super::int8::Channels;
+use super::int8::{Channels, Size};
 use super::tile::{COLUMNS, Panels, ROWS, TileKernel};
-use super::{Activation, Precision, Team, bfloat16, f32_slice, float32, int8, widened};
+use super::{Activation, Precision, Team, bfloat16, f32_slice, float32, int8, pairs, widened};
 
 /// A linear layer, its weights laid out for the kernels of this processor.
 pub struct PackedLinear {
@@ -31,6 +31,8 @@ pub enum Kernel {
     Widened(TileKernel<f32>),
     /// See [`Precision::Int8`].
     Int8(TileKernel<i32>),
+    /// The same with smaller weights.
+    PairedInt8(TileKernel<i32>),
 }
 
 /// A kernel with what its precision keeps of the weights.
@@ -56,7 +58,12 @@ impl Kernel {
                 kernels.splice(faster..faster, widened::kernels().into_iter().map(Self::Widened));
                 kernels
             }
-            Precision::Int8 => int8::kernels().into_iter().map(Self::Int8).collect(),
+            Precision::Int8 => {
+                let mut kernels: Vec<_> = int8::kernels().into_iter().map(Self::Int8).collect();
+                let portable = kernels.len() - 1;
+                kernels.splice(portable..portable, pairs::kernels().into_iter().map(Self::PairedInt8));
+                kernels
+            }
             Precision::Float16 | Precision::Float8 => Vec::new(),
         }
     }
@@ -65,7 +72,7 @@ impl Kernel {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Float32(kernel) | Self::Bfloat16(kernel) | Self::Widened(kernel) => kernel.name(),
-            Self::Int8(kernel) => kernel.name(),
+            Self::Int8(kernel) | Self::PairedInt8(kernel) => kernel.name(),
         }
     }
 }
@@ -129,16 +136,17 @@ impl PackedLinear {
                 widened::pack(weight, inner, &mut panels);
                 Kind::Widened(kernel)
             }
-            Kernel::Int8(kernel) => {
+            Kernel::Int8(tile) | Kernel::PairedInt8(tile) => {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
-                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref());
+                let size = if matches!(kernel, Kernel::PairedInt8(_)) { Size::Paired } else { Size::Single };
+                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref(), size);
                 channels.scales.resize(bias.len(), 0.0);
                 channels.sums.resize(bias.len(), 0);
                 panels.reset(channels.steps(), out);
                 panels.set_columns(&words, channels.steps());
-                Kind::Int8(kernel, channels)
+                Kind::Int8(tile, channels)
             }
         };
         Ok(Self { inner, out, panels, kind, bias, activation: Activation::None })

@@ -231,16 +231,20 @@ pub fn portable<S: Copy + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bfloat16, float32, int8};
+    use crate::{bfloat16, float32, int8, pairs};
 
     /// Small integers in words of either kind: every sum is exact, so that all kernels must agree to the bit. Slices end
     /// where the last word ends, for a sanitizer to see what reads beyond.
-    fn agree<S: Copy + Default + PartialEq + std::fmt::Debug>(kernels: &[TileKernel<S>], word: fn(usize) -> u32) {
+    fn agree<S: Copy + Default + PartialEq + std::fmt::Debug>(
+        kernels: &[TileKernel<S>],
+        word: impl Fn(usize) -> u32,
+        weight: impl Fn(usize) -> u32,
+    ) {
         for (steps, columns) in [(1, 1), (3, COLUMNS + 1), (2, COLUMNS), (5, 2 * COLUMNS - 1), (7, LANES)] {
             for (count, gap) in (1..=ROWS).flat_map(|count| [(count, 0), (count, 3)]) {
                 let stride = steps + gap;
-                let words: Box<[u32]> = (0..(count - 1) * stride + steps).map(word).collect();
-                let weight = |step, column| word(step * 7 + column * 3 + 1);
+                let words: Box<[u32]> = (0..(count - 1) * stride + steps).map(&word).collect();
+                let weight = |step, column| weight(step * 7 + column * 3 + 1);
                 let [mut by_columns, mut by_rows] = [Panels::default(), Panels::default()];
                 let matrix = |rows, columns, weight: &dyn Fn(usize, usize) -> u32| {
                     let row = |row| (0..columns + gap).map(move |column| weight(row, column));
@@ -282,13 +286,26 @@ mod tests {
 
     #[test]
     fn all_kernels_agree_on_all_shapes() {
-        agree(&float32::kernels(), |i| ((i % 13) as f32 - 6.0).to_bits());
-        agree(&bfloat16::kernels(), |i| {
+        let of_f32 = |i: usize| ((i % 13) as f32 - 6.0).to_bits();
+        agree(&float32::kernels(), of_f32, of_f32);
+        let of_bf16 = |i: usize| {
             let mut word = [0];
             bfloat16::round_row(&[(i % 13) as f32 - 6.0, (i % 5) as f32], &mut word);
             word[0]
-        });
-        let of_bytes: Vec<_> = int8::kernels().into_iter().filter(|kernel| kernel.words() == 1).collect();
-        agree(&of_bytes, |i| (i as u32).wrapping_mul(0x0103_0507));
+        };
+        agree(&bfloat16::kernels(), of_bf16, of_bf16);
+        let of_bytes = |i: usize| (i as u32).wrapping_mul(0x0103_0507);
+        agree(&int8::kernels(), of_bytes, of_bytes);
+    }
+
+    #[test]
+    fn pairs_agree_with_all_others_up_to_their_bound() {
+        let word = |i: usize| if i.is_multiple_of(2) { u32::MAX } else { (i as u32).wrapping_mul(0x0103_0507) };
+        let weight = |i: usize| {
+            let [a, b] = [1 + i % 127, i % 97].map(|w| w as i8);
+            let pairs = [[a, 127 - (a - 1)], [-64, -64], [b, -b], [-127, -1], [127, -128]];
+            bytemuck::cast::<_, u32>([pairs[i % 5], pairs[i % 3]])
+        };
+        agree(&[pairs::kernels(), int8::kernels()].concat(), word, weight);
     }
 }

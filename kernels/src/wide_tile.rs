@@ -1,14 +1,13 @@
 //! Tiles of kernels that take two words of a row in a step, and read weights their own way: beside [`super::tile`], what
-//! AVX2 and AVX-512 do without instructions for bf16 or bytes.
+//! AVX2 and AVX-512 do without instructions for bf16.
 
 /// A tile in vector instructions, `$rows` rows by `$vectors` vectors at a time, whose sums, weights and words of a row fit the
-/// registers. A step has `$parts` parts. `$row` reads, of the row at `$at` that has so many `$steps`, what a part multiplies
-/// by; `$read` the weights of a part, out of the vectors at `$from`. `$dot` adds their product to a sum.
+/// registers. A step has `$parts` parts. `$row` reads, of the row at `$at`, what a part multiplies by; `$read` the weights of a part, out of the vectors at `$from`. `$dot` adds their product to a sum.
 #[cfg(target_arch = "x86_64")]
 macro_rules! wide_tile {
     (
         $vis:vis $name:ident, $features:literal, $sum:ty, $vector:ty, $rows:literal by $vectors:literal, $parts:literal,
-        $zero:expr, |$at:ident, $of_step:ident, $of_part:ident, $steps:ident| $row:expr,
+        $zero:expr, |$at:ident, $of_step:ident, $of_part:ident| $row:expr,
         |$from:ident, $step:ident, $part:ident| $read:expr, |$acc:ident, $x:ident, $w:ident| $dot:expr
     ) => {
         #[target_feature(enable = $features)]
@@ -26,10 +25,10 @@ macro_rules! wide_tile {
                 ahead: Option<&Ahead<'_>>,
                 sums: &mut [[$sum; COLUMNS]],
             ) {
-                let $steps = panel.len() * size_of::<Line>() / (COLUMNS * 4);
+                let steps = panel.len() * size_of::<Line>() / (COLUMNS * 4);
                 let weights = panel.as_ptr().cast::<$vector>();
                 let mut acc = [[$zero; $vectors]; R];
-                for $step in 0..$steps {
+                for $step in 0..steps {
                     if AHEAD && let Some(ahead) = ahead {
                         ahead.fetch($step);
                     }

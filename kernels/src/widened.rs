@@ -80,7 +80,7 @@ mod x86 {
 
     wide_tile!(
         pub avx512, "avx512f", f32, __m512, 6 by 4, 2, _mm512_setzero_ps(),
-        |row, step, part, _steps| _mm512_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
+        |row, step, part| _mm512_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
         |from, step, part| match (step, part) {
             (0, 0) => from.read().map(|w| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(w)))),
             // After the first step there are weights before these.
@@ -91,7 +91,7 @@ mod x86 {
     );
     wide_tile!(
         pub avx2, "avx2,fma", f32, __m256, 6 by 2, 2, _mm256_setzero_ps(),
-        |row, step, part, _steps| _mm256_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
+        |row, step, part| _mm256_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
         |from, step, part| match (step, part) {
             (0, 0) => from.read().map(|w| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(w)))),
             (_, 0) => from.byte_sub(2).read_unaligned(),

@@ -9,7 +9,7 @@ import server as servers
 from client import CALL
 from conftest import connect
 
-FAMILIES = {"avx512": "AVX-512", "avx2": "AVX2", "portable": "portable"}
+FAMILIES = {"avx512": "AVX-512", "avx-vnni": "AVX-VNNI", "avx2": "AVX2", "portable": "portable"}
 
 
 def score(reviews, target, *options):
@@ -33,7 +33,7 @@ def test_each_family_gives_the_labels_of_transformers(tmp_path, reviews, family)
 
 def test_a_family_that_nobody_knows_is_wrong(tmp_path, reviews):
     done = score(reviews, tmp_path / "scored.parquet", "--kernels", "sse2")
-    assert done.returncode == 2 and "expected auto, avx512, avx2 or portable" in done.stderr
+    assert done.returncode == 2 and "expected auto, avx512, avx-vnni, avx2 or portable" in done.stderr
 
 
 def test_the_model_info_names_it(tmp_path):

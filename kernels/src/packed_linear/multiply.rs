@@ -8,7 +8,7 @@ use crate::block::Block;
 use crate::int8::Affine;
 use crate::team::Team;
 use crate::tile::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, TileKernel};
-use crate::{Activation, bfloat16, magnitudes, multiversion, widened};
+use crate::{Activation, bfloat16, multiversion, widened};
 
 /// Bytes of weights that stay in the second-level cache from one product to the next: they need not be fetched ahead.
 pub(super) const STAYS: usize = 256 << 10;
@@ -134,7 +134,6 @@ struct UnreadyRows<'a> {
 
 impl UnreadyRows<'_> {
     fn make_ready(&mut self) {
-        let steps = self.layer.panels.steps();
         let x = self.x.chunks(self.stride).map(|x| &x[..self.layer.inner]);
         let rows = x.zip(self.words.chunks_exact_mut(self.layer.words_of_row()).zip(self.tokens.iter_mut()));
         match &self.layer.kind {
@@ -143,10 +142,7 @@ impl UnreadyRows<'_> {
             Kind::Widened(_) => rows.for_each(|(x, (words, _))| widened::pad_row(x, bytemuck::cast_slice_mut(words))),
             Kind::Int8(_, channels) => {
                 for (x, (words, token)) in rows {
-                    *token = channels.quantize_row(x, &mut words[..steps], self.smooth);
-                    if words.len() > steps {
-                        magnitudes::split_signs(words, token);
-                    }
+                    *token = channels.quantize_row(x, words, self.smooth);
                 }
             }
         }
@@ -183,12 +179,7 @@ impl<'a> PanelProduct<'a> {
                     scales: &channels.scales.as_chunks().0[panel],
                     weights: &channels.sums.as_chunks().0[panel],
                 };
-                self.tiles(kernel, lines, columns, |sums, y, rows| {
-                    if kernel.words() > 1 {
-                        magnitudes::add_offsets(sums, &tokens[rows.clone()]);
-                    }
-                    dequantize(sums, y, rows, tokens, channel, of);
-                });
+                self.tiles(kernel, lines, columns, |sums, y, rows| dequantize(sums, y, rows, tokens, channel, of));
             }
         }
     }
@@ -199,7 +190,7 @@ impl<'a> PanelProduct<'a> {
         kernel: &TileKernel<S>,
         lines: &[Line],
         columns: usize,
-        finish: impl Fn(&mut Sums<S>, &mut Block<'_>, Range<usize>),
+        finish: impl Fn(&Sums<S>, &mut Block<'_>, Range<usize>),
     ) {
         let mut sums = Sums::default();
         let whole = self.y.rows() / ROWS;
@@ -213,7 +204,7 @@ impl<'a> PanelProduct<'a> {
             let tile = Rows { words, stride: self.stride, count: rows.len() };
             let ahead = if row < first { None } else { ahead.next().map(|lines| Ahead { lines, per_step }) };
             kernel.multiply(tile, lines, columns, ahead.as_ref(), &mut sums);
-            finish(&mut sums, &mut self.y, rows);
+            finish(&sums, &mut self.y, rows);
         }
     }
 }
