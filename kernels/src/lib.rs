@@ -15,6 +15,7 @@ mod activation;
 mod attention;
 mod bfloat16;
 mod block;
+mod channels;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(not(feature = "cuda"))]

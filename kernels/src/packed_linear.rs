@@ -5,7 +5,7 @@ mod multiply;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
 pub use self::multiply::{Product, Scratch, multiply, room};
-use super::int8::{Channels, Size};
+use super::channels::{Channels, Size};
 use super::tile::{COLUMNS, Panels, ROWS, TileKernel};
 use super::{Activation, Precision, Team, bfloat16, f32_slice, float32, int8, pairs, widened};
 
