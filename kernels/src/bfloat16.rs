@@ -5,7 +5,7 @@ use super::Family;
 use super::multiversion;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS};
+use super::tile::{COLUMNS, LINES, ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector_tile::vector_tile;
 
@@ -73,7 +73,7 @@ fn plain(rows: Rows<'_>, panel: &[Line], columns: usize, _: Option<&Ahead<'_>>, 
 mod x86 {
     use std::arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32, _mm512_setzero_ps};
 
-    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512bf16", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

@@ -10,7 +10,7 @@ use super::{math, multiversion, pairs};
 pub enum Size {
     /// ±127
     Single,
-    /// A pair of one sign has no more than one may have: see [`super::pairs`].
+    /// Those of one sign in a pair are 128 together at most: see [`super::pairs`].
     Paired,
 }
 
@@ -41,7 +41,7 @@ impl Channels {
     ///
     /// A few weights far larger than the rest would leave those few steps. They are split over copies of their input
     /// instead (Zhao et al., "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting",
-    /// 2019): an integer beyond ±127 is the sum of several, exactly.
+    /// 2019): an integer beyond what one may be is the sum of several, exactly.
     pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>, size: Size) -> (Self, Vec<u32>) {
         let mut smooth = Cow::Borrowed(weight);
         let mut factors = None;
@@ -57,15 +57,12 @@ impl Channels {
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
             let (low, high, finite) = math::range(weights);
-            let single = high.max(-low).min(reach * deviation(weights));
-            let mut largest = single;
-            if size == Size::Paired {
-                pairs::largest(weights, single, &mut largest);
-            }
-            let inverse = if largest >= f32::MIN_POSITIVE * 127.0 { 127.0 / largest } else { 0.0 };
+            let largest = high.max(-low).min(reach * deviation(weights));
+            let (value, integer) = size.bound(weights, largest);
+            let inverse = if value >= f32::MIN_POSITIVE * 127.0 { integer / value } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
-            channels.sums.push(channels.quantize_channel(weights, inverse, (single * inverse).min(127.0), integers));
-            channels.scales.push(if finite { largest / 127.0 } else { f32::NAN });
+            channels.sums.push(channels.quantize_channel(weights, inverse, (largest * inverse).min(127.0), integers));
+            channels.scales.push(if finite { value / integer } else { f32::NAN });
         }
         (channels, words)
     }
@@ -123,6 +120,18 @@ impl Size {
         match self {
             Self::Single => 1,
             Self::Paired => pairs::PAIR,
+        }
+    }
+
+    /// A value that comes of an output's weights, each held to `± largest`, and what it is to be as an integer.
+    fn bound(self, weights: &[f32], largest: f32) -> (f32, f32) {
+        match self {
+            Self::Single => (largest, 127.0),
+            Self::Paired => {
+                let mut half = 0.0;
+                pairs::largest_half(weights, largest, &mut half);
+                (half, 63.5)
+            }
         }
     }
 
@@ -255,6 +264,9 @@ mod tests {
                 assert!(channels.scales[0] <= most / 127.0 * size.inputs() as f32, "{}", channels.scales[0]);
             }
         }
+        // Larger than any pair that f32 can add.
+        let (back, channels) = restored(&[2e38, 3e38, -1e38], Size::Paired);
+        assert_close(&[2e38, 3e38, -1e38], &back, channels.scales[0]);
         for size in SIZES {
             assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None, size).0.scales[0].is_nan());
             assert!(Channels::quantize(&[f32::INFINITY, 1.0], 2, None, size).0.scales[0].is_nan());
@@ -275,6 +287,17 @@ mod tests {
             // 2 and 3 are a pair.
             assert_eq!(alone, if size == Size::Single { 3.0 } else { 5.0 } / 127.0);
             assert!(channels.scales[0] < 5.0 * alone, "{}", channels.scales[0]);
+        }
+    }
+
+    #[test]
+    fn copies_make_no_pair_with_the_last_input() {
+        let mut weights: Vec<f32> = (0..513).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        (weights[0], weights[512]) = (15.0, 6.0);
+        for size in SIZES {
+            let (back, channels) = restored(&weights, size);
+            assert!(channels.copies.contains(&0) && channels.steps() * PER_WORD > 513);
+            assert_close(&weights, &back, channels.scales[0]);
         }
     }
 

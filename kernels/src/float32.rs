@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::Family;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS};
+use super::tile::{COLUMNS, LINES, ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector_tile::vector_tile;
 
@@ -46,7 +46,7 @@ mod x86 {
         _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_set1_epi32, _mm512_setzero_ps,
     };
 
-    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f", f32, __m512, __m512i, 4, _mm512_setzero_ps(), _mm512_set1_epi32,

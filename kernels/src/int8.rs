@@ -9,7 +9,7 @@
 use super::Family;
 use super::tile::{Ahead, Line, Rows, Sums, TileKernel, portable};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{COLUMNS, ROWS};
+use super::tile::{COLUMNS, LINES, ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector_tile::vector_tile;
 use super::{math, multiversion};
@@ -83,7 +83,7 @@ mod x86 {
         _mm512_set1_epi32, _mm512_setzero_si512,
     };
 
-    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, vector_tile};
+    use super::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, vector_tile};
 
     vector_tile!(
         pub avx512, "avx512f,avx512vnni", i32, __m512i, __m512i, 4, _mm512_setzero_si512(), _mm512_set1_epi32,

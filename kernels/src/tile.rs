@@ -49,7 +49,7 @@ pub struct Rows<'a> {
 pub struct Ahead<'a> {
     /// `[steps, per_step]`
     pub lines: &'a [Line],
-    /// How many are fetched in a step of the tile.
+    /// How many are fetched in a step of the tile: 1, 2 or [`LINES`], which a tile's loop has no loop for.
     pub per_step: usize,
 }
 
@@ -57,11 +57,12 @@ pub struct Ahead<'a> {
 impl Ahead<'_> {
     /// Fetches those of a step.
     #[inline(always)]
-    pub fn fetch(&self, step: usize) {
+    pub fn fetch<const PER_STEP: usize>(&self, step: usize) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        for line in step * self.per_step..(step + 1) * self.per_step {
+        let first = self.lines.as_ptr().wrapping_add(step * PER_STEP);
+        for line in 0..PER_STEP {
             // SAFETY: a hint, whatever is there.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.lines.as_ptr().wrapping_add(line).cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
         }
     }
 }

@@ -15,7 +15,7 @@ macro_rules! vector_tile {
 
             #[expect(clippy::cast_ptr_alignment, reason = "the sums are written unaligned")]
             #[target_feature(enable = $features)]
-            fn tile<const R: usize, const V: usize, const AHEAD: bool>(
+            fn tile<const R: usize, const V: usize, const AHEAD: usize>(
                 rows: Rows<'_>,
                 panel: &[Line],
                 group: usize,
@@ -28,8 +28,8 @@ macro_rules! vector_tile {
                 let words = rows.words.as_ptr();
                 let mut acc = [[$zero; V]; R];
                 for step in 0..steps {
-                    if AHEAD && let Some(ahead) = ahead {
-                        ahead.fetch(step);
+                    if AHEAD > 0 && let Some(ahead) = ahead {
+                        ahead.fetch::<AHEAD>(step);
                     }
                     // SAFETY: the panel holds `steps` times VECTORS vectors, and as `group` is of columns that there are, V
                     // of them begin here.
@@ -61,13 +61,13 @@ macro_rules! vector_tile {
             ) {
                 for group in 0..columns.div_ceil(V * LANES) {
                     match rows.count {
-                        1 => tile::<1, V, false>(rows, panel, group, None, sums),
-                        2 => tile::<2, V, false>(rows, panel, group, None, sums),
-                        3 => tile::<3, V, false>(rows, panel, group, None, sums),
-                        4 => tile::<4, V, false>(rows, panel, group, None, sums),
-                        5 => tile::<5, V, false>(rows, panel, group, None, sums),
+                        1 => tile::<1, V, 0>(rows, panel, group, None, sums),
+                        2 => tile::<2, V, 0>(rows, panel, group, None, sums),
+                        3 => tile::<3, V, 0>(rows, panel, group, None, sums),
+                        4 => tile::<4, V, 0>(rows, panel, group, None, sums),
+                        5 => tile::<5, V, 0>(rows, panel, group, None, sums),
                         _ if group == 0 && ahead.is_some() => fetching::<V>(rows, panel, ahead, sums),
-                        _ => tile::<ROWS, V, false>(rows, panel, group, None, sums),
+                        _ => tile::<ROWS, V, 0>(rows, panel, group, None, sums),
                     }
                 }
             }
@@ -81,7 +81,12 @@ macro_rules! vector_tile {
                 ahead: Option<&Ahead<'_>>,
                 sums: &mut Sums<$sum>,
             ) {
-                tile::<ROWS, V, true>(rows, panel, 0, ahead, sums);
+                match ahead.map_or(0, |ahead| ahead.per_step) {
+                    1 => tile::<ROWS, V, 1>(rows, panel, 0, ahead, sums),
+                    2 => tile::<ROWS, V, 2>(rows, panel, 0, ahead, sums),
+                    LINES => tile::<ROWS, V, LINES>(rows, panel, 0, ahead, sums),
+                    _ => tile::<ROWS, V, 0>(rows, panel, 0, None, sums),
+                }
             }
 
             if columns <= 2 * LANES {

@@ -8,7 +8,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::Family;
 #[cfg(target_arch = "x86_64")]
-use super::tile::{Ahead, COLUMNS, Line, ROWS, Rows, Sums};
+use super::tile::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums};
 use super::tile::{Panels, TileKernel};
 #[cfg(target_arch = "x86_64")]
 use super::wide_tile::wide_tile;
@@ -76,11 +76,10 @@ mod x86 {
         _mm512_setzero_ps, _mm512_slli_epi32,
     };
 
-    use super::{Ahead, COLUMNS, Line, ROWS, Rows, Sums, wide_tile};
+    use super::{Ahead, COLUMNS, LINES, Line, ROWS, Rows, Sums, wide_tile};
 
     wide_tile!(
-        pub avx512, "avx512f", f32, __m512, 6 by 4, 2, _mm512_setzero_ps(),
-        |row, step, part| _mm512_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
+        pub avx512, "avx512f", __m512, 4, _mm512_setzero_ps(), _mm512_set1_ps,
         |from, step, part| match (step, part) {
             (0, 0) => from.read().map(|w| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(w)))),
             // After the first step there are weights before these.
@@ -90,8 +89,7 @@ mod x86 {
         |acc, x, w| _mm512_fmadd_ps(x, w, *acc)
     );
     wide_tile!(
-        pub avx2, "avx2,fma", f32, __m256, 6 by 2, 2, _mm256_setzero_ps(),
-        |row, step, part| _mm256_set1_ps(f32::from_bits(row.add(2 * step + part).read())),
+        pub avx2, "avx2,fma", __m256, 2, _mm256_setzero_ps(), _mm256_set1_ps,
         |from, step, part| match (step, part) {
             (0, 0) => from.read().map(|w| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(w)))),
             (_, 0) => from.byte_sub(2).read_unaligned(),

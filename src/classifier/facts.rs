@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ModelInfo;
 
-/// What serves, and of which content: all that a text's score depends on beside the text, but for last bits, which depend on
-/// `kernels`.
+/// What serves, and of which content: all that a text's score depends on beside the text and how `kernels` round it: in f32
+/// that is last bits, in bf16 and int8 it may be a label in a thousand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
     /// What serves.
@@ -19,7 +19,7 @@ pub struct ModelFacts {
 type Aspect = fn(&ModelFacts) -> String;
 
 impl ModelFacts {
-    /// `cpu` or `cuda`. Those of one kind give the same scores but for last bits, whatever the machine.
+    /// `cpu` or `cuda`. Those of one kind give the same scores but for how their kernels round.
     pub fn device_kind(&self) -> &str {
         self.info.device.split(':').next().unwrap_or_default()
     }

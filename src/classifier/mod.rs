@@ -77,7 +77,7 @@ pub struct ModelInfo {
     pub labels: Vec<String>,
     /// Where texts are cut, in tokens with the special ones.
     pub max_length: usize,
-    /// Which kernels compute it: scores of others may differ in their last bits.
+    /// Which kernels multiply it, and the family of the others: scores of other ones may differ by how they round.
     pub kernels: String,
 }
 

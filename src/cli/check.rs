@@ -26,7 +26,7 @@ pub struct CheckArgs {
     #[arg(long, env = "TEXTFLIGHT_CUDA_LIBRARIES", value_name = "FOLDER")]
     pub cuda_libraries: Option<PathBuf>,
     /// What the CPU computes with: auto (the widest that it has), avx512, avx-vnni, avx2 or portable, as if it had no more
-    /// than that. Last bits of scores differ between them. A check of a GPU takes auto alone.
+    /// than that. They round each in its way. A check of a GPU takes auto alone.
     #[arg(long, env = "TEXTFLIGHT_KERNELS", value_name = "KERNELS", default_value = "auto")]
     pub kernels: KernelChoice,
     /// Keep the checkpoint, the token sequences and sample logits in this folder. [default: a temporary one]

@@ -28,12 +28,12 @@ pub struct ModelArgs {
     pub cuda_libraries: Option<PathBuf>,
     /// The precision it multiplies in. On the CPU: auto (f32), f32, bf16 (half the memory; faster where the
     /// processor multiplies it fast, as AMD's from Zen 4 on; changes 1 label in 1000) or int8 (over three times as fast with VNNI,
-    /// twice with AVX2 alone; changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16, bf16, int8 or fp8.
+    /// twice by AVX2; changes up to 7 labels in 1000). On a GPU: auto (f16), f32, f16, bf16, int8 or fp8.
     #[arg(long, env = "TEXTFLIGHT_DTYPE", default_value = "auto")]
     pub dtype: DTypeChoice,
     /// What the CPU computes with: auto (the widest that it has), avx512, avx-vnni, avx2 or portable, as if it had no more
-    /// than that. Scores differ between them in their last bits, in bf16 by its rounding, and so in int8 by avx2. A model on a
-    /// GPU takes auto alone.
+    /// than that. Scores differ between them in their last bits; in bf16 they also round activations or not, and in int8 weights
+    /// in larger steps without VNNI. A model on a GPU takes auto alone.
     #[arg(long, env = "TEXTFLIGHT_KERNELS", value_name = "KERNELS", default_value = "auto")]
     pub kernels: KernelChoice,
     /// Where a text is cut, in tokens with the two special ones; at most what the model takes.

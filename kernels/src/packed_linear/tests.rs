@@ -87,18 +87,27 @@ proptest! {
     }
 
     #[test]
-    fn kernels_of_one_kind_give_the_same_bits(rows in 1usize..20, inner in 1usize..300, out in 1usize..100, widened in any::<bool>()) {
+    fn kernels_of_one_kind_give_the_same_bits(
+        rows in 1usize..20, inner in 1usize..300, out in 1usize..100, smooth in any::<bool>(), outlier in any::<prop::sample::Index>(),
+    ) {
         let [x, w, b] = random(rows, inner, out).unwrap();
-        let same = kernels().filter(|kernel| match kernel {
-            Kernel::Int8(_) => !widened,
-            Kernel::Widened(_) => widened,
-            _ => false,
-        });
-        let outputs = same.map(|kernel| {
-            PackedLinear::with_kernel(&w, &b, None, kernel).unwrap().forward(&x, &Team::alone()).unwrap().to_vec2::<f32>().unwrap()
-        });
-        let outputs: Vec<_> = outputs.collect();
-        prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+        let mut large = vec![1f32; inner];
+        large[outlier.index(inner)] = 20.0;
+        let large = Tensor::new(large.as_slice(), &Device::Cpu).unwrap();
+        let (w, reach) = (w.broadcast_mul(&large).unwrap(), smooth.then_some(&large));
+        let widened = widened::kernels().into_iter().map(Kernel::Widened).collect();
+        let int8 = int8::kernels().into_iter().map(Kernel::Int8).collect();
+        // Any kernel can multiply what is small enough for pairs.
+        let pairs = [pairs::kernels(), int8::kernels()].concat().into_iter().map(Kernel::PairedInt8).collect();
+        let kinds: [Vec<Kernel>; 3] = [widened, int8, pairs];
+        for kernels in kinds {
+            let outputs = kernels.into_iter().map(|kernel| {
+                let layer = PackedLinear::with_kernel(&w, &b, reach, kernel).unwrap();
+                layer.forward(&x, &Team::alone()).unwrap().to_vec2::<f32>().unwrap()
+            });
+            let outputs: Vec<_> = outputs.collect();
+            prop_assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+        }
     }
 }
 
