@@ -1,6 +1,6 @@
 //! Residual addition and LayerNorm in one pass over each row.
 
-use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor};
 
 use super::tile::ROWS;
 use super::{Team, f32_slice, f32_slice_mut, math, multiversion};
@@ -8,8 +8,7 @@ use super::{Team, f32_slice, f32_slice_mut, math, multiversion};
 /// A LayerNorm that follows a residual.
 pub struct LayerNorm {
     /// `[2, hidden]`, the weight above the bias.
-    affine: Tensor,
-    values: Vec<f32>,
+    affine: Vec<f32>,
     epsilon: f32,
 }
 
@@ -19,14 +18,12 @@ impl LayerNorm {
     /// # Errors
     /// When the shapes disagree.
     pub fn new(weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Self> {
-        let affine = Tensor::stack(&[weight, bias], 0)?;
-        let values = affine.flatten_all()?.to_vec1()?;
-        Ok(Self { affine, values, epsilon })
+        Ok(Self { affine: Tensor::stack(&[weight, bias], 0)?.flatten_all()?.to_vec1()?, epsilon })
     }
 
     /// Values of a row.
     pub const fn width(&self) -> usize {
-        self.values.len() / 2
+        self.affine.len() / 2
     }
 
     /// How far its outputs go from 0, `[hidden]`: three standard deviations of 1, scaled and shifted.
@@ -34,46 +31,31 @@ impl LayerNorm {
     /// # Errors
     /// None that is known.
     pub fn reach(&self) -> Result<Tensor> {
-        let (weight, bias) = self.values.split_at(self.width());
+        let (weight, bias) = self.affine.split_at(self.width());
         let reach: Vec<f32> = weight.iter().zip(bias).map(|(w, b)| b.abs() + w.abs() * 3.0).collect();
         Tensor::from_vec(reach, self.width(), &candle_core::Device::Cpu)
     }
 
-    /// `x ← LayerNorm(x + residual)`, in place: see [`add_layer_norm`].
+    /// `x ← LayerNorm(x + residual) · weight + bias` over `[rows, hidden]`, in place.
     ///
     /// # Errors
-    /// As there.
+    /// When a tensor is not contiguous, is not f32 on the CPU, or the shapes disagree.
     pub fn add(&self, x: &Tensor, residual: &Tensor) -> Result<()> {
-        add_layer_norm(x, residual, &self.affine, self.epsilon)
+        if residual.shape() != x.shape() || x.dim(1)? != self.width() {
+            candle_core::bail!("layer norm of {x:?} with {residual:?}, {} wide", self.width());
+        }
+        x.inplace_op2(residual, self)
     }
 
     /// The same over rows.
     pub fn add_rows(&self, x: &mut [f32], residual: &[f32], team: &Team) {
         let piece = ROWS * self.width();
         let mut pieces: Vec<_> = x.chunks_mut(piece).zip(residual.chunks(piece)).collect();
-        team.each(&mut pieces, |(x, residual)| normalize(x, residual, &self.values, self.epsilon));
+        team.each(&mut pieces, |(x, residual)| normalize(x, residual, &self.affine, self.epsilon));
     }
 }
 
-/// `x ← LayerNorm(x + residual) · weight + bias`, in place.
-///
-/// `x` and `residual` are `[rows, hidden]`; `affine` is `[2, hidden]`, the weight above the bias, in f32.
-///
-/// # Errors
-/// When a tensor is not contiguous, is not f32 on the CPU, or the shapes disagree.
-pub fn add_layer_norm(x: &Tensor, residual: &Tensor, affine: &Tensor, epsilon: f32) -> Result<()> {
-    let hidden = x.dim(1)?;
-    if residual.shape() != x.shape() || affine.dims() != [2, hidden] {
-        candle_core::bail!("layer norm of {x:?} with {residual:?} and {affine:?}");
-    }
-    x.inplace_op3(residual, affine, &AddLayerNorm { epsilon })
-}
-
-struct AddLayerNorm {
-    epsilon: f32,
-}
-
-impl InplaceOp3 for AddLayerNorm {
+impl InplaceOp2 for LayerNorm {
     fn name(&self) -> &'static str {
         "add-layer-norm"
     }
@@ -84,12 +66,9 @@ impl InplaceOp3 for AddLayerNorm {
         x_layout: &Layout,
         residual: &CpuStorage,
         residual_layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
     ) -> Result<()> {
         let x = f32_slice_mut(x, x_layout)?;
-        let residual = f32_slice(residual, residual_layout)?;
-        normalize(x, residual, f32_slice(affine, affine_layout)?, self.epsilon);
+        normalize(x, f32_slice(residual, residual_layout)?, &self.affine, self.epsilon);
         Ok(())
     }
 }
@@ -125,9 +104,10 @@ mod tests {
         for (rows, hidden) in [(0, 8), (1, 1), (1, 24), (3, 40), (5, 16), (2, 768), (4, 100)] {
             let x = Tensor::randn(0f32, 3f32, (rows, hidden), device)?;
             let residual = Tensor::randn(1f32, 2f32, (rows, hidden), device)?;
-            let affine = Tensor::randn(0f32, 1f32, (2, hidden), device)?;
-            let plain = candle_nn::ops::layer_norm_slow(&(&x + &residual)?, &affine.get(0)?, &affine.get(1)?, 1e-12)?;
-            add_layer_norm(&x, &residual, &affine, 1e-12)?;
+            let [weight, bias] = [0, 1].map(|_| Tensor::randn(0f32, 1f32, hidden, device));
+            let (weight, bias) = (weight?, bias?);
+            let plain = candle_nn::ops::layer_norm_slow(&(&x + &residual)?, &weight, &bias, 1e-12)?;
+            LayerNorm::new(&weight, &bias, 1e-12)?.add(&x, &residual)?;
             // A single feature has no variance: both divide rounding noise by almost nothing.
             if hidden == 1 {
                 continue;
@@ -140,9 +120,12 @@ mod tests {
 
     #[test]
     fn refuses_shapes_that_disagree() -> Result<()> {
-        let x = Tensor::zeros((2, 4), candle_core::DType::F32, &Device::Cpu)?;
-        let affine = Tensor::zeros((2, 5), candle_core::DType::F32, &Device::Cpu)?;
-        assert!(add_layer_norm(&x, &x.copy()?, &affine, 1e-12).is_err());
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu);
+        let norm = LayerNorm::new(&zeros(&[5])?, &zeros(&[5])?, 1e-12)?;
+        assert!(norm.add(&zeros(&[2, 4])?, &zeros(&[2, 4])?).is_err());
+        assert!(norm.add(&zeros(&[2, 5])?, &zeros(&[3, 5])?).is_err());
+        assert!(norm.add(&zeros(&[2, 5])?, &zeros(&[2, 5])?).is_ok());
+        assert!(LayerNorm::new(&zeros(&[5])?, &zeros(&[4])?, 1e-12).is_err());
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ pub mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 pub mod cuda;
+mod embedding;
 mod facts;
 mod family;
 mod fault;
@@ -47,10 +48,11 @@ mod widened;
 pub use absorbed_attention::AbsorbedAttention;
 pub use activation::Activation;
 pub use attention::attention;
+pub use embedding::Embedding;
 pub use facts::{GpuCounters, GpuFacts, KernelTime};
 pub use family::Family;
 pub use fault::Fault;
-pub use layer_norm::{LayerNorm, add_layer_norm};
+pub use layer_norm::LayerNorm;
 pub use packed_attention::PackedAttention;
 pub use packed_feed_forward::PackedFeedForward;
 pub use packed_linear::{Kernel, PackedLinear};

@@ -3,15 +3,15 @@
 use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::super::kernels::{
-    AbsorbedAttention, Affine, AttentionWeights, EmbeddingWeights, EncoderShape, LayerNorm, LayerWeights,
-    PackedAttention, PackedFeedForward, PackedLinear, Precision, Ragged, Team, cause,
+    AbsorbedAttention, Affine, AttentionWeights, Embedding, EncoderShape, LayerNorm, LayerWeights, PackedAttention,
+    PackedFeedForward, PackedLinear, Precision, Ragged, Team, cause,
 };
 use super::loader::Loader;
 use crate::{Error, Result};
 
 /// The network on the CPU.
 pub struct PackedNetwork {
-    embeddings: Embeddings,
+    embedding: Embedding,
     layers: Vec<Layer<PackedAttention>>,
     /// The head reads the first token alone, so the last layer computes no other.
     last: Layer<AbsorbedAttention>,
@@ -24,8 +24,8 @@ impl PackedNetwork {
     /// # Errors
     /// [`Error::Checkpoint`] when a tensor is not as it should be, and [`Error::Failed`] when it cannot be laid out.
     pub fn load(loader: &mut Loader<'_>, shape: EncoderShape, precision: Precision) -> Result<Self> {
-        let embeddings = Embeddings::new(loader.embeddings()?, shape.epsilon).map_err(cannot)?;
-        let mut reach = embeddings.norm.reach().map_err(cannot)?;
+        let embedding = Embedding::new(loader.embeddings()?, shape.epsilon).map_err(cannot)?;
+        let mut reach = embedding.norm().reach().map_err(cannot)?;
         let last = loader.config.n_layers - 1;
         let mut layers = Vec::with_capacity(last);
         for index in 0..last {
@@ -39,7 +39,7 @@ impl PackedNetwork {
         let [inner, outer] = loader.head()?;
         let inner = linear(&inner, None, precision).map_err(cannot)?.with_activation(shape.head_activation);
         let head = [inner, linear(&outer, None, precision).map_err(cannot)?];
-        Ok(Self { embeddings, layers, last, head })
+        Ok(Self { embedding, layers, last, head })
     }
 
     /// Logits `[sequences, labels]`, one after the other, of sequences that the model takes.
@@ -48,7 +48,7 @@ impl PackedNetwork {
     /// None that is known.
     pub fn forward(&self, sequences: &[&[u32]], team: &Team, pause: &dyn Fn()) -> CandleResult<Vec<f32>> {
         let tokens = Ragged::from_lengths(sequences.iter().map(|s| s.len()));
-        let x = self.embeddings.forward(sequences)?;
+        let x = self.embedding.forward(sequences, team)?;
         for layer in &self.layers {
             pause();
             layer.attention.forward(&x, &tokens, team)?;
@@ -63,28 +63,6 @@ impl PackedNetwork {
         self.last.feed_forward.forward(&first, team)?;
         let [inner, outer] = &self.head;
         outer.forward(&inner.forward(&first, team)?, team)?.flatten_all()?.to_vec1()
-    }
-}
-
-struct Embeddings {
-    words: Tensor,
-    positions: Tensor,
-    norm: LayerNorm,
-}
-
-impl Embeddings {
-    fn new(weights: EmbeddingWeights, epsilon: f32) -> CandleResult<Self> {
-        let EmbeddingWeights { words, positions, norm } = weights;
-        Ok(Self { words, positions, norm: layer_norm(&norm, epsilon)? })
-    }
-
-    /// `[tokens, hidden]`, the sequences one after the other.
-    fn forward(&self, sequences: &[&[u32]]) -> CandleResult<Tensor> {
-        let positions: Vec<u32> = sequences.iter().flat_map(|s| (0..).zip(s.iter()).map(|(i, _)| i)).collect();
-        let words = self.words.index_select(&Tensor::new(sequences.concat(), &Device::Cpu)?, 0)?;
-        let positions = self.positions.index_select(&Tensor::new(positions, &Device::Cpu)?, 0)?;
-        self.norm.add(&words, &positions)?;
-        Ok(words)
     }
 }
 
