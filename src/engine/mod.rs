@@ -15,6 +15,7 @@ mod pace;
 mod permit;
 mod pool;
 mod queue;
+mod queue_state;
 mod scorer;
 mod spans;
 mod stopwatch;

@@ -8,7 +8,8 @@ use super::ahead::Ahead;
 use super::budget::Budget;
 use super::device::Device;
 use super::job::{Job, Row};
-use super::teams::{TEAM, Teams};
+use super::queue_state::QueueState;
+use super::teams::shares;
 use super::turns::Turn;
 use super::waiting::Waiting;
 use super::work::{Assistance, Role, Work};
@@ -20,13 +21,9 @@ use crate::metrics::{ByLane, QueueDepth};
 /// Batches of which a core's next one is chosen, of like lengths: among more, rare lengths, and what came with them, would wait longer.
 const CHOICE: usize = 4;
 
-/// How long after a request no batch of a table is put behind another that a device computes: the next request would wait for
-/// both, as the first one does.
-const REQUESTS_OF_LATE: Duration = Duration::from_secs(3);
-
 /// The queue that all model threads take from.
 pub struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Where those wait that tokenize, whatever else they do.
     tokenizers: Condvar,
     /// How often there was something new to do for those who would wait there, and assist instead.
@@ -40,23 +37,14 @@ pub struct Queue {
     at_once: usize,
 }
 
-#[derive(Default)]
-struct State {
-    interactive: Waiting,
-    bulk: Waiting,
-    teams: Teams,
-    /// What each device computes.
-    devices: Vec<Device>,
-    /// When the last request came.
-    requested: Option<Instant>,
-    closed: bool,
-}
-
 impl Queue {
     /// An empty queue for the model threads over so many scorers.
     pub fn new(budget: Arc<Budget>, limits: &EngineLimits, scorers: usize) -> Self {
         Self {
-            state: Mutex::new(State { devices: (0..scorers).map(|_| Device::default()).collect(), ..State::default() }),
+            state: Mutex::new(QueueState {
+                devices: (0..scorers).map(|_| Device::default()).collect(),
+                ..QueueState::default()
+            }),
             tokenizers: Condvar::new(),
             news: AtomicUsize::new(0),
             runners: Condvar::new(),
@@ -134,9 +122,13 @@ impl Queue {
     }
 
     /// Waits for something to change; beside a device that computes, no longer than until the next batch may be put behind that.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, role: Role, now: Instant) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, mut state: MutexGuard<'a, QueueState>, role: Role, now: Instant) -> MutexGuard<'a, QueueState> {
         let Role::Run { device } = role else {
-            return self.tokenizers.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let idle = usize::from(role == Role::Both);
+            state.idle_cores += idle;
+            state = self.tokenizers.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle_cores -= idle;
+            return state;
         };
         let early = state.devices[device].left(self.budget.pace(), now).saturating_sub(self.budget.lead());
         if early.is_zero() {
@@ -193,7 +185,7 @@ impl Queue {
     }
 
     /// A window first, as long as little is tokenized ahead: batches of many rows are of like lengths, and equal rows one.
-    fn take(&self, state: &mut State, lane: Lane, role: Role, now: Instant) -> Option<Work> {
+    fn take(&self, state: &mut QueueState, lane: Lane, role: Role, now: Instant) -> Option<Work> {
         loop {
             let window = if matches!(role, Role::Run { .. }) { None } else { self.window(state.lane(lane), lane) };
             let before = state.lane(lane).pool.all();
@@ -221,14 +213,15 @@ impl Queue {
         if window.is_empty() { None } else { Some(Work::Window(lane, window)) }
     }
 
-    fn batch(&self, state: &mut State, lane: Lane, role: Role, now: Instant) -> Option<Work> {
+    fn batch(&self, state: &mut QueueState, lane: Lane, role: Role, now: Instant) -> Option<Work> {
         let limits = self.budget.limits();
         let batch = match role {
             Role::Tokenize => return None,
-            // Other cores that are idle assist in it.
+            // Other cores that are idle take theirs, or assist.
             Role::Both => {
                 let among = BatchLimits { rows: CHOICE.saturating_mul(limits.rows), tokens: usize::MAX };
-                state.lane(lane).take(limits, among, self.at_once.div_ceil(TEAM))?
+                let shares = shares(state.lane(lane).pool.distinct().rows, 1 + state.idle_cores, self.at_once);
+                state.lane(lane).take(limits, among, shares)?
             }
             Role::Run { device } => {
                 let (idle, is_behind) = (state.idle_devices(), !state.devices[device].is_idle());
@@ -263,7 +256,7 @@ impl Queue {
 
     /// What waits, in each lane.
     pub fn depth(&self) -> ByLane<QueueDepth> {
-        let State { interactive, bulk, .. } = &*self.lock();
+        let QueueState { interactive, bulk, .. } = &*self.lock();
         ByLane { interactive: interactive.depth(), bulk: bulk.depth() }
     }
 
@@ -275,26 +268,8 @@ impl Queue {
         (waiting.pool.all().rows, waiting.jobs.iter().map(|(job, next)| job.len() - next).sum())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Nothing in here panics half-way: a poisoned lock holds a whole value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    const fn lane(&mut self, lane: Lane) -> &mut Waiting {
-        match lane {
-            Lane::Interactive => &mut self.interactive,
-            Lane::Bulk => &mut self.bulk,
-        }
-    }
-
-    fn idle_devices(&self) -> usize {
-        self.devices.iter().filter(|device| device.is_idle()).count()
-    }
-
-    /// Whether a whole batch of the lane may be put behind one that a device computes, so that the device never waits.
-    fn may_follow(&self, lane: Lane) -> bool {
-        lane == Lane::Interactive || self.requested.is_none_or(|last| last.elapsed() > REQUESTS_OF_LATE)
     }
 }

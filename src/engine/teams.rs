@@ -4,7 +4,18 @@ use super::Lane;
 use crate::classifier::kernels::TeamHandle;
 
 /// Threads of one forward, about: of 768 outputs, 64 at a time, there are 12 pieces.
-pub const TEAM: usize = 16;
+const TEAM: usize = 16;
+
+/// Rows that a core rather computes by itself than with another: what they share goes from one's cache to the other's.
+const SHARE: usize = 4;
+
+/// How many shares of so many rows cores take that are free, of so many in all: as many as are worth one, and at least so many
+/// that teams have all cores.
+pub const fn shares(rows: usize, free: usize, cores: usize) -> usize {
+    let (worth, teams) = (rows / SHARE, cores.div_ceil(TEAM));
+    let shares = if worth < free { worth } else { free };
+    if shares > teams { shares } else { teams }
+}
 
 /// The teams of the forwards that run.
 #[derive(Default)]
@@ -51,5 +62,14 @@ mod tests {
         assert!(teams.next().is_some_and(|team| team.is_same(&table)));
         drop(bulk);
         assert!(teams.next().is_none() && teams.open.is_empty());
+    }
+
+    #[test]
+    fn a_core_takes_four_rows_or_is_one_of_a_team() {
+        assert_eq!([1, 7, 8, 11, 12, 64].map(|rows| shares(rows, 2, 2)), [1, 1, 2, 2, 2, 2]);
+        assert_eq!([1, 8, 32, 64, 65].map(|rows| shares(rows, 16, 16)), [1, 2, 8, 16, 16]);
+        // What is busy takes no share.
+        assert_eq!([8, 64].map(|rows| shares(rows, 1, 16)), [1, 1]);
+        assert_eq!([1, 8, 32].map(|rows| shares(rows, 64, 64)), [4, 4, 8]);
     }
 }

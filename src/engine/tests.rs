@@ -78,6 +78,38 @@ async fn a_small_table_is_one_batch_in_which_idle_threads_may_assist() {
 }
 
 #[tokio::test]
+async fn two_idle_threads_take_four_rows_each_and_a_busy_one_none() {
+    let eight = || ["a", "b", "c", "d", "e", "f", "g", "h"].map(Some).to_vec();
+    let batch = BatchLimits { rows: 32, tokens: 4096 };
+    // One that wakes before the other looks takes all, and is assisted.
+    for _ in 0..200 {
+        let fake = Arc::new(Fake::default());
+        let engine = Arc::clone(&fake).start(EngineLimits { batch, ..limits(2) });
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        score(&engine, eight(), Lane::Interactive).await.unwrap();
+        let batches = fake.batches.lock().unwrap().clone();
+        assert!([vec![4, 4], vec![8]].contains(&batches), "{batches:?}");
+        if batches.len() == 2 {
+            return busy_thread(batch, eight()).await;
+        }
+    }
+    panic!("no thread ever took a share");
+}
+
+async fn busy_thread(batch: BatchLimits, rows: Vec<Option<&'static str>>) {
+    let (fake, open) = Fake::default().gated();
+    let engine = Arc::clone(&fake).start(EngineLimits { batch, ..limits(2) });
+    let first = queued(&engine, vec![Some("first")], Lane::Interactive).await;
+    fake.has_begun(1).await;
+    let second = queued(&engine, rows, Lane::Interactive).await;
+    fake.has_begun(2).await;
+    drop(open);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    assert_eq!(fake.batches.lock().unwrap().iter().sum::<usize>(), 9);
+    assert!(fake.batches.lock().unwrap().contains(&8));
+}
+
+#[tokio::test]
 async fn idle_threads_assist_and_leave_when_there_is_work() {
     let (fake, open) = Fake::default().gated();
     let engine = start(Arc::clone(&fake), 2);
