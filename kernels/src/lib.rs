@@ -3,7 +3,7 @@
 //!
 //! They run on the CPU. With the feature `cuda` a whole encoder runs on GPUs: see `cuda/`, whose face is the same without it,
 //! in `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
-//! `bfloat16.rs` and `int8.rs`. Which instructions they may use is settled once, in `family.rs`.
+//! `bfloat16.rs` and `int8.rs`, or of `widened.rs` and `pairs.rs` where instructions for those lack. Which instructions they may use is settled once, in `family.rs`.
 //!
 //! On the CPU a forward can be shared out among the threads of a [`Team`].
 //!

@@ -220,7 +220,7 @@ impl Queue {
             // Other cores that are idle take theirs, or assist.
             Role::Both => {
                 let among = BatchLimits { rows: CHOICE.saturating_mul(limits.rows), tokens: usize::MAX };
-                let shares = shares(state.lane(lane).pool.distinct().rows, 1 + state.idle_cores, self.at_once);
+                let shares = shares(state.lane(lane).pool.distinct().tokens, 1 + state.idle_cores, self.at_once);
                 state.lane(lane).take(limits, among, shares)?
             }
             Role::Run { device } => {

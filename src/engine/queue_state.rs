@@ -20,7 +20,7 @@ pub struct QueueState {
     pub bulk: Waiting,
     /// The forwards that run.
     pub teams: Teams,
-    /// Threads that have nothing to do and no device.
+    /// Threads that wait, and would run batches on a core of their own. Those that assist are none of them.
     pub idle_cores: usize,
     /// What each device computes.
     pub devices: Vec<Device>,

@@ -6,15 +6,14 @@ use crate::classifier::kernels::TeamHandle;
 /// Threads of one forward, about: of 768 outputs, 64 at a time, there are 12 pieces.
 const TEAM: usize = 16;
 
-/// Rows that a core rather computes by itself than with another: what they share goes from one's cache to the other's.
-const SHARE: usize = 4;
+/// Tokens that a core rather computes by itself than with another: it reads all weights for them, but what two share goes from
+/// one's cache to the other's.
+const SHARE: usize = 64;
 
-/// How many shares of so many rows cores take that are free, of so many in all: as many as are worth one, and at least so many
-/// that teams have all cores.
-pub const fn shares(rows: usize, free: usize, cores: usize) -> usize {
-    let (worth, teams) = (rows / SHARE, cores.div_ceil(TEAM));
-    let shares = if worth < free { worth } else { free };
-    if shares > teams { shares } else { teams }
+/// In how many shares cores that are free, of so many in all, take so many tokens: as many as are worth it, or at least so
+/// many that teams have all of them.
+pub fn shares(tokens: usize, free: usize, cores: usize) -> usize {
+    (tokens / SHARE).max(cores.div_ceil(TEAM)).min(free)
 }
 
 /// The teams of the forwards that run.
@@ -65,11 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn a_core_takes_four_rows_or_is_one_of_a_team() {
-        assert_eq!([1, 7, 8, 11, 12, 64].map(|rows| shares(rows, 2, 2)), [1, 1, 2, 2, 2, 2]);
-        assert_eq!([1, 8, 32, 64, 65].map(|rows| shares(rows, 16, 16)), [1, 2, 8, 16, 16]);
+    fn a_core_takes_what_is_worth_it_or_is_one_of_a_team() {
+        assert_eq!([1, 127, 128, 10_000].map(|tokens| shares(tokens, 2, 2)), [1, 1, 2, 2]);
+        assert_eq!([1, 200, 800, 10_000].map(|tokens| shares(tokens, 16, 16)), [1, 3, 12, 16]);
+        assert_eq!([1, 200, 800].map(|tokens| shares(tokens, 64, 64)), [4, 4, 12]);
         // What is busy takes no share.
-        assert_eq!([8, 64].map(|rows| shares(rows, 1, 16)), [1, 1]);
-        assert_eq!([1, 8, 32].map(|rows| shares(rows, 64, 64)), [4, 4, 8]);
+        for cores in [1, 2, 16, 17, 64] {
+            assert_eq!([1, 200, 10_000].map(|tokens| shares(tokens, 1, cores)), [1; 3]);
+        }
     }
 }

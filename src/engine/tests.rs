@@ -78,8 +78,8 @@ async fn a_small_table_is_one_batch_in_which_idle_threads_may_assist() {
 }
 
 #[tokio::test]
-async fn two_idle_threads_take_four_rows_each_and_a_busy_one_none() {
-    let eight = || ["a", "b", "c", "d", "e", "f", "g", "h"].map(Some).to_vec();
+async fn two_idle_threads_take_a_share_each_and_a_busy_one_none() {
+    let eight = || (0..8).map(|i| Some(&"abcdefghijklmnopqrstuvwxyz"[i..i + 16])).collect();
     let batch = BatchLimits { rows: 32, tokens: 4096 };
     // One that wakes before the other looks takes all, and is assisted.
     for _ in 0..200 {

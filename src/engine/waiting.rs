@@ -20,9 +20,9 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The next batch, where so many runners are free, this one included: where they can take all that there is, its share.
-    /// Of others, one out of those that have waited longest: see [`Pool::take`].
-    pub fn take(&mut self, limits: BatchLimits, among: BatchLimits, free: usize) -> Option<Batch<Row>> {
+    /// The next batch: where so many have room for all that there is, one of so many shares of it, each for a runner that is free,
+    /// as this one is. Else one out of those that have waited longest: see [`Pool::take`].
+    pub fn take(&mut self, limits: BatchLimits, among: BatchLimits, shares: usize) -> Option<Batch<Row>> {
         // Rows of one job mostly follow one another, and each look at it takes a lock.
         let last = Cell::new((std::ptr::null(), false));
         let is_wanted = |row: &Row| {
@@ -37,8 +37,8 @@ impl Waiting {
                 return Some(batch);
             }
         }
-        if self.pool.distinct().fits(free, limits) {
-            self.pool.take_share(free, limits, is_wanted)
+        if self.pool.distinct().fits(shares, limits) {
+            self.pool.take_share(shares, limits, is_wanted)
         } else {
             self.pool.take(limits, among, is_wanted)
         }
