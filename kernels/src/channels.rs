@@ -7,7 +7,7 @@ use super::{math, multiversion, pairs};
 
 /// How large integer weights may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub enum WeightBound {
     /// ±127
     Single,
     /// Those of one sign in a pair are 128 together at most: see [`super::pairs`].
@@ -17,7 +17,7 @@ pub enum Size {
 /// What integer weights stand for.
 pub struct Channels {
     inputs: usize,
-    size: Size,
+    bound: WeightBound,
     /// What each input is multiplied by, as its weights are divided by it: see [`smoothing`].
     factors: Option<Vec<f32>>,
     /// Inputs that are read again after all others: see [`Channels::quantize`].
@@ -42,7 +42,7 @@ impl Channels {
     /// A few weights far larger than the rest would leave those few steps. They are split over copies of their input
     /// instead (Zhao et al., "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting",
     /// 2019): an integer beyond what one may be is the sum of several, exactly.
-    pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>, size: Size) -> (Self, Vec<u32>) {
+    pub fn quantize(weight: &[f32], inner: usize, reach: Option<&[f32]>, bound: WeightBound) -> (Self, Vec<u32>) {
         let mut smooth = Cow::Borrowed(weight);
         let mut factors = None;
         if let Some(reach) = reach {
@@ -52,17 +52,17 @@ impl Channels {
             }
             factors = Some(smoothing.into_iter().map(f32::recip).collect());
         }
-        let (reach, copies) = split(&peaks(&smooth, inner), size);
-        let mut channels = Self { inputs: inner, size, factors, copies, scales: Vec::new(), sums: Vec::new() };
+        let (reach, copies) = split(&peaks(&smooth, inner), bound);
+        let mut channels = Self { inputs: inner, bound, factors, copies, scales: Vec::new(), sums: Vec::new() };
         let mut words = vec![0; smooth.len() / inner * channels.steps()];
         for (weights, words) in smooth.chunks_exact(inner).zip(words.chunks_exact_mut(channels.steps())) {
             let (low, high, finite) = math::range(weights);
-            let largest = high.max(-low).min(reach * deviation(weights));
-            let (value, integer) = size.bound(weights, largest);
-            let inverse = if value >= f32::MIN_POSITIVE * 127.0 { integer / value } else { 0.0 };
+            let single = high.max(-low).min(reach * deviation(weights));
+            let (value, steps) = bound.largest(weights, single);
+            let inverse = if value >= f32::MIN_POSITIVE * 127.0 { steps / value } else { 0.0 };
             let integers = bytemuck::cast_slice_mut::<u32, i8>(words);
-            channels.sums.push(channels.quantize_channel(weights, inverse, (largest * inverse).min(127.0), integers));
-            channels.scales.push(if finite { value / integer } else { f32::NAN });
+            channels.sums.push(channels.quantize_channel(weights, inverse, (single * inverse).min(127.0), integers));
+            channels.scales.push(if finite { value / steps } else { f32::NAN });
         }
         (channels, words)
     }
@@ -74,13 +74,13 @@ impl Channels {
 
     /// Where copies begin, after the inputs.
     const fn first_copy(&self) -> usize {
-        self.inputs.next_multiple_of(self.size.inputs())
+        self.inputs.next_multiple_of(self.bound.inputs())
     }
 
     /// The integers of one output, each of at most `± most`; gives their sum.
     fn quantize_channel(&self, weights: &[f32], inverse: f32, most: f32, integers: &mut [i8]) -> i32 {
         round_scaled(weights, inverse, most, integers);
-        let (first, part_of_copy) = (self.first_copy(), self.size.of_copy());
+        let (first, part_of_copy) = (self.first_copy(), self.bound.of_copy());
         let mut left = None;
         for (copy, input) in self.copies.iter().enumerate() {
             // Copies of one input follow each other: each takes what those before it left.
@@ -114,7 +114,7 @@ impl Channels {
     }
 }
 
-impl Size {
+impl WeightBound {
     /// Inputs that share a bound.
     const fn inputs(self) -> usize {
         match self {
@@ -123,13 +123,13 @@ impl Size {
         }
     }
 
-    /// A value that comes of an output's weights, each held to `± largest`, and what it is to be as an integer.
-    fn bound(self, weights: &[f32], largest: f32) -> (f32, f32) {
+    /// What sets the scale of an output's weights, each held to `± single`: a value, and the number of steps that it is.
+    fn largest(self, weights: &[f32], single: f32) -> (f32, f32) {
         match self {
-            Self::Single => (largest, 127.0),
+            Self::Single => (single, 127.0),
             Self::Paired => {
                 let mut half = 0.0;
-                pairs::largest_half(weights, largest, &mut half);
+                pairs::largest_half(weights, single, &mut half);
                 (half, 63.5)
             }
         }
@@ -162,9 +162,9 @@ fn deviation(weights: &[f32]) -> f32 {
 }
 
 /// How far one integer reaches, and which inputs need copies for what lies beyond.
-fn split(peaks: &[f32], size: Size) -> (f32, Vec<usize>) {
+fn split(peaks: &[f32], bound: WeightBound) -> (f32, Vec<usize>) {
     for reach in REACH {
-        let copies = |peak: &f32| ((peak / reach - 1.0) * size.inputs() as f32).ceil() as usize;
+        let copies = |peak: &f32| ((peak / reach - 1.0) * bound.inputs() as f32).ceil() as usize;
         let all: usize = peaks.iter().map(copies).sum();
         if all <= peaks.len() / INPUTS_PER_COPY {
             let copies = peaks.iter().map(copies).enumerate();
@@ -228,11 +228,11 @@ mod tests {
         assert_eq!(smoothing(&[0.0, 1.0, f32::NAN, 1.0], &[1.0, 0.0]), [1.0; 2]);
     }
 
-    const SIZES: [Size; 2] = [Size::Single, Size::Paired];
+    const BOUNDS: [WeightBound; 2] = [WeightBound::Single, WeightBound::Paired];
 
     /// The weights that the integers of the only output stand for, copies added to what they are copies of.
-    fn restored(weights: &[f32], size: Size) -> (Vec<f32>, Channels) {
-        let (channels, words) = Channels::quantize(weights, weights.len(), None, size);
+    fn restored(weights: &[f32], bound: WeightBound) -> (Vec<f32>, Channels) {
+        let (channels, words) = Channels::quantize(weights, weights.len(), None, bound);
         let integers = bytemuck::cast_slice::<u32, i8>(&words);
         let mut sums: Vec<i32> = integers[..weights.len()].iter().map(|q| i32::from(*q)).collect();
         let (gap, copies) = integers[weights.len()..].split_at(channels.first_copy() - weights.len());
@@ -242,7 +242,10 @@ mod tests {
         assert!(gap.iter().chain(&copies[channels.copies.len()..]).all(|q| *q == 0));
         assert_eq!(sums.iter().sum::<i32>(), channels.sums[0]);
         let pairs = integers.as_chunks().0.iter().map(|[a, b]| 255 * (i32::from(*a) + i32::from(*b)));
-        assert!(size == Size::Single || pairs.into_iter().all(|pair| i16::try_from(pair).is_ok()), "{integers:?}");
+        assert!(
+            bound == WeightBound::Single || pairs.into_iter().all(|pair| i16::try_from(pair).is_ok()),
+            "{integers:?}"
+        );
         (sums.iter().map(|q| channels.scales[0] * *q as f32).collect(), channels)
     }
 
@@ -257,19 +260,19 @@ mod tests {
         let rows = [vec![0.5, -1.27, 0.004, 0.0, 1.0, 0.1], vec![-3.0], vec![1e-20, 1e20], vec![0.0; 5], vec![1.0; 19]];
         for weights in rows {
             let most = weights.iter().fold(0f32, |most, w: &f32| most.max(w.abs()));
-            for size in SIZES {
-                let (back, channels) = restored(&weights, size);
+            for bound in BOUNDS {
+                let (back, channels) = restored(&weights, bound);
                 assert_close(&weights, &back, channels.scales[0]);
                 assert!(channels.copies.is_empty());
-                assert!(channels.scales[0] <= most / 127.0 * size.inputs() as f32, "{}", channels.scales[0]);
+                assert!(channels.scales[0] <= most / 127.0 * bound.inputs() as f32, "{}", channels.scales[0]);
             }
         }
         // Larger than any pair that f32 can add.
-        let (back, channels) = restored(&[2e38, 3e38, -1e38], Size::Paired);
+        let (back, channels) = restored(&[2e38, 3e38, -1e38], WeightBound::Paired);
         assert_close(&[2e38, 3e38, -1e38], &back, channels.scales[0]);
-        for size in SIZES {
-            assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None, size).0.scales[0].is_nan());
-            assert!(Channels::quantize(&[f32::INFINITY, 1.0], 2, None, size).0.scales[0].is_nan());
+        for bound in BOUNDS {
+            assert!(Channels::quantize(&[f32::NAN, 1.0], 2, None, bound).0.scales[0].is_nan());
+            assert!(Channels::quantize(&[f32::INFINITY, 1.0], 2, None, bound).0.scales[0].is_nan());
         }
     }
 
@@ -279,13 +282,13 @@ mod tests {
         let plain = weights.clone();
         weights[100] = -30.0;
         weights[300] = 11.0;
-        for (size, copies) in [(Size::Single, 2), (Size::Paired, 3)] {
-            let (back, channels) = restored(&weights, size);
+        for (bound, copies) in [(WeightBound::Single, 2), (WeightBound::Paired, 3)] {
+            let (back, channels) = restored(&weights, bound);
             assert_eq!(channels.copies, vec![100; copies]);
             assert_close(&weights, &back, channels.scales[0]);
-            let alone = restored(&plain, size).1.scales[0];
+            let alone = restored(&plain, bound).1.scales[0];
             // 2 and 3 are a pair.
-            assert_eq!(alone, if size == Size::Single { 3.0 } else { 5.0 } / 127.0);
+            assert_eq!(alone, if bound == WeightBound::Single { 3.0 } else { 5.0 } / 127.0);
             assert!(channels.scales[0] < 5.0 * alone, "{}", channels.scales[0]);
         }
     }
@@ -294,8 +297,8 @@ mod tests {
     fn copies_make_no_pair_with_the_last_input() {
         let mut weights: Vec<f32> = (0..513).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         (weights[0], weights[512]) = (15.0, 6.0);
-        for size in SIZES {
-            let (back, channels) = restored(&weights, size);
+        for bound in BOUNDS {
+            let (back, channels) = restored(&weights, bound);
             assert!(channels.copies.contains(&0) && channels.steps() * PER_WORD > 513);
             assert_close(&weights, &back, channels.scales[0]);
         }
@@ -311,7 +314,7 @@ mod tests {
         for length in [1, 2, 3, 100, 101, 513] {
             for power in [1, 3, 9, 27] {
                 let weights: Vec<f32> = (0..length).map(|_| next().powi(power)).collect();
-                let (back, channels) = restored(&weights, Size::Paired);
+                let (back, channels) = restored(&weights, WeightBound::Paired);
                 assert_close(&weights, &back, channels.scales[0]);
             }
         }

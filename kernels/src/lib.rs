@@ -2,8 +2,9 @@
 //! that its tests hold it to.
 //!
 //! They run on the CPU. With the feature `cuda` a whole encoder runs on GPUs: see `cuda/`, whose face is the same without it,
-//! in `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention included, are made of the tiles of `tile.rs`, in the precisions of `float32.rs`,
-//! `bfloat16.rs` and `int8.rs`, or of `widened.rs` and `pairs.rs` where instructions for those lack. Which instructions they may use is settled once, in `family.rs`.
+//! in `no_cuda.rs`, and whose types nobody can make there. On the CPU all products, those of attention included, are made of
+//! the tiles of `tile.rs`, in the precisions of `float32.rs`, `bfloat16.rs` and `int8.rs`, or of `widened.rs` and `pairs.rs`
+//! where a processor has no instructions for the latter two. Which ones they may use is settled once, in `family.rs`.
 //!
 //! On the CPU a forward can be shared out among the threads of a [`Team`].
 //!
@@ -62,7 +63,7 @@ pub use ragged::Ragged;
 pub use team::{Team, TeamHandle};
 pub use weights::{Affine, AttentionWeights, EmbeddingWeights, EncoderShape, LayerWeights};
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 
 /// The elements of a contiguous f32 tensor.
 fn f32_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
@@ -72,6 +73,14 @@ fn f32_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> 
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&values[start..end]),
         None => bail!("expected a contiguous tensor, got {layout:?}"),
+    }
+}
+
+/// The elements of a contiguous f32 tensor that is read outside of candle's operations, by its storage.
+fn tensor_slice<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
+    match storage {
+        Storage::Cpu(storage) => f32_slice(storage, layout),
+        _ => bail!("expected a tensor on the CPU"),
     }
 }
 

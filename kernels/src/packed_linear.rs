@@ -2,12 +2,12 @@
 
 mod multiply;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 pub use self::multiply::{Product, Scratch, multiply, room};
-use super::channels::{Channels, Size};
+use super::channels::{Channels, WeightBound};
 use super::tile::{COLUMNS, Panels, ROWS, TileKernel};
-use super::{Activation, Precision, Team, bfloat16, f32_slice, float32, int8, pairs, widened};
+use super::{Activation, Precision, Team, bfloat16, f32_slice, float32, int8, pairs, tensor_slice, widened};
 
 /// A linear layer, its weights laid out for the kernels of this processor.
 pub struct PackedLinear {
@@ -31,7 +31,7 @@ pub enum Kernel {
     Widened(TileKernel<f32>),
     /// See [`Precision::Int8`].
     Int8(TileKernel<i32>),
-    /// The same with smaller weights.
+    /// The same with weights that leave pairs room in 16 bits.
     PairedInt8(TileKernel<i32>),
 }
 
@@ -111,10 +111,7 @@ impl PackedLinear {
         let mut bias = bias.to_vec1()?;
         bias.resize(out.next_multiple_of(COLUMNS), 0.0);
         let (storage, layout) = weight.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else {
-            bail!("linear: the weight is not on the CPU");
-        };
-        let weight = f32_slice(storage, layout)?;
+        let weight = tensor_slice(&storage, layout)?;
 
         let mut panels = Panels::default();
         let kind = match kernel {
@@ -140,8 +137,9 @@ impl PackedLinear {
                 if inner > int8::MAX_INNER {
                     bail!("int8 takes layers of at most {} inputs, this one has {inner}", int8::MAX_INNER);
                 }
-                let size = if matches!(kernel, Kernel::PairedInt8(_)) { Size::Paired } else { Size::Single };
-                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref(), size);
+                let bound =
+                    if matches!(kernel, Kernel::PairedInt8(_)) { WeightBound::Paired } else { WeightBound::Single };
+                let (mut channels, words) = Channels::quantize(weight, inner, reach.as_deref(), bound);
                 channels.scales.resize(bias.len(), 0.0);
                 channels.sums.resize(bias.len(), 0);
                 panels.reset(channels.steps(), out);

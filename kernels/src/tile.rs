@@ -203,6 +203,10 @@ impl<S> TileKernel<S> {
         assert!(columns <= COLUMNS);
         assert!((rows.count - 1) * rows.stride + steps * self.words <= rows.words.len());
         assert!(ahead.is_none_or(|ahead| steps * ahead.per_step <= ahead.lines.len()), "so many lines are not ahead");
+        assert!(
+            ahead.is_none_or(|ahead| matches!(ahead.per_step, 1 | 2 | LINES)),
+            "no kernel fetches so many lines a step"
+        );
         // SAFETY: `new` was promised the instructions, and the assertions are the bounds that a tile keeps to.
         unsafe { (self.tile)(rows, panel, columns, ahead, sums) }
     }
@@ -266,7 +270,7 @@ mod tests {
                     panels.iter().flat_map(panel).collect::<Vec<_>>()
                 };
                 let expected = product(&kernels[kernels.len() - 1], &by_columns, 0);
-                for (kernel, per_step) in kernels.iter().flat_map(|kernel| [0, 1, LINES].map(|n| (kernel, n))) {
+                for (kernel, per_step) in kernels.iter().flat_map(|kernel| [0, 1, 2, LINES].map(|n| (kernel, n))) {
                     for panels in [&by_columns, &by_rows] {
                         let found = product(kernel, panels, per_step);
                         assert_eq!(found, expected, "{} of {count} rows, {per_step} ahead", kernel.name());
@@ -277,12 +281,22 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "ahead")]
+    #[should_panic(expected = "so many lines are not ahead")]
     fn what_is_not_there_is_not_fetched() {
         let panel = [Line([0; LANES]); LINES];
+        fetch(&panel, Ahead { lines: &panel[1..], per_step: LINES });
+    }
+
+    #[test]
+    #[should_panic(expected = "no kernel fetches so many lines a step")]
+    fn what_no_kernel_fetches_is_refused() {
+        let panel = [Line([0; LANES]); LINES];
+        fetch(&panel, Ahead { lines: &panel, per_step: 3 });
+    }
+
+    fn fetch(panel: &[Line], ahead: Ahead<'_>) {
         let rows = Rows { words: &[0], stride: 1, count: 1 };
-        let ahead = Ahead { lines: &panel, per_step: LINES + 1 };
-        float32::fastest().multiply(rows, &panel, COLUMNS, Some(&ahead), &mut Sums::default());
+        float32::fastest().multiply(rows, panel, COLUMNS, Some(&ahead), &mut Sums::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ModelInfo;
 
 /// What serves, and of which content: all that a text's score depends on beside the text and how `kernels` round it: in f32
-/// that is last bits, in bf16 and int8 it may be a label in a thousand.
+/// that is last bits, in bf16 and int8 it may be a few labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
     /// What serves.

@@ -1,4 +1,4 @@
-//! Forwards that idle threads may assist in.
+//! How cores that are idle share what there is: in batches of their own, or in forwards that they assist in.
 
 use super::Lane;
 use crate::classifier::kernels::TeamHandle;
@@ -10,8 +10,8 @@ const TEAM: usize = 16;
 /// one's cache to the other's.
 const SHARE: usize = 64;
 
-/// In how many shares cores that are free, of so many in all, take so many tokens: as many as are worth it, or at least so
-/// many that teams have all of them.
+/// Into how many batches so many tokens are shared out, where `free` of the cores are idle: one for each that has enough to do, and
+/// no fewer than the teams that all of them make.
 pub fn shares(tokens: usize, free: usize, cores: usize) -> usize {
     (tokens / SHARE).max(cores.div_ceil(TEAM)).min(free)
 }
