@@ -3,6 +3,7 @@ import http.client
 import io
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -105,7 +106,10 @@ def test_every_way_keeps_account(server, body, given, wanted):
     name = f"way-{given}-{wanted}".translate(str.maketrans("/.+", "---"))[:40] + str(abs(hash((given, wanted))) % 10**9)
     status, _, _ = post(server, {"text": "text"}, body, given, **{ACCOUNT: name, "accept": wanted})
     assert status == 200
-    said = account(server, name)[1]
+    # The server ends it a moment after its client has read the last byte.
+    deadline = time.monotonic() + 20
+    while not (said := account(server, name)[1])["ended"] and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert (said["rows"], said["nulls"], said["ended"], said["failure"]) == (3, 1, True, None)
     assert [label["texts"] for label in said["labels"]] == [1, 1]
 
