@@ -37,6 +37,14 @@ def account(server, name):
             return error.code, json.load(error)["detail"]
 
 
+def ended(server, name):
+    """The account of a request that ends a moment after its client has read the last byte."""
+    deadline = time.monotonic() + 20
+    while not (said := account(server, name)[1])["ended"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return said
+
+
 def footer(file):
     length = int.from_bytes(file[-8:-4], "little")
     return b"PAR1" + file[-8 - length:]
@@ -81,8 +89,8 @@ def test_an_account_of_a_table(server, reviews):
     plain = post(server, {"text": "text"}, reviews.read_bytes(), PARQUET)[2]
     assert scored == plain, "it changes nothing of the answer"
     table = pq.read_table(io.BytesIO(scored))
-    status, said = account(server, name)
-    assert (status, said["rows"], said["of"], said["ended"], said["failure"]) == (200, 872, 872, True, None)
+    said = ended(server, name)
+    assert (said["rows"], said["of"], said["ended"], said["failure"]) == (872, 872, True, None)
     labels, confidences = table["label"].to_pylist(), table["confidence"].to_pylist()
     assert [(label["label"], label["texts"]) for label in said["labels"]] == [(name, labels.count(name)) for name in ["NEGATIVE", "POSITIVE"]]
     for label in said["labels"]:
@@ -106,10 +114,7 @@ def test_every_way_keeps_account(server, body, given, wanted):
     name = f"way-{given}-{wanted}".translate(str.maketrans("/.+", "---"))[:40] + str(abs(hash((given, wanted))) % 10**9)
     status, _, _ = post(server, {"text": "text"}, body, given, **{ACCOUNT: name, "accept": wanted})
     assert status == 200
-    # The server ends it a moment after its client has read the last byte.
-    deadline = time.monotonic() + 20
-    while not (said := account(server, name)[1])["ended"] and time.monotonic() < deadline:
-        time.sleep(0.01)
+    said = ended(server, name)
     assert (said["rows"], said["nulls"], said["ended"], said["failure"]) == (3, 1, True, None)
     assert [label["texts"] for label in said["labels"]] == [1, 1]
 
@@ -140,7 +145,7 @@ def test_an_account_while_its_request_runs_and_why_it_broke_off(server):
     finally:
         body.set()
         sender.join()
-    said = account(server, "runs-for-a-while")[1]
+    said = ended(server, "runs-for-a-while")
     assert said["ended"] and said["failure"] == "line 20002 has 2 cells, and the line of names has 1"
 
 
@@ -155,7 +160,7 @@ def test_a_request_that_is_refused_says_so_in_its_account(server, query, body, c
     name = f"refused-{abs(hash((body, str(query)))) % 10**9}"
     status, said = refused(server, query, body, content_type, **{ACCOUNT: name})
     assert status == 400 and what in said
-    found = account(server, name)[1]
+    found = ended(server, name)
     assert (found["ended"], found["failure"], found["rows"]) == (True, said, 0)
 
 
@@ -168,7 +173,7 @@ def test_a_request_that_takes_too_long_says_so_in_its_account(serve):
     connection.endheaders(b"PAR1")
     assert connection.getresponse().status == 408
     connection.close()
-    said = account(own, "takes-too-long")[1]
+    said = ended(own, "takes-too-long")
     assert said["ended"] and "--stream-timeout" in said["failure"]
 
 
@@ -192,8 +197,7 @@ def test_who_goes_leaves_an_account_that_ended(server):
     connection.endheaders(chunk(b"text\ngood\n"))
     assert connection.getresponse().status == 200
     connection.close()
-    while not account(server, name)[1]["ended"]:
-        pass
+    assert ended(server, name)["ended"]
 
 
 @pytest.mark.parametrize("name", ["short", "x" * 65, "with a space", "dots.in.it", "sl/ash/es", "ümlauts-in-it"])
